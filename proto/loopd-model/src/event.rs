@@ -1,0 +1,232 @@
+//! Everything an agent can say about a process, but for polls, parks and wakes, which are
+//! [`Span`](crate::Span)s in segments. Field by field this is `proto/loopd/v1/event.proto`.
+
+use crate::{LocationId, LoopId, NameId, Nanos, ResourceId, StackId, TaskId, WorkerId};
+
+/// Something that happened once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Nanos,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventKind {
+    /// A loop came under watch.
+    LoopOpened {
+        /// The loop.
+        loop_id: LoopId,
+        /// What the program calls it.
+        name: String,
+        /// `tokio multi_thread`, `tokio current_thread`.
+        flavor: String,
+        /// How many workers it will have; 0 if not known.
+        workers: u32,
+    },
+    /// A loop shut down.
+    LoopClosed {
+        /// The loop.
+        loop_id: LoopId,
+    },
+    /// A thread became a worker of a loop.
+    WorkerStarted {
+        /// The loop.
+        loop_id: LoopId,
+        /// The worker's number.
+        worker: WorkerId,
+        /// The thread's name.
+        thread_name: String,
+        /// The operating system's thread id.
+        thread_id: u64,
+    },
+    /// A thread is no longer that worker.
+    WorkerStopped {
+        /// The loop.
+        loop_id: LoopId,
+        /// The worker's number.
+        worker: WorkerId,
+    },
+    /// A task was spawned.
+    TaskSpawned {
+        /// The task.
+        task: TaskId,
+        /// The loop it was spawned on.
+        loop_id: LoopId,
+        /// Where the program called spawn.
+        spawn_location: LocationId,
+        /// The task polled on the spawning thread at that time; none outside any task.
+        parent: TaskId,
+        /// What sort of task.
+        kind: TaskKind,
+    },
+    /// A task was named. May come after its first polls.
+    TaskNamed {
+        /// The task.
+        task: TaskId,
+        /// Its name.
+        name: NameId,
+    },
+    /// A blocking job left the queue and began to run.
+    BlockingStarted {
+        /// The job.
+        task: TaskId,
+    },
+    /// A task ended.
+    TaskEnded {
+        /// The task.
+        task: TaskId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A resource was opened.
+    ResourceOpened {
+        /// The resource.
+        resource: ResourceId,
+        /// `file`, `socket`, or what the program calls it.
+        kind: String,
+        /// A path or an address; empty if not given.
+        name: String,
+        /// Where it was opened.
+        open_location: LocationId,
+        /// By which task; none outside any task.
+        task: TaskId,
+    },
+    /// A resource was closed, or dropped without.
+    ResourceClosed {
+        /// The resource.
+        resource: ResourceId,
+        /// How.
+        how: CloseHow,
+    },
+    /// What a worker was doing in the middle of a long poll.
+    StackSample {
+        /// The worker's loop.
+        loop_id: LoopId,
+        /// The worker.
+        worker: WorkerId,
+        /// The task polled.
+        task: TaskId,
+        /// When that poll began: with loop and worker this names the poll.
+        poll_started_at: Nanos,
+        /// The stack.
+        stack: StackId,
+        /// Whether the thread was computing.
+        running: Running,
+    },
+    /// Readings taken together.
+    Metrics {
+        /// Whose; none for the process.
+        loop_id: LoopId,
+        /// The readings.
+        metrics: Vec<Metric>,
+    },
+}
+
+/// What sort of task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TaskKind {
+    /// An ordinary spawned future.
+    #[default]
+    Async,
+    /// A future that never leaves its thread.
+    Local,
+    /// The root future of `block_on`.
+    BlockOn,
+    /// A closure on the blocking pool.
+    Blocking,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The end was seen, but not how.
+    #[default]
+    Unknown,
+    /// It returned.
+    Completed,
+    /// It panicked.
+    Panicked,
+    /// It was aborted, or dropped while pending.
+    Cancelled,
+}
+
+/// How a resource was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseHow {
+    /// By an explicit call.
+    Closed,
+    /// By dropping it, which closes this kind.
+    Dropped,
+    /// Dropped without the close that this kind requires.
+    Unclosed,
+}
+
+/// What a thread was doing when its stack was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Running {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// Computing.
+    OnCpu,
+    /// Asleep in the kernel: a lock, a disk, a timer.
+    OffCpu,
+}
+
+/// One reading. The names are listed in `event.proto`, message `Metric`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// Which.
+    pub name: String,
+    /// Of which worker; absent where it belongs to none.
+    pub worker: Option<WorkerId>,
+    /// The value.
+    pub value: f64,
+}
+
+/// An interned string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Its id.
+    pub id: NameId,
+    /// At most 256 bytes.
+    pub text: String,
+}
+
+/// A place in source code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Its id.
+    pub id: LocationId,
+    /// As the compiler knew it.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1; 0 if not known.
+    pub column: u32,
+}
+
+/// A call stack, leaf first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Its id.
+    pub id: StackId,
+    /// The first frame is what was running.
+    pub frames: Vec<Frame>,
+}
+
+/// One frame of a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// Demangled; empty if no symbol covers the address.
+    pub function: String,
+    /// Empty where the program carries no line tables.
+    pub file: String,
+    /// 0 where the program carries no line tables.
+    pub line: u32,
+    /// The instruction's address in the process.
+    pub address: u64,
+}

@@ -1,0 +1,23 @@
+//! The words every part of loopd shares: ids, time, events, batches, and the segment codec.
+//!
+//! No IO, no protobuf, no SQL, no clock. [`Batch`] is what an agent sends and a collector stores;
+//! [`segment`] is how polls, parks and wakes are packed inside it.
+#![warn(missing_docs)]
+
+mod batch;
+mod event;
+mod ids;
+pub mod segment;
+mod span;
+mod time;
+
+pub use batch::{
+    Anchor, Batch, Coverage, CoverageState, DropCause, LedgerEntry, Loss, Process, RecordKind,
+    Segment, Settings,
+};
+pub use event::{
+    CloseHow, Event, EventKind, Frame, Location, Metric, Name, Outcome, Running, Stack, TaskKind,
+};
+pub use ids::{LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WorkerId};
+pub use span::Span;
+pub use time::{Nanos, UnixNanos};
