@@ -1,0 +1,78 @@
+//! What can be typed: the global flags and the list of commands.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// The flight recorder for async event loops.
+#[derive(Debug, Parser)]
+#[command(name = "loopd", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok · 1 failure, or something was found · 2 usage · 3 cannot connect or listen ·
+4 the data is incomplete · 5 the database, its path or its disk";
+
+/// Flags that every command understands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// When to use colours.
+    #[arg(long, global = true, env = "LOOPD_COLOR", value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: clap::ColorChoice,
+}
+
+// The order here is the order in `loopd --help`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Collect from agents and serve the dashboard.
+    Serve(commands::serve::ServeArgs),
+    /// Show loopd on an example service that has every disease.
+    Demo(commands::demo::DemoArgs),
+    /// List the programs that were recorded.
+    Apps(commands::apps::AppsArgs),
+    /// List tasks.
+    Tasks(commands::tasks::TasksArgs),
+    /// Show what blocked the loops, with stacks.
+    Slow(commands::slow::SlowArgs),
+    /// Show what only ever grows.
+    Leaks(commands::leaks::LeaksArgs),
+    /// Run SQL on the recording.
+    Query(commands::query::QueryArgs),
+    /// Check that recording works here, and say what is missing.
+    Doctor(commands::doctor::DoctorArgs),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let global = &self.global;
+        match self.command {
+            Command::Serve(args) => commands::serve::run(args, global).await,
+            Command::Demo(args) => commands::demo::run(args, global).await,
+            Command::Apps(args) => commands::apps::run(args, global).await,
+            Command::Tasks(args) => commands::tasks::run(args, global).await,
+            Command::Slow(args) => commands::slow::run(args, global).await,
+            Command::Leaks(args) => commands::leaks::run(args, global).await,
+            Command::Query(args) => commands::query::run(args, global).await,
+            Command::Doctor(args) => commands::doctor::run(args, global).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+}
