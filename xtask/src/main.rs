@@ -1,1 +1,45 @@
-fn main() {}
+//! Everything that is done to this workspace, in one place: `cargo xtask --help`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod bench;
+mod browser;
+mod dependencies;
+mod run;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tests, checks and benchmarks of this workspace")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Every check there is; installs what it needs (cargo-nextest, npm packages, Chromium)
+    Test(test::Args),
+    /// Measures, as ratios within one run
+    Bench(bench::Args),
+    /// Walks through the dashboard of a demo in Chromium and leaves screenshots
+    Browser(browser::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Browser(args) => browser::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

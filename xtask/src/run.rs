@@ -1,0 +1,44 @@
+//! Running other programs from the workspace's root, with an error that says which one failed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The cargo that runs this xtask.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Any other program.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(root());
+    command
+}
+
+/// Runs it to its end and passes its output on.
+pub(crate) fn execute(command: &mut Command) -> anyhow::Result<()> {
+    let shown = show(command);
+    println!("\n$ {shown}");
+    let status = command.status().with_context(|| format!("start `{shown}`"))?;
+    if status.success() { Ok(()) } else { bail!("`{shown}` failed: {status}") }
+}
+
+/// Whether it can be started and succeeds. Its output is thrown away.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+fn show(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

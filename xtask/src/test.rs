@@ -1,0 +1,120 @@
+//! `cargo xtask test`: every check, cheapest first.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use crate::run::{cargo, execute, program, root};
+use crate::{browser, dependencies, tools};
+
+/// The oldest tokio that the agent says it works with.
+const MINIMUM_TOKIO: &str = "1.54.0";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these checks, by name
+    only: Vec<String>,
+}
+
+/// A check's name and what it does.
+type Check = (&'static str, fn() -> anyhow::Result<()>);
+
+const CHECKS: [Check; 9] = [
+    ("fmt", fmt),
+    ("dependencies", dependencies::check),
+    ("clippy", clippy),
+    ("docs", docs),
+    ("rust", rust),
+    ("doctests", doctests),
+    ("stable", stable),
+    ("web", web),
+    ("browser", || browser::run(&browser::Args::default())),
+];
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    for name in &args.only {
+        let names: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
+        anyhow::ensure!(
+            names.contains(&name.as_str()),
+            "no check is called {name}; there are {}",
+            names.join(", ")
+        );
+    }
+    let chosen = CHECKS
+        .iter()
+        .filter(|(name, _)| args.only.is_empty() || args.only.iter().any(|only| only == name));
+    let mut passed = 0;
+    for (name, check) in chosen {
+        println!("\n=== {name}");
+        let started_at = Instant::now();
+        check().with_context(|| format!("check {name}"))?;
+        println!("=== {name}: fine after {:.0?}", started_at.elapsed());
+        passed += 1;
+    }
+    println!("\nchecks: {passed} passed, 0 failed");
+    Ok(())
+}
+
+fn fmt() -> anyhow::Result<()> {
+    execute(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> anyhow::Result<()> {
+    execute(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn docs() -> anyhow::Result<()> {
+    let mut doc = cargo();
+    doc.args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
+    // RUSTDOCFLAGS replaces nothing of .cargo/config.toml: that only sets rustflags.
+    execute(doc.env("RUSTDOCFLAGS", "-D warnings --cfg tokio_unstable"))
+}
+
+fn rust() -> anyhow::Result<()> {
+    tools::nextest()?;
+    execute(cargo().args(["nextest", "run", "--workspace", "--locked"]))
+}
+
+fn doctests() -> anyhow::Result<()> {
+    execute(cargo().args(["test", "--workspace", "--doc", "--locked", "--quiet"]))
+}
+
+/// The agent as a program without our flags gets it, with the oldest tokio it claims to support.
+fn stable() -> anyhow::Result<()> {
+    tools::nextest()?;
+    let copy = TempDir::with_prefix("loopd-stable-")?;
+    let files = program("git").args(["ls-files"]).output().context("list the project's files")?;
+    for file in String::from_utf8(files.stdout)?.lines() {
+        let (from, to) = (root().join(file), copy.path().join(file));
+        if from.is_file() {
+            std::fs::create_dir_all(to.parent().unwrap_or(copy.path()))?;
+            std::fs::copy(&from, to).with_context(|| format!("copy {file}"))?;
+        }
+    }
+    std::fs::remove_file(copy.path().join(".cargo/config.toml"))?;
+    let mut pin = cargo();
+    pin.args(["update", "--quiet", "--package", "tokio", "--precise", MINIMUM_TOKIO]);
+    execute(pin.current_dir(copy.path()))?;
+    let mut test = cargo();
+    test.args(["nextest", "run", "--package", "loopd-agent", "--package", "loopd-wire"]);
+    let target = root().join("target/stable");
+    execute(test.current_dir(copy.path()).env("RUSTFLAGS", "").env("CARGO_TARGET_DIR", target))
+}
+
+fn web() -> anyhow::Result<()> {
+    tools::npm_packages()?;
+    for script in ["check", "test"] {
+        let mut npm = program("npm");
+        execute(npm.args(["run", script]).current_dir(root().join("dashboard/web")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! What the checks need beyond Rust, Node and apt, installed where it is missing.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::run::{cargo, execute, program, root, succeeds};
+
+/// Where Debian puts the browser.
+const CHROMIUM: &str = "/usr/bin/chromium";
+
+/// cargo-nextest, which gives every test a process of its own: the agent is one per process.
+pub(crate) fn nextest() -> anyhow::Result<()> {
+    if succeeds(cargo().args(["nextest", "--version"])) {
+        return Ok(());
+    }
+    execute(cargo().args(["install", "cargo-nextest", "--locked"])).context("install cargo-nextest")
+}
+
+/// The npm packages of the dashboard.
+pub(crate) fn npm_packages() -> anyhow::Result<()> {
+    let web = root().join("dashboard/web");
+    let lock = std::fs::read(web.join("package-lock.json")).context("read package-lock.json")?;
+    let stamp = web.join("node_modules/.lock-stamp");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    let mut npm = program("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&web);
+    execute(&mut npm)?;
+    std::fs::write(stamp, lock).context("note which packages are installed")
+}
+
+/// The browser; its path.
+pub(crate) fn chromium() -> anyhow::Result<String> {
+    if let Ok(path) = std::env::var("CHROMIUM") {
+        return Ok(path);
+    }
+    if !Path::new(CHROMIUM).exists() {
+        let lock = ["-o", "DPkg::Lock::Timeout=300"];
+        execute(program("apt-get").args(lock).arg("update"))?;
+        let install = ["install", "--yes", "--no-install-recommends", "chromium"];
+        execute(
+            program("apt-get").args(lock).args(install).env("DEBIAN_FRONTEND", "noninteractive"),
+        )?;
+    }
+    if Path::new(CHROMIUM).exists() {
+        Ok(CHROMIUM.to_string())
+    } else {
+        bail!("no browser: install chromium, or set CHROMIUM to the path of one")
+    }
+}
