@@ -1,1 +1,28 @@
-//! TBD
+//! Everything loopd knows, in one SQLite file.
+//!
+//! [`open`] gives exactly one [`Writer`], which stores batches exactly once, and a [`Reader`],
+//! which any number of tasks may share. In here every instant is [`UnixNanos`]; SQL and sqlx stay
+//! behind this crate's door, and the views that users may query are described by [`schema`].
+#![warn(missing_docs)]
+
+mod error;
+mod open;
+mod options;
+mod reader;
+mod rows;
+mod schema;
+mod sql;
+mod writer;
+
+pub use error::StoreError;
+pub use open::open;
+pub use options::{Durability, Retention, StoreOptions};
+pub use reader::Reader;
+pub use rows::*;
+pub use schema::{Schema, SchemaColumn, SchemaFunction, SchemaView, schema};
+pub use sql::{QueryError, QueryLimits, QueryResult, Value};
+pub use writer::{
+    Committed, Head, HeadProcess, How, Maintained, Outcome as CommitOutcome, Session, Writer,
+};
+
+pub use loopd_model::UnixNanos;

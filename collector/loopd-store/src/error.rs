@@ -1,0 +1,117 @@
+//! What can go wrong between loopd and its file, told apart by what a person can do about it.
+
+use std::path::PathBuf;
+
+/// The store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The SQLite library that was linked can corrupt a file that two connections use.
+    #[error("sqlite {found} has a known corruption bug, loopd needs {needed} or newer")]
+    OldSqlite {
+        /// What is linked.
+        found: String,
+        /// The first release without the bug.
+        needed: &'static str,
+    },
+    /// There is nothing to read.
+    #[error("there is no database at {}; start `loopd serve` first, or name another with --db", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Another process writes to this database.
+    #[error("the database {} is in use by another `loopd serve` (it holds {}); stop that one or choose another --db", path.display(), lock.display())]
+    Locked {
+        /// The database.
+        path: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// The file system refuses.
+    #[error("cannot write to {}; check that the directory exists and is yours, or choose another --db", path.display())]
+    Unwritable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is a database, but of another program.
+    #[error("{} is a database of another program; choose another --db", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged, or no database at all.
+    #[error("{} is damaged or not a database; move it away to start afresh, or try `sqlite3 {} .recover`", path.display(), path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file was written by a newer loopd.
+    #[error("{} has schema {found}, this loopd knows up to {known}; upgrade loopd, or choose another --db", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i64,
+        /// The newest version this binary knows.
+        known: i64,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate {} to schema {known}", path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// The version it should have got.
+        known: i64,
+        /// Why not.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The disk is full. Nothing of the attempt was stored; reading and retention still work.
+    #[error("the disk is full, {attempt} was not done")]
+    Full {
+        /// What was attempted.
+        attempt: &'static str,
+        /// What SQLite said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A process key that this store never gave out.
+    #[error("the store has no process {process}")]
+    NoSuchProcess {
+        /// The key.
+        process: i64,
+    },
+    /// Anything else that SQLite says.
+    #[error("{attempt} failed")]
+    Sqlite {
+        /// What was attempted.
+        attempt: &'static str,
+        /// What SQLite said.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// SQLite's result code for a full disk.
+const SQLITE_FULL: &str = "13";
+
+impl StoreError {
+    /// Wraps what SQLite said about `attempt`.
+    pub(crate) fn sqlite(attempt: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| match source.as_database_error().and_then(|error| error.code()) {
+            Some(code) if code == SQLITE_FULL => Self::Full { attempt, source },
+            _ => Self::Sqlite { attempt, source },
+        }
+    }
+
+    /// Whether the disk was full: worth trying again once there is room.
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}

@@ -1,0 +1,74 @@
+//! SQL for users: read-only, bounded, and over the documented views alone.
+
+use std::time::Duration;
+
+/// One value of a result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// A number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// How much one query may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// Rows given at most; the rest is cut off and [`QueryResult::is_truncated`] set.
+    pub rows: usize,
+    /// Time it may take; then it is an error.
+    pub time: Duration,
+    /// Bytes of values given at most; the rest is cut off.
+    pub bytes: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { rows: 10_000, time: Duration::from_secs(5), bytes: 16 << 20 }
+    }
+}
+
+/// What a query gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryResult {
+    /// The names of the columns; known also without rows.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Value>>,
+    /// Whether there were more rows than the limits allow.
+    pub is_truncated: bool,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Why a query was not answered. Its text is for the person who wrote the query.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// SQLite does not accept it.
+    #[error("{message}{}", if hint.is_empty() { String::new() } else { format!("; {hint}") })]
+    Refused {
+        /// What SQLite said.
+        message: String,
+        /// What to do about it; may be empty.
+        hint: String,
+    },
+    /// It took too long.
+    #[error("the query took longer than {} s; narrow it by process and time, or raise the limit", limit.as_secs_f64())]
+    Timeout {
+        /// The limit it ran into.
+        limit: Duration,
+    },
+    /// The store itself failed.
+    #[error("the store could not answer")]
+    Store {
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+}
