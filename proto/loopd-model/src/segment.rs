@@ -344,7 +344,11 @@ fn decode_column(
             let value = take_varint(bytes)?;
             spans.iter_mut().for_each(|span| set(span, value));
         }
-        1 => spans.iter_mut().try_for_each(|span| Ok(set(span, take_varint(bytes)?)))?,
+        1 => {
+            for span in spans {
+                set(span, take_varint(bytes)?);
+            }
+        }
         2 => {
             let mut value = 0u64;
             for span in spans {
