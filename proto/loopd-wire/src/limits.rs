@@ -11,8 +11,10 @@ pub const PROTOCOL: u32 = 1;
 /// each session at the same time.
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// The largest encoded message of any kind: a batch, and room for the message around it.
-pub const MAX_MESSAGE_BYTES: usize = MAX_BATCH_BYTES + 1024;
+/// The largest message that is decoded at all; above it the stream ends. It is more than
+/// [`MAX_BATCH_BYTES`] so that a batch that is somewhat too large can be refused by its number, and
+/// the session goes on.
+pub const MAX_MESSAGE_BYTES: usize = 2 * MAX_BATCH_BYTES;
 
 /// Events in one batch.
 pub const MAX_EVENTS: usize = 65_536;
