@@ -1,0 +1,47 @@
+// The HTTP API with made-up data, as a connect-style handler: used by `vite` and by dev/server.mjs.
+
+import * as views from "./views.mjs";
+
+/** Live head events per second, the same limit as the collector's. */
+const HEADS_PER_SECOND = 4;
+
+/** `frozen`: no new data arrives, for screenshots. `empty`: no process has ever connected. */
+export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = process.env.MOCK_EMPTY === "1" } = {}) {
+  const world = views.makeWorld({ frozen, empty });
+  return (request, response, next) => {
+    const url = new URL(request.url, "http://localhost");
+    if (url.pathname === "/healthz" || url.pathname === "/readyz") return void response.end("ok");
+    if (!url.pathname.startsWith("/api/")) return next();
+    world.advance();
+    if (url.pathname === "/api/v1/live") return live(world, request, response);
+    if (url.pathname === "/api/v1/query") return query(world, request, response);
+    const answer = views.answer(world, url.pathname.replace("/api/v1", ""), url.searchParams);
+    return send(response, answer == null ? 404 : 200, answer ?? { error: `there is nothing at ${url.pathname}` });
+  };
+}
+
+function send(response, status, body) {
+  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
+  response.end(JSON.stringify(body));
+}
+
+function live(world, request, response) {
+  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+  const head = () => {
+    world.advance();
+    response.write(`event: head\ndata: ${JSON.stringify(views.head(world))}\n\n`);
+  };
+  head();
+  const timer = setInterval(() => (world.frozen ? response.write(": still here\n\n") : head()), 1000 / HEADS_PER_SECOND);
+  request.on("close", () => clearInterval(timer));
+}
+
+function query(world, request, response) {
+  let body = "";
+  request.on("data", (part) => (body += part));
+  request.on("end", () => {
+    const { sql } = JSON.parse(body);
+    const answer = views.query(world, sql);
+    send(response, answer.error ? 400 : 200, answer);
+  });
+}

@@ -1,0 +1,341 @@
+// The answers of the mock API, one function per route.
+
+import * as w from "./world.mjs";
+import { schema } from "./schema.mjs";
+
+const { SECOND, MS } = w;
+
+export function makeWorld({ frozen, empty }) {
+  const bootedAt = Date.now();
+  const startedAt = BigInt(frozen ? Date.parse("2026-11-22T14:02:11.250") : bootedAt - 62_000) * 1_000_000n;
+  const base = { host: "ada-laptop", agent: "loopd-agent", agent_version: "0.1.0", labels: { region: "eu-1" } };
+  const live = { ...base, process: 1, id: "9f3c51d2a7e04b18", app: "checkout-api", app_version: "2.14.0", pid: 48213, seed: 11, load: 1, slow: true, state: "live", startedAt, head: 62 * SECOND };
+  const ended = { ...base, process: 2, id: "5be1207c44aa9031", app: "ingest-worker", app_version: "0.9.3", pid: 47110, seed: 23, load: 0.5, slow: false, state: "ended", startedAt: startedAt - 3_600_000_000_000n, head: 45 * SECOND };
+  const lost = { ...base, process: 3, id: "c0ffee1200000007", app: "billing-cron", app_version: "1.0.1", pid: 45002, seed: 31, load: 0.7, slow: true, state: "lost", startedAt: startedAt - 86_400_000_000_000n, head: 38 * SECOND };
+  const world = {
+    frozen, processes: empty ? [] : [live, ended, lost], version: 1,
+    advance() {
+      if (frozen || empty) return;
+      live.head = (Date.now() - bootedAt) * MS + 62 * SECOND;
+      world.version = Math.floor(live.head / (250 * MS));
+    },
+  };
+  return world;
+}
+
+const at = (process, offset) => String(process.startedAt + BigInt(Math.round(offset)));
+const offsetOf = (process, text) => Number(BigInt(text) - process.startedAt);
+
+export function head(world) {
+  const now = world.processes[0] ? at(world.processes[0], world.processes[0].head) : String(BigInt(Date.now()) * 1_000_000n);
+  return { now, version: world.version, processes: world.processes.map((p) => ({ process: p.process, last_at: at(p, p.head), state: p.state })) };
+}
+
+export function answer(world, path, q) {
+  const process = world.processes.find((p) => String(p.process) === q.get("process")) ?? world.processes[0];
+  const task = /^\/tasks\/(\d+)\/(\d+)$/.exec(path);
+  if (task) return taskView(world.processes.find((p) => String(p.process) === task[1]), Number(task[2]));
+  if (path === "/status") return status(world);
+  if (path === "/processes") return { processes: world.processes.map(processView) };
+  if (path === "/schema") return schema;
+  if (!process) return null;
+  const routes = { "/overview": overview, "/timeline": timeline, "/tasks": tasks, "/slow": slow, "/leaks": leaks, "/resources": resources, "/metrics": metrics, "/losses": losses };
+  return routes[path]?.(process, q) ?? null;
+}
+
+function status(world) {
+  const first = world.processes[0];
+  return {
+    version: "0.1.0", started_at: String(BigInt(Date.now() - 7_200_000) * 1_000_000n), now: head(world).now,
+    store: { path: "/home/ada/.local/state/loopd/loopd.db", bytes: 184_320_000, epoch: "e3a1", oldest_at: first ? at(world.processes.at(-1), 0) : null, retain_age_ns: 7 * 86_400 * SECOND, retain_bytes: 2_147_483_648 },
+    sessions: first ? 1 : 0, batches: 1842, events: 402_118, polls: 612_345, disconnected: 2,
+  };
+}
+
+function taskCount(p) {
+  return Math.floor(p.head / w.TASK_EVERY);
+}
+
+function processView(p) {
+  const slow = w.slowPolls(p, 0, p.head).length;
+  const spawned = taskCount(p);
+  return {
+    process: p.process, id: p.id, app: p.app, app_version: p.app_version, host: p.host, pid: p.pid, labels: p.labels, agent: p.agent, agent_version: p.agent_version,
+    state: p.state, started_at: at(p, 0), last_at: at(p, p.head), ended_at: p.state === "ended" ? at(p, p.head) : null, slow_threshold: w.SLOW,
+    coverage: [
+      { layer: "tasks", state: "on", reason: "" },
+      { layer: "wakes", state: p.process === 1 ? "on" : "off", reason: p.process === 1 ? "" : "the app spawns with tokio::spawn; wrap spawns with loopd_agent::spawn to see wakes" },
+      { layer: "stacks", state: p.process === 3 ? "unavailable" : "on", reason: p.process === 3 ? "perf_event_paranoid is 3; set it to 2 or run with CAP_PERFMON" : "" },
+      { layer: "resources", state: "on", reason: "" },
+      { layer: "kernel scheduling", state: "unavailable", reason: "not supported by this agent on this kernel" },
+    ],
+    tasks_alive: p.process === 1 ? 412 + Math.floor(p.head / SECOND) * 3 : 0, tasks_spawned: spawned, polls: Math.round(p.head / SECOND * 2100), slow_polls: slow,
+    open_resources: p.process === 1 ? 63 : 0, lost: p.process === 2 ? 0 : 1204,
+    loops: [{ loop: String(p.process * 10), name: "main", flavor: "multi_thread", workers: w.WORKERS, opened_at: at(p, 0), closed_at: p.state === "ended" ? at(p, p.head) : null }],
+  };
+}
+
+function overview(p) {
+  const slow = w.slowPolls(p, 0, p.head);
+  const total = slow.reduce((sum, poll) => sum + poll.length, 0);
+  const worst = slow.reduce((max, poll) => Math.max(max, poll.length), 31 * MS);
+  const process = processView(p);
+  const headlines = [];
+  if (p.slow) {
+    headlines.push({ kind: "slow", sentence: `shop::cart::pricing::tax_table held workers for ${(total / 2 / SECOND).toFixed(1)} s in ${Math.ceil(slow.length / 2)} polls`, location: "src/cart/pricing.rs:131", href: `/slow?process=${p.process}&location=src/cart/pricing.rs:131`, weight_ns: total / 2, count: Math.ceil(slow.length / 2) });
+    headlines.push({ kind: "task_leak", sentence: "Tasks spawned here only ever grow: 186 alive, 3 more a second, none has ended", location: "src/session/refresh.rs:33", href: `/leaks?process=${p.process}`, weight_ns: null, count: 186 });
+    headlines.push({ kind: "resource_leak", sentence: "57 TCP connections opened here were never closed; the oldest is 58 s old", location: "src/payments/client.rs:64", href: `/leaks?process=${p.process}`, weight_ns: null, count: 57 });
+    headlines.push({ kind: "loss", sentence: "1 204 events were lost while a ring was full, so counts around 14:02:33 are lower bounds", location: null, href: `/sources?process=${p.process}`, weight_ns: null, count: 1204 });
+  }
+  const points = 120;
+  const step = Math.max(p.head / points, MS);
+  const series = { t0: at(p, 0), step, polls: [], busy: [], tasks_alive: [] };
+  const lanes = Array.from({ length: w.WORKERS }, (_, k) => w.cellsOf(p, k, 0, p.head, 2 ** 24));
+  for (let k = 0; k < points; k += 1) {
+    const second = (k * step) / SECOND;
+    const here = lanes.flatMap((lane) => lane.i.map((i, j) => [i, j, lane])).filter(([i]) => Math.floor((i * 2 ** 24) / step) === k);
+    series.polls.push(here.reduce((sum, [, j, lane]) => sum + lane.n[j], 0));
+    series.busy.push(Math.min(1, here.reduce((sum, [, j, lane]) => sum + lane.b0[j] + lane.b1[j] + lane.b2[j] + lane.b3[j], 0) / (step * w.WORKERS)));
+    series.tasks_alive.push(k < 2 ? null : Math.round(220 + second * (p.slow ? 3 : 0) + 40 * Math.sin(second)));
+  }
+  return {
+    process,
+    verdict: p.slow
+      ? { level: "bad", sentence: `checkout-api blocks its own workers: ${slow.length} polls over 100 ms held them for ${(total / SECOND).toFixed(1)} s, mostly in src/cart/pricing.rs:131.`.replace("checkout-api", p.app) }
+      : { level: "ok", sentence: `${p.app} looks healthy: no poll over 100 ms, nothing grows, nothing was lost.` },
+    headlines,
+    health: { busy_share: 0.41 * p.load, polls_per_s: 2093.4, tasks_alive: process.tasks_alive, worst_poll: worst, lost: process.lost, rss_bytes: p.process === 3 ? null : 143_360_000, open_fds: p.process === 3 ? null : 214 },
+    series,
+  };
+}
+
+function timeline(p, q) {
+  const from = Math.max(offsetOf(p, q.get("from")), -SECOND * 600);
+  const to = offsetOf(p, q.get("to"));
+  const width = Number(q.get("width") ?? 1000);
+  const inside = (list) => list.filter((poll) => poll.start + poll.length >= from && poll.start <= to);
+  const lanes = [];
+  const raw = rawPolls(p, from, to);
+  const { level, step } = w.level(to - from, width);
+  const t0 = Math.floor(from / step) * step;
+  const lane = (worker) => ({ loop: String(p.process * 10), loop_name: "main", worker, thread_name: `tokio-rt-worker-${worker}` });
+  for (let worker = 0; worker < w.WORKERS; worker += 1) {
+    lanes.push(raw ? { ...lane(worker), ...raw[worker] } : { ...lane(worker), cells: w.cellsOf(p, worker, Math.max(0, t0), to, step) });
+  }
+  if (!raw && t0 < 0) for (const l of lanes) l.cells.i = l.cells.i.map((i) => i + Math.round(-t0 / step));
+  const start = raw ? from : t0;
+  if (raw) for (const l of lanes) for (const spans of [l.polls, l.parks]) spans.s = spans.s.map((s) => s - Math.round(start));
+  const lossFrom = 21.8 * SECOND;
+  return {
+    t0: at(p, start), t1: at(p, to), step, level, exact: raw != null, data_from: at(p, 0), data_to: at(p, p.head), lanes,
+    locations: raw ? Object.fromEntries(w.SITES.map((site) => [site.id, w.placeOf(site)])) : undefined,
+    slow: inside(w.slowPolls(p, from, Math.min(to, p.head))).filter((s) => s.start + s.length < p.head).map((s) => ({ loop: String(p.process * 10), worker: s.worker, start_at: at(p, s.start), length: s.length, task: String(s.task), running: false })),
+    losses: p.process === 2 || from > lossFrom + 0.7 * SECOND || to < lossFrom ? [] : [{ from_at: at(p, lossFrom), to_at: at(p, lossFrom + 0.7 * SECOND), kind: "poll", cause: "RING_FULL", count: 1204 }],
+  };
+}
+
+/** Raw polls if they fit the API's limit of 20 000. */
+function rawPolls(p, from, to) {
+  const end = Math.min(to, p.head);
+  if (to - from > 12 * SECOND) return null;
+  const lanes = [];
+  let total = 0;
+  for (let worker = 0; worker < w.WORKERS; worker += 1) {
+    const polls = { s: [], d: [], t: [], l: [] };
+    const parks = { s: [], d: [] };
+    for (let second = Math.max(0, Math.floor(from / SECOND) - 1); second * SECOND < end; second += 1) {
+      const chunk = w.chunk(p, worker, second);
+      for (let k = 0; k < chunk.polls.s.length; k += 1) {
+        const s = chunk.polls.s[k];
+        if (s + chunk.polls.d[k] < from || s > end) continue;
+        polls.s.push(s); polls.d.push(chunk.polls.d[k]); polls.t.push(String(chunk.polls.t[k])); polls.l.push(chunk.polls.l[k]);
+      }
+      for (let k = 0; k < chunk.parks.s.length; k += 1) {
+        if (chunk.parks.s[k] + chunk.parks.d[k] < from || chunk.parks.s[k] > end) continue;
+        parks.s.push(chunk.parks.s[k]); parks.d.push(chunk.parks.d[k]);
+      }
+    }
+    total += polls.s.length;
+    if (total > 20_000) return null;
+    lanes.push({ polls, parks });
+  }
+  return lanes;
+}
+
+const taskCache = new Map();
+function taskRow(p, index) {
+  const key = `${p.process}/${index}`;
+  if (taskCache.has(key)) return taskCache.get(key);
+  const site = w.siteOfTask(index);
+  const rnd = w.random(p.seed, 99, index);
+  const spawned = index * w.TASK_EVERY;
+  const isLong = site.id === 5 || site.id === 2 || site.id === 8;
+  const lifetime = isLong ? 1e15 : 2 * MS + rnd() * rnd() * rnd() * 9 * SECOND;
+  const polls = 1 + Math.floor(rnd() * rnd() * 60);
+  const busy = Math.round(polls * (20_000 + rnd() * rnd() * 900_000));
+  const isSlow = p.slow && [3, 4, 6].includes(site.id) && index % 211 === 3;
+  const row = {
+    process: p.process, task: String(index), name: site.name, kind: index % 977 === 0 ? "block_on" : "task", loop: String(p.process * 10), parent: index > 20 ? String(index - (index % 17) - 1) : null,
+    location: { id: site.id, file: site.file, line: site.line, column: site.column }, outcome: null, ended: spawned + lifetime, spawned,
+    polls: index % 503 === 0 ? 0 : polls, busy_time: busy, max_poll_time: isSlow ? 240 * MS : Math.round(busy / polls * (1 + rnd() * 3)), scheduled_time: p.process === 1 ? Math.round(polls * 15_000 * rnd()) : null,
+    wakes: p.process === 1 ? polls - 1 : null, self_wakes: p.process === 1 ? Math.floor(polls * 0.1) : null, last_waker: index > 4 ? String(index - 3) : null, slow_polls: isSlow ? 1 : 0, panics: index % 1301 === 5,
+  };
+  taskCache.set(key, row);
+  return row;
+}
+
+function taskOut(p, row) {
+  const isEnded = row.ended <= p.head || p.state !== "live";
+  const end = Math.min(row.ended, p.head);
+  const { spawned, ended, panics, ...rest } = row;
+  return {
+    ...rest, state: isEnded ? "ended" : row.task % 40 === 0 ? "running" : "alive", outcome: isEnded ? (panics ? "panicked" : row.task % 83 === 0 ? "cancelled" : "completed") : null,
+    spawned_at: at(p, spawned), ended_at: isEnded ? at(p, end) : null, lifetime: end - spawned,
+  };
+}
+
+function tasks(p, q) {
+  const offset = Number(q.get("offset") ?? 0);
+  const limit = Math.min(Number(q.get("limit") ?? 100), 1000);
+  const state = q.get("state") ?? "all";
+  const text = (q.get("q") ?? "").toLowerCase();
+  const location = q.get("location");
+  const all = [];
+  for (let k = 0; k < taskCount(p); k += 1) {
+    const row = taskRow(p, k);
+    const isEnded = row.ended <= p.head || p.state !== "live";
+    if (state === "alive" && isEnded) continue;
+    if (state === "ended" && !isEnded) continue;
+    const place = `${row.location.file}:${row.location.line}`;
+    if (location && place !== location) continue;
+    if (text && !place.toLowerCase().includes(text) && !(row.name ?? "").includes(text) && row.task !== text) continue;
+    all.push(row);
+  }
+  const sort = q.get("sort") ?? "spawned_at";
+  const value = (row) => sort === "spawned_at" || sort === "task" ? row.spawned : sort === "location" ? `${row.location.file}:${String(row.location.line).padStart(6)}` : sort === "lifetime" ? Math.min(row.ended, p.head) - row.spawned : row[sort] ?? 0;
+  const sign = q.get("desc") === "0" ? 1 : -1;
+  all.sort((a, b) => { const x = value(a), y = value(b); return (x < y ? -1 : x > y ? 1 : 0) * sign; });
+  return { total: all.length, offset, rows: all.slice(offset, offset + limit).map((row) => taskOut(p, row)) };
+}
+
+function slowOut(p, s, withStack = true) {
+  const stack = w.STACKS[s.site.id];
+  return {
+    loop: String(p.process * 10), worker: s.worker, start_at: at(p, s.start), length: s.length, task: String(s.task), spawn_location: w.placeOf(s.site),
+    samples: Math.floor(s.length / (50 * MS)), running: p.process === 3 ? null : stack?.running ?? null, stack: p.process === 3 || !withStack || !stack ? null : w.framesOf(s.site.id),
+  };
+}
+
+function taskView(p, index) {
+  const row = taskRow(p, index);
+  const task = taskOut(p, row);
+  const polls = [];
+  const mine = w.slowPolls(p, 0, p.head).filter((s) => s.task === index);
+  const first = Math.floor(row.spawned / SECOND);
+  for (let second = first; second < Math.min(first + 3, p.head / SECOND); second += 1) {
+    for (let worker = 0; worker < w.WORKERS; worker += 1) {
+      const chunk = w.chunk(p, worker, second).polls;
+      chunk.t.forEach((t, k) => { if (t === index) polls.push({ start_at: at(p, chunk.s[k]), length: chunk.d[k], loop: String(p.process * 10), worker }); });
+    }
+  }
+  for (let k = 0; k < Math.min(task.polls, 80) && polls.length < 120; k += 1) {
+    const rnd = w.random(3, index, k);
+    polls.push({ start_at: at(p, row.spawned + rnd() * Math.max(task.lifetime, MS)), length: Math.round(10_000 + rnd() * rnd() * 2 * MS), loop: String(p.process * 10), worker: k % 4 });
+  }
+  polls.sort((a, b) => (BigInt(a.start_at) < BigInt(b.start_at) ? -1 : 1));
+  const wakes = p.process !== 1 ? [] : polls.slice(-40).map((poll, k) => ({ at: String(BigInt(poll.start_at) - 20_000n), delay: 20_000 + (k % 7) * 3_000, by: k % 3 ? String(Math.max(0, index - 3)) : null, count: 1 + (k % 4 === 0 ? 2 : 0) }));
+  const bounds = [1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9];
+  return {
+    task, polls, slowest: [...polls].sort((a, b) => b.length - a.length).slice(0, 20), wakes, slow: mine.map((s) => slowOut(p, s)), children: index % 5,
+    resources: row.location.id === 4 ? resourceRows(p).slice(0, 2) : [],
+    location_stats: { tasks: 4211, polls: 31_870, busy_time: 9.1 * SECOND, p50: 41_000, p99: 4.2 * MS },
+    poll_histogram: bounds.map((le_ns, k) => ({ le_ns, count: polls.filter((poll) => poll.length <= le_ns && poll.length > (bounds[k - 1] ?? 0)).length })),
+  };
+}
+
+function slow(p, q) {
+  const from = q.get("from") ? offsetOf(p, q.get("from")) : 0;
+  const to = q.get("to") ? offsetOf(p, q.get("to")) : p.head;
+  const list = w.slowPolls(p, from, Math.min(to, p.head));
+  const bySite = new Map();
+  for (const s of list) bySite.set(s.site.id, [...(bySite.get(s.site.id) ?? []), s]);
+  const sites = [...bySite].map(([id, polls]) => {
+    const stack = w.STACKS[id];
+    const lengths = polls.map((s) => s.length).sort((a, b) => a - b);
+    const total = lengths.reduce((sum, length) => sum + length, 0);
+    const onCpu = stack.running === "on_cpu" ? total * 0.94 : total * 0.02;
+    const hasStack = p.process !== 3;
+    return {
+      location: hasStack ? stack.location : w.placeOf(polls[0].site), function: hasStack ? stack.function : null, by: hasStack ? "stack" : "spawn_location", polls: polls.length, total_time: total, max: lengths.at(-1), p50: lengths[lengths.length >> 1],
+      on_cpu: hasStack ? Math.round(onCpu) : 0, off_cpu: hasStack ? Math.round(total - onCpu) : 0, leaf: stack.leaf, advice: hasStack ? stack.advice : "No stack was taken, so this is where the task was spawned. Turn on stacks to see the blocking line.",
+      stacks: hasStack ? [{ count: polls.length * 3, frames: w.framesOf(id) }] : [], examples: [...polls].sort((a, b) => b.length - a.length).slice(0, 5).map((s) => slowOut(p, s)),
+    };
+  });
+  sites.sort((a, b) => b.total_time - a.total_time);
+  return { total_time: sites.reduce((sum, site) => sum + site.total_time, 0), polls: list.length, sites, recent: list.slice(-50).reverse().map((s) => slowOut(p, s)) };
+}
+
+function leaks(p) {
+  const now = at(p, p.head);
+  const loc = (id) => { const site = w.SITES[id - 1]; return { id, file: site.file, line: site.line, column: site.column }; };
+  if (!p.slow) return { at: now, window: 45 * SECOND, tasks: [], resources: [], complete: true, caveat: null };
+  const open = resourceRows(p).filter((r) => r.closed_at == null);
+  return {
+    at: now, window: 60 * SECOND,
+    tasks: [
+      { location: loc(5), alive: 186, spawned: 186, ended: 0, growth_per_min: 180, oldest_age: 61 * SECOND, median_age: 30 * SECOND, verdict: "growing", counts: [2, 21, 44, 68, 90, 113, 139, 161, 186], examples: ["14", "31", "67", "102", "140"] },
+      { location: loc(3), alive: 141, spawned: 14_020, ended: 13_879, growth_per_min: 12, oldest_age: 9 * SECOND, median_age: 1.1 * SECOND, verdict: "steady", counts: [120, 128, 131, 127, 135, 140, 132, 138, 141], examples: ["90011", "90044"] },
+      { location: loc(2), alive: 1, spawned: 1, ended: 0, growth_per_min: 0, oldest_age: 61 * SECOND, median_age: 61 * SECOND, verdict: "settled", counts: [1, 1, 1, 1, 1, 1, 1, 1, 1], examples: ["2"] },
+    ],
+    resources: [
+      { location: { id: 40, file: "src/payments/client.rs", line: 64, column: 20 }, kind: "tcp", open: 57, opened: 61, closed: 4, unclosed: 0, growth_per_min: 56, oldest_age: 58 * SECOND, median_age: 29 * SECOND, verdict: "growing", counts: [0, 7, 15, 21, 29, 36, 44, 50, 57], examples: open.slice(0, 3).map(({ resource, name, opened_at, task }) => ({ resource, name, opened_at, task })) },
+      { location: { id: 41, file: "src/cache/warm.rs", line: 23, column: 9 }, kind: "file", open: 6, opened: 912, closed: 906, unclosed: 3, growth_per_min: 0, oldest_age: 12 * SECOND, median_age: 2 * SECOND, verdict: "steady", counts: [5, 6, 6, 7, 6, 5, 6, 6, 6], examples: [] },
+    ],
+    complete: p.process === 1 ? false : false, caveat: "1 204 events were lost at 14:02:33, so some ends may be missing: a task counted as alive may have ended.",
+  };
+}
+
+function resourceRows(p) {
+  const kinds = [["tcp", "10.0.3.17:443", "src/payments/client.rs", 64], ["file", "/var/lib/shop/tax.csv", "src/cache/warm.rs", 23], ["udp", "0.0.0.0:0", "src/metrics/flush.rs", 30], ["child process", "gs -q invoice.pdf", "src/mail/invoice.rs", 71]];
+  return Array.from({ length: 420 }, (_, k) => {
+    const [kind, name, file, line] = kinds[k % 7 === 0 ? 0 : k % 4];
+    const opened = (k / 420) * p.head;
+    const closed = k % 7 === 0 ? null : opened + 0.4 * SECOND;
+    return { resource: String(k + 1), kind, name: `${name}${kind === "tcp" ? ` #${k}` : ""}`, location: { id: 40 + (k % 4), file, line, column: 9 }, task: String(k * 31), opened_at: at(p, opened), closed_at: closed == null ? null : at(p, closed), how: closed == null ? null : k % 13 === 0 ? "unclosed" : "closed" };
+  });
+}
+
+function resources(p, q) {
+  const state = q.get("state") ?? "all";
+  const rows = resourceRows(p).filter((r) => state === "all" || (state === "open") === (r.closed_at == null));
+  const offset = Number(q.get("offset") ?? 0);
+  return { total: rows.length, rows: rows.slice(offset, offset + Number(q.get("limit") ?? 100)) };
+}
+
+function metrics(p, q) {
+  return { name: q.get("name"), t0: at(p, 0), step: p.head / 60, series: Array.from({ length: 4 }, (_, worker) => ({ loop: String(p.process * 10), worker, values: Array.from({ length: 60 }, (_, k) => Math.round(8 + 8 * Math.sin(k / 4 + worker))) })) };
+}
+
+function losses(p) {
+  const lost = p.process === 2 ? 0 : 1204;
+  return {
+    ledger: [
+      { kind: "poll", produced: 231_204, stored: 230_000, dropped: lost, lost: 0 }, { kind: "task", produced: 204_118, stored: 204_118, dropped: 0, lost: 0 },
+      { kind: "wake", produced: 198_772, stored: 198_772, dropped: 0, lost: 0 }, { kind: "resource", produced: 842, stored: 842, dropped: 0, lost: 0 }, { kind: "sample", produced: 312, stored: 312, dropped: 0, lost: 0 },
+    ],
+    losses: lost ? [{ kind: "poll", cause: "RING_FULL", count: lost, from_at: at(p, 21.8 * SECOND), to_at: at(p, 22.5 * SECOND) }] : [],
+  };
+}
+
+export function query(world, sql) {
+  if (/^\s*(insert|update|delete|drop|attach|pragma)\b/i.test(sql)) return { error: "not authorized: queries may only read the documented views" };
+  const p = world.processes[0];
+  if (!p || !/\bfrom\b/i.test(sql)) return { columns: [{ name: "1" }], rows: [[1]], truncated: false, elapsed_ns: 41_000 };
+  const rows = Array.from({ length: 200 }, (_, k) => taskOut(p, taskRow(p, k * 7)));
+  if (/group by/i.test(sql)) {
+    const sums = w.SITES.map((site) => [`${site.file}:${site.line}`, site.weight * 1021, site.weight * 31, site.weight * 7121, site.weight * 0.7e9, 12e6 + site.weight * 1e5, site.id === 3 ? 11 : 0]);
+    return { columns: ["location", "tasks", "alive", "polls", "busy_time", "max_poll_time", "slow_polls"].map((name) => ({ name })), rows: sums, truncated: false, elapsed_ns: 3_120_000 };
+  }
+  const columns = ["task", "name", "location", "spawned_at", "polls", "busy_time", "max_poll_time"];
+  return { columns: columns.map((name) => ({ name })), rows: rows.map((r) => [r.task, r.name, `${r.location.file}:${r.location.line}`, r.spawned_at, r.polls, r.busy_time, r.max_poll_time]), truncated: true, elapsed_ns: 2_410_000 };
+}

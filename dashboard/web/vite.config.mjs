@@ -1,0 +1,31 @@
+// `vite` serves the page with made-up data, `vite build` writes what loopd embeds.
+// The mock is loaded only by the development server, so nothing of it can reach a build.
+import { defineConfig } from "vite";
+
+export default defineConfig(({ command }) => ({
+  base: "/",
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  build: {
+    target: "es2022",
+    // An inlined asset would be a data: URL, which the page's content security policy refuses for most kinds.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    cssCodeSplit: false,
+  },
+  server: process.env.LOOPD ? { proxy: { "/api": process.env.LOOPD } } : {},
+  plugins: command === "serve" && !process.env.LOOPD && !process.env.VITEST ? [mock()] : [],
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
+}));
+
+/** Answers /api with deterministic data; set LOOPD=http://127.0.0.1:7411 to use a real collector instead. */
+function mock() {
+  return {
+    name: "loopd-mock-api",
+    async configureServer(server) {
+      // Through a variable, so that bundling this file does not follow it: a build needs no dev/ folder.
+      const file = new URL("./dev/mock/api.mjs", import.meta.url).href;
+      const { mockApi } = await import(file);
+      server.middlewares.use(mockApi());
+    },
+  };
+}
