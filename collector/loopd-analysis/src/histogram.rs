@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_ends_of_the_scale_are_counted() {
         let mut histogram = Histogram::default();
-        [0, u64::MAX].map(|length| histogram.add(length));
+        [0, u64::MAX].iter().for_each(|&length| histogram.add(length));
         assert_eq!(histogram.buckets().collect::<Vec<_>>(), [(0, 1), (u64::MAX, 1)]);
     }
 
