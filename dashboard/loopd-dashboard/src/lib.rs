@@ -1,1 +1,22 @@
-//! TBD
+//! The dashboard and HTTP API of loopd: [`router`] gives every route, over any [`Reader`].
+//!
+//! What a route shows is a plain value from [`views`], so that the command line can show the very
+//! same, from a database or from a server. Listening, and who may ask, is the binary's job.
+//!
+//! [`Reader`]: loopd_store::Reader
+#![warn(missing_docs)]
+
+mod assets;
+mod clock;
+pub mod csv;
+mod error;
+mod headers;
+mod live;
+mod routes;
+mod state;
+pub mod views;
+
+pub use error::ErrorBody;
+pub use live::{HeadProcess, HeadView};
+pub use routes::router;
+pub use state::{AppState, MAX_FOLLOWERS, ServerInfo, ServerStatus};

@@ -1,0 +1,114 @@
+//! The web page, embedded in the binary by the build script, and how its files are served.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+#[derive(RustEmbed)]
+#[folder = "$LOOPD_DASHBOARD_DIST"]
+struct Files;
+
+const INDEX: &str = "index.html";
+
+/// Vite puts a hash of the content into the name of every file below this folder.
+const HASHED: &str = "assets/";
+
+/// Answers everything that is not the API: files by name, and the page itself for every path that
+/// does not look like a file, because the page does its own routing.
+pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let path = uri.path().trim_start_matches('/');
+    let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
+    let path = if is_page { INDEX } else { path };
+    match Files::get(path) {
+        Some(file) => respond(path, file, &headers),
+        None => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
+    }
+}
+
+fn respond(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
+    let tag = etag(&file);
+    let caching = if path.starts_with(HASHED) {
+        "public, max-age=31536000, immutable"
+    } else {
+        // Ask each time, so that a new binary shows its new page at once.
+        "no-cache"
+    };
+    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known == &tag);
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(Body::from(file.data.into_owned()));
+        let kind = HeaderValue::from_static(content_type(path));
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    response.headers_mut().insert(ETAG, tag);
+    response
+}
+
+/// Half of the content's SHA-256, quoted.
+fn etag(file: &EmbeddedFile) -> HeaderValue {
+    let hash = file.metadata.sha256_hash();
+    let hex: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    HeaderValue::from_str(&format!("\"{hex}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "json" | "map" | "webmanifest" => "application/json",
+        "woff2" => "font/woff2",
+        "wasm" => "application/wasm",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get(path: &str, headers: HeaderMap) -> Response {
+        serve(Method::GET, path.parse().unwrap(), headers).await
+    }
+
+    #[tokio::test]
+    async fn page_paths_give_the_page_and_unknown_files_are_404() {
+        for path in ["/", "/tasks", "/tasks/1/77"] {
+            let response = get(path, HeaderMap::new()).await;
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-cache");
+        }
+        let response = get("/assets/nothing-here.js", HeaderMap::new()).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_the_browser_has_is_not_sent_again() {
+        let first = get("/", HeaderMap::new()).await;
+        let mut headers = HeaderMap::new();
+        headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
+        assert_eq!(get("/", headers).await.status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[tokio::test]
+    async fn hashed_files_are_kept_for_good() {
+        for path in Files::iter().filter(|path| path.starts_with(HASHED)) {
+            let response = get(&format!("/{path}"), HeaderMap::new()).await;
+            let caching = response.headers()[CACHE_CONTROL].to_str().unwrap();
+            assert!(caching.contains("immutable"), "{path}");
+        }
+    }
+}

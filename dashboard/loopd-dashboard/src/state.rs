@@ -1,0 +1,74 @@
+//! What the routes need from the server around them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use loopd_model::UnixNanos;
+use loopd_store::{Head, Reader, Retention};
+use tokio::sync::{Semaphore, watch};
+
+/// Followers of `/api/v1/live` at one time. Each is a browser tab with a connection of its own;
+/// one more is told to poll instead.
+pub const MAX_FOLLOWERS: usize = 64;
+
+/// Everything the routes share. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub(crate) reader: Reader,
+    pub(crate) head: watch::Receiver<Head>,
+    pub(crate) status: Arc<dyn Fn() -> ServerStatus + Send + Sync>,
+    pub(crate) info: Arc<ServerInfo>,
+    pub(crate) followers: Arc<Semaphore>,
+    pub(crate) shutdown: watch::Receiver<bool>,
+}
+
+impl AppState {
+    /// `status` is asked on every request for it and must not block. When `shutdown` becomes true
+    /// or its sender goes away, live streams end, which a graceful shutdown waits for.
+    pub fn new(
+        reader: Reader,
+        head: watch::Receiver<Head>,
+        info: ServerInfo,
+        status: impl Fn() -> ServerStatus + Send + Sync + 'static,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            reader,
+            head,
+            status: Arc::new(status),
+            info: Arc::new(info),
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+            shutdown,
+        }
+    }
+}
+
+impl fmt::Debug for AppState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppState").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// What does not change while the server runs.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// loopd's version.
+    pub version: String,
+    /// When the server started.
+    pub started_at: UnixNanos,
+    /// How much is kept.
+    pub retention: Retention,
+}
+
+/// What does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Agents connected now.
+    pub sessions: u64,
+    /// Sessions that ended without a goodbye.
+    pub disconnected: u64,
+    /// Batches refused because they could not be read.
+    pub refused: u64,
+    /// Why the store takes no writes; `None` if it does.
+    pub unwritable: Option<String>,
+}

@@ -1,0 +1,68 @@
+//! What is shown: one module for each page, plain values that become JSON and can be read back
+//! from it, and the function that makes them from the store.
+//!
+//! The HTTP routes and the command line call the same functions. Instants and ids are text in
+//! JSON (see [`text`]); lengths are numbers of nanoseconds. Numbers saturate and never wrap, since
+//! what they are made of may be incomplete.
+
+pub mod leaks;
+pub mod losses;
+pub mod metrics;
+pub mod overview;
+pub mod params;
+pub mod process;
+pub mod query;
+mod range;
+pub mod resources;
+pub mod slow;
+pub mod status;
+pub mod task;
+pub mod tasks;
+pub mod text;
+pub mod timeline;
+mod verdict;
+mod words;
+
+use loopd_store::{ProcessKey, ProcessRow, Reader, StoreError};
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// A process number that the store does not have.
+    #[error("there is no process {process}; /api/v1/processes lists those there are")]
+    NoProcess {
+        /// The number.
+        process: i64,
+    },
+    /// A task that the process does not have.
+    #[error("process {process} has no task {task}, or retention has removed it")]
+    NoTask {
+        /// The process.
+        process: i64,
+        /// The task.
+        task: u64,
+    },
+    /// No process was ever recorded.
+    #[error("nothing has been recorded yet; start a program with loopd-agent in it")]
+    Empty,
+    /// A parameter that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// A query that could not be answered, in words for the person who wrote it.
+    #[error("{0}")]
+    Sql(String),
+    /// The store failed.
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+}
+
+/// The process with this number; without a number, the one started last.
+pub async fn find_process(reader: &Reader, process: Option<i64>) -> Result<ProcessRow, ViewError> {
+    match process {
+        Some(process) => {
+            let row = reader.process(ProcessKey(process)).await?;
+            row.ok_or(ViewError::NoProcess { process })
+        }
+        None => reader.processes().await?.into_iter().next().ok_or(ViewError::Empty),
+    }
+}

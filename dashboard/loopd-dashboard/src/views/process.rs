@@ -1,0 +1,186 @@
+//! One recorded process, as every page shows it.
+
+use std::collections::BTreeMap;
+
+use loopd_model::UnixNanos;
+use loopd_store::{LoopRow, ProcessRow, Reader};
+use serde::{Deserialize, Serialize};
+
+use super::text::{IdText, UnixNanosText};
+use super::{ViewError, words};
+
+/// `GET /api/v1/processes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessesView {
+    /// Newest first.
+    pub processes: Vec<Process>,
+}
+
+/// One run of one program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// The small number that every other route takes.
+    pub process: i64,
+    /// The process's own id: 32 hexadecimal digits.
+    pub id: String,
+    /// What people call the program.
+    pub app: String,
+    /// Empty if the program did not say.
+    pub app_version: String,
+    /// Empty if not known.
+    pub host: String,
+    /// The operating system's process id.
+    pub pid: u32,
+    /// Free key=value pairs.
+    pub labels: BTreeMap<String, String>,
+    /// `loopd-agent` for Rust.
+    pub agent: String,
+    /// The agent's version.
+    pub agent_version: String,
+    /// Whether it still sends.
+    pub state: ProcessState,
+    /// When it started.
+    pub started_at: UnixNanosText,
+    /// Up to when data has arrived.
+    pub last_at: UnixNanosText,
+    /// When it said goodbye; null while it has not.
+    pub ended_at: Option<UnixNanosText>,
+    /// Polls at least this long, in nanoseconds, are slow.
+    pub slow_threshold: u64,
+    /// What is captured, what is not, and why.
+    pub coverage: Vec<Coverage>,
+    /// Tasks that have not ended.
+    pub tasks_alive: u64,
+    /// Tasks seen so far.
+    pub tasks_spawned: u64,
+    /// Polls recorded so far.
+    pub polls: u64,
+    /// Polls at least as long as the threshold.
+    pub slow_polls: u64,
+    /// Tracked resources that have not been closed.
+    pub open_resources: u64,
+    /// Records that were produced and will never arrive.
+    pub lost: u64,
+    /// Its event loops.
+    pub loops: Vec<Loop>,
+}
+
+/// Whether a process still sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcessState {
+    /// Connected.
+    Live,
+    /// Gone without a goodbye.
+    Lost,
+    /// It said goodbye.
+    Ended,
+}
+
+impl ProcessState {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Lost => "lost",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Whether one capture layer works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// `hooks`, `wrapped`, `watchdog`, `metrics`.
+    pub layer: String,
+    /// `on`, `off` or `unavailable`.
+    pub state: String,
+    /// Why not, and what would turn it on; empty when on.
+    pub reason: String,
+}
+
+/// One event loop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loop {
+    /// Its id.
+    #[serde(rename = "loop")]
+    pub loop_id: IdText,
+    /// What the program calls it.
+    pub name: String,
+    /// `tokio multi_thread`, `tokio current_thread`.
+    pub flavor: String,
+    /// How many workers; 0 if not known.
+    pub workers: u32,
+    /// When it came under watch; the start of the process if that was lost.
+    pub opened_at: UnixNanosText,
+    /// When it shut down; null while it runs.
+    pub closed_at: Option<UnixNanosText>,
+}
+
+/// Every process.
+pub async fn processes(reader: &Reader) -> Result<ProcessesView, ViewError> {
+    let rows = reader.processes().await?;
+    Ok(ProcessesView { processes: rows.into_iter().map(Process::from).collect() })
+}
+
+impl From<ProcessRow> for Process {
+    fn from(row: ProcessRow) -> Self {
+        let totals = row.totals;
+        let loops =
+            row.loops.into_iter().map(|loop_row| Loop::new(loop_row, row.started_at)).collect();
+        Self {
+            process: row.process.0,
+            id: row.id.to_string(),
+            app: row.app,
+            app_version: row.app_version,
+            host: row.host,
+            pid: row.pid,
+            labels: row.labels.into_iter().collect(),
+            agent: row.agent,
+            agent_version: row.agent_version,
+            state: row.state.into(),
+            started_at: row.started_at.into(),
+            last_at: row.last_at.into(),
+            ended_at: row.ended_at.map(UnixNanosText::from),
+            slow_threshold: row.slow_threshold,
+            coverage: row.coverage.into_iter().map(Coverage::from).collect(),
+            tasks_alive: totals.tasks_alive,
+            tasks_spawned: totals.tasks_spawned,
+            polls: totals.polls,
+            slow_polls: totals.slow_polls,
+            open_resources: totals.open_resources,
+            lost: totals.lost,
+            loops: loops,
+        }
+    }
+}
+
+impl From<loopd_store::ProcessState> for ProcessState {
+    fn from(state: loopd_store::ProcessState) -> Self {
+        match state {
+            loopd_store::ProcessState::Live => Self::Live,
+            loopd_store::ProcessState::Lost => Self::Lost,
+            loopd_store::ProcessState::Ended => Self::Ended,
+        }
+    }
+}
+
+impl From<loopd_model::Coverage> for Coverage {
+    fn from(coverage: loopd_model::Coverage) -> Self {
+        let state = words::coverage_state(coverage.state).into();
+        Self { layer: coverage.layer, state, reason: coverage.reason }
+    }
+}
+
+impl Loop {
+    fn new(row: LoopRow, process_started_at: UnixNanos) -> Self {
+        Self {
+            loop_id: IdText(row.loop_id.0),
+            name: row.name,
+            flavor: row.flavor,
+            workers: row.workers,
+            opened_at: row.opened_at.unwrap_or(process_started_at).into(),
+            closed_at: row.closed_at.map(UnixNanosText::from),
+        }
+    }
+}
