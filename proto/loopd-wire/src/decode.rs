@@ -171,6 +171,11 @@ pub fn decode_settings(settings: pb::Settings) -> model::Settings {
     }
 }
 
+/// How many bytes a batch takes up on the wire.
+pub fn encoded_len(batch: &pb::Batch) -> usize {
+    prost::Message::encoded_len(batch)
+}
+
 /// Reads a batch, and says what in it was not understood.
 pub fn decode_batch(batch: pb::Batch) -> Result<(model::Batch, Tolerated), DecodeError> {
     let mut tolerated = Tolerated::default();

@@ -1,0 +1,70 @@
+//! What can be chosen about a collector, and the bounds that cannot.
+
+use std::time::Duration;
+
+use loopd_model::Settings;
+use loopd_store::{ProcessKey, Retention};
+use loopd_wire::MAX_BATCH_BYTES;
+
+/// What can be chosen about a collector.
+#[derive(Clone, Debug)]
+pub struct CollectorConfig {
+    /// How much the store keeps.
+    pub retention: Retention,
+    /// What every agent is asked for when it connects.
+    pub settings: Settings,
+    /// How long a process whose stream broke may take to come back before it counts as lost.
+    pub grace: Duration,
+    /// Streams at the same time; further ones are refused. Each may take up a few megabytes while
+    /// a batch of it is decoded.
+    pub max_sessions: usize,
+    /// The processes that the store holds as live from an earlier run. Those that do not come back
+    /// within the grace are lost.
+    pub live_before: Vec<ProcessKey>,
+}
+
+impl Default for CollectorConfig {
+    fn default() -> Self {
+        Self {
+            retention: Retention { max_age: None, max_bytes: None },
+            settings: Settings::default(),
+            grace: Duration::from_secs(15),
+            max_sessions: 256,
+            live_before: Vec::new(),
+        }
+    }
+}
+
+/// How long a stream may stay silent before its hello.
+pub(crate) const HELLO_TIME: Duration = Duration::from_secs(5);
+
+/// Commands that wait for the keeper. When full, sessions stop reading, and HTTP/2 flow control
+/// stops their agents, whose windows hold what is not acked.
+pub(crate) const MAX_COMMANDS: usize = 256;
+
+/// Encoded bytes of batches between a session and their commit, over all sessions. Enough to fill
+/// the next group while one is committed.
+pub(crate) const MAX_QUEUED_BYTES: usize = 16 * MAX_BATCH_BYTES;
+
+/// Batches in one commit. It bounds how long a commit takes, and so how old an ack can be.
+pub(crate) const MAX_GROUP_BATCHES: usize = 64;
+
+/// Encoded bytes in one commit.
+pub(crate) const MAX_GROUP_BYTES: usize = 4 * MAX_BATCH_BYTES;
+
+/// How long the first batch of a group waits for others: an fsync costs about as much.
+pub(crate) const GROUP_TIME: Duration = Duration::from_millis(20);
+
+/// How often the store is asked for maintenance when it had none to do.
+pub(crate) const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// Maintenance rests this many times as long as its last step took, so that it never takes more
+/// than a fifth of the writer's time.
+pub(crate) const MAINTAIN_REST: u32 = 4;
+
+/// The first and the longest wait before a store that failed is tried with a new session.
+pub(crate) const RETRY_TIMES: (Duration, Duration) =
+    (Duration::from_millis(250), Duration::from_secs(10));
+
+/// How long a session waits for the keeper's last word.
+pub(crate) const LAST_WORD_TIME: Duration = Duration::from_secs(5);

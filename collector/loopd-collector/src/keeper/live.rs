@@ -1,0 +1,218 @@
+//! Which processes have a session, which are away, and what each session still owes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use loopd_model::UnixNanos;
+use loopd_store::ProcessKey;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::SessionId;
+use crate::outbound::Outbound;
+
+/// The processes that are live in the store.
+#[derive(Debug)]
+pub(super) struct Live {
+    grace: Duration,
+    processes: HashMap<ProcessKey, Presence>,
+}
+
+#[derive(Debug)]
+enum Presence {
+    Here {
+        session: SessionId,
+        outbound: Outbound,
+        /// Every batch up to this one is on disk, as far as this session was told.
+        durable_seq: u64,
+        /// The refused batch that is awaited; later ones are set aside until it comes.
+        refused: Option<u64>,
+    },
+    Away {
+        since: UnixNanos,
+        lost_at: Instant,
+    },
+}
+
+/// What to do with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Take it.
+    Expected,
+    /// It is on disk.
+    Duplicate,
+    /// It is behind a refused batch and will come again.
+    SetAside,
+    /// Its session has ended or was superseded.
+    Stale,
+}
+
+impl Live {
+    /// Starts with processes of an earlier run, all away.
+    pub(super) fn new(grace: Duration, before: &[ProcessKey], now: UnixNanos) -> Self {
+        let lost_at = Instant::now() + grace;
+        let away = |&process| (process, Presence::Away { since: now, lost_at });
+        Self { grace, processes: before.iter().map(away).collect() }
+    }
+
+    /// A session begins. Returns what it supersedes.
+    pub(super) fn join(
+        &mut self,
+        process: ProcessKey,
+        session: SessionId,
+        outbound: Outbound,
+        durable_seq: u64,
+    ) -> Option<Outbound> {
+        let here = Presence::Here { session, outbound, durable_seq, refused: None };
+        match self.processes.insert(process, here) {
+            Some(Presence::Here { outbound, .. }) => Some(outbound),
+            Some(Presence::Away { .. }) | None => None,
+        }
+    }
+
+    /// A session ends, if it still is the process's. Its grace begins.
+    pub(super) fn leave(
+        &mut self,
+        session: SessionId,
+        process: ProcessKey,
+        now: UnixNanos,
+    ) -> Option<Outbound> {
+        let presence = self.processes.get_mut(&process)?;
+        match presence {
+            Presence::Here { session: current, .. } if *current == session => {
+                let away = Presence::Away { since: now, lost_at: Instant::now() + self.grace };
+                match std::mem::replace(presence, away) {
+                    Presence::Here { outbound, .. } => Some(outbound),
+                    Presence::Away { .. } => None,
+                }
+            }
+            Presence::Here { .. } | Presence::Away { .. } => None,
+        }
+    }
+
+    pub(super) fn forget(&mut self, process: ProcessKey) {
+        self.processes.remove(&process);
+    }
+
+    /// A batch came.
+    pub(super) fn arrive(&mut self, session: SessionId, process: ProcessKey, seq: u64) -> Arrival {
+        match self.processes.get_mut(&process) {
+            Some(Presence::Here { session: current, durable_seq, refused, .. })
+                if *current == session =>
+            {
+                match *refused {
+                    _ if seq <= *durable_seq => Arrival::Duplicate,
+                    Some(awaited) if seq > awaited => Arrival::SetAside,
+                    Some(_) | None => {
+                        *refused = None;
+                        Arrival::Expected
+                    }
+                }
+            }
+            _ => Arrival::Stale,
+        }
+    }
+
+    /// Tells the session that every batch up to `known_seq` is on disk, or what it was told before
+    /// if that is more.
+    pub(super) fn ack(&mut self, session: SessionId, process: ProcessKey, known_seq: u64) {
+        if let Some(Presence::Here { session: current, outbound, durable_seq, .. }) =
+            self.processes.get_mut(&process)
+            && *current == session
+        {
+            *durable_seq = known_seq.max(*durable_seq);
+            outbound.ack(*durable_seq);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, process: ProcessKey, seq: u64, reason: String) {
+        if let Some(Presence::Here { outbound, refused, .. }) = self.processes.get_mut(&process) {
+            *refused = Some(seq);
+            outbound.refuse(seq, reason);
+        }
+    }
+
+    pub(super) fn awaits_refused(&self, process: ProcessKey) -> bool {
+        matches!(self.processes.get(&process), Some(Presence::Here { refused: Some(_), .. }))
+    }
+
+    /// When the next process counts as lost.
+    pub(super) fn next_lost_at(&self) -> Option<Instant> {
+        let lost_at = |presence: &Presence| match presence {
+            Presence::Away { lost_at, .. } => Some(*lost_at),
+            Presence::Here { .. } => None,
+        };
+        self.processes.values().filter_map(lost_at).min()
+    }
+
+    /// The processes whose grace is over, and since when each is away.
+    pub(super) fn lost(&self, now: Instant) -> Vec<(ProcessKey, UnixNanos)> {
+        let lost = |(&process, presence): (&ProcessKey, &Presence)| match presence {
+            Presence::Away { since, lost_at } if *lost_at <= now => Some((process, *since)),
+            Presence::Away { .. } | Presence::Here { .. } => None,
+        };
+        self.processes.iter().filter_map(lost).collect()
+    }
+
+    /// Grants another grace.
+    pub(super) fn put_off(&mut self, process: ProcessKey) {
+        if let Some(Presence::Away { lost_at, .. }) = self.processes.get_mut(&process) {
+            *lost_at = Instant::now() + self.grace;
+        }
+    }
+
+    pub(super) fn end_all(&mut self, status: &Status) {
+        for (_, presence) in self.processes.drain() {
+            if let Presence::Here { outbound, .. } = presence {
+                outbound.end(Err(status.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROCESS: ProcessKey = ProcessKey(1);
+    const SESSION: SessionId = SessionId(1);
+
+    fn live() -> Live {
+        Live::new(Duration::from_secs(15), &[], UnixNanos(0))
+    }
+
+    #[tokio::test]
+    async fn behind_a_refused_batch_others_wait() {
+        let mut live = live();
+        live.join(PROCESS, SESSION, Outbound::new(), 3);
+        live.refuse(PROCESS, 5, "no".into());
+        assert_eq!(live.arrive(SESSION, PROCESS, 6), Arrival::SetAside);
+        assert_eq!(live.arrive(SESSION, PROCESS, 3), Arrival::Duplicate);
+        assert_eq!(live.arrive(SESSION, PROCESS, 5), Arrival::Expected);
+        assert_eq!(live.arrive(SESSION, PROCESS, 6), Arrival::Expected);
+    }
+
+    #[tokio::test]
+    async fn a_superseded_session_has_no_say() {
+        let mut live = live();
+        live.join(PROCESS, SESSION, Outbound::new(), 0);
+        assert!(live.join(PROCESS, SessionId(2), Outbound::new(), 0).is_some());
+        assert_eq!(live.arrive(SESSION, PROCESS, 1), Arrival::Stale);
+        assert!(live.leave(SESSION, PROCESS, UnixNanos(9)).is_none());
+        assert!(live.leave(SessionId(2), PROCESS, UnixNanos(9)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_is_lost_after_its_grace_and_not_before() {
+        let mut live = live();
+        live.join(PROCESS, SESSION, Outbound::new(), 0);
+        assert_eq!(live.next_lost_at(), None);
+        live.leave(SESSION, PROCESS, UnixNanos(9));
+        tokio::time::advance(Duration::from_secs(14)).await;
+        assert_eq!(live.lost(Instant::now()), []);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(live.lost(Instant::now()), [(PROCESS, UnixNanos(9))]);
+        live.put_off(PROCESS);
+        assert_eq!(live.lost(Instant::now()), []);
+    }
+}
