@@ -105,7 +105,8 @@ fn encode_segment(segment: model::Segment) -> pb::Segment {
     }
 }
 
-fn encode_loss(loss: model::Loss) -> pb::Loss {
+/// Telemetry that was lost, as protobuf.
+pub fn encode_loss(loss: model::Loss) -> pb::Loss {
     pb::Loss {
         kind: encode_record_kind(loss.kind).into(),
         cause: encode_cause(loss.cause).into(),
