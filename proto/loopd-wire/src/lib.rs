@@ -20,5 +20,7 @@ mod encode;
 mod limits;
 
 pub use decode::*;
-pub use encode::{encode_anchor, encode_batch, encode_ledger, encode_process, encode_settings};
+pub use encode::{
+    encode_anchor, encode_batch, encode_ledger, encode_loss, encode_process, encode_settings,
+};
 pub use limits::*;
