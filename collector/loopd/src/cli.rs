@@ -39,6 +39,8 @@ enum Command {
     Apps(commands::apps::AppsArgs),
     /// List tasks.
     Tasks(commands::tasks::TasksArgs),
+    /// Show everything about one task.
+    Task(commands::task::TaskArgs),
     /// Show what blocked the loops, with stacks.
     Slow(commands::slow::SlowArgs),
     /// Show what only ever grows.
@@ -58,6 +60,7 @@ impl Cli {
             Command::Demo(args) => commands::demo::run(args, global).await,
             Command::Apps(args) => commands::apps::run(args, global).await,
             Command::Tasks(args) => commands::tasks::run(args, global).await,
+            Command::Task(args) => commands::task::run(args, global).await,
             Command::Slow(args) => commands::slow::run(args, global).await,
             Command::Leaks(args) => commands::leaks::run(args, global).await,
             Command::Query(args) => commands::query::run(args, global).await,

@@ -15,7 +15,6 @@ pub(crate) enum Exit {
     /// No connection, or no port to listen on.
     Connect = 3,
     /// It worked, but the data it rests on is incomplete.
-    #[expect(dead_code, reason = "for the commands that read")]
     Incomplete = 4,
     /// The database, its path, or its disk.
     Storage = 5,

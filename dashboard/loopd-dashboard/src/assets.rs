@@ -38,7 +38,7 @@ fn respond(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
         // Ask each time, so that a new binary shows its new page at once.
         "no-cache"
     };
-    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known == &tag);
+    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| *known == tag);
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {

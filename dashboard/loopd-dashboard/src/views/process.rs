@@ -150,7 +150,7 @@ impl From<ProcessRow> for Process {
             slow_polls: totals.slow_polls,
             open_resources: totals.open_resources,
             lost: totals.lost,
-            loops: loops,
+            loops,
         }
     }
 }

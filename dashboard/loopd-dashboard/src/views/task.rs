@@ -183,7 +183,9 @@ mod tests {
     #[test]
     fn classes_double_and_keep_every_count() {
         let mut histogram = Histogram::default();
-        [0, 1, 3, 4, 5, 1000, 1001, u64::MAX].map(|length| histogram.add(length));
+        for length in [0, 1, 3, 4, 5, 1000, 1001, u64::MAX] {
+            histogram.add(length);
+        }
         let classes = classes(&histogram);
         assert_eq!(classes.iter().map(|class| class.count).sum::<u64>(), 8);
         assert!(classes.windows(2).all(|pair| pair[0].le_ns < pair[1].le_ns));

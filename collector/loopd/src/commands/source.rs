@@ -1,0 +1,227 @@
+//! Where a reading command reads: a running server, or a database file. Both give the very same
+//! views.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use loopd_dashboard::views::leaks::LeaksView;
+use loopd_dashboard::views::losses::LossesView;
+use loopd_dashboard::views::process::{Process, ProcessesView};
+use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView};
+use loopd_dashboard::views::slow::{SlowFilter, SlowView};
+use loopd_dashboard::views::task::TaskView;
+use loopd_dashboard::views::tasks::{TaskFilter, TasksView};
+use loopd_dashboard::views::{self, ViewError, params::QueryPairs};
+use loopd_store::{Reader, StoreError};
+
+use super::client::Client;
+use super::render::note;
+use crate::exit::{Exit, OrExit};
+
+/// Where `loopd serve` listens unless told otherwise.
+pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7411";
+
+/// Flags that say where to read.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Where to read")]
+pub(crate) struct SourceArgs {
+    /// Read this database file; no server is needed.
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    pub(crate) db: Option<PathBuf>,
+    /// Ask this server [default: http://127.0.0.1:7411, else the default database].
+    #[arg(long, value_name = "URL", env = "LOOPD_URL")]
+    pub(crate) url: Option<String>,
+    /// The token that the server asks for.
+    #[arg(long, value_name = "TOKEN", env = "LOOPD_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+impl SourceArgs {
+    /// Opens what the flags name. Without any: the server at the default address; if nobody
+    /// listens there, the default database.
+    pub(crate) async fn open(&self) -> anyhow::Result<Source> {
+        if let Some(path) = &self.db {
+            return Source::file(path).await;
+        }
+        let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
+        let client = Client::new(url, self.token.clone())?;
+        if self.url.is_some() {
+            return Ok(Source::Server(client));
+        }
+        let Err(error) = client.get::<ProcessesView>("/processes", &[]).await else {
+            return Ok(Source::Server(client));
+        };
+        let path = default_db();
+        if is_refused(&error) && path.is_file() {
+            note(&format!("no loopd at {DEFAULT_URL}, reading {}", path.display()));
+            return Source::file(&path).await;
+        }
+        if !is_refused(&error) {
+            return Err(error);
+        }
+        let way_out = format!(
+            "start `loopd serve`, name another server with --url, or a database with --db \
+             (there is none at {})",
+            path.display()
+        );
+        Err(error.context(way_out)).or_exit(Exit::Connect)
+    }
+}
+
+/// Whether nobody listens there, as opposed to somebody with a problem.
+fn is_refused(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<ureq::Error>()).any(|error| match error {
+        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        ureq::Error::ConnectionFailed => true,
+        _ => false,
+    })
+}
+
+/// The file that `loopd serve` writes unless told otherwise.
+pub(crate) fn default_db() -> PathBuf {
+    use etcetera::BaseStrategy;
+    let state = etcetera::choose_base_strategy().ok().and_then(|base| base.state_dir());
+    state.unwrap_or_else(|| ".".into()).join("loopd").join("loopd.db")
+}
+
+/// Something to read from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A running server.
+    Server(Client),
+    /// A database file.
+    File(Reader),
+}
+
+impl Source {
+    /// Opens a database for reading.
+    pub(crate) async fn file(path: &Path) -> anyhow::Result<Self> {
+        match Reader::open(path).await {
+            Ok(reader) => Ok(Self::File(reader)),
+            Err(error @ StoreError::Missing { .. }) => Err(error).or_exit(Exit::Connect),
+            Err(error) => Err(error).or_exit(Exit::Storage),
+        }
+    }
+
+    /// Every process, newest first.
+    pub(crate) async fn processes(&self) -> anyhow::Result<Vec<Process>> {
+        let view = match self {
+            Self::Server(client) => client.get::<ProcessesView>("/processes", &[]).await?,
+            Self::File(reader) => of_view(views::process::processes(reader).await)?,
+        };
+        Ok(view.processes)
+    }
+
+    /// The process that `--app` names, or the newest.
+    pub(crate) async fn process(&self, app: Option<&str>) -> anyhow::Result<Process> {
+        choose(self.processes().await?, app)
+    }
+
+    pub(crate) async fn tasks(&self, filter: &TaskFilter) -> anyhow::Result<TasksView> {
+        match self {
+            Self::Server(client) => client.get("/tasks", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::tasks::tasks(reader, filter).await),
+        }
+    }
+
+    pub(crate) async fn task(&self, process: i64, task: u64) -> anyhow::Result<TaskView> {
+        match self {
+            Self::Server(client) => client.get(&format!("/tasks/{process}/{task}"), &[]).await,
+            Self::File(reader) => of_view(views::task::task(reader, process, task).await),
+        }
+    }
+
+    pub(crate) async fn slow(&self, filter: &SlowFilter) -> anyhow::Result<SlowView> {
+        match self {
+            Self::Server(client) => client.get("/slow", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::slow::slow(reader, filter).await),
+        }
+    }
+
+    pub(crate) async fn leaks(&self, process: i64) -> anyhow::Result<LeaksView> {
+        match self {
+            Self::Server(client) => client.get("/leaks", &of_process(process)).await,
+            Self::File(reader) => of_view(views::leaks::leaks(reader, Some(process)).await),
+        }
+    }
+
+    pub(crate) async fn losses(&self, process: i64) -> anyhow::Result<LossesView> {
+        match self {
+            Self::Server(client) => client.get("/losses", &of_process(process)).await,
+            Self::File(reader) => of_view(views::losses::losses(reader, Some(process)).await),
+        }
+    }
+
+    pub(crate) async fn query(&self, request: &QueryRequest) -> anyhow::Result<QueryView> {
+        match self {
+            Self::Server(client) => client.post("/query", serde_json::to_vec(request)?).await,
+            Self::File(reader) => of_view(views::query::query(reader, request).await),
+        }
+    }
+
+    pub(crate) async fn schema(&self) -> anyhow::Result<SchemaView> {
+        match self {
+            Self::Server(client) => client.get("/schema", &[]).await,
+            Self::File(_) => Ok(views::query::schema()),
+        }
+    }
+}
+
+fn of_process(process: i64) -> Vec<(&'static str, String)> {
+    QueryPairs::default().add("process", Some(process)).pairs
+}
+
+fn of_view<T>(view: Result<T, ViewError>) -> anyhow::Result<T> {
+    match view {
+        Err(ViewError::Store(error)) => Err(error).or_exit(Exit::Storage),
+        other => Ok(other?),
+    }
+}
+
+/// The process that `app` names: by the name of the program (its newest run), by its number, or by
+/// the beginning of its id; without `app` the newest of all.
+fn choose(processes: Vec<Process>, app: Option<&str>) -> anyhow::Result<Process> {
+    let Some(app) = app else {
+        let newest = processes.into_iter().next();
+        return newest.context(
+            "nothing has been recorded yet; start a program with loopd-agent in it, or `loopd demo`",
+        );
+    };
+    let known = known(&processes);
+    let is_it = |process: &Process| {
+        process.app == app
+            || process.process.to_string() == app
+            || (app.len() >= MIN_ID_PREFIX && process.id.starts_with(app))
+    };
+    processes.into_iter().find(is_it).ok_or_else(|| anyhow!("no program {app:?} is known; {known}"))
+}
+
+/// Shorter beginnings of ids would be taken for process numbers.
+const MIN_ID_PREFIX: usize = 6;
+/// A longer list helps nobody.
+const MAX_KNOWN: usize = 12;
+
+fn known(processes: &[Process]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for process in processes {
+        if !names.contains(&process.app.as_str()) {
+            names.push(&process.app);
+        }
+    }
+    if names.is_empty() {
+        return "nothing has been recorded yet".into();
+    }
+    let more = if names.len() > MAX_KNOWN { ", …" } else { "" };
+    names.truncate(MAX_KNOWN);
+    format!("known are: {}{more}", super::render::clean(&names.join(", ")))
+}
+
+/// Reads a statement from the standard input.
+pub(crate) fn read_stdin() -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        super::render::note("reading SQL from the keyboard; end with Ctrl-D");
+    }
+    std::io::read_to_string(std::io::stdin()).context("read SQL from the standard input")
+}
