@@ -1,5 +1,7 @@
 //! Groups slow polls by what blocked them, and says what to do about it.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use loopd_model::{Frame, Running};
@@ -85,13 +87,345 @@ pub struct SiteStack {
 pub const MAX_STACKS: usize = 10;
 
 /// Groups polls by what blocked them, most harmful first.
+///
+/// The site of a stack is its first frame that is the program's own. A thread asleep in the kernel
+/// sleeps at a line; a thread that computes wanders over the lines of a function, so those are
+/// grouped by function and shown at the line seen most often. A poll with stacks of several sites
+/// belongs to the one seen most often; a poll without stacks, to its task's spawn location.
 pub fn sites(polls: &[SlowPoll]) -> Vec<Site> {
-    let _ = polls;
-    Vec::new()
+    let mut groups: HashMap<Key, Vec<usize>> = HashMap::new();
+    for (index, poll) in polls.iter().enumerate() {
+        groups.entry(Key::of_poll(poll)).or_default().push(index);
+    }
+    let mut sites: Vec<Site> =
+        groups.into_iter().map(|(key, indices)| site(&key, indices, polls)).collect();
+    sites.sort_by(|a, b| (b.total_time, &a.location).cmp(&(a.total_time, &b.location)));
+    sites
 }
 
-/// Whether a frame is the program's own: not std's, a dependency's, tokio's or loopd's.
+/// Whether a frame is the program's own: not std's, a dependency's, tokio's or loopd's. Without
+/// line tables nobody can know, and it is not.
 pub fn is_own(frame: &Frame) -> bool {
-    let _ = frame;
-    false
+    const FOREIGN_PATHS: [&str; 4] =
+        ["/rustc/", "/.cargo/registry/", "/.cargo/git/", "/rustlib/src/rust/"];
+    !frame.file.is_empty()
+        && !FOREIGN_PATHS.iter().any(|path| frame.file.contains(path))
+        && !is_foreign_name(&frame.function)
+}
+
+/// Crates that stand between a program's code and the processor.
+const FOREIGN_CRATES: [&str; 17] = [
+    "alloc",
+    "axum",
+    "backtrace",
+    "core",
+    "futures_core",
+    "futures_util",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "loopd_agent",
+    "mio",
+    "std",
+    "tokio",
+    "tokio_util",
+    "tonic",
+    "tower",
+    "tracing",
+];
+
+fn is_foreign_name(function: &str) -> bool {
+    let name = function.trim_start_matches(['<', '&', '*', '(', '[']);
+    let name = name.strip_prefix("dyn ").unwrap_or(name);
+    let first = name.split("::").next().unwrap_or(name);
+    FOREIGN_CRATES.contains(&first)
+}
+
+/// What makes two polls the same site.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Function(String),
+    Line(String),
+    SpawnLocation(String),
+}
+
+impl Key {
+    fn of_poll(poll: &SlowPoll) -> Self {
+        let mut votes: Vec<(Self, u64)> = Vec::new();
+        for sample in &poll.samples {
+            let Some(key) = Self::of_sample(sample) else { continue };
+            match votes.iter_mut().find(|(voted, _)| *voted == key) {
+                Some((_, count)) => *count += 1,
+                None => votes.push((key, 1)),
+            }
+        }
+        // Of equally many, the one seen first.
+        let best = votes.into_iter().rev().max_by_key(|(_, count)| *count);
+        best.map_or_else(
+            || Self::SpawnLocation(poll.spawn_location.clone().unwrap_or_default()),
+            |(key, _)| key,
+        )
+    }
+
+    fn of_sample(sample: &Sample) -> Option<Self> {
+        let frame = blocking_frame(&sample.frames)?;
+        Some(match sample.running {
+            Running::OffCpu if frame.line > 0 => Self::Line(place(frame)),
+            _ => Self::Function(frame.function.clone()),
+        })
+    }
+}
+
+/// The first frame that is the program's own; where nothing has line tables, the first whose name
+/// is of no crate known to be foreign.
+fn blocking_frame(frames: &[Frame]) -> Option<&Frame> {
+    let named = |frame: &&Frame| frame.function.contains("::") && !is_foreign_name(&frame.function);
+    frames.iter().find(|frame| is_own(frame)).or_else(|| frames.iter().find(named))
+}
+
+fn place(frame: &Frame) -> String {
+    if frame.file.is_empty() {
+        frame.function.clone()
+    } else {
+        format!("{}:{}", frame.file, frame.line)
+    }
+}
+
+fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll]) -> Site {
+    indices.sort_by_key(|&index| (Reverse(polls[index].length), index));
+    let lengths: Vec<u64> = indices.iter().map(|&index| polls[index].length).collect();
+    let samples: Vec<&Sample> = indices
+        .iter()
+        .flat_map(|&index| &polls[index].samples)
+        .filter(|sample| Key::of_sample(sample).as_ref() == Some(key))
+        .collect();
+    let count = |running| samples.iter().filter(|s| s.running == running).count() as u64;
+    let (on_cpu, off_cpu) = (count(Running::OnCpu), count(Running::OffCpu));
+    let frames = samples.iter().filter_map(|sample| blocking_frame(&sample.frames));
+    let (location, function, by) = match key {
+        Key::SpawnLocation(location) => (location.clone(), String::new(), By::SpawnLocation),
+        _ => (
+            most_frequent(frames.clone().map(place)),
+            most_frequent(frames.map(|frame| frame.function.clone())),
+            By::Stack,
+        ),
+    };
+    let leaves = samples.iter().filter_map(|sample| sample.frames.first());
+    Site {
+        location,
+        function,
+        by,
+        total_time: lengths.iter().fold(0, |sum, length| sum.saturating_add(*length)),
+        max: lengths.first().copied().unwrap_or(0),
+        p50: lengths.get(lengths.len() / 2).copied().unwrap_or(0),
+        on_cpu,
+        off_cpu,
+        leaf: most_frequent(leaves.map(|frame| frame.function.clone())),
+        advice: advice(&samples, on_cpu, off_cpu).to_string(),
+        stacks: stacks(&samples),
+        polls: indices,
+    }
+}
+
+/// The value seen most often; of equally many, the first in order.
+fn most_frequent(values: impl Iterator<Item = String>) -> String {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    values.for_each(|value| *counts.entry(value).or_default() += 1);
+    let best = counts.into_iter().rev().max_by_key(|(_, count)| *count);
+    best.map(|(value, _)| value).unwrap_or_default()
+}
+
+fn stacks(samples: &[&Sample]) -> Vec<SiteStack> {
+    let mut stacks: Vec<SiteStack> = Vec::new();
+    for sample in samples {
+        match stacks.iter_mut().find(|stack| stack.frames == sample.frames) {
+            Some(stack) => stack.count += 1,
+            None => stacks.push(SiteStack { count: 1, frames: sample.frames.clone() }),
+        }
+    }
+    stacks.sort_by_key(|stack| Reverse(stack.count));
+    stacks.truncate(MAX_STACKS);
+    stacks
+}
+
+/// What the leaf-most frames call, by a part of their names, and what to do instead. The first that
+/// matches counts.
+const ADVICE: [(&[&str], &str); 6] = [
+    (
+        &["thread::sleep", "thread::functions::sleep", "nanosleep"],
+        "`std::thread::sleep` puts the worker to sleep with every task that waits for it: use \
+         `tokio::time::sleep(…).await`",
+    ),
+    (
+        &["lock_contended", "Mutex<", "mutex::Mutex", "RwLock", "rwlock", "Condvar"],
+        "a `std` lock was held by another thread for long, and the worker slept for it: look for \
+         the slow poll that ran at the same time, hold the lock for less, or use `tokio::sync` if \
+         it must be held for long",
+    ),
+    (
+        &["std::process", "waitpid", "wait4", "posix_spawn"],
+        "waiting for a child process blocks the worker: use `tokio::process`",
+    ),
+    (
+        &["std::net", "getaddrinfo", "net::TcpStream", "net::UdpSocket", "reqwest::blocking"],
+        "blocking network calls stop the worker: use `tokio::net`, `tokio::net::lookup_host`, or the \
+         asynchronous client",
+    ),
+    (
+        &["std::fs", "fs::File", "sys::fs", "fsync", "fdatasync", "read_to_end", "pwrite", "pread"],
+        "file access blocks the worker for as long as the disk takes: use `tokio::fs`, or one \
+         `tokio::task::spawn_blocking` around all of it",
+    ),
+    (
+        &["mpsc::Receiver", "recv_timeout", "block_on", "park_timeout", "thread::park"],
+        "the worker waits for another thread: use an asynchronous channel or `.await`",
+    ),
+];
+
+fn advice(samples: &[&Sample], on_cpu: u64, off_cpu: u64) -> &'static str {
+    if samples.is_empty() {
+        return "no stack was taken while it blocked: see which layers this process captures, on the \
+                page Sources or with `loopd doctor`";
+    }
+    if off_cpu >= on_cpu {
+        for sample in samples.iter().filter(|sample| sample.running != Running::OnCpu) {
+            let own = sample.frames.iter().position(is_own).unwrap_or(sample.frames.len());
+            let callees = sample.frames.iter().take(own).map(|frame| frame.function.as_str());
+            let matches = |words: &[&str]| {
+                callees.clone().any(|callee| words.iter().any(|word| callee.contains(word)))
+            };
+            if let Some((_, advice)) = ADVICE.iter().find(|(words, _)| matches(words)) {
+                return advice;
+            }
+        }
+        return "the worker slept in the kernel for something that is not asynchronous: await it, or \
+                move it to `tokio::task::spawn_blocking`";
+    }
+    "the worker computed for too long without an await: move it to `tokio::task::spawn_blocking` or \
+     a thread pool, or cut it into pieces with `tokio::task::yield_now().await` between them"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(text: &str) -> Frame {
+        let (function, place) = text.split_once(" at ").unwrap_or((text, ":0"));
+        let (file, line) = place.rsplit_once(':').unwrap();
+        Frame {
+            function: function.to_string(),
+            file: file.to_string(),
+            line: line.parse().unwrap(),
+            address: 0,
+        }
+    }
+
+    fn poll(length: u64, samples: &[(Running, &[&str])]) -> SlowPoll {
+        let sample = |(running, frames): &(Running, &[&str])| Sample {
+            running: *running,
+            frames: frames.iter().map(|text| frame(text)).collect(),
+        };
+        SlowPoll {
+            length,
+            samples: samples.iter().map(sample).collect(),
+            spawn_location: Some("src/main.rs:9".to_string()),
+        }
+    }
+
+    fn picture(polls: &[SlowPoll]) -> String {
+        let line = |site: Site| {
+            format!(
+                "{} {} polls {} total, {} max, on {} off {}: {}\n",
+                site.location,
+                site.polls.len(),
+                site.total_time,
+                site.max,
+                site.on_cpu,
+                site.off_cpu,
+                site.advice.split_whitespace().take(4).collect::<Vec<_>>().join(" "),
+            )
+        };
+        sites(polls).into_iter().map(line).collect()
+    }
+
+    const SLEEP: &[&str] = &[
+        "__clock_nanosleep",
+        "std::thread::functions::sleep at /rustc/5980/library/std/src/thread/functions.rs:294",
+        "shop::pay::{{closure}} at src/pay.rs:7",
+        "tokio::runtime::task::core::Core<T,S>::poll",
+    ];
+
+    #[test]
+    fn a_sleeping_poll_is_found_at_its_line() {
+        let polls =
+            [poll(180, &[(Running::OffCpu, SLEEP)]), poll(200, &[(Running::OffCpu, SLEEP)])];
+        insta::assert_snapshot!(picture(&polls), @"src/pay.rs:7 2 polls 380 total, 200 max, on 0 off 2: `std::thread::sleep` puts the worker");
+    }
+
+    #[test]
+    fn a_computing_function_is_one_site_over_all_its_lines() {
+        let at = |line: &'static str| (Running::OnCpu, line);
+        let polls =
+            ["src/sum.rs:3", "src/sum.rs:4", "src/sum.rs:4"].map(at).map(|(running, place)| {
+                let text = format!("shop::sum at {place}");
+                poll(50, &[(running, &[&text, "shop::serve at src/main.rs:20"])])
+            });
+        insta::assert_snapshot!(picture(&polls), @"src/sum.rs:4 3 polls 150 total, 50 max, on 3 off 0: the worker computed for");
+    }
+
+    #[test]
+    fn the_worst_site_comes_first() {
+        let polls = [
+            poll(10, &[(Running::OnCpu, &["shop::a at src/a.rs:1"])]),
+            poll(90, &[(Running::OnCpu, &["shop::b at src/b.rs:2"])]),
+        ];
+        insta::assert_snapshot!(picture(&polls), @r"
+        src/b.rs:2 1 polls 90 total, 90 max, on 1 off 0: the worker computed for
+        src/a.rs:1 1 polls 10 total, 10 max, on 1 off 0: the worker computed for
+        ");
+    }
+
+    #[test]
+    fn a_poll_belongs_to_the_site_seen_most_often() {
+        let polls = [poll(
+            70,
+            &[
+                (Running::OnCpu, &["shop::rare at src/a.rs:1"]),
+                (Running::OnCpu, &["shop::often at src/b.rs:2"]),
+                (Running::OnCpu, &["shop::often at src/b.rs:3"]),
+            ],
+        )];
+        insta::assert_snapshot!(picture(&polls), @"src/b.rs:2 1 polls 70 total, 70 max, on 2 off 0: the worker computed for");
+    }
+
+    #[test]
+    fn without_stacks_the_spawn_location_stands_in() {
+        insta::assert_snapshot!(picture(&[poll(70, &[])]), @"src/main.rs:9 1 polls 70 total, 70 max, on 0 off 0: no stack was taken");
+    }
+
+    #[test]
+    fn without_line_tables_the_first_name_of_no_known_crate_is_the_site() {
+        let polls = [poll(70, &[(Running::OnCpu, &["core::fmt::write", "shop::render", "main"])])];
+        insta::assert_snapshot!(picture(&polls), @"shop::render 1 polls 70 total, 70 max, on 1 off 0: the worker computed for");
+    }
+
+    #[test]
+    fn own_frames_are_those_of_the_program() {
+        for (text, own) in [
+            ("shop::pay at src/pay.rs:7", true),
+            ("<shop::Pay as core::future::Future>::poll at src/pay.rs:9", true),
+            ("serde_json::from_str at /home/u/.cargo/registry/src/x/serde_json/src/de.rs:1", false),
+            (
+                "<alloc::boxed::Box<F> as core::ops::FnOnce>::call_once at /rustc/1/library/alloc/src/boxed.rs:1",
+                false,
+            ),
+            (
+                "loopd_agent::wrapped::Recorded<F>::poll at agent/loopd-agent/src/wrapped.rs:1",
+                false,
+            ),
+            ("shop::pay", false),
+        ] {
+            assert_eq!(is_own(&frame(text)), own, "{text}");
+        }
+    }
 }
