@@ -221,6 +221,7 @@ impl Keeper {
             Ok(()) => {
                 self.health.worked();
                 self.live.forget(process);
+                add(&self.counters.goodbyes, 1);
                 tracing::info!(process = process.0, reason = goodbye.reason, "process ended");
                 outbound.end(Ok(()));
             }

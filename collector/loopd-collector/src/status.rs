@@ -12,6 +12,8 @@ pub struct CollectorStatus {
     pub sessions: u64,
     /// Streams that ended, however.
     pub ended_sessions: u64,
+    /// Those of them that ended with a goodbye.
+    pub goodbyes: u64,
     /// Batches committed.
     pub batches: u64,
     /// Events in them; polls, parks and wakes are not events.
@@ -52,6 +54,7 @@ pub struct WriteFailure {
 pub(crate) struct Counters {
     pub(crate) sessions: AtomicU64,
     pub(crate) ended_sessions: AtomicU64,
+    pub(crate) goodbyes: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) spans: AtomicU64,
@@ -76,6 +79,7 @@ impl Counters {
         CollectorStatus {
             sessions: get(&self.sessions),
             ended_sessions: get(&self.ended_sessions),
+            goodbyes: get(&self.goodbyes),
             batches: get(&self.batches),
             events: get(&self.events),
             spans: get(&self.spans),

@@ -3,6 +3,9 @@
 mod cli;
 mod commands;
 mod exit;
+mod paths;
+mod server;
+mod units;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,171 @@
+//! The server: one listener for agents (gRPC) and people (HTTP), over one store.
+//!
+//! `loopd serve` and `loopd demo` run this; so do tests, on port 0.
+
+mod accept;
+mod first_bytes;
+pub(crate) mod guard;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, anyhow};
+use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
+use loopd_dashboard::{AppState, ServerInfo, ServerStatus};
+use loopd_model::UnixNanos;
+use loopd_store::{Durability, ProcessState, Reader, Retention, StoreError, StoreOptions};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::exit::{Exit, OrExit};
+use accept::Acceptor;
+use guard::{Guard, HostName, Token};
+
+/// How long connections may take to end once the store is closed.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// What to serve, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerConfig {
+    /// Where to listen; port 0 takes any that is free.
+    pub(crate) listen: SocketAddr,
+    /// The database file.
+    pub(crate) db: PathBuf,
+    /// When a commit counts as stored.
+    pub(crate) durability: Durability,
+    /// How much to keep.
+    pub(crate) retention: Retention,
+    /// Who may talk to the server; anybody on this machine if absent.
+    pub(crate) token: Option<Token>,
+    /// Names that the server goes by, besides those of this machine's loopback.
+    pub(crate) allow_hosts: Vec<HostName>,
+}
+
+/// A server that runs. Dropping it leaves its tasks running: call [`Self::shutdown`].
+#[derive(Debug)]
+pub(crate) struct RunningServer {
+    /// Where it listens.
+    pub(crate) addr: SocketAddr,
+    /// The same data that it shows.
+    #[expect(dead_code, reason = "for commands that serve and read at once")]
+    pub(crate) reader: Reader,
+    collector: CollectorHandle,
+    /// The collector, until it was seen to end.
+    keeper: JoinHandle<Result<(), StoreError>>,
+    accepting: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Listens, opens the store, and serves until [`RunningServer::shutdown`].
+pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer> {
+    check_exposure(&config)?;
+    // Before the store: a second server should say that the port is taken, and touch nothing.
+    let listener = listen(config.listen).await?;
+    let addr = listener.local_addr().context("ask for the port").or_exit(Exit::Connect)?;
+    let options = StoreOptions { path: config.db, durability: config.durability };
+    let (writer, reader) = loopd_store::open(options).await.or_exit(Exit::Storage)?;
+
+    let (stop, stopped) = watch::channel(false);
+    let head = writer.head();
+    let live_before = live_before(&reader).await.or_exit(Exit::Storage)?;
+    let (collector, handle) = Collector::new(
+        writer,
+        CollectorConfig { retention: config.retention, live_before, ..CollectorConfig::default() },
+    );
+    let status = {
+        let handle = handle.clone();
+        move || server_status(&handle)
+    };
+    let info = ServerInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: now(),
+        retention: config.retention,
+    };
+    let state = AppState::new(reader.clone(), head, info, status, stopped.clone());
+    let router =
+        loopd_dashboard::router(state).route_service("/loopd.v1.Ingest/{*method}", handle.routes());
+    let guard = Guard::new(addr, config.allow_hosts, config.token);
+    let acceptor = Acceptor { listener, router, guard: Arc::new(guard), stopped };
+    Ok(RunningServer {
+        addr,
+        reader,
+        collector: handle,
+        keeper: tokio::spawn(collector.run()),
+        accepting: tokio::spawn(acceptor.run(DRAIN_TIME)),
+        stop,
+    })
+}
+
+impl RunningServer {
+    /// Waits until the server can do no more by itself, which it should never come to.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        match (&mut self.keeper).await {
+            Ok(Err(error)) => anyhow!(error).context("the collector ended"),
+            Ok(Ok(())) => anyhow!("the collector ended"),
+            Err(error) => anyhow!(error).context("the collector crashed"),
+        }
+    }
+
+    /// Takes no more connections, commits and acks what was received, closes the store, and ends
+    /// every connection.
+    pub(crate) async fn shutdown(self) -> anyhow::Result<()> {
+        self.collector.stop();
+        self.stop.send_replace(true);
+        let stored = self.keeper.await.context("the collector crashed")?;
+        self.accepting.await.context("the listener crashed")?;
+        stored.context("close the database").or_exit(Exit::Storage)
+    }
+}
+
+fn check_exposure(config: &ServerConfig) -> anyhow::Result<()> {
+    if config.listen.ip().is_loopback() {
+        return Ok(());
+    }
+    if config.token.is_none() {
+        return Err(anyhow!(
+            "--listen {} is reachable from other machines, and anybody there could read everything; \
+             set a token with --token-file or LOOPD_TOKEN, or listen on 127.0.0.1",
+            config.listen
+        ))
+        .or_exit(Exit::Usage);
+    }
+    tracing::warn!(listen = %config.listen, "traffic is not encrypted, put a TLS proxy in front");
+    Ok(())
+}
+
+async fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    let result = match TcpListener::bind(addr).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(anyhow!(
+            "cannot listen on {addr}: another program does, perhaps another `loopd serve`; \
+             stop that one or choose another --listen"
+        )),
+        other => other.with_context(|| format!("cannot listen on {addr}")),
+    };
+    result.or_exit(Exit::Connect)
+}
+
+/// The processes that were live when the store was last closed. They may still be.
+async fn live_before(reader: &Reader) -> Result<Vec<loopd_store::ProcessKey>, StoreError> {
+    let processes = reader.processes().await?;
+    let is_live = |row: &loopd_store::ProcessRow| row.state == ProcessState::Live;
+    Ok(processes.into_iter().filter(is_live).map(|row| row.process).collect())
+}
+
+fn server_status(collector: &CollectorHandle) -> ServerStatus {
+    let status = collector.status();
+    ServerStatus {
+        sessions: status.sessions,
+        disconnected: status.ended_sessions.saturating_sub(status.goodbyes),
+        refused: status.refused,
+        unwritable: status.failure.map(|failure| failure.reason),
+    }
+}
+
+fn now() -> UnixNanos {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixNanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
