@@ -1,0 +1,178 @@
+//! The recorder's clock: raw ticks on the hot path, turned into [`Nanos`] by the exporter.
+//!
+//! Ticks are the processor's time stamp counter where it is invariant, else nanoseconds of
+//! `CLOCK_MONOTONIC`. The rate is measured once, over at least [`BASELINE`], so that starting costs
+//! nothing and the time axis never bends afterwards.
+#![expect(unsafe_code, reason = "reads the time stamp counter and calls clock_gettime")]
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use loopd_model::{Anchor, Nanos, UnixNanos};
+
+/// Two paired readings this far apart give the rate to better than one part in a million.
+pub(crate) const BASELINE: Duration = Duration::from_millis(100);
+
+/// Fraction bits of [`Calibration::rate`].
+const RATE_BITS: u32 = 40;
+
+static USE_TSC: AtomicBool = AtomicBool::new(false);
+
+/// Chooses the source. Called once, before recording starts.
+pub(crate) fn init() {
+    USE_TSC.store(has_invariant_tsc(), Relaxed);
+}
+
+/// The current instant in ticks. Never 0, so that 0 can mean "none".
+#[inline(always)]
+pub(crate) fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if USE_TSC.load(Relaxed) {
+        // SAFETY: the instruction has no preconditions on x86_64.
+        return unsafe { core::arch::x86_64::_rdtsc() };
+    }
+    monotonic_nanos()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_invariant_tsc() -> bool {
+    use core::arch::x86_64::__cpuid;
+    const POWER_MANAGEMENT: u32 = 0x8000_0007;
+    const INVARIANT_TSC: u32 = 1 << 8;
+    __cpuid(0x8000_0000).eax >= POWER_MANAGEMENT
+        && __cpuid(POWER_MANAGEMENT).edx & INVARIANT_TSC != 0
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_invariant_tsc() -> bool {
+    false
+}
+
+fn monotonic_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for writes; CLOCK_MONOTONIC exists on every platform we build for.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn unix_nanos() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Both clocks at one instant.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    ticks: u64,
+    nanos: u64,
+}
+
+impl Pair {
+    /// The reading least disturbed by interrupts, out of several.
+    fn read() -> Self {
+        const TRIES: usize = 8;
+        let one = || {
+            let before = ticks();
+            let nanos = monotonic_nanos();
+            let width = ticks().saturating_sub(before);
+            (width, Self { ticks: before + width / 2, nanos })
+        };
+        let best = (0..TRIES).map(|_| one()).min_by_key(|(width, _)| *width);
+        best.map_or(Self { ticks: 0, nanos: 0 }, |(_, pair)| pair)
+    }
+}
+
+/// The instant 0 of the process, on all clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pair: Pair,
+    unix: i64,
+}
+
+impl Origin {
+    /// Takes the present as instant 0.
+    pub(crate) fn now() -> Self {
+        Self { pair: Pair::read(), unix: unix_nanos() }
+    }
+
+    /// The process's anchor: instant 0 in wall time.
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor { at: Nanos(0), unix: UnixNanos(self.unix) }
+    }
+
+    /// How long ago it was.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(monotonic_nanos().saturating_sub(self.pair.nanos))
+    }
+
+    /// The rate from here to now. Callers wait for [`BASELINE`] to pass first.
+    pub(crate) fn calibrate(&self) -> Calibration {
+        let now = Pair::read();
+        let ticks = now.ticks.saturating_sub(self.pair.ticks).max(1);
+        let nanos = now.nanos.saturating_sub(self.pair.nanos).max(1);
+        Calibration::new(self.pair.ticks, nanos, ticks)
+    }
+}
+
+/// How ticks become nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calibration {
+    origin: u64,
+    /// Nanoseconds per tick, with [`RATE_BITS`] bits of fraction.
+    rate: u64,
+}
+
+impl Calibration {
+    fn new(origin: u64, nanos: u64, ticks: u64) -> Self {
+        let rate = (u128::from(nanos) << RATE_BITS) / u128::from(ticks.max(1));
+        Self { origin, rate: u64::try_from(rate).unwrap_or(u64::MAX) }
+    }
+
+    /// A stretch of ticks in nanoseconds.
+    pub(crate) fn length(&self, ticks: u64) -> u64 {
+        ((u128::from(ticks) * u128::from(self.rate)) >> RATE_BITS) as u64
+    }
+
+    /// A stretch of nanoseconds in ticks.
+    pub(crate) fn ticks_in(&self, nanos: u64) -> u64 {
+        ((u128::from(nanos) << RATE_BITS) / u128::from(self.rate.max(1))) as u64
+    }
+
+    /// An instant; what came before the origin is the origin.
+    pub(crate) fn at(&self, ticks: u64) -> Nanos {
+        Nanos(self.length(ticks.saturating_sub(self.origin)))
+    }
+
+    /// Both clocks now.
+    pub(crate) fn anchor_now(&self) -> Anchor {
+        Anchor { at: self.at(ticks()), unix: UnixNanos(unix_nanos()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_become_nanoseconds_and_back() {
+        let clock = Calibration::new(1_000, 100_000_000, 250_000_000);
+        assert_eq!(clock.at(1_000), Nanos(0));
+        assert_eq!(clock.at(999), Nanos(0));
+        let day = 86_400 * 2_500_000_000u64;
+        let off = clock.at(1_000 + day).0.abs_diff(86_400_000_000_000);
+        assert!(off < 200_000, "off by {off} ns after a day");
+        assert_eq!(clock.ticks_in(1_000_000) / 1_000, 2_500);
+    }
+
+    #[test]
+    fn the_measured_rate_follows_the_monotonic_clock() {
+        init();
+        let origin = Origin::now();
+        while origin.elapsed() < Duration::from_millis(20) {
+            std::thread::yield_now();
+        }
+        let clock = origin.calibrate();
+        let off = clock.at(ticks()).0.abs_diff(origin.elapsed().as_nanos() as u64);
+        assert!(off < 1_000_000, "off by {off} ns");
+    }
+}

@@ -1,0 +1,411 @@
+//! What the agent can be told, in code or by environment variables.
+
+use std::time::Duration;
+
+use loopd_model::{Coverage, CoverageState};
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Endpoint;
+
+use crate::agent::{self, Agent};
+
+/// Where `loopd serve` listens unless told otherwise.
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
+/// As asyncio's `slow_callback_duration`.
+const DEFAULT_SLOW_THRESHOLD: Duration = Duration::from_millis(100);
+/// Below this the watchdog would be busier than what it watches.
+pub(crate) const LEAST_SLOW_THRESHOLD: Duration = Duration::from_millis(1);
+const MOST_SLOW_THRESHOLD: Duration = Duration::from_secs(3600);
+const DEFAULT_MEMORY_LIMIT: usize = 32 << 20;
+/// Below this not even a few threads and batches have room.
+const LEAST_MEMORY_LIMIT: usize = 1 << 20;
+const MAX_LABELS: usize = loopd_wire::MAX_LABELS;
+
+/// How to record. Made by [`Config::from_env`], so that whoever runs the program can set what its
+/// author did not; a value set in code wins.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) is_enabled: bool,
+    pub(crate) endpoint: String,
+    pub(crate) app: Option<String>,
+    pub(crate) app_version: String,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) slow_threshold: Duration,
+    pub(crate) memory_limit: usize,
+    pub(crate) record_polls: bool,
+    pub(crate) sample_stacks: bool,
+    pub(crate) token: Option<String>,
+    /// The first environment variable that could not be read.
+    error: Option<StartError>,
+}
+
+/// Why the agent did not start. The program goes on without being recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An environment variable or setting has a value that cannot be used.
+    #[error("{name} is {value:?}, but must be {allowed}")]
+    Invalid {
+        /// The variable, for example `LOOPD_SLOW_THRESHOLD`.
+        name: &'static str,
+        /// What it is set to; a token is not repeated.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// An agent has been started in this process before.
+    #[error("an agent was already started in this process; there can be only one")]
+    AlreadyStarted,
+    /// The operating system would not give a thread.
+    #[error("start thread {name}: {reason}")]
+    Thread {
+        /// The thread.
+        name: &'static str,
+        /// The system's reason.
+        reason: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            is_enabled: true,
+            endpoint: DEFAULT_ENDPOINT.to_owned(),
+            app: None,
+            app_version: String::new(),
+            labels: Vec::new(),
+            slow_threshold: DEFAULT_SLOW_THRESHOLD,
+            memory_limit: DEFAULT_MEMORY_LIMIT,
+            record_polls: true,
+            sample_stacks: true,
+            token: None,
+            error: None,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, changed by the `LOOPD_…` environment variables listed in the crate's
+    /// documentation. A value that cannot be read is reported by [`Config::start`].
+    pub fn from_env() -> Self {
+        Self::from_variables(|name| {
+            std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+        })
+    }
+
+    fn from_variables(get: impl Fn(&'static str) -> Option<String>) -> Self {
+        let mut config = Self::default();
+        let set = |name| get(name).filter(|value| !value.is_empty()).map(|value| (name, value));
+        if let Err(error) = config.read(set) {
+            config.error = Some(error);
+        }
+        config
+    }
+
+    fn read(
+        &mut self,
+        get: impl Fn(&'static str) -> Option<(&'static str, String)>,
+    ) -> Result<(), StartError> {
+        if let Some((name, value)) = get("LOOPD_ENABLED") {
+            self.is_enabled = parse_bool(name, &value)?;
+        }
+        if let Some((name, value)) = get("LOOPD_ENDPOINT") {
+            parse_endpoint(name, &value)?;
+            self.endpoint = value;
+        }
+        if let Some((_, value)) = get("LOOPD_APP") {
+            self.app = Some(value);
+        }
+        if let Some((_, value)) = get("LOOPD_APP_VERSION") {
+            self.app_version = value;
+        }
+        if let Some((name, value)) = get("LOOPD_LABELS") {
+            self.labels = parse_labels(name, &value)?;
+        }
+        if let Some((name, value)) = get("LOOPD_SLOW_THRESHOLD") {
+            self.slow_threshold = parse_duration(name, &value)?;
+        }
+        if let Some((name, value)) = get("LOOPD_MEMORY_LIMIT") {
+            self.memory_limit = parse_bytes(name, &value)?;
+        }
+        if let Some((name, value)) = get("LOOPD_RECORD_POLLS") {
+            self.record_polls = parse_bool(name, &value)?;
+        }
+        if let Some((name, value)) = get("LOOPD_SAMPLE_STACKS") {
+            self.sample_stacks = parse_bool(name, &value)?;
+        }
+        if let Some((name, value)) = get("LOOPD_TOKEN") {
+            parse_token(name, &value)?;
+            self.token = Some(value);
+        }
+        Ok(())
+    }
+
+    /// What people call the program; by default the name of its executable.
+    pub fn app(mut self, name: impl Into<String>) -> Self {
+        self.app = Some(name.into());
+        self
+    }
+
+    /// The program's own version.
+    pub fn app_version(mut self, version: impl Into<String>) -> Self {
+        self.app_version = version.into();
+        self
+    }
+
+    /// Adds a label, for example `env=dev`. At most 32.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        let key = key.into();
+        self.labels.retain(|(known, _)| *known != key);
+        self.labels.push((key, value.into()));
+        self
+    }
+
+    /// Where the collector listens: `http://host:port` or `unix:/path`.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// From which length a poll is slow.
+    pub fn slow_threshold(mut self, threshold: Duration) -> Self {
+        self.slow_threshold = threshold;
+        self
+    }
+
+    /// The most memory the agent takes, in bytes.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// Whether to record single polls, parks and wakes.
+    pub fn record_polls(mut self, is_on: bool) -> Self {
+        self.record_polls = is_on;
+        self
+    }
+
+    /// Whether to take the stacks of polls that run long.
+    pub fn sample_stacks(mut self, is_on: bool) -> Self {
+        self.sample_stacks = is_on;
+        self
+    }
+
+    /// Whether to record at all. When not, [`Config::start`] gives an agent that does nothing.
+    pub fn enabled(mut self, is_on: bool) -> Self {
+        self.is_enabled = is_on;
+        self
+    }
+
+    /// What the collector asks for when it listens beyond this machine.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Starts recording. At most one agent can be started in a process.
+    pub fn start(self) -> Result<Agent, StartError> {
+        agent::start(self)
+    }
+
+    /// Checks everything, whether it came from the environment or from code.
+    pub(crate) fn check(&self) -> Result<Checked, StartError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let endpoint = parse_endpoint("LOOPD_ENDPOINT", &self.endpoint)?;
+        let token = self.token.as_deref().map(|token| parse_token("LOOPD_TOKEN", token));
+        check_threshold("LOOPD_SLOW_THRESHOLD", self.slow_threshold, None)?;
+        check_memory("LOOPD_MEMORY_LIMIT", self.memory_limit, None)?;
+        check_labels("LOOPD_LABELS", &self.labels)?;
+        Ok(Checked { endpoint, token: token.transpose()? })
+    }
+
+    /// What this build and configuration capture. The watchdog speaks for itself.
+    pub(crate) fn coverage(&self, watchdog: Coverage) -> Vec<Coverage> {
+        let layer = |layer: &str, state, reason: &str| Coverage {
+            layer: layer.to_owned(),
+            state,
+            reason: reason.to_owned(),
+        };
+        let hooks = if cfg!(tokio_unstable) {
+            layer("hooks", CoverageState::On, "")
+        } else {
+            let reason = "the program was built without RUSTFLAGS=\"--cfg tokio_unstable\": only tasks spawned through loopd_agent are seen";
+            layer("hooks", CoverageState::Unavailable, reason)
+        };
+        let metrics = if cfg!(tokio_unstable) {
+            layer("metrics", CoverageState::On, "")
+        } else {
+            let reason = "without tokio_unstable: no spawn, poll and queue counters";
+            layer("metrics", CoverageState::On, reason)
+        };
+        vec![hooks, layer("wrapped", CoverageState::On, ""), watchdog, metrics]
+    }
+}
+
+/// What [`Config::check`] made of the text.
+pub(crate) struct Checked {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) token: Option<AsciiMetadataValue>,
+}
+
+fn invalid(name: &'static str, value: &str, allowed: &'static str) -> StartError {
+    StartError::Invalid { name, value: value.to_owned(), allowed }
+}
+
+fn parse_bool(name: &'static str, value: &str) -> Result<bool, StartError> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(invalid(name, value, "1, true, yes or on, or 0, false, no or off")),
+    }
+}
+
+fn parse_endpoint(name: &'static str, value: &str) -> Result<Endpoint, StartError> {
+    let allowed = "http://host:port or unix:/path";
+    let is_known = value.starts_with("http://") || value.starts_with("unix:/");
+    let endpoint = is_known.then(|| Endpoint::from_shared(value.to_owned()).ok()).flatten();
+    endpoint.ok_or_else(|| invalid(name, value, allowed))
+}
+
+fn parse_token(name: &'static str, value: &str) -> Result<AsciiMetadataValue, StartError> {
+    let header = AsciiMetadataValue::try_from(format!("Bearer {value}"));
+    header.map_err(|_| invalid(name, "(not shown)", "printable ASCII"))
+}
+
+const LABELS: &str = "key=value pairs separated by commas, at most 32";
+
+fn parse_labels(name: &'static str, value: &str) -> Result<Vec<(String, String)>, StartError> {
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        Some((key.trim().to_owned(), value.trim().to_owned()))
+    };
+    let pairs = value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(pair);
+    let labels = pairs.collect::<Option<Vec<_>>>().ok_or_else(|| invalid(name, value, LABELS))?;
+    check_labels(name, &labels)?;
+    Ok(labels)
+}
+
+fn check_labels(name: &'static str, labels: &[(String, String)]) -> Result<(), StartError> {
+    if labels.len() > MAX_LABELS || labels.iter().any(|(key, _)| key.is_empty()) {
+        let text = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+        return Err(invalid(name, &text.join(","), LABELS));
+    }
+    Ok(())
+}
+
+fn parse_duration(name: &'static str, value: &str) -> Result<Duration, StartError> {
+    let error = || invalid(name, value, "a time from 1ms to 3600s, like 100ms, 2s or 1500us");
+    let (number, unit) = split_unit(value).ok_or_else(error)?;
+    let seconds = match unit {
+        "us" | "µs" => number / 1e6,
+        "ms" => number / 1e3,
+        "s" => number,
+        _ => return Err(error()),
+    };
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| error())?;
+    check_threshold(name, duration, Some(value))?;
+    Ok(duration)
+}
+
+fn check_threshold(
+    name: &'static str,
+    threshold: Duration,
+    text: Option<&str>,
+) -> Result<(), StartError> {
+    if (LEAST_SLOW_THRESHOLD..=MOST_SLOW_THRESHOLD).contains(&threshold) {
+        return Ok(());
+    }
+    let value = text.map_or_else(|| format!("{threshold:?}"), str::to_owned);
+    Err(invalid(name, &value, "a time from 1ms to 3600s, like 100ms, 2s or 1500us"))
+}
+
+fn parse_bytes(name: &'static str, value: &str) -> Result<usize, StartError> {
+    let error = || invalid(name, value, "a size of at least 1MiB, like 32MiB, 64MB or 33554432");
+    let (number, unit) = split_unit(value).ok_or_else(error)?;
+    let scale = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(error()),
+    };
+    let bytes = (number * scale) as usize;
+    check_memory(name, bytes, Some(value))?;
+    Ok(bytes)
+}
+
+fn check_memory(name: &'static str, bytes: usize, text: Option<&str>) -> Result<(), StartError> {
+    if bytes >= LEAST_MEMORY_LIMIT {
+        return Ok(());
+    }
+    let value = text.map_or_else(|| bytes.to_string(), str::to_owned);
+    Err(invalid(name, &value, "a size of at least 1MiB, like 32MiB, 64MB or 33554432"))
+}
+
+/// `1.5s` is 1.5 and `s`.
+fn split_unit(value: &str) -> Option<(f64, &str)> {
+    let value = value.trim();
+    let end = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
+    let number: f64 = value[..end].parse().ok()?;
+    Some((number, value[end..].trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&'static str, &str)]) -> Config {
+        Config::from_variables(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn error(name: &'static str, value: &str) -> String {
+        config(&[(name, value)]).check().err().map_or_else(String::new, |error| error.to_string())
+    }
+
+    #[test]
+    fn the_environment_sets_everything() {
+        let config = config(&[
+            ("LOOPD_ENABLED", "no"),
+            ("LOOPD_ENDPOINT", "unix:/run/loopd.sock"),
+            ("LOOPD_APP", "orders"),
+            ("LOOPD_LABELS", "env=dev, zone=a"),
+            ("LOOPD_SLOW_THRESHOLD", "1.5s"),
+            ("LOOPD_MEMORY_LIMIT", "8MiB"),
+            ("LOOPD_RECORD_POLLS", "0"),
+            ("LOOPD_SAMPLE_STACKS", "off"),
+            ("LOOPD_TOKEN", "secret"),
+        ]);
+        assert!(config.check().is_ok());
+        assert!(!config.is_enabled && !config.record_polls && !config.sample_stacks);
+        assert_eq!(config.labels, [("env".into(), "dev".into()), ("zone".into(), "a".into())]);
+        assert_eq!(config.slow_threshold, Duration::from_millis(1500));
+        assert_eq!(config.memory_limit, 8 << 20);
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_is_allowed() {
+        assert_eq!(
+            error("LOOPD_SLOW_THRESHOLD", "fast"),
+            "LOOPD_SLOW_THRESHOLD is \"fast\", but must be a time from 1ms to 3600s, like 100ms, 2s or 1500us"
+        );
+        assert!(error("LOOPD_SLOW_THRESHOLD", "10us").contains("from 1ms"));
+        assert!(error("LOOPD_ENABLED", "maybe").contains("true"));
+        assert!(error("LOOPD_ENDPOINT", "ftp://x").contains("http://host:port"));
+        assert!(error("LOOPD_LABELS", "novalue").contains("key=value"));
+        assert!(error("LOOPD_MEMORY_LIMIT", "12parsecs").contains("at least 1MiB"));
+        assert!(error("LOOPD_MEMORY_LIMIT", "1kb").contains("at least 1MiB"));
+        let token = error("LOOPD_TOKEN", "se\ncret");
+        assert!(token.contains("printable") && !token.contains("cret"), "{token}");
+    }
+
+    #[test]
+    fn an_empty_variable_is_no_variable() {
+        assert!(config(&[("LOOPD_SLOW_THRESHOLD", "")]).check().is_ok());
+    }
+}

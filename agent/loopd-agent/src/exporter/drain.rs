@@ -1,0 +1,232 @@
+//! Empties the rings into the stage.
+
+use std::collections::HashMap;
+
+use loopd_model::{
+    DropCause, EventKind, LoopId, Nanos, RecordKind, ResourceId, Span, TaskId, WorkerId,
+};
+
+use crate::clock::ticks;
+use crate::exporter::stage::Stage;
+use crate::exporter::tables::Tables;
+use crate::lane::{Lane, LaneState};
+use crate::record::Record;
+use crate::recorder::{self, Recorder};
+
+type Place = (LoopId, WorkerId);
+
+/// What the exporter knows of each lane.
+pub(crate) struct Drain {
+    recorder: &'static Recorder,
+    lanes: Vec<Reader>,
+    /// Which lane last announced itself as this worker.
+    owners: HashMap<Place, usize>,
+    no_ring: [u64; 9],
+    lost_controls: [u64; 9],
+    /// When drops were last counted.
+    counted_at: u64,
+}
+
+struct Reader {
+    lane: &'static Lane,
+    place: Place,
+    announced: Vec<Place>,
+    drops: [u64; 9],
+}
+
+/// What one round found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// Words read.
+    pub(crate) words: u64,
+    /// The stage filled up before the rings were empty.
+    pub(crate) is_cut_short: bool,
+}
+
+impl Drain {
+    pub(crate) fn new(recorder: &'static Recorder) -> Self {
+        Self {
+            recorder,
+            lanes: Vec::new(),
+            owners: HashMap::new(),
+            no_ring: [0; 9],
+            lost_controls: [0; 9],
+            counted_at: ticks(),
+        }
+    }
+
+    /// Moves what the rings hold into the stage, until it is full.
+    pub(crate) fn round(&mut self, stage: &mut Stage, tables: &mut Tables) -> Round {
+        if let Some(lanes) = self.recorder.lanes_beyond(self.lanes.len()) {
+            let new = lanes.into_iter().skip(self.lanes.len()).map(Reader::new);
+            self.lanes.extend(new.collect::<Vec<_>>());
+        }
+        let mut round = Round { words: 0, is_cut_short: false };
+        for index in 0..self.lanes.len() {
+            // The state is read before the ring: what a thread wrote before it retired is seen.
+            let state = self.lanes[index].lane.state();
+            if state == LaneState::Free {
+                continue;
+            }
+            let (words, is_empty) = self.drain_lane(index, stage, tables);
+            round.words += words;
+            if !is_empty {
+                round.is_cut_short = true;
+                break;
+            }
+            if state == LaneState::Retired {
+                self.let_go(index, stage);
+            }
+        }
+        self.count_drops(stage);
+        round
+    }
+
+    fn drain_lane(&mut self, index: usize, stage: &mut Stage, tables: &mut Tables) -> (u64, bool) {
+        let lane = self.lanes[index].lane;
+        let (first, head) = lane.ring.readable();
+        let mut position = first;
+        while position < head && !stage.is_full() {
+            let Some((record, words)) = Record::read(&lane.ring, position) else {
+                debug_assert!(false, "unreadable record");
+                position = head;
+                break;
+            };
+            self.take(index, record, stage, tables);
+            position += words;
+        }
+        lane.ring.release(position);
+        (position - first, position == head)
+    }
+
+    fn take(&mut self, index: usize, record: Record, stage: &mut Stage, tables: &mut Tables) {
+        let place = self.lanes[index].place;
+        match record {
+            Record::Poll { start, length, task } => {
+                let span = Span {
+                    start: Nanos(start),
+                    length,
+                    task: TaskId(task),
+                    count: 1,
+                    ..Span::default()
+                };
+                stage.span(place, RecordKind::Poll, span);
+            }
+            Record::Park { start, length } => {
+                let span = Span { start: Nanos(start), length, count: 1, ..Span::default() };
+                stage.span(place, RecordKind::Park, span);
+            }
+            Record::Wake { start, length, task, by, count } => {
+                let (task, by) = (TaskId(task), TaskId(by));
+                stage.span(
+                    place,
+                    RecordKind::Wake,
+                    Span { start: Nanos(start), length, task, by, count },
+                );
+            }
+            Record::Place { at, loop_id, worker } => {
+                self.move_to(index, (LoopId(loop_id), WorkerId(worker)), at, stage);
+            }
+            Record::Spawned { at, task, loop_id, location, parent, kind } => {
+                let spawned = EventKind::TaskSpawned {
+                    task: TaskId(task),
+                    loop_id: LoopId(loop_id),
+                    spawn_location: tables.location(location),
+                    parent: TaskId(parent),
+                    kind,
+                };
+                stage.event(at, spawned);
+            }
+            Record::Named { at, task, name } => match tables.name(name) {
+                Some(name) => stage.event(at, EventKind::TaskNamed { task: TaskId(task), name }),
+                None => stage.loss(RecordKind::Task, DropCause::AgentLimit, 1, (at, at)),
+            },
+            Record::BlockingStarted { at, task } => {
+                stage.event(at, EventKind::BlockingStarted { task: TaskId(task) });
+            }
+            Record::Ended { at, task, outcome } => {
+                stage.event(at, EventKind::TaskEnded { task: TaskId(task), outcome });
+            }
+            Record::Opened { at, resource, location, task, kind, name } => {
+                let opened = EventKind::ResourceOpened {
+                    resource: ResourceId(resource),
+                    kind,
+                    name,
+                    open_location: tables.location(location),
+                    task: TaskId(task),
+                };
+                stage.event(at, opened);
+            }
+            Record::Closed { at, resource, how } => {
+                stage.event(at, EventKind::ResourceClosed { resource: ResourceId(resource), how });
+            }
+        }
+    }
+
+    /// The lane's thread now works for another place; says so if that is news.
+    fn move_to(&mut self, index: usize, place: Place, at: u64, stage: &mut Stage) {
+        let reader = &mut self.lanes[index];
+        reader.place = place;
+        if self.owners.get(&place) == Some(&index) && reader.announced.contains(&place) {
+            return;
+        }
+        self.owners.insert(place, index);
+        if !reader.announced.contains(&place) {
+            reader.announced.push(place);
+        }
+        let thread = reader.lane.thread.lock().map(|info| info.clone()).unwrap_or_default();
+        let started = EventKind::WorkerStarted {
+            loop_id: place.0,
+            worker: place.1,
+            thread_name: thread.name,
+            thread_id: thread.id,
+        };
+        stage.event(at, started);
+    }
+
+    /// The lane's thread is gone and its ring is empty.
+    fn let_go(&mut self, index: usize, stage: &mut Stage) {
+        for place in std::mem::take(&mut self.lanes[index].announced) {
+            // Another thread may be that worker by now.
+            if self.owners.get(&place) == Some(&index) {
+                self.owners.remove(&place);
+                let (loop_id, worker) = place;
+                stage.event(ticks(), EventKind::WorkerStopped { loop_id, worker });
+            }
+        }
+        self.count_lane_drops(index, stage, (self.counted_at, ticks()));
+        self.lanes[index].lane.set_free();
+    }
+
+    fn count_lane_drops(&mut self, index: usize, stage: &mut Stage, between: (u64, u64)) {
+        let reader = &mut self.lanes[index];
+        for kind in RecordKind::ALL {
+            let total = reader.lane.drops(kind);
+            let known = std::mem::replace(&mut reader.drops[kind as usize], total);
+            stage.loss(kind, DropCause::RingFull, total - known, between);
+        }
+    }
+
+    fn count_drops(&mut self, stage: &mut Stage) {
+        let between = (self.counted_at, ticks());
+        for index in 0..self.lanes.len() {
+            self.count_lane_drops(index, stage, between);
+        }
+        for kind in RecordKind::ALL {
+            let total = recorder::no_ring_drops(kind);
+            let known = std::mem::replace(&mut self.no_ring[kind as usize], total);
+            stage.loss(kind, DropCause::NoRing, total - known, between);
+            let total = self.recorder.lost_controls(kind);
+            let known = std::mem::replace(&mut self.lost_controls[kind as usize], total);
+            stage.loss(kind, DropCause::AgentLimit, total - known, between);
+        }
+        self.counted_at = between.1;
+    }
+}
+
+impl Reader {
+    fn new(lane: &'static Lane) -> Self {
+        let place = (LoopId::NONE, WorkerId(0));
+        Self { lane, place, announced: Vec::new(), drops: [0; 9] }
+    }
+}

@@ -1,0 +1,470 @@
+//! The exporter: one thread with its own small runtime that drains the rings, makes batches, and
+//! talks to the collector. Nothing here runs on the program's threads.
+
+mod backoff;
+mod drain;
+mod metrics;
+mod session;
+mod stage;
+mod tables;
+pub(crate) mod wakeup;
+mod window;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use loopd_model::{DropCause, EventKind, LoopId, Nanos, Process, RecordKind, TaskId, WorkerId};
+use loopd_wire::pb;
+use loopd_wire::pb::collector_message::Kind;
+
+use crate::clock::{self, Calibration, Origin, ticks};
+use crate::recorder::{self, Control, Loop, Recorder};
+use crate::status::{Flushed, Status};
+use crate::watch::Sample;
+
+use backoff::Backoff;
+use drain::Drain;
+pub(crate) use session::Target;
+use session::{Session, SessionEvent};
+use stage::Stage;
+use tables::Tables;
+use wakeup::EventFd;
+use window::Window;
+
+/// Between rounds: short while records come in, long while there are none.
+const BUSY_INTERVAL: Duration = Duration::from_millis(2);
+const IDLE_INTERVAL: Duration = Duration::from_millis(50);
+/// A round that reads this many words comes soon again.
+const BUSY_WORDS: u64 = 2_048;
+/// The longest that a record waits before it is put into a batch.
+const SEAL_INTERVAL: Duration = Duration::from_millis(150);
+const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// Batches on their way and no acknowledgement for this long: the connection is as good as dead.
+const ACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// Kept from the shutdown deadline for winding up.
+const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
+
+/// What the exporter is made with.
+pub(crate) struct Setup {
+    pub(crate) recorder: &'static Recorder,
+    pub(crate) status: &'static Status,
+    pub(crate) process: Process,
+    pub(crate) origin: Origin,
+    pub(crate) target: Arc<Target>,
+    pub(crate) memory_limit: usize,
+}
+
+/// The most that unacknowledged batches may take.
+pub(crate) fn window_bytes(memory_limit: usize) -> usize {
+    const MOST: usize = 8 << 20;
+    (memory_limit / 4).min(MOST)
+}
+
+/// Runs the exporter until shutdown. The body of the thread `loopd-export`.
+pub(crate) fn run(setup: Setup) {
+    // Whatever tonic, h2 and tokio trace on this thread must not reach the program's subscriber.
+    let _silence = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let status = setup.status;
+    match runtime {
+        Ok(runtime) => {
+            let flushed = runtime.block_on(Exporter::new(setup).run());
+            // The session's task and its sockets go with the runtime.
+            drop(runtime);
+            status.finish(flushed);
+        }
+        Err(error) => {
+            recorder::set_recording(false);
+            status.update(|stats| stats.last_error = format!("start the exporter: {error}"));
+            status.finish(Flushed::default());
+        }
+    }
+}
+
+struct Exporter {
+    setup: Setup,
+    drain: Drain,
+    stage: Stage,
+    tables: Tables,
+    window: Window,
+    clock: Option<Calibration>,
+    loops: Vec<Arc<Loop>>,
+    link: Link,
+    backoff: Backoff,
+    /// The database of the last collector that welcomed us.
+    store_epoch: Option<Vec<u8>>,
+    interval: Duration,
+    sealed_at: Instant,
+    measured_at: Instant,
+    /// When the connection last made progress.
+    progress_at: Instant,
+}
+
+/// The connection to the collector.
+enum Link {
+    /// None; the next attempt is due then.
+    Down(Instant),
+    /// Begun, not welcomed yet.
+    Greeting(Session),
+    /// Welcomed.
+    Up(Session),
+}
+
+/// What can end the exporter's wait.
+enum Wakeup {
+    /// Time for another round.
+    Round,
+    /// The collector said something, or the connection changed.
+    Session(SessionEvent),
+    /// The transport takes a batch again.
+    CanSend,
+}
+
+impl Exporter {
+    fn new(setup: Setup) -> Self {
+        let now = Instant::now();
+        let seed = setup.process.id.0;
+        let seed = u64::from_le_bytes([
+            seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7],
+        ]);
+        Self {
+            drain: Drain::new(setup.recorder),
+            stage: Stage::default(),
+            tables: Tables::default(),
+            window: Window::new(window_bytes(setup.memory_limit)),
+            clock: None,
+            loops: Vec::new(),
+            link: Link::Down(now),
+            backoff: Backoff::new(seed),
+            store_epoch: None,
+            interval: BUSY_INTERVAL,
+            sealed_at: now,
+            measured_at: now,
+            progress_at: now,
+            setup,
+        }
+    }
+
+    async fn run(mut self) -> Flushed {
+        let event_fd = self.setup.recorder.wakeup().event_fd();
+        loop {
+            self.round();
+            self.connect_if_due();
+            self.send();
+            if let Some(deadline) = self.setup.status.shutdown_deadline() {
+                return self.finish(deadline).await;
+            }
+            match self.wait(event_fd.as_ref()).await {
+                Wakeup::Session(event) => self.hear(event),
+                Wakeup::Round | Wakeup::CanSend => {}
+            }
+        }
+    }
+
+    async fn wait(&mut self, event_fd: Option<&EventFd>) -> Wakeup {
+        let can_send = self.window.has_next();
+        let session = async {
+            match &mut self.link {
+                Link::Down(_) => std::future::pending().await,
+                Link::Greeting(session) => Wakeup::Session(session.next().await),
+                Link::Up(session) if can_send && session.slot().is_none() => {
+                    // Both at once is not worth it: a slot comes free or the session ends.
+                    let _ = session.free_slot().await;
+                    Wakeup::CanSend
+                }
+                Link::Up(session) => Wakeup::Session(session.next().await),
+            }
+        };
+        let (mut session, mut called, mut timer) = (
+            pin!(session),
+            pin!(self.setup.recorder.wakeup().called(event_fd)),
+            pin!(tokio::time::sleep(self.interval)),
+        );
+        poll_fn(|context| {
+            if let Poll::Ready(wakeup) = session.as_mut().poll(context) {
+                return Poll::Ready(wakeup);
+            }
+            let is_called = called.as_mut().poll(context).is_ready();
+            if is_called || timer.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Wakeup::Round);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Drains, measures, seals.
+    fn round(&mut self) {
+        self.calibrate_if_due();
+        let controls = self.setup.recorder.take_controls();
+        let mut closed = Vec::new();
+        for (at, control) in controls {
+            match control {
+                Control::LoopOpened(loop_) => self.loop_opened(at, loop_),
+                Control::Sample(sample) => self.sampled(at, sample),
+                Control::LoopClosed(loop_) => closed.push((at, loop_)),
+            }
+        }
+        let mut words = 0;
+        loop {
+            let round = self.drain.round(&mut self.stage, &mut self.tables);
+            words += round.words;
+            if self.stage.is_full() && !self.seal() {
+                // Not calibrated yet: the rings hold what follows.
+                break;
+            }
+            if !round.is_cut_short {
+                break;
+            }
+        }
+        for (at, loop_) in closed {
+            self.loop_closed(at, &loop_);
+        }
+        if self.measured_at.elapsed() >= METRICS_INTERVAL {
+            self.measure();
+        }
+        if self.sealed_at.elapsed() >= SEAL_INTERVAL && !self.stage.is_empty() {
+            self.seal();
+        }
+        self.interval = if words >= BUSY_WORDS {
+            BUSY_INTERVAL
+        } else {
+            (self.interval * 2).min(IDLE_INTERVAL)
+        };
+    }
+
+    fn calibrate_if_due(&mut self) {
+        if self.clock.is_none() && self.setup.origin.elapsed() >= clock::BASELINE {
+            self.clock = Some(self.setup.origin.calibrate());
+        }
+    }
+
+    /// Makes a batch of the stage; not before the clock is calibrated.
+    fn seal(&mut self) -> bool {
+        let Some(clock) = &self.clock else { return false };
+        let batch = self.stage.seal(clock, &mut self.tables);
+        self.window.push(batch);
+        self.sealed_at = Instant::now();
+        self.publish();
+        true
+    }
+
+    fn loop_opened(&mut self, at: u64, loop_: Arc<Loop>) {
+        let (flavor, workers) =
+            loop_.facts.get().map_or(("tokio", 0), |facts| (facts.flavor, facts.workers));
+        let opened = EventKind::LoopOpened {
+            loop_id: loop_.id,
+            name: loop_.name.clone(),
+            flavor: flavor.to_owned(),
+            workers,
+        };
+        self.stage.event(at, opened);
+        self.loops.push(loop_);
+    }
+
+    fn loop_closed(&mut self, at: u64, loop_: &Arc<Loop>) {
+        self.loops.retain(|known| known.id != loop_.id);
+        self.stage.event(at, EventKind::LoopClosed { loop_id: loop_.id });
+        self.measure_loop(loop_);
+        self.stage.forget_idle();
+    }
+
+    fn measure(&mut self) {
+        self.measured_at = Instant::now();
+        for loop_ in self.loops.clone() {
+            self.measure_loop(&loop_);
+        }
+        let metrics = metrics::of_process(self.memory());
+        self.stage.event(ticks(), EventKind::Metrics { loop_id: LoopId::NONE, metrics });
+    }
+
+    fn measure_loop(&mut self, loop_: &Loop) {
+        if let Some(facts) = loop_.facts.get() {
+            let metrics = metrics::of_runtime(&facts.metrics);
+            self.stage.event(ticks(), EventKind::Metrics { loop_id: loop_.id, metrics });
+        }
+    }
+
+    fn sampled(&mut self, at: u64, sample: Sample) {
+        match self.tables.stack(sample.addresses, sample.frames) {
+            Some(stack) => {
+                let event = EventKind::StackSample {
+                    loop_id: LoopId(sample.poll.loop_id),
+                    worker: WorkerId(sample.poll.worker),
+                    task: TaskId(sample.poll.task),
+                    poll_started_at: Nanos(sample.poll.started),
+                    stack,
+                    running: sample.running,
+                };
+                self.stage.event(at, event);
+            }
+            None => self.stage.loss(RecordKind::Sample, DropCause::AgentLimit, 1, (at, at)),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.setup.recorder.ring_bytes()
+            + self.window.bytes()
+            + self.stage.bytes()
+            + self.tables.bytes()
+    }
+
+    fn connect_if_due(&mut self) {
+        if let Link::Down(due) = self.link
+            && Instant::now() >= due
+        {
+            let mut process = self.setup.process.clone();
+            process.slow_threshold = self.setup.status.slow_threshold();
+            let hello = pb::Hello {
+                protocol: loopd_wire::PROTOCOL,
+                process: Some(loopd_wire::encode_process(process)),
+                first_seq: self.window.first_seq(),
+            };
+            self.link = Link::Greeting(Session::start(self.setup.target.clone(), hello));
+        }
+        if matches!(self.link, Link::Up(_))
+            && self.window.is_waiting()
+            && self.progress_at.elapsed() >= ACK_TIMEOUT
+        {
+            self.hang_up("the collector has not acknowledged anything for 15 s");
+        }
+    }
+
+    fn hang_up(&mut self, reason: &str) {
+        self.link = Link::Down(Instant::now() + self.backoff.next());
+        self.setup.status.update(|stats| {
+            stats.connected = false;
+            stats.last_error = reason.to_owned();
+        });
+    }
+
+    /// Sends what the transport takes.
+    fn send(&mut self) {
+        let Link::Up(session) = &self.link else { return };
+        while let Some(slot) = session.slot() {
+            let was_waiting = self.window.is_waiting();
+            let Some(batch) = self.window.next() else { return };
+            if !was_waiting {
+                self.progress_at = Instant::now();
+            }
+            slot.send(pb::AgentMessage { kind: Some(pb::agent_message::Kind::Batch(batch)) });
+        }
+    }
+
+    fn hear(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Message(Kind::Welcome(welcome)) => self.welcomed(welcome),
+            SessionEvent::Message(Kind::Ack(ack)) => {
+                self.progress_at = Instant::now();
+                if let Err(unsent) = self.window.ack(ack.durable_seq) {
+                    let seq = unsent.seq;
+                    self.hang_up(&format!("the collector acknowledged batch {seq}, never sent"));
+                }
+                self.publish();
+            }
+            SessionEvent::Message(Kind::Settings(settings)) => self.apply(&settings),
+            SessionEvent::Message(Kind::Refused(refused)) => {
+                self.progress_at = Instant::now();
+                self.window.refuse(refused.seq, DropCause::Malformed);
+                let reason = format!("batch {} was refused: {}", refused.seq, refused.reason);
+                self.setup.status.update(|stats| stats.last_error = reason);
+            }
+            SessionEvent::Ended(reason) => self.hang_up(&reason),
+        }
+    }
+
+    fn welcomed(&mut self, welcome: pb::Welcome) {
+        let before = std::mem::replace(&mut self.link, Link::Down(Instant::now()));
+        let Link::Greeting(session) = before else {
+            return self.hang_up("the collector said welcome twice");
+        };
+        if let Some(settings) = &welcome.settings {
+            self.apply(settings);
+        }
+        let is_other_store =
+            self.store_epoch.as_ref().is_some_and(|known| *known != welcome.store_epoch);
+        self.store_epoch = Some(welcome.store_epoch);
+        if is_other_store {
+            self.window.teach(self.tables.everything());
+        }
+        if let Err(unsent) = self.window.restart(welcome.durable_seq) {
+            let seq = unsent.seq;
+            return self.hang_up(&format!("the collector claims to have batch {seq}, never sent"));
+        }
+        self.link = Link::Up(session);
+        self.backoff.reset();
+        self.progress_at = Instant::now();
+        self.setup.status.update(|stats| {
+            stats.connected = true;
+            stats.last_error.clear();
+        });
+        self.publish();
+    }
+
+    fn apply(&self, settings: &pb::Settings) {
+        if let Some(is_on) = settings.record_polls {
+            recorder::set_record_polls(is_on);
+        }
+        if let Some(is_on) = settings.sample_stacks {
+            self.setup.status.sample_stacks.store(is_on, Relaxed);
+        }
+        if let Some(nanos) = settings.slow_threshold_nanos {
+            let nanos = nanos.max(crate::config::LEAST_SLOW_THRESHOLD.as_nanos() as u64);
+            self.setup.status.slow_threshold.store(nanos, Relaxed);
+        }
+    }
+
+    /// Everything that is left, within the deadline.
+    async fn finish(mut self, deadline: Instant) -> Flushed {
+        let deadline = deadline.checked_sub(SHUTDOWN_RESERVE).unwrap_or(deadline);
+        // The stage needs a clock, if only one from a short baseline.
+        self.clock.get_or_insert_with(|| self.setup.origin.calibrate());
+        self.round();
+        self.measure();
+        self.seal();
+        let flush = async {
+            while !self.window.is_empty() {
+                self.connect_if_due();
+                self.send();
+                if let Wakeup::Session(event) = self.wait(None).await {
+                    self.hear(event);
+                    if let Link::Down(due) = &mut self.link {
+                        *due = (*due).min(Instant::now() + BUSY_INTERVAL * 10);
+                    }
+                }
+            }
+        };
+        let _ = tokio::time::timeout_at(deadline.into(), flush).await;
+        self.publish();
+        let unsent = self.window.held().iter().sum();
+        let flushed = Flushed { complete: self.window.is_empty(), unsent };
+        if let Link::Up(session) = self.link {
+            let ledger = loopd_wire::encode_ledger(self.stage.ledger());
+            let goodbye = pb::Goodbye { reason: "shutdown".to_owned(), ledger };
+            let _ = tokio::time::timeout_at(deadline.into(), session.finish(goodbye)).await;
+        }
+        flushed
+    }
+
+    /// Shows the program how things stand.
+    fn publish(&self) {
+        let by_kind = |counts: &[u64; 9]| {
+            let count = |kind: RecordKind| (kind, counts[kind as usize]);
+            RecordKind::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect()
+        };
+        let held = self.window.held();
+        self.setup.status.update(|stats| {
+            stats.is_recording = recorder::is_recording();
+            stats.durable_seq = self.window.durable_seq();
+            stats.produced = by_kind(self.stage.produced());
+            stats.dropped = self.stage.dropped();
+            stats.in_flight = by_kind(&held);
+            stats.evicted = self.window.evicted();
+            stats.memory = self.memory();
+        });
+    }
+}

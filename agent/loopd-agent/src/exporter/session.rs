@@ -1,0 +1,150 @@
+//! One connection to the collector: connects, says hello, and carries messages both ways. It runs as
+//! a task beside the exporter's loop and decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loopd_wire::pb;
+use loopd_wire::pb::collector_message::Kind;
+use loopd_wire::pb::ingest_client::IngestClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Endpoint;
+
+/// For the connection itself, and again for the collector's first answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer that has vanished without a word is noticed within the sum of the two.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest message taken from a collector; its messages are small.
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
+/// Messages handed to the transport and not yet written. Each may be a whole batch.
+const MAX_OUTBOUND: usize = 2;
+/// Messages from the collector not yet looked at; a collector that floods is simply read slowly.
+const MAX_INBOUND: usize = 64;
+
+/// What a session tells the exporter.
+#[derive(Debug)]
+pub(crate) enum SessionEvent {
+    /// A message from the collector.
+    Message(Kind),
+    /// The session is over, and why.
+    Ended(String),
+}
+
+/// A session under way. Dropping it ends it.
+pub(crate) struct Session {
+    outbound: mpsc::Sender<pb::AgentMessage>,
+    inbound: mpsc::Receiver<SessionEvent>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// Where and as whom to connect.
+pub(crate) struct Target {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) token: Option<AsciiMetadataValue>,
+}
+
+impl Target {
+    /// The endpoint with our time limits.
+    pub(crate) fn new(endpoint: Endpoint, token: Option<AsciiMetadataValue>) -> Arc<Self> {
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .tcp_nodelay(true);
+        Arc::new(Self { endpoint, token })
+    }
+}
+
+impl Session {
+    /// Begins to connect.
+    pub(crate) fn start(target: Arc<Target>, hello: pb::Hello) -> Self {
+        let (outbound, requests) = mpsc::channel(MAX_OUTBOUND);
+        let (events, inbound) = mpsc::channel(MAX_INBOUND);
+        let task = tokio::spawn(async move {
+            let reason = match run(&target, hello, requests, &events).await {
+                Ok(()) => "the collector ended the stream".to_owned(),
+                Err(reason) => reason,
+            };
+            let _ = events.send(SessionEvent::Ended(reason)).await;
+        });
+        Self { outbound, inbound, task }
+    }
+
+    /// Waits for the next event.
+    pub(crate) async fn next(&mut self) -> SessionEvent {
+        let event = self.inbound.recv().await;
+        event.unwrap_or_else(|| SessionEvent::Ended("the session was lost".to_owned()))
+    }
+
+    /// A place for one message, if the transport takes one now.
+    pub(crate) fn slot(&self) -> Option<mpsc::Permit<'_, pb::AgentMessage>> {
+        self.outbound.try_reserve().ok()
+    }
+
+    /// A place for one message, when the transport takes one.
+    pub(crate) async fn free_slot(&self) -> Option<mpsc::Permit<'_, pb::AgentMessage>> {
+        self.outbound.reserve().await.ok()
+    }
+
+    /// Says goodbye and waits until the collector has ended the stream.
+    pub(crate) async fn finish(mut self, goodbye: pb::Goodbye) {
+        let message = pb::AgentMessage { kind: Some(pb::agent_message::Kind::Goodbye(goodbye)) };
+        if self.outbound.send(message).await.is_err() {
+            return;
+        }
+        // Dropping the only sender ends our half of the stream.
+        self.outbound = mpsc::channel(1).0;
+        while let SessionEvent::Message(_) = self.next().await {}
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(
+    target: &Target,
+    hello: pb::Hello,
+    requests: mpsc::Receiver<pb::AgentMessage>,
+    events: &mpsc::Sender<SessionEvent>,
+) -> Result<(), String> {
+    let channel = target.endpoint.connect().await.map_err(|error| chain(&error))?;
+    let mut client = IngestClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let hello = pb::AgentMessage { kind: Some(pb::agent_message::Kind::Hello(hello)) };
+    let messages =
+        tokio_stream::StreamExt::chain(tokio_stream::once(hello), ReceiverStream::new(requests));
+    let mut request = tonic::Request::new(messages);
+    if let Some(token) = &target.token {
+        request.metadata_mut().insert("authorization", token.clone());
+    }
+    let answer = tokio::time::timeout(CONNECT_TIMEOUT, client.stream(request)).await;
+    let answer = answer.map_err(|_| "the collector did not answer within 5 s".to_owned())?;
+    let mut answers = answer.map_err(|status| chain(&status))?.into_inner();
+    loop {
+        let message = answers.message().await.map_err(|status| chain(&status))?;
+        let Some(message) = message else { return Ok(()) };
+        // A kind we do not know is a newer collector's; it must make do without us.
+        if let Some(kind) = message.kind
+            && events.send(SessionEvent::Message(kind)).await.is_err()
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,224 @@
+//! What has been drained and not yet put into a batch: spans per worker, events, losses. Instants
+//! are ticks until [`Stage::seal`].
+
+use std::collections::BTreeMap;
+
+use loopd_model::segment::{self, Effort};
+use loopd_model::{
+    Batch, DropCause, Event, EventKind, LedgerEntry, LoopId, Loss, Nanos, RecordKind, Segment,
+    Span, WorkerId,
+};
+
+use crate::clock::Calibration;
+use crate::exporter::tables::Tables;
+
+/// Spans in one batch: about 8 bytes each when packed, so half a megabyte at most times.
+pub(crate) const MAX_SPANS: usize = 48 << 10;
+/// Events in one batch, by count and by estimated encoded size.
+pub(crate) const MAX_EVENTS: usize = 4 << 10;
+const MAX_EVENT_BYTES: usize = 256 << 10;
+/// Of an event without its texts, encoded.
+const EVENT_BYTES: usize = 48;
+
+/// The spans of one worker.
+#[derive(Default)]
+struct Lanes {
+    polls: Vec<Span>,
+    parks: Vec<Span>,
+    wakes: Vec<Span>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Stage {
+    workers: BTreeMap<(LoopId, WorkerId), Lanes>,
+    events: Vec<Event>,
+    losses: Vec<Loss>,
+    spans: usize,
+    event_bytes: usize,
+    /// Records staged since the start, by kind.
+    produced: [u64; 9],
+    /// Records lost inside the agent since the start, by kind and cause.
+    dropped: BTreeMap<(RecordKind, DropCause), u64>,
+}
+
+/// The kind an event counts as.
+pub(crate) fn event_kind(event: &EventKind) -> RecordKind {
+    match event {
+        EventKind::LoopOpened { .. }
+        | EventKind::LoopClosed { .. }
+        | EventKind::WorkerStarted { .. }
+        | EventKind::WorkerStopped { .. } => RecordKind::Loop,
+        EventKind::TaskSpawned { .. }
+        | EventKind::TaskNamed { .. }
+        | EventKind::BlockingStarted { .. }
+        | EventKind::TaskEnded { .. } => RecordKind::Task,
+        EventKind::ResourceOpened { .. } | EventKind::ResourceClosed { .. } => RecordKind::Resource,
+        EventKind::StackSample { .. } => RecordKind::Sample,
+        EventKind::Metrics { .. } => RecordKind::Metric,
+    }
+}
+
+impl Stage {
+    /// Adds a poll, park or wake.
+    #[inline]
+    pub(crate) fn span(&mut self, place: (LoopId, WorkerId), kind: RecordKind, span: Span) {
+        let lanes = self.workers.entry(place).or_default();
+        let spans = match kind {
+            RecordKind::Park => &mut lanes.parks,
+            RecordKind::Wake => &mut lanes.wakes,
+            _ => &mut lanes.polls,
+        };
+        spans.push(span);
+        self.spans += 1;
+        self.produced[kind as usize] += 1;
+    }
+
+    /// Adds an event that happened at `at` ticks.
+    pub(crate) fn event(&mut self, at: u64, kind: EventKind) {
+        let text = match &kind {
+            EventKind::ResourceOpened { kind, name, .. } => kind.len() + name.len(),
+            EventKind::Metrics { metrics, .. } => metrics.len() * 32,
+            EventKind::LoopOpened { name, .. } => name.len(),
+            EventKind::WorkerStarted { thread_name, .. } => thread_name.len(),
+            // Its name may travel with it.
+            EventKind::TaskNamed { .. } => crate::record::MAX_TEXT / 4,
+            _ => 0,
+        };
+        self.event_bytes += EVENT_BYTES + text;
+        self.produced[event_kind(&kind) as usize] += 1;
+        self.events.push(Event { at: Nanos(at), kind });
+    }
+
+    /// Counts records that will never arrive; `from` and `to` in ticks.
+    pub(crate) fn loss(
+        &mut self,
+        kind: RecordKind,
+        cause: DropCause,
+        count: u64,
+        (from, to): (u64, u64),
+    ) {
+        if count == 0 {
+            return;
+        }
+        self.produced[kind as usize] += count;
+        *self.dropped.entry((kind, cause)).or_default() += count;
+        let known = self.losses.iter_mut().find(|loss| loss.kind == kind && loss.cause == cause);
+        match known {
+            Some(loss) => {
+                loss.count += count;
+                loss.to.0 = loss.to.0.max(to);
+            }
+            None => self.losses.push(Loss { kind, cause, count, from: Nanos(from), to: Nanos(to) }),
+        }
+    }
+
+    /// Whether the next record belongs into another batch.
+    pub(crate) fn is_full(&self) -> bool {
+        self.spans >= MAX_SPANS
+            || self.events.len() >= MAX_EVENTS
+            || self.event_bytes >= MAX_EVENT_BYTES
+    }
+
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.spans == 0 && self.events.is_empty() && self.losses.is_empty()
+    }
+
+    /// Roughly what it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.spans * size_of::<Span>() + self.events.len() * size_of::<Event>()
+    }
+
+    /// Records staged or lost since the start, by kind.
+    pub(crate) fn produced(&self) -> &[u64; 9] {
+        &self.produced
+    }
+
+    /// Records lost inside the agent since the start.
+    pub(crate) fn dropped(&self) -> Vec<(RecordKind, DropCause, u64)> {
+        self.dropped.iter().map(|(&(kind, cause), &count)| (kind, cause, count)).collect()
+    }
+
+    /// The running totals as they ride in every batch.
+    pub(crate) fn ledger(&self) -> Vec<LedgerEntry> {
+        let dropped = |kind| {
+            let of_kind = self.dropped.iter().filter(move |((of, _), _)| *of == kind);
+            of_kind.map(|(_, count)| count).sum()
+        };
+        let entry = |kind: RecordKind| LedgerEntry {
+            kind,
+            produced: self.produced[kind as usize],
+            dropped: dropped(kind),
+        };
+        RecordKind::ALL.into_iter().map(entry).filter(|entry| entry.produced > 0).collect()
+    }
+
+    /// Makes a batch of everything staged, without a number yet.
+    pub(crate) fn seal(&mut self, clock: &Calibration, tables: &mut Tables) -> Batch {
+        let ledger = self.ledger();
+        let dictionary = tables.take_new();
+        let mut segments = Vec::new();
+        for (&(loop_id, worker), lanes) in &mut self.workers {
+            let kinds = [
+                (RecordKind::Poll, &mut lanes.polls),
+                (RecordKind::Park, &mut lanes.parks),
+                (RecordKind::Wake, &mut lanes.wakes),
+            ];
+            for (kind, spans) in kinds {
+                if !spans.is_empty() {
+                    segments.push(pack(loop_id, worker, kind, spans, clock));
+                    spans.clear();
+                }
+            }
+        }
+        let mut events = std::mem::take(&mut self.events);
+        for event in &mut events {
+            event.at = clock.at(event.at.0);
+            if let EventKind::StackSample { poll_started_at, .. } = &mut event.kind {
+                *poll_started_at = clock.at(poll_started_at.0);
+            }
+        }
+        let mut losses = std::mem::take(&mut self.losses);
+        for loss in &mut losses {
+            (loss.from, loss.to) = (clock.at(loss.from.0), clock.at(loss.to.0));
+        }
+        (self.spans, self.event_bytes) = (0, 0);
+        Batch {
+            seq: 0,
+            anchor: clock.anchor_now(),
+            names: dictionary.names,
+            locations: dictionary.locations,
+            stacks: dictionary.stacks,
+            events,
+            segments,
+            losses,
+            ledger,
+        }
+    }
+
+    /// Forgets the buffers of a loop that is closed and sent.
+    pub(crate) fn forget_idle(&mut self) {
+        let is_idle = |lanes: &Lanes| {
+            lanes.polls.is_empty() && lanes.parks.is_empty() && lanes.wakes.is_empty()
+        };
+        self.workers.retain(|_, lanes| !is_idle(lanes));
+    }
+}
+
+fn pack(
+    loop_id: LoopId,
+    worker: WorkerId,
+    kind: RecordKind,
+    spans: &mut [Span],
+    clock: &Calibration,
+) -> Segment {
+    for span in &mut *spans {
+        // The end is converted, not the length, so that neighbours never overlap by rounding.
+        let end = clock.at(span.start.0 + span.length);
+        span.start = clock.at(span.start.0);
+        span.length = end.0 - span.start.0;
+    }
+    let data = segment::encode(kind, spans, Effort::Fast);
+    Segment { loop_id, worker, kind, count: spans.len() as u32, data }
+}

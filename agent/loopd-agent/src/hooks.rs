@@ -1,0 +1,260 @@
+//! What runs inside tokio's hooks: the hot path of the recorder.
+
+use std::cell::Cell;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use loopd_model::TaskKind;
+#[cfg(tokio_unstable)]
+use loopd_model::{Outcome, RecordKind};
+use tokio::runtime::Builder;
+#[cfg(tokio_unstable)]
+use tokio::runtime::TaskMeta;
+
+#[cfg(tokio_unstable)]
+use crate::clock::ticks;
+#[cfg(tokio_unstable)]
+use crate::record::Record;
+use crate::recorder::{self, Loop};
+use crate::runtime::UserHooks;
+
+/// A callback about a thread.
+pub(crate) type Callback = Box<dyn Fn() + Send + Sync>;
+/// A callback about a task.
+#[cfg(tokio_unstable)]
+pub(crate) type TaskCallback = Box<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
+
+thread_local! {
+    /// What kind of task the wrapper is spawning on this thread right now.
+    static SPAWNING: Cell<TaskKind> = const { Cell::new(TaskKind::Async) };
+    /// The last task whose spawn a hook saw on this thread.
+    static SPAWN_SEEN: Cell<u64> = const { Cell::new(0) };
+    /// How the wrapper saw a task end, for the hook that follows on the same thread.
+    static OUTCOME: Cell<(u64, loopd_model::Outcome)> =
+        const { Cell::new((0, loopd_model::Outcome::Unknown)) };
+    /// Whether a runtime made this thread: a worker or part of the blocking pool.
+    static IS_POOL_THREAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Tokio's task id as the number it is. There is no accessor, but its hash is that number.
+#[inline(always)]
+pub(crate) fn task_number(id: tokio::task::Id) -> u64 {
+    struct Capture(u64);
+    impl Hasher for Capture {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write(&mut self, _: &[u8]) {}
+        #[inline(always)]
+        fn write_u64(&mut self, number: u64) {
+            self.0 = number;
+        }
+    }
+    let mut capture = Capture(0);
+    id.hash(&mut capture);
+    capture.0
+}
+
+/// Runs `spawn` and says whether a hook saw the task with the id that `id` finds in the result.
+pub(crate) fn watch_spawn<T>(kind: TaskKind, spawn: impl FnOnce() -> T) -> (T, u64) {
+    let before = SPAWNING.replace(kind);
+    SPAWN_SEEN.set(0);
+    let spawned = spawn();
+    SPAWNING.set(before);
+    (spawned, SPAWN_SEEN.get())
+}
+
+/// Leaves word of how a task ended for the hook that is about to report its end.
+pub(crate) fn leave_outcome(task: u64, outcome: loopd_model::Outcome) {
+    OUTCOME.set((task, outcome));
+}
+
+/// Puts only the program's own callbacks into the builder.
+pub(crate) fn install_user(builder: &mut Builder, user: UserHooks) {
+    if let Some(f) = user.thread_start {
+        builder.on_thread_start(f);
+    }
+    if let Some(f) = user.thread_stop {
+        builder.on_thread_stop(f);
+    }
+    if let Some(f) = user.thread_park {
+        builder.on_thread_park(f);
+    }
+    if let Some(f) = user.thread_unpark {
+        builder.on_thread_unpark(f);
+    }
+    #[cfg(tokio_unstable)]
+    {
+        if let Some(f) = user.task_spawn {
+            builder.on_task_spawn(f);
+        }
+        if let Some(f) = user.before_poll {
+            builder.on_before_task_poll(f);
+        }
+        if let Some(f) = user.after_poll {
+            builder.on_after_task_poll(f);
+        }
+        if let Some(f) = user.task_terminate {
+            builder.on_task_terminate(f);
+        }
+    }
+}
+
+/// Puts loopd's hooks into the builder, each followed by the program's own.
+pub(crate) fn install(builder: &mut Builder, loop_: &Arc<Loop>, user: UserHooks) {
+    #[cfg(tokio_unstable)]
+    install_task_hooks(builder, loop_, user.task_spawn, user.task_terminate);
+    #[cfg(tokio_unstable)]
+    install_poll_hooks(builder, loop_, user.before_poll, user.after_poll);
+
+    let then = user.thread_start;
+    builder.on_thread_start(move || {
+        IS_POOL_THREAD.set(true);
+        if let Some(then) = &then {
+            then();
+        }
+    });
+    if let Some(f) = user.thread_stop {
+        builder.on_thread_stop(f);
+    }
+    let then = user.thread_park;
+    builder.on_thread_park(move || {
+        before_park();
+        if let Some(then) = &then {
+            then();
+        }
+    });
+    let (parked, then) = (loop_.clone(), user.thread_unpark);
+    builder.on_thread_unpark(move || {
+        after_park(&parked);
+        if let Some(then) = &then {
+            then();
+        }
+    });
+}
+
+fn before_park() {
+    if recorder::is_recording()
+        && recorder::records_polls()
+        && let Some(lane) = recorder::poll_lane()
+    {
+        lane.before_park();
+    }
+}
+
+fn after_park(loop_: &Loop) {
+    if recorder::is_recording()
+        && recorder::records_polls()
+        && let Some(lane) = recorder::existing_lane()
+    {
+        lane.after_park(loop_.id.0, || loop_.outsider());
+    }
+}
+
+#[cfg(tokio_unstable)]
+fn install_task_hooks(
+    builder: &mut Builder,
+    loop_: &Arc<Loop>,
+    user_spawn: Option<TaskCallback>,
+    user_terminate: Option<TaskCallback>,
+) {
+    let loop_id = loop_.id.0;
+    builder.on_task_spawn(move |meta| {
+        task_spawned(loop_id, meta);
+        if let Some(user) = &user_spawn {
+            user(meta);
+        }
+    });
+    builder.on_task_terminate(move |meta| {
+        task_terminated(meta);
+        if let Some(user) = &user_terminate {
+            user(meta);
+        }
+    });
+}
+
+#[cfg(tokio_unstable)]
+fn install_poll_hooks(
+    builder: &mut Builder,
+    loop_: &Arc<Loop>,
+    user_before: Option<TaskCallback>,
+    user_after: Option<TaskCallback>,
+) {
+    // The callback comes in two forms, so that programs without one of their own pay no test.
+    let polled = loop_.clone();
+    match user_before {
+        None => builder.on_before_task_poll(move |meta| before_poll(&polled, meta)),
+        Some(user) => builder.on_before_task_poll(move |meta| {
+            before_poll(&polled, meta);
+            user(meta);
+        }),
+    };
+    match user_after {
+        None => builder.on_after_task_poll(|_| after_poll()),
+        Some(user) => builder.on_after_task_poll(move |meta| {
+            after_poll();
+            user(meta);
+        }),
+    };
+}
+
+#[cfg(tokio_unstable)]
+#[inline(always)]
+fn before_poll(loop_: &Loop, meta: &TaskMeta<'_>) {
+    if !recorder::is_recording() {
+        return;
+    }
+    if let Some(lane) = recorder::poll_lane() {
+        lane.before_poll(loop_.id.0, task_number(meta.id()), || loop_.outsider());
+    }
+}
+
+#[cfg(tokio_unstable)]
+#[inline(always)]
+fn after_poll() {
+    match recorder::existing_lane() {
+        Some(lane) => lane.after_poll(recorder::is_recording() && recorder::records_polls()),
+        None if recorder::is_recording() && recorder::records_polls() => {
+            recorder::count_no_ring(RecordKind::Poll);
+        }
+        None => {}
+    }
+}
+
+#[cfg(tokio_unstable)]
+fn task_spawned(loop_id: u64, meta: &TaskMeta<'_>) {
+    if !recorder::is_recording() {
+        return;
+    }
+    let task = task_number(meta.id());
+    SPAWN_SEEN.set(task);
+    recorder::write(&Record::Spawned {
+        at: ticks(),
+        task,
+        loop_id,
+        location: crate::place::number(meta.spawned_at()),
+        parent: recorder::current_task(),
+        kind: SPAWNING.get(),
+    });
+}
+
+#[cfg(tokio_unstable)]
+fn task_terminated(meta: &TaskMeta<'_>) {
+    if !recorder::is_recording() {
+        return;
+    }
+    let task = task_number(meta.id());
+    let (of, outcome) = OUTCOME.replace((0, Outcome::Unknown));
+    let outcome = if of == task { outcome } else { Outcome::Unknown };
+    let lane = recorder::existing_lane();
+    let is_polled_here = lane.is_some_and(|lane| lane.current_task() == task);
+    if !is_polled_here && IS_POOL_THREAD.get() && crate::lane::worker_index().is_none() {
+        // A blocking job, which tokio never announced, or the worker itself, which is one: this
+        // thread may come back as another worker.
+        if let Some(lane) = lane {
+            lane.doubt_place();
+        }
+        return;
+    }
+    recorder::write(&Record::Ended { at: ticks(), task, outcome });
+}

@@ -1,0 +1,283 @@
+//! How a record looks in a [`Ring`]: the first word's low four bits say what it is.
+//!
+//! Instants are ticks. Polls, parks and wakes belong to the worker named by the last
+//! [`Record::Place`] before them in the same ring.
+
+use loopd_model::{CloseHow, Outcome, RecordKind, TaskKind};
+
+use crate::ring::{Class, Pushed, Ring};
+
+/// Longer names are cut here, at a character boundary.
+pub(crate) const MAX_TEXT: usize = 256;
+
+const SHORT_POLL: u64 = 1;
+const LONG_POLL: u64 = 2;
+const PARK: u64 = 3;
+const WAKE: u64 = 4;
+const PLACE: u64 = 5;
+const SPAWNED: u64 = 6;
+const NAMED: u64 = 7;
+const BLOCKING_STARTED: u64 = 8;
+const ENDED: u64 = 9;
+const OPENED: u64 = 10;
+const CLOSED: u64 = 11;
+
+const KIND_BITS: u32 = 4;
+const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
+/// A short poll has 28 bits for its length (a tenth of a second) and 32 for its task.
+const SHORT_LENGTH_BITS: u32 = 28;
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// A finished poll.
+    Poll { start: u64, length: u64, task: u64 },
+    /// A finished park.
+    Park { start: u64, length: u64 },
+    /// A wake that led to the poll that begins at its end.
+    Wake { start: u64, length: u64, task: u64, by: u64, count: u64 },
+    /// What follows belongs to this worker.
+    Place { at: u64, loop_id: u64, worker: u32 },
+    /// A task was spawned; `location` is the address of a `&'static Location`.
+    Spawned { at: u64, task: u64, loop_id: u64, location: u64, parent: u64, kind: TaskKind },
+    /// A task was named.
+    Named { at: u64, task: u64, name: String },
+    /// A blocking job began.
+    BlockingStarted { at: u64, task: u64 },
+    /// A task ended.
+    Ended { at: u64, task: u64, outcome: Outcome },
+    /// A resource was opened.
+    Opened { at: u64, resource: u64, location: u64, task: u64, kind: String, name: String },
+    /// A resource was closed.
+    Closed { at: u64, resource: u64, how: CloseHow },
+}
+
+/// Writes a poll: the one record that must be cheap.
+#[inline(always)]
+pub(crate) fn push_poll(ring: &Ring, start: u64, length: u64, task: u64) -> Pushed {
+    if length >> SHORT_LENGTH_BITS == 0 && task >> 32 == 0 {
+        let head = SHORT_POLL | length << KIND_BITS | task << 32;
+        return ring.push([head, start], Class::Flood);
+    }
+    ring.push([LONG_POLL | length << KIND_BITS, start, task], Class::Flood)
+}
+
+impl Record {
+    /// What it counts as; a place is not counted.
+    pub(crate) fn kind(&self) -> Option<RecordKind> {
+        Some(match self {
+            Self::Poll { .. } => RecordKind::Poll,
+            Self::Park { .. } => RecordKind::Park,
+            Self::Wake { .. } => RecordKind::Wake,
+            Self::Place { .. } => return None,
+            Self::Spawned { .. }
+            | Self::Named { .. }
+            | Self::BlockingStarted { .. }
+            | Self::Ended { .. } => RecordKind::Task,
+            Self::Opened { .. } | Self::Closed { .. } => RecordKind::Resource,
+        })
+    }
+
+    /// Writes it.
+    pub(crate) fn push(&self, ring: &Ring) -> Pushed {
+        let head = |kind: u64, payload: u64| kind | payload << KIND_BITS;
+        match self {
+            &Self::Poll { start, length, task } => push_poll(ring, start, length, task),
+            &Self::Park { start, length } => ring.push([head(PARK, length), start], Class::Flood),
+            &Self::Wake { start, length, task, by, count } => {
+                ring.push([head(WAKE, count), start, length, task, by], Class::Flood)
+            }
+            &Self::Place { at, loop_id, worker } => {
+                ring.push([head(PLACE, worker.into()), at, loop_id], Class::Lifecycle)
+            }
+            &Self::Spawned { at, task, loop_id, location, parent, kind } => {
+                let head = head(SPAWNED, task_kind_number(kind));
+                ring.push([head, at, task, loop_id, location, parent], Class::Lifecycle)
+            }
+            Self::Named { at, task, name } => {
+                let name = cut(name).as_bytes();
+                ring.push_texts(&[head(NAMED, name.len() as u64), *at, *task], &[name])
+            }
+            &Self::BlockingStarted { at, task } => {
+                ring.push([BLOCKING_STARTED, at, task], Class::Lifecycle)
+            }
+            &Self::Ended { at, task, outcome } => {
+                ring.push([head(ENDED, outcome_number(outcome)), at, task], Class::Lifecycle)
+            }
+            Self::Opened { at, resource, location, task, kind, name } => {
+                let (kind, name) = (cut(kind).as_bytes(), cut(name).as_bytes());
+                let head = head(OPENED, (kind.len() | name.len() << 16) as u64);
+                ring.push_texts(&[head, *at, *resource, *location, *task], &[kind, name])
+            }
+            &Self::Closed { at, resource, how } => {
+                ring.push([head(CLOSED, how_number(how)), at, resource], Class::Lifecycle)
+            }
+        }
+    }
+
+    /// Reads the record at `position`; also says how many words it took. `None`: not a record,
+    /// which only a defect in this module could cause.
+    #[inline]
+    pub(crate) fn read(ring: &Ring, position: u64) -> Option<(Self, u64)> {
+        let word = |i: u64| ring.word(position + i);
+        let head = word(0);
+        let payload = head >> KIND_BITS;
+        Some(match head & KIND_MASK {
+            SHORT_POLL => {
+                let length = payload & ((1 << SHORT_LENGTH_BITS) - 1);
+                (Self::Poll { start: word(1), length, task: head >> 32 }, 2)
+            }
+            LONG_POLL => (Self::Poll { start: word(1), length: payload, task: word(2) }, 3),
+            PARK => (Self::Park { start: word(1), length: payload }, 2),
+            WAKE => {
+                let (start, length, task, by) = (word(1), word(2), word(3), word(4));
+                (Self::Wake { start, length, task, by, count: payload }, 5)
+            }
+            PLACE => (Self::Place { at: word(1), loop_id: word(2), worker: payload as u32 }, 3),
+            SPAWNED => {
+                let (at, task, loop_id, location, parent) =
+                    (word(1), word(2), word(3), word(4), word(5));
+                let kind = task_kind(payload);
+                (Self::Spawned { at, task, loop_id, location, parent, kind }, 6)
+            }
+            NAMED => {
+                let (name, words) = text(ring, position + 3, payload as usize);
+                (Self::Named { at: word(1), task: word(2), name }, 3 + words)
+            }
+            BLOCKING_STARTED => (Self::BlockingStarted { at: word(1), task: word(2) }, 3),
+            ENDED => (Self::Ended { at: word(1), task: word(2), outcome: outcome(payload) }, 3),
+            OPENED => {
+                let (kind, kind_words) = text(ring, position + 5, payload as usize & 0xffff);
+                let (name, name_words) =
+                    text(ring, position + 5 + kind_words, payload as usize >> 16);
+                let (at, resource, location, task) = (word(1), word(2), word(3), word(4));
+                let record = Self::Opened { at, resource, location, task, kind, name };
+                (record, 5 + kind_words + name_words)
+            }
+            CLOSED => (Self::Closed { at: word(1), resource: word(2), how: how(payload) }, 3),
+            _ => return None,
+        })
+    }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
+}
+
+fn text(ring: &Ring, position: u64, len: usize) -> (String, u64) {
+    let len = len.min(MAX_TEXT);
+    let words = len.div_ceil(8) as u64;
+    let mut bytes: Vec<u8> =
+        (0..words).flat_map(|i| ring.word(position + i).to_le_bytes()).collect();
+    bytes.truncate(len);
+    (String::from_utf8(bytes).unwrap_or_default(), words)
+}
+
+fn task_kind_number(kind: TaskKind) -> u64 {
+    match kind {
+        TaskKind::Async => 0,
+        TaskKind::Local => 1,
+        TaskKind::BlockOn => 2,
+        TaskKind::Blocking => 3,
+    }
+}
+
+fn task_kind(number: u64) -> TaskKind {
+    match number {
+        1 => TaskKind::Local,
+        2 => TaskKind::BlockOn,
+        3 => TaskKind::Blocking,
+        _ => TaskKind::Async,
+    }
+}
+
+fn outcome_number(outcome: Outcome) -> u64 {
+    match outcome {
+        Outcome::Unknown => 0,
+        Outcome::Completed => 1,
+        Outcome::Panicked => 2,
+        Outcome::Cancelled => 3,
+    }
+}
+
+fn outcome(number: u64) -> Outcome {
+    match number {
+        1 => Outcome::Completed,
+        2 => Outcome::Panicked,
+        3 => Outcome::Cancelled,
+        _ => Outcome::Unknown,
+    }
+}
+
+fn how_number(how: CloseHow) -> u64 {
+    match how {
+        CloseHow::Closed => 1,
+        CloseHow::Dropped => 2,
+        CloseHow::Unclosed => 3,
+    }
+}
+
+fn how(number: u64) -> CloseHow {
+    match number {
+        1 => CloseHow::Closed,
+        3 => CloseHow::Unclosed,
+        _ => CloseHow::Dropped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_survives_the_ring() {
+        let long = 1 << 50;
+        let records = [
+            Record::Poll { start: 5, length: 7, task: 9 },
+            Record::Poll { start: 5, length: long, task: 9 },
+            Record::Poll { start: 5, length: 7, task: 1 << 62 },
+            Record::Park { start: 1, length: long },
+            Record::Wake { start: 1, length: 2, task: 3, by: 4, count: 5 },
+            Record::Place { at: 1, loop_id: 2, worker: 3 },
+            Record::Spawned {
+                at: 1,
+                task: 2,
+                loop_id: 3,
+                location: 4,
+                parent: 5,
+                kind: TaskKind::Blocking,
+            },
+            Record::Named { at: 1, task: 2, name: "checkout ✓".into() },
+            Record::BlockingStarted { at: 1, task: 2 },
+            Record::Ended { at: 1, task: 2, outcome: Outcome::Panicked },
+            Record::Opened {
+                at: 1,
+                resource: 2,
+                location: 3,
+                task: 4,
+                kind: "file".into(),
+                name: String::new(),
+            },
+            Record::Closed { at: 1, resource: 2, how: CloseHow::Unclosed },
+        ];
+        let ring = Ring::new(256);
+        for record in &records {
+            assert_eq!(record.push(&ring), Pushed::Yes);
+        }
+        let (mut position, head) = ring.readable();
+        for expected in records {
+            let (record, words) = Record::read(&ring, position).unwrap();
+            assert_eq!(record, expected);
+            position += words;
+        }
+        assert_eq!(position, head);
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        let ring = Ring::new(256);
+        Record::Named { at: 1, task: 2, name: "é".repeat(300) }.push(&ring);
+        let (record, _) = Record::read(&ring, 0).unwrap();
+        assert_eq!(record, Record::Named { at: 1, task: 2, name: "é".repeat(128) });
+    }
+}

@@ -1,0 +1,465 @@
+//! The process-wide recorder: who may record, which lane belongs to which thread, and the loops
+//! known so far. Everything on the hot path is one thread-local and a few relaxed loads.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release,
+};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use loopd_model::{LoopId, RecordKind};
+use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
+
+use crate::exporter::wakeup::Wakeup;
+use crate::lane::{Lane, LaneState, ThreadInfo};
+use crate::record::Record;
+use crate::sys;
+
+/// Loops remembered at once; further ones are recorded as loop 0. Programs have a handful.
+const MAX_LOOPS: usize = 256;
+/// Messages to the exporter waiting at once: loops that come and go, stacks.
+const MAX_CONTROLS: usize = 1024;
+/// After having found no free ring, a thread asks again only every so many records.
+const RETRY_EVERY: u32 = 1024;
+
+/// Whether anything is recorded. Off before start, after shutdown and in forked children.
+static RECORDING: AtomicBool = AtomicBool::new(false);
+static RECORD_POLLS: AtomicBool = AtomicBool::new(true);
+static NEXT_LOOP: AtomicU64 = AtomicU64::new(1);
+static NEXT_ROOT: AtomicU64 = AtomicU64::new(loopd_model::TaskId::FIRST_ROOT.0);
+static NEXT_RESOURCE: AtomicU64 = AtomicU64::new(1);
+static NO_RING: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
+static RECORDER: OnceLock<Recorder> = OnceLock::new();
+
+thread_local! {
+    static LANE: Cell<Option<&'static Lane>> = const { Cell::new(None) };
+    /// Records until this thread asks for a lane again.
+    static RETRY: Cell<u32> = const { Cell::new(0) };
+    /// Guards against recording from inside the recorder, as an instrumented allocator would.
+    static IS_REGISTERING: Cell<bool> = const { Cell::new(false) };
+    static GUARD: Guard = const { Guard };
+}
+
+/// Gives the thread's lane back when the thread ends.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(lane) = LANE.take() {
+            lane.retire();
+        }
+    }
+}
+
+/// A loop: an attached runtime, or one first seen through a wrapper.
+pub(crate) struct Loop {
+    pub(crate) id: LoopId,
+    pub(crate) name: String,
+    pub(crate) facts: OnceLock<LoopFacts>,
+    outsiders: AtomicU32,
+}
+
+/// What is known of a loop once its runtime exists.
+pub(crate) struct LoopFacts {
+    pub(crate) flavor: &'static str,
+    pub(crate) workers: u32,
+    pub(crate) metrics: RuntimeMetrics,
+}
+
+/// A thread that is no worker of any loop has this number until it is given one.
+const OUTSIDE_BASE: u32 = 1 << 16;
+
+impl Loop {
+    /// A loop with a fresh id.
+    pub(crate) fn new(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            id: LoopId(NEXT_LOOP.fetch_add(1, Relaxed)),
+            name: name.to_owned(),
+            facts: OnceLock::new(),
+            outsiders: AtomicU32::new(0),
+        })
+    }
+
+    /// Its runtime exists: announces the loop.
+    pub(crate) fn open(self: &Arc<Self>, handle: &Handle) {
+        let flavor = match handle.runtime_flavor() {
+            RuntimeFlavor::CurrentThread => "tokio current_thread",
+            RuntimeFlavor::MultiThread => "tokio multi_thread",
+            _ => "tokio",
+        };
+        let metrics = handle.metrics();
+        let workers = u32::try_from(metrics.num_workers()).unwrap_or(0);
+        let _ = self.facts.set(LoopFacts { flavor, workers, metrics });
+        if let Some(recorder) = RECORDER.get() {
+            recorder.remember(handle, self);
+            recorder.send(Control::LoopOpened(self.clone()));
+        }
+    }
+
+    /// Numbers a thread that polls for this loop without being one of its workers: they come
+    /// after the workers.
+    pub(crate) fn outsider(&self) -> u32 {
+        thread_local! {
+            static LAST: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+        }
+        let (loop_id, worker) = LAST.get();
+        if loop_id == self.id.0 {
+            return worker;
+        }
+        let base = self.facts.get().map_or(OUTSIDE_BASE, |facts| facts.workers);
+        let worker = base + self.outsiders.fetch_add(1, Relaxed);
+        LAST.set((self.id.0, worker));
+        worker
+    }
+}
+
+/// What a thread of the program tells the exporter off the hot path.
+pub(crate) enum Control {
+    /// A loop came under watch.
+    LoopOpened(Arc<Loop>),
+    /// Its runtime is gone, and so are its threads.
+    LoopClosed(Arc<Loop>),
+    /// The watchdog took a stack.
+    Sample(crate::watch::Sample),
+}
+
+/// The parts that exist once the agent has started.
+pub(crate) struct Recorder {
+    pool: Mutex<Pool>,
+    /// Grows when a lane is made; the exporter then takes a new copy of the list.
+    generation: AtomicUsize,
+    loops: RwLock<HashMap<tokio::runtime::Id, Arc<Loop>>>,
+    controls: Mutex<Vec<(u64, Control)>>,
+    lost_controls: [AtomicU64; 9],
+    wakeup: Wakeup,
+}
+
+struct Pool {
+    lanes: Vec<&'static Lane>,
+    bytes: usize,
+    budget: usize,
+    big_words: usize,
+    small_words: usize,
+}
+
+/// How ring memory is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RingSizes {
+    /// For all rings together.
+    pub(crate) budget: usize,
+    /// For a thread that polls, in bytes.
+    pub(crate) big: usize,
+    /// For any other thread, in bytes.
+    pub(crate) small: usize,
+}
+
+impl RingSizes {
+    /// Half of the agent's memory; a megabyte for each worker unless there are too many.
+    pub(crate) fn within(memory_limit: usize, workers: usize) -> Self {
+        const BIG: usize = 1 << 20;
+        const SMALL: usize = 64 << 10;
+        let budget = memory_limit / 2;
+        let share = budget / (workers + 2);
+        let floor_power = |bytes: usize| 1 << bytes.max(1).ilog2();
+        let big = floor_power(share).clamp(16 << 10, BIG);
+        Self { budget, big, small: SMALL.min(big / 2) }
+    }
+}
+
+impl Recorder {
+    /// Makes the recorder; nothing is recorded before [`set_recording`].
+    pub(crate) fn install(sizes: RingSizes, wakeup: Wakeup) -> Option<&'static Self> {
+        let pool = Pool {
+            lanes: Vec::new(),
+            bytes: 0,
+            budget: sizes.budget,
+            big_words: sizes.big / size_of::<u64>(),
+            small_words: sizes.small / size_of::<u64>(),
+        };
+        let recorder = Self {
+            pool: Mutex::new(pool),
+            generation: AtomicUsize::new(0),
+            loops: RwLock::default(),
+            controls: Mutex::default(),
+            lost_controls: Default::default(),
+            wakeup,
+        };
+        RECORDER.set(recorder).ok()?;
+        RECORDER.get()
+    }
+
+    /// The lanes, if there are more than `known`.
+    pub(crate) fn lanes_beyond(&self, known: usize) -> Option<Vec<&'static Lane>> {
+        if self.generation.load(Acquire) == known {
+            return None;
+        }
+        self.pool.lock().ok().map(|pool| pool.lanes.clone())
+    }
+
+    /// Memory of all rings.
+    pub(crate) fn ring_bytes(&self) -> usize {
+        self.pool.lock().map_or(0, |pool| pool.bytes)
+    }
+
+    /// Where the exporter waits.
+    pub(crate) fn wakeup(&self) -> &Wakeup {
+        &self.wakeup
+    }
+
+    /// Tells the exporter something.
+    pub(crate) fn send(&self, control: Control) {
+        let kind = match &control {
+            Control::LoopOpened(_) | Control::LoopClosed(_) => RecordKind::Loop,
+            Control::Sample(_) => RecordKind::Sample,
+        };
+        if let Ok(mut controls) = self.controls.lock()
+            && controls.len() < MAX_CONTROLS
+        {
+            controls.push((crate::clock::ticks(), control));
+        } else {
+            self.lost_controls[kind as usize].fetch_add(1, Relaxed);
+        }
+        self.wakeup.wake();
+    }
+
+    /// Takes what was told.
+    pub(crate) fn take_controls(&self) -> Vec<(u64, Control)> {
+        self.controls.lock().map(|mut controls| std::mem::take(&mut *controls)).unwrap_or_default()
+    }
+
+    /// Messages that did not fit since the start.
+    pub(crate) fn lost_controls(&self, kind: RecordKind) -> u64 {
+        self.lost_controls[kind as usize].load(Relaxed)
+    }
+
+    fn remember(&self, handle: &Handle, loop_: &Arc<Loop>) {
+        if let Ok(mut loops) = self.loops.write()
+            && loops.len() < MAX_LOOPS
+        {
+            loops.insert(handle.id(), loop_.clone());
+        }
+    }
+
+    /// Forgets a loop that is closed.
+    pub(crate) fn forget(&self, loop_id: LoopId) {
+        if let Ok(mut loops) = self.loops.write() {
+            loops.retain(|_, known| known.id != loop_id);
+        }
+    }
+
+    fn acquire(&self, wants_big: bool) -> Option<&'static Lane> {
+        let thread = ThreadInfo {
+            name: std::thread::current().name().unwrap_or_default().to_owned(),
+            id: sys::thread_id(),
+        };
+        let stack_end = sys::stack_end();
+        let mut pool = self.pool.lock().ok()?;
+        let lane = pool.take(wants_big).or_else(|| pool.take(!wants_big))?;
+        lane.hold(thread, stack_end);
+        self.generation.store(pool.lanes.len(), Release);
+        Some(lane)
+    }
+}
+
+impl Pool {
+    fn take(&mut self, is_big: bool) -> Option<&'static Lane> {
+        let is_free = |lane: &&&Lane| lane.is_big == is_big && lane.state() == LaneState::Free;
+        if let Some(lane) = self.lanes.iter().find(is_free) {
+            return Some(lane);
+        }
+        let words = if is_big { self.big_words } else { self.small_words };
+        let bytes = words.next_power_of_two() * size_of::<u64>() + size_of::<Lane>();
+        if self.bytes + bytes > self.budget {
+            return None;
+        }
+        self.bytes += bytes;
+        let lane: &'static Lane = Box::leak(Box::new(Lane::new(words, is_big)));
+        self.lanes.push(lane);
+        Some(lane)
+    }
+}
+
+/// The recorder, once the agent has started.
+pub(crate) fn get() -> Option<&'static Recorder> {
+    RECORDER.get()
+}
+
+/// Whether anything is recorded now.
+#[inline(always)]
+pub(crate) fn is_recording() -> bool {
+    RECORDING.load(Relaxed)
+}
+
+/// Switches all recording.
+pub(crate) fn set_recording(is_on: bool) {
+    RECORDING.store(is_on, Relaxed);
+}
+
+/// Whether single polls are recorded.
+#[inline(always)]
+pub(crate) fn records_polls() -> bool {
+    RECORD_POLLS.load(Relaxed)
+}
+
+/// Switches the recording of single polls, parks and wakes.
+pub(crate) fn set_record_polls(is_on: bool) {
+    RECORD_POLLS.store(is_on, Relaxed);
+}
+
+/// A fresh id for a root of `block_on`.
+pub(crate) fn next_root() -> u64 {
+    NEXT_ROOT.fetch_add(1, Relaxed)
+}
+
+/// A fresh resource id.
+pub(crate) fn next_resource() -> u64 {
+    NEXT_RESOURCE.fetch_add(1, Relaxed)
+}
+
+/// Records lost because no ring was left, since the start.
+pub(crate) fn no_ring_drops(kind: RecordKind) -> u64 {
+    NO_RING[kind as usize].load(Relaxed)
+}
+
+/// Asks the exporter to come sooner.
+pub(crate) fn hurry() {
+    if let Some(recorder) = RECORDER.get() {
+        recorder.wakeup.wake_if_waiting();
+    }
+}
+
+/// The calling thread's lane, without giving it one.
+#[inline(always)]
+pub(crate) fn existing_lane() -> Option<&'static Lane> {
+    LANE.get()
+}
+
+/// The calling thread's lane for polls; on the first call it gets one.
+#[inline(always)]
+pub(crate) fn poll_lane() -> Option<&'static Lane> {
+    match LANE.get() {
+        Some(lane) if lane.is_big => Some(lane),
+        lane => bigger_lane(lane),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn bigger_lane(small: Option<&'static Lane>) -> Option<&'static Lane> {
+    // In the middle of a poll a change of lanes would tear it.
+    if let Some(lane) = small
+        && lane.poll_started() != 0
+    {
+        return small;
+    }
+    if !may_ask() {
+        return small;
+    }
+    let big = register(true).filter(|_| has_guard());
+    match (big, small) {
+        (Some(big), Some(small)) => {
+            small.retire();
+            LANE.set(Some(big));
+            Some(big)
+        }
+        (Some(big), None) => {
+            LANE.set(Some(big));
+            Some(big)
+        }
+        (None, small) => small,
+    }
+}
+
+/// Whether it is this thread's turn to ask for a lane (again).
+fn may_ask() -> bool {
+    let left = RETRY.get();
+    if left > 0 {
+        RETRY.set(left - 1);
+        return false;
+    }
+    RETRY.set(RETRY_EVERY);
+    true
+}
+
+fn register(is_big: bool) -> Option<&'static Lane> {
+    if IS_REGISTERING.replace(true) {
+        return None;
+    }
+    let lane = RECORDER.get().and_then(|recorder| recorder.acquire(is_big));
+    IS_REGISTERING.set(false);
+    lane
+}
+
+/// Whether the thread's lane will be given back; not so while its thread-locals are torn down.
+fn has_guard() -> bool {
+    GUARD.try_with(|_| ()).is_ok()
+}
+
+/// Writes a record that is no poll, from any thread at any time.
+pub(crate) fn write(record: &Record) {
+    if let Some(lane) = LANE.get() {
+        return lane.write(record);
+    }
+    write_slowly(record);
+}
+
+#[cold]
+#[inline(never)]
+fn write_slowly(record: &Record) {
+    let lane = if may_ask() { register(false) } else { None };
+    match lane {
+        Some(lane) if has_guard() => {
+            RETRY.set(0);
+            LANE.set(Some(lane));
+            lane.write(record);
+        }
+        Some(lane) => {
+            // The thread is being torn down: use the lane for this one record.
+            RETRY.set(0);
+            lane.write(record);
+            lane.retire();
+        }
+        None => {
+            if let Some(kind) = record.kind() {
+                count_no_ring(kind);
+            }
+        }
+    }
+}
+
+/// Counts a record for which no ring was left.
+#[cold]
+pub(crate) fn count_no_ring(kind: RecordKind) {
+    NO_RING[kind as usize].fetch_add(1, Relaxed);
+}
+
+/// The task being polled on this thread; 0 outside any.
+pub(crate) fn current_task() -> u64 {
+    LANE.get().map_or(0, Lane::current_task)
+}
+
+/// The loop of the runtime that the calling thread is in, made known if it was not; `None`
+/// outside any runtime.
+pub(crate) fn current_loop() -> Option<Arc<Loop>> {
+    loop_of(&Handle::try_current().ok()?)
+}
+
+/// The loop of this runtime, made known if it was not.
+pub(crate) fn loop_of(handle: &Handle) -> Option<Arc<Loop>> {
+    let recorder = RECORDER.get()?;
+    {
+        let loops = recorder.loops.read().ok()?;
+        if let Some(loop_) = loops.get(&handle.id()) {
+            return Some(loop_.clone());
+        }
+        if loops.len() >= MAX_LOOPS {
+            return None;
+        }
+    }
+    // Two threads may come here at once; the second loop would only be a second name.
+    let loop_ = Loop::new("tokio");
+    loop_.open(handle);
+    Some(loop_)
+}

@@ -1,0 +1,257 @@
+//! Spawning through loopd: adds a name, how the task ended, and every wake with who woke whom; on
+//! runtimes without loopd's hooks also the spawn, the polls and the end.
+
+use std::future::Future;
+use std::panic::Location;
+
+use loopd_model::{Outcome, TaskKind};
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+
+use crate::clock::ticks;
+use crate::hooks;
+use crate::place;
+use crate::record::Record;
+use crate::recorder;
+use crate::wrapped::{Life, Wrapped};
+
+/// As [`tokio::spawn`]; also records wakes and how the task ends.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    Task { name: None }.spawn(future)
+}
+
+/// As [`tokio::task::spawn_local`]; also records wakes and how the task ends.
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    Task { name: None }.spawn_local(future)
+}
+
+/// As [`tokio::task::spawn_blocking`]; records when the job was queued, began and ended.
+#[track_caller]
+pub fn spawn_blocking<F, R>(job: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    Task { name: None }.spawn_blocking(job)
+}
+
+/// As [`tokio::runtime::Runtime::block_on`]; the future is recorded as a root task.
+#[track_caller]
+pub fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::Output {
+    if !recorder::is_recording() {
+        return runtime.block_on(future);
+    }
+    let spawn = Spawn::here();
+    let life = Life::new(recorder::loop_of(runtime.handle()));
+    let root = recorder::next_root();
+    life.set_task(root, false);
+    spawn.write(&life, root, TaskKind::BlockOn);
+    runtime.block_on(Wrapped::new(future, life))
+}
+
+/// A task to be spawned under this name. Names are for people: they need not be unique, and are cut
+/// at 256 bytes.
+pub fn task(name: &str) -> Task<'_> {
+    Task { name: Some(name) }
+}
+
+/// Made by [`task`].
+#[derive(Debug)]
+#[must_use = "nothing runs until it is spawned"]
+pub struct Task<'a> {
+    name: Option<&'a str>,
+}
+
+impl Task<'_> {
+    /// As [`tokio::spawn`].
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if !recorder::is_recording() {
+            return tokio::spawn(future);
+        }
+        let life = Life::new(None);
+        let wrapped = Wrapped::new(future, life.clone());
+        self.record(Spawn::here(), &life, TaskKind::Async, || tokio::spawn(wrapped), JoinHandle::id)
+    }
+
+    /// As [`Handle::spawn`].
+    #[track_caller]
+    pub fn spawn_on<F>(self, future: F, handle: &Handle) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if !recorder::is_recording() {
+            return handle.spawn(future);
+        }
+        let life = Life::new(None);
+        let wrapped = Wrapped::new(future, life.clone());
+        let spawn = Spawn { on: Some(handle.clone()), ..Spawn::here() };
+        self.record(spawn, &life, TaskKind::Async, || handle.spawn(wrapped), JoinHandle::id)
+    }
+
+    /// As [`tokio::task::spawn_local`].
+    #[track_caller]
+    pub fn spawn_local<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        if !recorder::is_recording() {
+            return tokio::task::spawn_local(future);
+        }
+        let life = Life::new(None);
+        let wrapped = Wrapped::new(future, life.clone());
+        let spawn = || tokio::task::spawn_local(wrapped);
+        self.record(Spawn::here(), &life, TaskKind::Local, spawn, JoinHandle::id)
+    }
+
+    /// As [`tokio::task::spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(self, job: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        if !recorder::is_recording() {
+            return tokio::task::spawn_blocking(job);
+        }
+        let life = Life::new(None);
+        let mut running = Blocking { life: life.clone(), outcome: Outcome::Cancelled };
+        let job = move || {
+            running.start();
+            let result = job();
+            running.complete();
+            result
+        };
+        let spawn = || tokio::task::spawn_blocking(job);
+        self.record(Spawn::here(), &life, TaskKind::Blocking, spawn, JoinHandle::id)
+    }
+
+    /// Spawns, and records what no hook did.
+    #[track_caller]
+    fn record<T>(
+        self,
+        mut spawn: Spawn,
+        life: &std::sync::Arc<Life>,
+        kind: TaskKind,
+        run: impl FnOnce() -> T,
+        id: impl FnOnce(&T) -> tokio::task::Id,
+    ) -> T {
+        spawn.at = ticks();
+        let (spawned, seen) = hooks::watch_spawn(kind, run);
+        let task = hooks::task_number(id(&spawned));
+        life.set_task(task, seen == task);
+        if seen != task {
+            let on = match &spawn.on {
+                Some(handle) => recorder::loop_of(handle),
+                None => recorder::current_loop(),
+            };
+            life.set_loop(on);
+            spawn.write(life, task, kind);
+        }
+        if let Some(name) = self.name {
+            recorder::write(&Record::Named { at: ticks(), task, name: name.to_owned() });
+        }
+        spawned
+    }
+}
+
+/// Spawning into a [`JoinSet`] through loopd.
+pub trait JoinSetExt<T> {
+    /// As [`JoinSet::spawn`], with a name if one is given.
+    #[track_caller]
+    fn spawn_recorded<F>(&mut self, name: Option<&str>, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send;
+}
+
+impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
+    #[track_caller]
+    fn spawn_recorded<F>(&mut self, name: Option<&str>, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        if !recorder::is_recording() {
+            return self.spawn(future);
+        }
+        let life = Life::new(None);
+        let wrapped = Wrapped::new(future, life.clone());
+        let spawn = || self.spawn(wrapped);
+        Task { name }.record(Spawn::here(), &life, TaskKind::Async, spawn, AbortHandle::id)
+    }
+}
+
+/// Where, when and by which task a spawn was called.
+struct Spawn {
+    at: u64,
+    location: &'static Location<'static>,
+    parent: u64,
+    /// The runtime it goes to; `None`: the current one.
+    on: Option<Handle>,
+}
+
+impl Spawn {
+    #[track_caller]
+    fn here() -> Self {
+        let location = Location::caller();
+        Self { at: ticks(), location, parent: recorder::current_task(), on: None }
+    }
+
+    fn write(&self, life: &Life, task: u64, kind: TaskKind) {
+        recorder::write(&Record::Spawned {
+            at: self.at,
+            task,
+            loop_id: life.loop_id(),
+            location: place::number(self.location),
+            parent: self.parent,
+            kind,
+        });
+    }
+}
+
+/// Records the start and, when dropped, the end of a blocking job.
+struct Blocking {
+    life: std::sync::Arc<Life>,
+    outcome: Outcome,
+}
+
+impl Blocking {
+    fn start(&mut self) {
+        // The spawning thread may not have got round to telling the id.
+        if let Some(id) = tokio::task::try_id() {
+            self.life.set_task(hooks::task_number(id), false);
+        }
+        self.outcome = Outcome::Panicked;
+        recorder::write(&Record::BlockingStarted { at: ticks(), task: self.life.task() });
+    }
+
+    fn complete(&mut self) {
+        self.outcome = Outcome::Completed;
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        let task = self.life.task();
+        if task != 0 && recorder::is_recording() {
+            recorder::write(&Record::Ended { at: ticks(), task, outcome: self.outcome });
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The future around a wrapped task's own: records its wakes, how it ends, and, where no hook
+//! does, its polls.
+#![expect(unsafe_code, reason = "projects a pin to the future inside")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release,
+};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+
+use loopd_model::{Outcome, RecordKind};
+
+use crate::clock::ticks;
+use crate::hooks;
+use crate::lane::{Lane, worker_index};
+use crate::record::Record;
+use crate::recorder::{self, Loop};
+
+/// What the spawning thread, the task and its wakers share.
+pub(crate) struct Life {
+    /// 0 until it is known.
+    task: AtomicU64,
+    /// Whether hooks record the spawn, the polls and the end.
+    is_hooked: AtomicBool,
+    loop_: OnceLock<Arc<Loop>>,
+}
+
+impl Life {
+    /// Of a task not spawned yet.
+    pub(crate) fn new(loop_: Option<Arc<Loop>>) -> Arc<Self> {
+        let life = Self {
+            task: AtomicU64::new(0),
+            is_hooked: AtomicBool::new(false),
+            loop_: OnceLock::new(),
+        };
+        life.set_loop(loop_);
+        Arc::new(life)
+    }
+
+    pub(crate) fn set_loop(&self, loop_: Option<Arc<Loop>>) {
+        if let Some(loop_) = loop_ {
+            let _ = self.loop_.set(loop_);
+        }
+    }
+
+    pub(crate) fn set_task(&self, task: u64, is_hooked: bool) {
+        self.is_hooked.store(is_hooked, Relaxed);
+        self.task.store(task, Release);
+    }
+
+    pub(crate) fn task(&self) -> u64 {
+        self.task.load(Acquire)
+    }
+
+    pub(crate) fn loop_id(&self) -> u64 {
+        self.loop_.get().map_or(0, |loop_| loop_.id.0)
+    }
+
+    fn place(&self) -> (u64, u32) {
+        if self.loop_.get().is_none() {
+            self.set_loop(recorder::current_loop());
+        }
+        match self.loop_.get() {
+            Some(loop_) => (loop_.id.0, worker_index().unwrap_or_else(|| loop_.outsider())),
+            None => (0, 0),
+        }
+    }
+}
+
+/// Stands in for the task's waker, to see who wakes it and when.
+struct Alarm {
+    waker: Waker,
+    /// When the first wake since the last poll came; 0 when none has.
+    woken: AtomicU64,
+    by: AtomicU64,
+    wakes: AtomicU64,
+}
+
+impl Alarm {
+    fn note(&self) {
+        if recorder::is_recording() {
+            if self.woken.compare_exchange(0, ticks(), AcqRel, Relaxed).is_ok() {
+                self.by.store(recorder::current_task(), Relaxed);
+            }
+            self.wakes.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.note();
+        self.waker.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.note();
+        self.waker.wake_by_ref();
+    }
+}
+
+/// How far a wrapped future has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Pending,
+    /// Inside its poll; found at drop, it means that the poll panicked.
+    Polling,
+    Ready,
+}
+
+/// See the module.
+pub(crate) struct Wrapped<F> {
+    life: Arc<Life>,
+    alarm: Option<(Arc<Alarm>, Waker)>,
+    progress: Progress,
+    future: F,
+}
+
+impl<F> Wrapped<F> {
+    /// A future whose life is recorded.
+    pub(crate) fn new(future: F, life: Arc<Life>) -> Self {
+        Self { life, alarm: None, progress: Progress::Pending, future }
+    }
+}
+
+impl<F: Future> Future for Wrapped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned with `self`: it is never moved out, and `Drop` below does not
+        // touch it. The other fields are never pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        let Wrapped { life, alarm, progress, future } = this;
+        // SAFETY: as above.
+        let future = unsafe { Pin::new_unchecked(future) };
+
+        if !recorder::is_recording() {
+            return future.poll(context);
+        }
+        let task = know_task(life);
+        let scope = PollScope::enter(life, task);
+        let (alarm, waker) = set_alarm(alarm, context.waker());
+        scope.write_wake(alarm, task);
+        *progress = Progress::Polling;
+        let polled = future.poll(&mut Context::from_waker(waker));
+        *progress = if polled.is_ready() { Progress::Ready } else { Progress::Pending };
+        polled
+    }
+}
+
+impl<F> Drop for Wrapped<F> {
+    fn drop(&mut self) {
+        let task = self.life.task();
+        if task == 0 || !recorder::is_recording() {
+            return;
+        }
+        let outcome = match self.progress {
+            Progress::Pending => Outcome::Cancelled,
+            Progress::Polling => Outcome::Panicked,
+            Progress::Ready => Outcome::Completed,
+        };
+        if self.life.is_hooked.load(Relaxed) {
+            hooks::leave_outcome(task, outcome);
+        } else {
+            recorder::write(&Record::Ended { at: ticks(), task, outcome });
+        }
+    }
+}
+
+/// The task's id, found out here if the spawning thread has not told it yet.
+fn know_task(life: &Life) -> u64 {
+    let task = life.task();
+    if task != 0 {
+        return task;
+    }
+    let task = tokio::task::try_id().map_or(0, hooks::task_number);
+    let is_hooked = recorder::existing_lane().is_some_and(|lane| lane.current_task() == task);
+    life.set_task(task, is_hooked);
+    task
+}
+
+/// The stand-in for `waker`; made at the first poll, and again should the task's waker change.
+fn set_alarm<'a>(
+    alarm: &'a mut Option<(Arc<Alarm>, Waker)>,
+    waker: &Waker,
+) -> &'a (Arc<Alarm>, Waker) {
+    if let Some((known, _)) = alarm
+        && !known.waker.will_wake(waker)
+    {
+        *alarm = None;
+    }
+    alarm.get_or_insert_with(|| {
+        let alarm = Arc::new(Alarm {
+            waker: waker.clone(),
+            woken: AtomicU64::new(0),
+            by: AtomicU64::new(0),
+            wakes: AtomicU64::new(0),
+        });
+        let waker = Waker::from(alarm.clone());
+        (alarm, waker)
+    })
+}
+
+/// One poll of a wrapped future, closed also when the poll panics.
+struct PollScope {
+    lane: Option<&'static Lane>,
+    started: u64,
+    is_ours: bool,
+}
+
+impl PollScope {
+    fn enter(life: &Life, task: u64) -> Self {
+        if let Some(lane) = recorder::existing_lane()
+            && lane.current_task() == task
+        {
+            // Tokio's hook has seen this poll begin.
+            return Self { lane: Some(lane), started: lane.poll_started(), is_ours: false };
+        }
+        let lane = recorder::poll_lane();
+        if lane.is_none() && recorder::records_polls() {
+            recorder::count_no_ring(RecordKind::Poll);
+        }
+        let started = lane.map_or(0, |lane| {
+            let (loop_id, worker) = life.place();
+            lane.enter(loop_id, worker, task)
+        });
+        Self { lane, started, is_ours: true }
+    }
+
+    fn write_wake(&self, alarm: &Alarm, task: u64) {
+        let woken = alarm.woken.swap(0, AcqRel);
+        let wakes = alarm.wakes.swap(0, Relaxed);
+        if woken == 0 || !recorder::records_polls() {
+            return;
+        }
+        match self.lane {
+            Some(lane) => {
+                lane.write_wake(woken, self.started, task, alarm.by.load(Relaxed), wakes.max(1));
+            }
+            None => recorder::count_no_ring(RecordKind::Wake),
+        }
+    }
+}
+
+impl Drop for PollScope {
+    fn drop(&mut self) {
+        if self.is_ours
+            && let Some(lane) = self.lane
+        {
+            lane.exit();
+        }
+    }
+}
