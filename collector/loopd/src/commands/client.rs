@@ -132,9 +132,10 @@ impl Client {
         };
         let error = Err(anyhow!(sentence));
         match status {
-            401 | 403 => error
+            401 => error
                 .context("the server wants a token: set --token or LOOPD_TOKEN")
                 .or_exit(Exit::Connect),
+            403 => error.or_exit(Exit::Connect),
             500.. => error.or_exit(Exit::Storage),
             _ => error,
         }

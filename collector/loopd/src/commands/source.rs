@@ -19,6 +19,7 @@ use loopd_store::{Reader, StoreError};
 use super::client::Client;
 use super::render::note;
 use crate::exit::{Exit, OrExit};
+use crate::paths::default_db;
 
 /// Where `loopd serve` listens unless told otherwise.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7411";
@@ -53,7 +54,7 @@ impl SourceArgs {
         let Err(error) = client.get::<ProcessesView>("/processes", &[]).await else {
             return Ok(Source::Server(client));
         };
-        let path = default_db();
+        let path = usual_db()?;
         if is_refused(&error) && path.is_file() {
             note(&format!("no loopd at {DEFAULT_URL}, reading {}", path.display()));
             return Source::file(&path).await;
@@ -79,11 +80,12 @@ fn is_refused(error: &anyhow::Error) -> bool {
     })
 }
 
-/// The file that `loopd serve` writes unless told otherwise.
-pub(crate) fn default_db() -> PathBuf {
-    use etcetera::BaseStrategy;
-    let state = etcetera::choose_base_strategy().ok().and_then(|base| base.state_dir());
-    state.unwrap_or_else(|| ".".into()).join("loopd").join("loopd.db")
+/// The file that `loopd serve` would write here.
+pub(crate) fn usual_db() -> anyhow::Result<PathBuf> {
+    match std::env::var_os("LOOPD_DB").filter(|path| !path.is_empty()) {
+        Some(path) => Ok(path.into()),
+        None => default_db(),
+    }
 }
 
 /// Something to read from.

@@ -10,7 +10,7 @@ use loopd_dashboard::views::text::{count_text, duration_text};
 
 use super::Line;
 use crate::commands::client::Client;
-use crate::commands::source::{DEFAULT_URL, Source, SourceArgs, default_db};
+use crate::commands::source::{DEFAULT_URL, Source, SourceArgs, usual_db};
 
 /// With less free space than this the store is about to refuse data.
 const LITTLE_SPACE: u64 = 64 << 20;
@@ -57,7 +57,7 @@ async fn find(
             Ok((Some(Source::Server(client)), path))
         }
         Err(error) => {
-            let path = Some(default_db()).filter(|path| args.url.is_none() && path.is_file());
+            let path = usual_db().ok().filter(|path| args.url.is_none() && path.is_file());
             let fix = "start it with `loopd serve`, or name it with --url";
             lines.push(Line::bad("server", format!("{error:#}"), fix));
             let source = match &path {
