@@ -12,6 +12,8 @@ export type Nanos = number;
 /** An instant as the API writes it: decimal unix nanoseconds. */
 export type InstantText = string;
 
+/** The resolution that shows every digit. */
+export const NANOSECOND: Nanos = 1;
 export const MICROSECOND: Nanos = 1e3;
 export const MILLISECOND: Nanos = 1e6;
 export const SECOND: Nanos = 1e9;

@@ -1,0 +1,59 @@
+//! The only place that speaks HTTP. Errors arrive as sentences that say what to do.
+
+import { href, type Changes } from "../model/query_string.ts";
+import type { QueryAnswer } from "./types.ts";
+
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    /** 0 when no answer came at all. */
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+/** `/api/v1/slow?process=1`, in one fixed order of keys so that equal requests are equal text. */
+export function apiUrl(path: string, query: Changes = {}): string {
+  return href(`/api/v1${path}`, query);
+}
+
+export async function get<T>(url: string, signal?: AbortSignal): Promise<T> {
+  return request<T>(url, { signal: signal ?? null, headers: { accept: "application/json" } });
+}
+
+export async function runQuery(sql: string, limit: number, signal?: AbortSignal): Promise<QueryAnswer> {
+  return request<QueryAnswer>(apiUrl("/query"), {
+    method: "POST",
+    signal: signal ?? null,
+    headers: { "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify({ sql, limit }),
+  });
+}
+
+async function request<T>(url: string, init: RequestInit): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (cause) {
+    if (isAbort(cause)) throw cause;
+    throw new ApiError("loopd does not answer. Is `loopd serve` still running?", 0);
+  }
+  if (response.ok) return (await response.json()) as T;
+  throw new ApiError(await errorSentence(response), response.status);
+}
+
+async function errorSentence(response: Response): Promise<string> {
+  if (response.status === 401) return "loopd wants a token. Open the address that `loopd serve` printed, with its ?token=… part.";
+  try {
+    const body = (await response.json()) as { error?: unknown };
+    if (typeof body.error === "string") return body.error;
+  } catch {
+    // Not JSON: a proxy answered, or the connection broke half-way. The status is all we know.
+  }
+  return `loopd answered ${response.status} ${response.statusText}`.trim();
+}
+
+export function isAbort(cause: unknown): boolean {
+  return cause instanceof DOMException && cause.name === "AbortError";
+}

@@ -1,0 +1,336 @@
+//! The HTTP API as TypeScript. Instants are decimal text of unix nanoseconds, lengths are numbers of nanoseconds, ids are text.
+
+import type { InstantText, Nanos } from "../base/instant.ts";
+
+export type ProcessState = "live" | "lost" | "ended";
+
+export interface Coverage {
+  layer: string;
+  state: "on" | "off" | "unavailable";
+  /** Why it is not on, and what would turn it on. */
+  reason: string | null;
+}
+
+export interface Loop {
+  loop: string;
+  name: string;
+  flavor: string;
+  workers: number;
+  opened_at: InstantText;
+  closed_at: InstantText | null;
+}
+
+export interface Process {
+  /** The store's row id, used in URLs; `id` is the process's own. */
+  process: number;
+  id: string;
+  app: string;
+  app_version: string | null;
+  host: string;
+  pid: number;
+  labels: Record<string, string>;
+  agent: string;
+  agent_version: string;
+  state: ProcessState;
+  started_at: InstantText;
+  /** The newest instant we have data for. */
+  last_at: InstantText;
+  ended_at: InstantText | null;
+  slow_threshold: Nanos;
+  coverage: Coverage[];
+  tasks_alive: number;
+  tasks_spawned: number;
+  polls: number;
+  slow_polls: number;
+  open_resources: number;
+  lost: number;
+  loops: Loop[];
+}
+
+export interface Status {
+  version: string;
+  started_at: InstantText;
+  now: InstantText;
+  store: {
+    path: string;
+    bytes: number;
+    epoch: string | number;
+    oldest_at: InstantText | null;
+    retain_age_ns: Nanos | null;
+    retain_bytes: number | null;
+  };
+  sessions: number;
+  batches: number;
+  events: number;
+  polls: number;
+}
+
+export interface Headline {
+  kind: "slow" | "task_leak" | "resource_leak" | "loss";
+  sentence: string;
+  location: string | null;
+  href: string;
+  weight_ns: Nanos | null;
+  count: number;
+}
+
+export interface Overview {
+  process: Process;
+  verdict: { level: "ok" | "warn" | "bad" | "incomplete"; sentence: string };
+  headlines: Headline[];
+  health: {
+    busy_share: number | null;
+    polls_per_s: number | null;
+    tasks_alive: number | null;
+    worst_poll: Nanos | null;
+    lost: number;
+    rss_bytes: number | null;
+    open_fds: number | null;
+  };
+  series: {
+    t0: InstantText;
+    step: Nanos;
+    polls: (number | null)[];
+    busy: (number | null)[];
+    tasks_alive: (number | null)[];
+  };
+}
+
+/** Sparse columns: entry k describes bucket `i[k]`. */
+export interface WireCells {
+  i: number[];
+  b0: Nanos[];
+  b1: Nanos[];
+  b2: Nanos[];
+  b3: Nanos[];
+  max: Nanos[];
+  n: number[];
+}
+
+/** Offsets `s` are from the answer's `t0`. */
+export interface WireSpans {
+  s: number[];
+  d: Nanos[];
+}
+
+export interface WirePolls extends WireSpans {
+  t: string[];
+  l: (number | string | null)[];
+}
+
+export interface WireLane {
+  loop: string;
+  loop_name: string;
+  worker: number;
+  thread_name: string | null;
+  cells?: WireCells;
+  polls?: WirePolls;
+  parks?: WireSpans;
+}
+
+export interface SlowMark {
+  loop: string;
+  worker: number;
+  start_at: InstantText;
+  length: Nanos | null;
+  task: string;
+  running: boolean;
+}
+
+export interface Loss {
+  from_at: InstantText | null;
+  to_at: InstantText | null;
+  kind: string;
+  cause: string;
+  count: number;
+}
+
+export interface TimelineAnswer {
+  t0: InstantText;
+  t1: InstantText;
+  step: Nanos;
+  level: number;
+  exact: boolean;
+  data_from: InstantText | null;
+  data_to: InstantText | null;
+  lanes: WireLane[];
+  slow: SlowMark[];
+  losses: Loss[];
+  locations?: Record<string, string>;
+}
+
+export interface Location {
+  id: number | string;
+  file: string;
+  line: number;
+  column: number | null;
+}
+
+export interface Task {
+  process: number;
+  task: string;
+  name: string | null;
+  kind: string;
+  state: "running" | "alive" | "ended";
+  outcome: string | null;
+  location: Location | null;
+  loop: string | null;
+  parent: string | null;
+  spawned_at: InstantText | null;
+  ended_at: InstantText | null;
+  lifetime: Nanos | null;
+  polls: number;
+  busy_time: Nanos;
+  max_poll_time: Nanos;
+  /** Null when nobody recorded wakes. */
+  scheduled_time: Nanos | null;
+  wakes: number | null;
+  self_wakes: number | null;
+  last_waker: string | null;
+  slow_polls: number;
+}
+
+export interface TaskPage {
+  total: number;
+  offset: number;
+  rows: Task[];
+}
+
+export interface Poll {
+  start_at: InstantText;
+  length: Nanos;
+  loop: string;
+  worker: number;
+}
+
+export interface Frame {
+  function: string | null;
+  file: string | null;
+  line: number | null;
+  /** In the program's own code, not in a library. */
+  own: boolean;
+}
+
+export interface SlowPoll {
+  loop: string;
+  worker: number;
+  start_at: InstantText;
+  /** Null while it is still running. */
+  length: Nanos | null;
+  task: string;
+  spawn_location: string | null;
+  samples: number;
+  running: "on_cpu" | "off_cpu" | null;
+  stack: Frame[] | null;
+}
+
+export interface Resource {
+  resource: string;
+  kind: string;
+  name: string | null;
+  location: Location | null;
+  task: string | null;
+  opened_at: InstantText;
+  closed_at: InstantText | null;
+  how: string | null;
+}
+
+export interface TaskDetail {
+  task: Task;
+  polls: Poll[];
+  slowest: Poll[];
+  wakes: { at: InstantText; delay: Nanos; by: string | null; count: number }[];
+  slow: SlowPoll[];
+  children: number;
+  resources: Resource[];
+  location_stats: { tasks: number; polls: number; busy_time: Nanos; p50: Nanos | null; p99: Nanos | null } | null;
+  poll_histogram: { le_ns: Nanos | null; count: number }[];
+}
+
+export interface Site {
+  location: string;
+  function: string | null;
+  /** `spawn_location` when no stack was taken: then the location is where the task began, not what blocked. */
+  by: "stack" | "spawn_location";
+  polls: number;
+  total_time: Nanos;
+  max: Nanos;
+  p50: Nanos;
+  on_cpu: number;
+  off_cpu: number;
+  leaf: string | null;
+  advice: string | null;
+  stacks: { count: number; frames: Frame[] }[];
+  examples: SlowPoll[];
+}
+
+export interface SlowAnswer {
+  total_time: Nanos;
+  polls: number;
+  sites: Site[];
+  recent: SlowPoll[];
+}
+
+export type LeakVerdict = "growing" | "steady" | "settled";
+
+export interface TaskLeak {
+  location: Location | null;
+  alive: number;
+  spawned: number;
+  ended: number;
+  growth_per_min: number;
+  oldest_age: Nanos | null;
+  median_age: Nanos | null;
+  verdict: LeakVerdict;
+  counts: number[];
+  examples: string[];
+}
+
+export interface ResourceLeak {
+  location: Location | null;
+  kind: string;
+  open: number;
+  opened: number;
+  closed: number;
+  unclosed: number;
+  growth_per_min: number;
+  oldest_age: Nanos | null;
+  median_age: Nanos | null;
+  verdict: LeakVerdict;
+  counts: number[];
+  examples: { resource: string; name: string | null; opened_at: InstantText; task: string | null }[];
+}
+
+export interface LeaksAnswer {
+  at: InstantText;
+  window: Nanos;
+  tasks: TaskLeak[];
+  resources: ResourceLeak[];
+  complete: boolean;
+  caveat: string | null;
+}
+
+export interface LossesAnswer {
+  ledger: { kind: string; produced: number; stored: number; dropped: number; lost: number }[];
+  losses: Loss[];
+}
+
+export interface QueryAnswer {
+  columns: { name: string }[];
+  rows: unknown[][];
+  truncated: boolean;
+  elapsed_ns: Nanos;
+}
+
+export interface Schema {
+  views: { name: string; about: string; columns: { name: string; type: string; about: string }[] }[];
+  functions: ({ name: string; about?: string; signature?: string } | string)[];
+}
+
+/** What the live stream says after a commit. */
+export interface Head {
+  now: InstantText;
+  /** Grows with every commit; nothing more. */
+  version: number;
+  processes: { process: number; last_at: InstantText; state: ProcessState }[];
+}

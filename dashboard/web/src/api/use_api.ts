@@ -1,0 +1,54 @@
+//! A GET request as component state: keeps the last answer on screen while the next one loads, and never shows an answer to an old question.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get, isAbort } from "./client.ts";
+import { refresh } from "../app/session.ts";
+
+export interface Loaded<T> {
+  data: T | null;
+  error: Error | null;
+  /** True while the first answer, or one to a new question, is on its way. */
+  isLoading: boolean;
+  reload: () => void;
+}
+
+export interface Options {
+  /** Ask again when new data was stored. */
+  live?: boolean;
+  /** The old answer is shown while the URL changes, unless this changes too. */
+  subject?: string | number | null;
+}
+
+export function useApi<T>(url: string | null, { live = false, subject = null }: Options = {}): Loaded<T> {
+  const [state, setState] = useState<{ subject: unknown; data: T | null; error: Error | null; isLoading: boolean }>({
+    subject, data: null, error: null, isLoading: url != null,
+  });
+  const [again, setAgain] = useState(0);
+  const inFlight = useRef<string | null>(null);
+  const tick = live ? refresh.value : 0;
+  const wanted = url == null ? null : `${again} ${url}`;
+  const abort = useRef<AbortController | null>(null);
+
+  useEffect(() => {
+    // A tick while the same question is in flight is dropped: otherwise a slow answer would be cancelled for ever.
+    if (wanted == null || inFlight.current === wanted) return;
+    abort.current?.abort();
+    const controller = new AbortController();
+    abort.current = controller;
+    inFlight.current = wanted;
+    setState((old) => ({ subject, data: old.subject === subject ? old.data : null, error: null, isLoading: true }));
+    get<T>(url!, controller.signal)
+      .then((data) => setState({ subject, data, error: null, isLoading: false }))
+      .catch((cause: unknown) => {
+        if (isAbort(cause)) return;
+        setState((old) => ({ ...old, error: cause instanceof Error ? cause : new Error(String(cause)), isLoading: false }));
+      })
+      .finally(() => {
+        if (abort.current === controller) inFlight.current = null;
+      });
+  }, [wanted, tick, subject]);
+
+  useEffect(() => () => abort.current?.abort(), []);
+  const isFresh = state.subject === subject;
+  return { data: isFresh ? state.data : null, error: isFresh ? state.error : null, isLoading: state.isLoading || !isFresh, reload: () => setAgain((n) => n + 1) };
+}

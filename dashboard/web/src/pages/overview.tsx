@@ -1,0 +1,152 @@
+//! Is something wrong, and where? One sentence, the evidence as links, then the pulse of the process.
+
+import { apiUrl } from "../api/client.ts";
+import type { Headline, Overview as Answer, Process } from "../api/types.ts";
+import { useApi } from "../api/use_api.ts";
+import { ago, bytes, compact, count, dateTime, duration, percent, plural } from "../base/format.ts";
+import { instant, now, SECOND } from "../base/instant.ts";
+import { link, process, processId } from "../app/session.ts";
+import { Chart } from "../ui/chart.tsx";
+import { Icon, type IconName } from "../ui/icons.tsx";
+import { Card, Place } from "../ui/small.tsx";
+import { Ready } from "../ui/states.tsx";
+
+export function Overview() {
+  const id = processId.value;
+  const overview = useApi<Answer>(apiUrl("/overview", { process: id }), { live: true, subject: id });
+  return (
+    <div class="page" data-testid="overview">
+      <Ready of={overview} lines={12}>
+        {(answer) => (
+          <>
+            <VerdictHead answer={answer} />
+            <Health answer={answer} />
+            {answer.headlines.length > 0 ? <Headlines list={answer.headlines} /> : <AllClear process={answer.process} />}
+            <Charts series={answer.series} />
+            <Incomplete process={answer.process} />
+          </>
+        )}
+      </Ready>
+    </div>
+  );
+}
+
+const LEVELS: Record<Answer["verdict"]["level"], [string, string, IconName]> = {
+  ok: ["ok", "Healthy", "check"],
+  warn: ["warn", "Look at this", "warn"],
+  bad: ["bad", "Needs fixing", "warn"],
+  incomplete: ["warn", "Not enough data", "help"],
+};
+
+function VerdictHead({ answer }: { answer: Answer }) {
+  const [tone, word, icon] = LEVELS[answer.verdict.level];
+  const p = answer.process;
+  const version = [p.app_version, p.host, `pid ${p.pid}`].filter(Boolean).join(" · ");
+  return (
+    <header class="verdict" data-testid="verdict">
+      <span class={`chip ${tone}`}><Icon name={icon} size={12} /> {word}</span>
+      <h1>{answer.verdict.sentence}</h1>
+      <p class="muted">
+        {p.app} {version} · {p.state === "live" ? `recording since ${dateTime(instant(p.started_at), SECOND)}` : `${p.state}, last seen ${ago(instant(p.last_at), now())}`}
+      </p>
+    </header>
+  );
+}
+
+const KINDS: Record<Headline["kind"], [string, IconName, string, (n: number) => string]> = {
+  slow: ["Slow polls", "slow", "bad", (n) => plural(n, "poll")],
+  task_leak: ["Task leak", "leaks", "bad", (n) => `${count(n)} alive`],
+  resource_leak: ["Resource leak", "resources", "bad", (n) => `${count(n)} open`],
+  loss: ["Incomplete capture", "warn", "warn", (n) => `${count(n)} lost`],
+};
+
+function Headlines({ list }: { list: readonly Headline[] }) {
+  return (
+    <section class="stack tight" aria-labelledby="found">
+      <h2 id="found">What was found</h2>
+      <ul class="headlines">
+        {list.map((headline, k) => <HeadlineCard key={k} headline={headline} />)}
+      </ul>
+    </section>
+  );
+}
+
+function HeadlineCard({ headline }: { headline: Headline }) {
+  const [title, icon, tone, amount] = KINDS[headline.kind] ?? KINDS.loss;
+  return (
+    <li>
+      <a class={`card headline ${tone}`} href={localHref(headline)} data-testid={`headline-${headline.kind}`}>
+        <span class="headline-kind"><Icon name={icon} size={14} /> {title}</span>
+        <span class="headline-amount">{headline.weight_ns ? duration(headline.weight_ns) : amount(headline.count)}</span>
+        {headline.location ? <span class="headline-place"><Place text={headline.location} /></span> : <span class="headline-place">the recording itself</span>}
+        <span class="headline-text">{headline.sentence}</span>
+        <span class="headline-more">{headline.kind === "loss" ? "See what is missing" : "Show me"} <Icon name="right" size={12} /></span>
+      </a>
+    </li>
+  );
+}
+
+/** The server's link if it stays on this page, else the page for that kind. */
+function localHref(headline: Headline): string {
+  if (/^\/(?!\/|api\/)/.test(headline.href)) return headline.href;
+  const pages = { slow: "/slow", task_leak: "/leaks", resource_leak: "/leaks", loss: "/sources" } as const;
+  return link(pages[headline.kind] ?? "/");
+}
+
+function AllClear({ process: p }: { process: Process }) {
+  return (
+    <div class="card all-clear">
+      <Icon name="check" />
+      <p>
+        Checked {plural(p.polls, "poll")} against the {duration(p.slow_threshold)} threshold, {plural(p.tasks_spawned, "task")} and {plural(p.open_resources, "open resource")} for growth,
+        and the ledger for losses. <a href={link("/timeline")}>Open the timeline</a> to look around.
+      </p>
+    </div>
+  );
+}
+
+function Health({ answer: { health, process: p } }: { answer: Answer }) {
+  const slow = (health.worst_poll ?? 0) >= p.slow_threshold;
+  return (
+    <dl class="health" aria-label="Health" data-testid="health">
+      <Figure name="Busy" value={percent(health.busy_share)} about="Share of the workers' time spent in polls, last 60 s" tone={(health.busy_share ?? 0) > 0.9 ? "bad" : ""} />
+      <Figure name="Polls per second" value={compact(health.polls_per_s)} about="Polls started per second, last 60 s" />
+      <Figure name="Tasks alive" value={count(health.tasks_alive)} about="Spawned and not ended" href={link("/tasks", { state: "alive" })} />
+      <Figure name="Worst poll" value={duration(health.worst_poll)} about="The longest poll, last 60 s" tone={slow ? "bad" : ""} href={link("/slow")} />
+      <Figure name="Lost events" value={count(health.lost)} about="Produced but not stored; counts are then lower bounds" tone={health.lost > 0 ? "warn" : ""} href={link("/sources")} />
+      <Figure name="Memory" value={bytes(health.rss_bytes)} about="Resident set size of the process" />
+      <Figure name="Open files" value={count(health.open_fds)} about="File descriptors, sockets included" href={link("/resources", { state: "open" })} />
+    </dl>
+  );
+}
+
+function Figure({ name, value, about, tone = "", href }: { name: string; value: string; about: string; tone?: string; href?: string }) {
+  return (
+    <div title={about}>
+      <dt>{name}</dt>
+      <dd class={tone}>{href ? <a href={href}>{value}</a> : value}</dd>
+    </div>
+  );
+}
+
+function Charts({ series }: { series: Answer["series"] }) {
+  const common = { t0: series.t0, step: series.step };
+  return (
+    <section class="charts" aria-label="Over time">
+      <Card><Chart {...common} title="Busy share of workers" values={series.busy} format={percent} atLeast={0.2} atMost={1} /></Card>
+      <Card><Chart {...common} title="Polls per second" values={series.polls} format={compact} atLeast={10} /></Card>
+      <Card><Chart {...common} title="Tasks alive" values={series.tasks_alive} format={compact} atLeast={10} /></Card>
+    </section>
+  );
+}
+
+/** Layers that did not record: the absence of a finding there means nothing. */
+function Incomplete({ process: p }: { process: Process }) {
+  const missing = p.coverage.filter((layer) => layer.state !== "on");
+  if (missing.length === 0 || process.value == null) return null;
+  return (
+    <p class="muted">
+      Not recorded here: {missing.map((layer) => layer.layer).join(", ")}. <a href={link("/sources")}>Why, and how to turn it on</a>
+    </p>
+  );
+}

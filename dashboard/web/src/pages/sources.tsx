@@ -1,0 +1,125 @@
+//! Can I trust this? Which processes are watched, what each can and cannot see, and an account of every event.
+
+import { apiUrl } from "../api/client.ts";
+import type { Coverage, Loss, LossesAnswer, Process, Status } from "../api/types.ts";
+import { useApi } from "../api/use_api.ts";
+import { ago, bytes, clock, count, dateTime, duration, plural } from "../base/format.ts";
+import { instant, now, SECOND } from "../base/instant.ts";
+import { link, process as current, processes } from "../app/session.ts";
+import { Card } from "../ui/small.tsx";
+import { Empty, Ready } from "../ui/states.tsx";
+import { Table, type Column } from "../ui/table.tsx";
+import { TableTools } from "../ui/table_tools.tsx";
+
+export function Sources() {
+  const status = useApi<Status>(apiUrl("/status"), { live: true });
+  const p = current.value;
+  return (
+    <div class="page" data-testid="sources">
+      <header class="title"><div><h1>Sources</h1><p>Who sends data, what it can see, and whether anything is missing</p></div></header>
+      {p && <Trust p={p} />}
+      <Card title="Processes" isFlush>
+        {(processes.value ?? []).length === 0 ? <Empty title="No process has connected"><p><a href={link("/")}>How to link the agent</a></p></Empty> : <ProcessTable />}
+      </Card>
+      <Card title="Store"><Ready of={status}>{(answer) => <Store status={answer} />}</Ready></Card>
+    </div>
+  );
+}
+
+function Trust({ p }: { p: Process }) {
+  const losses = useApi<LossesAnswer>(apiUrl("/losses", { process: p.process }), { live: true, subject: p.process });
+  return (
+    <div class="two">
+      <Card title={`What ${p.app} records`} testId="coverage">
+        <ul class="coverage">{p.coverage.map((layer) => <Layer key={layer.layer} layer={layer} />)}</ul>
+      </Card>
+      <Card title="The ledger" isFlush testId="ledger" tools={losses.data ? <TableTools name="ledger" columns={LEDGER} rows={() => losses.data!.ledger} sql={`SELECT * FROM ledger\nWHERE process = ${p.process}`} /> : undefined}>
+        <Ready of={losses}>
+          {(answer) => (
+            <>
+              <Table caption="Events produced, stored, dropped and lost, by kind" columns={LEDGER} total={answer.ledger.length} rowAt={(k) => answer.ledger[k]} rowKey={(row) => row.kind} />
+              <Losses list={answer.losses} />
+            </>
+          )}
+        </Ready>
+      </Card>
+    </div>
+  );
+}
+
+function Layer({ layer }: { layer: Coverage }) {
+  const tone = layer.state === "on" ? "ok" : layer.state === "off" ? "warn" : "";
+  return (
+    <li>
+      <span class={`chip ${tone}`}>{layer.state}</span>
+      <b>{layer.layer.replaceAll("_", " ")}</b>
+      {layer.reason && <p class="muted">{layer.reason}</p>}
+    </li>
+  );
+}
+
+type LedgerRow = LossesAnswer["ledger"][number];
+const LEDGER: readonly Column<LedgerRow>[] = [
+  { key: "kind", title: "Kind", cell: (row) => row.kind.replaceAll("_", " "), value: (row) => row.kind },
+  { key: "produced", title: "Produced", isNumber: true, width: "96px", cell: (row) => count(row.produced), value: (row) => row.produced },
+  { key: "stored", title: "Stored", isNumber: true, width: "96px", cell: (row) => count(row.stored), value: (row) => row.stored },
+  { key: "dropped", title: "Dropped", about: "By the agent, before sending", isNumber: true, width: "80px", cell: (row) => <Missing n={row.dropped} />, value: (row) => row.dropped },
+  { key: "lost", title: "Lost", about: "After the agent sent it", isNumber: true, width: "64px", cell: (row) => <Missing n={row.lost} />, value: (row) => row.lost },
+  { key: "flight", title: "On its way", about: "Produced and not yet accounted for", isNumber: true, width: "88px", cell: (row) => count(inFlight(row)), value: inFlight },
+];
+
+/** Counters arrive in batches, so for a moment more may be stored than was reported as produced. */
+function inFlight(row: LedgerRow): number {
+  return Math.max(0, row.produced - row.stored - row.dropped - row.lost);
+}
+
+function Missing({ n }: { n: number }) {
+  return n > 0 ? <b class="warn-text">{count(n)}</b> : <span class="muted">0</span>;
+}
+
+function Losses({ list }: { list: readonly Loss[] }) {
+  if (list.length === 0) return <p class="body">Every event of this process is stored. Numbers on all pages are complete.</p>;
+  return (
+    <ul class="losses" data-testid="losses">
+      {list.map((loss, k) => (
+        <li key={k}>
+          <b>{plural(loss.count, `${loss.kind.replaceAll("_", " ")} event`)}</b> {loss.cause.replaceAll("_", " ").toLowerCase()}
+          {loss.from_at && loss.to_at && <>, <a href={link("/timeline", { last: null, from: String(instant(loss.from_at) - BigInt(SECOND)), to: String(instant(loss.to_at) + BigInt(SECOND)) })}>{clock(instant(loss.from_at))} – {clock(instant(loss.to_at))}</a></>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const PROCESS: readonly Column<Process>[] = [
+  { key: "app", title: "App", cell: (p) => <span class="row"><span class={`dot ${p.state}`} /><a href={link("/", { process: p.process })}>{p.app}</a> <span class="muted">{p.app_version}</span></span>, value: (p) => p.app },
+  { key: "state", title: "State", width: "72px", cell: (p) => p.state, value: (p) => p.state },
+  { key: "pid", title: "Pid", width: "72px", isNumber: true, cell: (p) => p.pid, value: (p) => p.pid },
+  { key: "host", title: "Host", width: "120px", cell: (p) => p.host, value: (p) => p.host },
+  { key: "started", title: "Started", width: "148px", cell: (p) => dateTime(instant(p.started_at), SECOND), value: (p) => p.started_at },
+  { key: "last", title: "Last data", width: "112px", cell: (p) => ago(instant(p.last_at), now()), value: (p) => p.last_at },
+  { key: "polls", title: "Polls", width: "96px", isNumber: true, cell: (p) => count(p.polls), value: (p) => p.polls },
+  { key: "lost", title: "Lost", width: "72px", isNumber: true, cell: (p) => <Missing n={p.lost} />, value: (p) => p.lost },
+  { key: "agent", title: "Agent", width: "140px", cell: (p) => `${p.agent} ${p.agent_version}`, value: (p) => `${p.agent} ${p.agent_version}` },
+];
+
+function ProcessTable() {
+  const list = processes.value ?? [];
+  return <Table caption="Processes" columns={PROCESS} total={list.length} rowAt={(k) => list[k]} rowKey={(p) => p.id} />;
+}
+
+function Store({ status }: { status: Status }) {
+  const { store } = status;
+  const keeps = [store.retain_age_ns && `newer than ${duration(store.retain_age_ns)}`, store.retain_bytes && `up to ${bytes(store.retain_bytes)}`].filter(Boolean).join(", ");
+  return (
+    <dl class="facts" data-testid="store">
+      <dt>File</dt><dd class="mono">{store.path}</dd>
+      <dt>Size</dt><dd>{bytes(store.bytes)}{store.retain_bytes ? ` of ${bytes(store.retain_bytes)}` : ""}</dd>
+      <dt>Keeps</dt><dd>{keeps || "everything"}</dd>
+      <dt>Reaches back to</dt><dd>{store.oldest_at ? dateTime(instant(store.oldest_at), SECOND) : "nothing stored yet"}</dd>
+      <dt>Holds</dt><dd>{plural(status.polls, "poll")}, {plural(status.events, "event")} in {plural(status.batches, "batch", "batches")}</dd>
+      <dt>Agents connected</dt><dd>{count(status.sessions)}</dd>
+      <dt>loopd</dt><dd>{status.version}, running since {dateTime(instant(status.started_at), SECOND)}</dd>
+    </dl>
+  );
+}

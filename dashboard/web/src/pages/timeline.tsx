@@ -1,0 +1,112 @@
+//! What ran when? The minimap, the lanes, and what is selected.
+
+import { useEffect, useMemo } from "preact/hooks";
+import { CLASS_NAMES, CLASSES } from "../base/duration_class.ts";
+import { duration } from "../base/format.ts";
+import { place, setQuery } from "../app/router.ts";
+import { link, process, processId, range, startedAt } from "../app/session.ts";
+import { isTyping } from "../app/shortcuts.tsx";
+import { CanvasView, type Matches } from "../timeline/canvas_view.tsx";
+import { Timeline } from "../timeline/controller.ts";
+import { onPageKey } from "../timeline/keys.ts";
+import { Minimap } from "../timeline/minimap.tsx";
+import { PollPanel } from "../timeline/poll_panel.tsx";
+import { RegionBar } from "../timeline/region_bar.tsx";
+import { TableTwin } from "../timeline/table_twin.tsx";
+import { CopyButton } from "../ui/clipboard.tsx";
+import { Icon } from "../ui/icons.tsx";
+import { Empty, Failed } from "../ui/states.tsx";
+
+export function TimelinePage() {
+  // A new process is a new timeline; a re-read list of processes is not.
+  return <Whole key={processId.value} />;
+}
+
+function Whole() {
+  const p = process.value!;
+  const timeline = useMemo(() => new Timeline(p.process, startedAt.peek(), p.slow_threshold), []);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+      if (onPageKey(event, timeline)) event.preventDefault();
+    };
+    addEventListener("keydown", onKey);
+    return () => {
+      removeEventListener("keydown", onKey);
+      timeline.dispose();
+    };
+  }, [timeline]);
+  const query = place.value.query;
+  const isTable = query.get("table") === "1";
+  const matches = useMemo(() => matcher(query.get("q") ?? ""), [query.get("q")]);
+  const error = timeline.loader.error.value;
+  const hasNothing = timeline.data.value != null && timeline.lanes.value.length === 0;
+  return (
+    <div class="timeline" data-testid="timeline">
+      <h1 class="visually-hidden">Timeline</h1>
+      <Minimap timeline={timeline} />
+      <Toolbar timeline={timeline} matches={matches} isTable={isTable} />
+      {error && timeline.data.value == null ? <Failed error={error} retry={() => timeline.resize(window.innerWidth)} /> : hasNothing ? <NoLanes /> : (
+        <div class="timeline-body">
+          <div class="timeline-main">
+            {error && <p class="notice bad" role="alert">{error.message}</p>}
+            {isTable ? <TableTwin timeline={timeline} /> : <CanvasView timeline={timeline} matches={matches} />}
+            <RegionBar timeline={timeline} />
+          </div>
+          <PollPanel timeline={timeline} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** A task id exactly, or part of a location. */
+function matcher(text: string): Matches {
+  const wanted = text.trim().toLowerCase();
+  if (wanted === "") return null;
+  return (task, location) => task === wanted || location.toLowerCase().includes(wanted);
+}
+
+function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: Matches; isTable: boolean }) {
+  const canGoLive = process.value?.state === "live" && range.value.kind === "fixed";
+  return (
+    <div class="toolbar" role="toolbar" aria-label="Timeline">
+      <input
+        class="field search" type="search" data-search placeholder="Highlight a place or task  ( / )" aria-label="Highlight polls of a place or task" value={place.value.query.get("q") ?? ""}
+        onInput={(event) => setQuery({ q: event.currentTarget.value })}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && matches) timeline.stepMatch(matches);
+          if (event.key === "Escape") event.currentTarget.blur();
+        }}
+      />
+      <button type="button" class="button" title="Previous slow poll (p)" onClick={() => timeline.stepSlow(-1)}>← slow</button>
+      <button type="button" class="button" title="Next slow poll (n)" onClick={() => timeline.stepSlow(1)} data-testid="next-slow">slow →</button>
+      <button type="button" class="button" title="The whole recording (f)" onClick={() => timeline.fit()}>Fit</button>
+      <button type="button" class="button" title="Undo the last zoom (z)" onClick={() => timeline.back()}>Undo</button>
+      <span class="muted nowrap" data-testid="span">{duration(timeline.view.value.span)} in view{timeline.data.value?.isExact ? " · every poll" : ""}</span>
+      <span class="grow" />
+      <Legend />
+      <CopyButton label="Link" icon="link" text={() => window.location.href} />
+      <button type="button" class="button" aria-pressed={isTable} title="The same as tables (v)" onClick={() => setQuery({ table: !isTable })}>as table</button>
+      {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
+    </div>
+  );
+}
+
+function Legend() {
+  return (
+    <span class="legend" aria-label="Colours: length of a poll">
+      {CLASSES.map((c) => <span key={c} class="nowrap"><i class={`c${c}`} />{CLASS_NAMES[c]}</span>)}
+      <span class="nowrap"><i class="c-park" />parked</span>
+      <span class="nowrap"><i class="c-hatch" />unknown</span>
+    </span>
+  );
+}
+
+function NoLanes() {
+  return (
+    <Empty title="No worker has been seen yet">
+      <p><Icon name="timeline" /> Lanes appear when the app's loop starts. <a href={link("/sources")}>Sources</a> says what is connected.</p>
+    </Empty>
+  );
+}

@@ -1,0 +1,191 @@
+//! The element that shows a timeline and takes wheel, pointer and keys.
+
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { isDark } from "../app/theme.ts";
+import { duration, percent, plural } from "../base/format.ts";
+import { toOffset } from "../model/geometry.ts";
+import { readPalette, surface, type Palette } from "../ui/canvas.ts";
+import type { Timeline } from "./controller.ts";
+import { Renderer } from "./draw.ts";
+import { drawAxis } from "./draw_axis.ts";
+import { laneAt, layoutLanes } from "./layout.ts";
+import { busyShare } from "./loader.ts";
+import { Tooltip } from "./tooltip.tsx";
+import { onTimelineKey } from "./keys.ts";
+
+/** Pixels a pointer may move and still click. */
+const CLICK_SLOP = 4;
+
+export type Matches = ((task: string, location: string) => boolean) | null;
+
+export function CanvasView({ timeline, matches }: { timeline: Timeline; matches: Matches }) {
+  const box = useRef<HTMLDivElement>(null);
+  const lanesCanvas = useRef<HTMLCanvasElement>(null);
+  const axisCanvas = useRef<HTMLCanvasElement>(null);
+  const [size, setSize] = useState({ width: 0, height: 0 });
+  const [shares, setShares] = useState<readonly (number | null)[]>([]);
+  const renderer = useMemo(() => new Renderer(), []);
+  const palette = useRef<Palette | null>(null);
+  const frame = useRef(0);
+  const lanes = timeline.lanes.value;
+  const layout = layoutLanes(lanes.length, Math.max(size.height - 44, 0));
+
+  const draw = () => {
+    frame.current = 0;
+    const target = lanesCanvas.current && surface(lanesCanvas.current);
+    const axis = axisCanvas.current && surface(axisCanvas.current);
+    if (!target || !axis) return;
+    palette.current ??= readPalette();
+    const scene = {
+      view: timeline.view.peek(), lanes: timeline.lanes.peek(), data: timeline.data.peek(), far: timeline.far.peek(), layout, extent: timeline.extent.peek(), slowThreshold: timeline.slowThreshold,
+      hovered: timeline.hover.peek()?.poll ?? null, selected: timeline.selected.peek(), region: timeline.region.peek(), matches,
+    };
+    const started = performance.now();
+    renderer.draw(target, scene, palette.current);
+    const pointer = timeline.hover.peek();
+    drawAxis(axis, scene.view, timeline.base, pointer?.x ?? null, palette.current);
+    // For the journey and for anyone with the developer tools open: how long the last frame took.
+    lanesCanvas.current!.dataset["frameMs"] = (performance.now() - started).toFixed(2);
+    const next = renderer.busy.slice(0, scene.lanes.length).map((busy) => busyShare(busy, scene.view, scene.extent));
+    setShares((old) => (old.length === next.length && old.every((share, k) => percent(share) === percent(next[k])) ? old : next));
+  };
+  const schedule = () => {
+    if (frame.current === 0) frame.current = requestAnimationFrame(draw);
+  };
+  useSignalEffect(() => {
+    void [timeline.view.value, timeline.data.value, timeline.far.value, timeline.hover.value, timeline.selected.value, timeline.region.value, timeline.extent.value];
+    schedule();
+  });
+  useEffect(() => {
+    palette.current = null;
+    schedule();
+  }, [isDark.value]);
+  useEffect(schedule, [size, layout.height, matches]);
+  useEffect(() => {
+    const observer = new ResizeObserver(() => {
+      const width = lanesCanvas.current!.clientWidth;
+      setSize({ width, height: box.current!.clientHeight });
+      timeline.resize(width);
+    });
+    observer.observe(box.current!);
+    return () => {
+      observer.disconnect();
+      cancelAnimationFrame(frame.current);
+    };
+  }, [timeline]);
+  usePointer(lanesCanvas, timeline, layout);
+
+  const summary = describe(timeline, shares);
+  return (
+    <div class="lanes" ref={box} data-testid="lanes">
+      <div class="lane-names" style={{ height: `${layout.height + 36}px` }}>
+        <div class="axis-corner">{timeline.loader.isLoading.value ? "loading…" : ""}</div>
+        {lanes.map((lane, k) => (
+          <div key={lane.key} class="lane-name" style={{ height: `${layout.pitch}px` }}>
+            <b class="ellipsis" title={lane.threadName}>{lane.threadName}</b>
+            <span class="muted ellipsis">{lane.loopName || `loop ${lane.loop}`} · worker {lane.worker}</span>
+            <span class="lane-busy" title="Share of the visible time spent in polls"><span class="meter"><i style={{ width: `${(shares[k] ?? 0) * 100}%` }} /></span>{percent(shares[k])}</span>
+          </div>
+        ))}
+      </div>
+      <div class="lane-plot">
+        <canvas ref={axisCanvas} class="axis" aria-hidden="true" />
+        <div class="keyboard" tabIndex={0} role="application" aria-label="Timeline. Arrow keys step from poll to poll, W and S zoom, A and D pan, N and P step through slow polls." onKeyDown={(event) => onTimelineKey(event, timeline)} data-testid="timeline-keys">
+          <canvas ref={lanesCanvas} class="lane-canvas" role="img" aria-label={summary} style={{ height: `${layout.height}px` }} data-testid="timeline-canvas" data-exact={String(timeline.data.value?.isExact ?? false)} />
+        </div>
+      </div>
+      <Tooltip timeline={timeline} />
+      <p class="visually-hidden" aria-live="polite" data-testid="announcement">{timeline.announcement.value}</p>
+    </div>
+  );
+}
+
+function describe(timeline: Timeline, shares: readonly (number | null)[]): string {
+  const slow = timeline.data.value?.slow.length ?? 0;
+  const lanes = timeline.lanes.value.map((lane, k) => `${lane.threadName} busy ${percent(shares[k])}`).join(", ");
+  return `${duration(timeline.view.value.span)} of ${plural(timeline.lanes.value.length, "worker")}: ${lanes}. ${plural(slow, "slow poll")} in view.`;
+}
+
+function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Timeline, layout: ReturnType<typeof layoutLanes>): void {
+  const current = useRef(layout);
+  current.current = layout;
+  useEffect(() => {
+    const element = canvas.current!;
+    const fingers = new Map<number, number>();
+    let down: { x: number; y: number; start: number; isRegion: boolean; hasMoved: boolean } | null = null;
+    const local = (event: MouseEvent) => {
+      const rect = element.getBoundingClientRect();
+      return { x: event.clientX - rect.left, y: event.clientY - rect.top, width: rect.width };
+    };
+    const onWheel = (event: WheelEvent) => {
+      event.preventDefault();
+      const { x, width } = local(event);
+      const unit = event.deltaMode === 1 ? 16 : 1;
+      if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) timeline.panBy(((event.deltaX || event.deltaY) * unit) / width);
+      else timeline.zoom(x / width, Math.exp(Math.max(-120, Math.min(120, event.deltaY * unit)) * (event.ctrlKey ? 0.01 : 0.0025)));
+    };
+    const onDown = (event: PointerEvent) => {
+      if (event.button !== 0) return;
+      const { x, y } = local(event);
+      element.setPointerCapture(event.pointerId);
+      fingers.set(event.pointerId, x);
+      down = { x, y, start: timeline.view.peek().start, isRegion: event.shiftKey, hasMoved: false };
+    };
+    const onMove = (event: PointerEvent) => {
+      const { x, y, width } = local(event);
+      if (fingers.size === 2 && fingers.has(event.pointerId)) return pinch(event, x, width);
+      const lane = laneAt(current.current, y);
+      if (!down) {
+        timeline.hover.value = lane == null ? { x, y, lane: -1, poll: null } : { x, y, lane, poll: timeline.pollAtPoint(x, width, lane) };
+        return;
+      }
+      if (!down.hasMoved && Math.hypot(x - down.x, y - down.y) < CLICK_SLOP) return;
+      down.hasMoved = true;
+      timeline.hover.value = { x, y, lane: -1, poll: null };
+      const view = timeline.view.peek();
+      if (!down.isRegion) return timeline.panTo(down.start - ((x - down.x) / width) * view.span);
+      const [from, to] = [toOffset(view, width, Math.min(x, down.x)), toOffset(view, width, Math.max(x, down.x))];
+      timeline.region.value = { from, to };
+    };
+    const pinch = (event: PointerEvent, x: number, width: number) => {
+      const other = [...fingers].find(([id]) => id !== event.pointerId)![1];
+      const before = Math.abs(fingers.get(event.pointerId)! - other);
+      fingers.set(event.pointerId, x);
+      const after = Math.abs(x - other);
+      if (before > 8 && after > 8) timeline.zoom((x + other) / 2 / width, before / after);
+      if (down) down.hasMoved = true;
+    };
+    const onUp = (event: PointerEvent) => {
+      fingers.delete(event.pointerId);
+      const { x, y, width } = local(event);
+      if (down && !down.hasMoved && event.type === "pointerup") {
+        const lane = laneAt(current.current, y);
+        timeline.region.value = null;
+        timeline.select(lane == null ? null : timeline.pollAtPoint(x, width, lane));
+      }
+      down = null;
+    };
+    const onLeave = () => !down && (timeline.hover.value = null);
+    const onDouble = (event: MouseEvent) => {
+      const { x, width } = local(event);
+      timeline.zoom(x / width, 0.2);
+    };
+    element.addEventListener("wheel", onWheel, { passive: false });
+    element.addEventListener("pointerdown", onDown);
+    element.addEventListener("pointermove", onMove);
+    element.addEventListener("pointerup", onUp);
+    element.addEventListener("pointercancel", onUp);
+    element.addEventListener("pointerleave", onLeave);
+    element.addEventListener("dblclick", onDouble);
+    return () => {
+      element.removeEventListener("wheel", onWheel);
+      element.removeEventListener("pointerdown", onDown);
+      element.removeEventListener("pointermove", onMove);
+      element.removeEventListener("pointerup", onUp);
+      element.removeEventListener("pointercancel", onUp);
+      element.removeEventListener("pointerleave", onLeave);
+      element.removeEventListener("dblclick", onDouble);
+    };
+  }, [timeline]);
+}

@@ -1,0 +1,84 @@
+//! What every canvas on the page needs: sharp pixels at any screen density, and the theme's colours.
+
+export interface Surface {
+  readonly context: CanvasRenderingContext2D;
+  /** CSS pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly ratio: number;
+}
+
+/** Sizes the bitmap to the element. Drawing is in CSS pixels afterwards; null while the element has no size. */
+export function surface(canvas: HTMLCanvasElement): Surface | null {
+  const ratio = Math.min(window.devicePixelRatio || 1, 3);
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (width === 0 || height === 0) return null;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+  }
+  const context = canvas.getContext("2d");
+  if (!context) return null;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return { context, width, height, ratio };
+}
+
+export interface Palette {
+  readonly classes: readonly [string, string, string, string];
+  readonly surface: string;
+  readonly lane: string;
+  readonly park: string;
+  readonly unknown: string;
+  readonly loss: string;
+  readonly ink: string;
+  readonly ink2: string;
+  readonly ink3: string;
+  readonly line: string;
+  readonly accent: string;
+  readonly accentSoft: string;
+  readonly cursor: string;
+  readonly selection: string;
+  readonly bad: string;
+  readonly onBad: string;
+  readonly font: string;
+}
+
+/** Reads the style sheet's names; do it once per theme, not per frame. */
+export function readPalette(): Palette {
+  const style = getComputedStyle(document.documentElement);
+  const color = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    classes: [color("class-0"), color("class-1"), color("class-2"), color("class-3")],
+    surface: color("surface"), lane: color("lane"), park: color("park"), unknown: color("unknown"), loss: color("loss"),
+    ink: color("ink"), ink2: color("ink-2"), ink3: color("ink-3"), line: color("line"), accent: color("accent"),
+    accentSoft: color("accent-soft"), cursor: color("cursor"), selection: color("selection"), bad: color("bad"),
+    onBad: color("surface"), font: color("font"),
+  };
+}
+
+/** `#rrggbb` as the little-endian word that ImageData holds. */
+export function pixelOf(hex: string): number {
+  const value = Number.parseInt(hex.slice(1), 16);
+  return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | ((value >> 16) & 0xff)) >>> 0;
+}
+
+/** Diagonal stripes in one colour, see-through between them. */
+export function hatch(context: CanvasRenderingContext2D, color: string, ratio: number, gap = 6): CanvasPattern | null {
+  const tile = document.createElement("canvas");
+  const size = Math.round(gap * ratio);
+  tile.width = tile.height = size;
+  const pen = tile.getContext("2d");
+  if (!pen) return null;
+  pen.strokeStyle = color;
+  pen.lineWidth = ratio;
+  pen.beginPath();
+  for (const shift of [-size, 0, size]) {
+    pen.moveTo(shift - 1, size + 1);
+    pen.lineTo(shift + size + 1, -1);
+  }
+  pen.stroke();
+  const pattern = context.createPattern(tile, "repeat");
+  pattern?.setTransform(new DOMMatrix().scale(1 / ratio));
+  return pattern;
+}

@@ -1,0 +1,49 @@
+//! What a page shows instead of data: nothing yet, nothing at all, or what went wrong and what to do about it.
+
+import type { ComponentChildren } from "preact";
+import type { Loaded } from "../api/use_api.ts";
+import { Icon } from "./icons.tsx";
+
+export function Loading({ lines = 6 }: { lines?: number }) {
+  return (
+    <div class="skeleton" role="status" aria-label="Loading">
+      {Array.from({ length: lines }, (_, k) => <i key={k} />)}
+    </div>
+  );
+}
+
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="state" data-testid="empty">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
+  return (
+    <div class="state" role="alert" data-testid="error">
+      <Icon name="warn" size={24} />
+      <h2>This could not be loaded</h2>
+      <p>{error.message}</p>
+      {retry && <button class="button" onClick={retry}>Try again</button>}
+    </div>
+  );
+}
+
+/** Shows `children` once there is data; an error after that is a line above the old data, not instead of it. */
+export function Ready<T>({ of, children, lines }: { of: Loaded<T>; children: (data: T) => ComponentChildren; lines?: number }) {
+  if (of.data == null) return of.error ? <Failed error={of.error} retry={of.reload} /> : <Loading {...(lines ? { lines } : {})} />;
+  return (
+    <>
+      {of.error && (
+        <div class="notice bad" role="alert">
+          <span class="grow">{of.error.message} What you see is older.</span>
+          <button class="button" onClick={of.reload}>Try again</button>
+        </div>
+      )}
+      {children(of.data)}
+    </>
+  );
+}
