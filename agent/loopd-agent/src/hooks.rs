@@ -55,13 +55,17 @@ pub(crate) fn task_number(id: tokio::task::Id) -> u64 {
     capture.0
 }
 
-/// Runs `spawn` and says whether a hook saw the task with the id that `id` finds in the result.
-pub(crate) fn watch_spawn<T>(kind: TaskKind, spawn: impl FnOnce() -> T) -> (T, u64) {
-    let before = SPAWNING.replace(kind);
+/// The wrapper is about to spawn a task of this kind on this thread. No closure around the spawn:
+/// it would hide the caller's place from tokio.
+pub(crate) fn before_spawn(kind: TaskKind) {
+    SPAWNING.set(kind);
     SPAWN_SEEN.set(0);
-    let spawned = spawn();
-    SPAWNING.set(before);
-    (spawned, SPAWN_SEEN.get())
+}
+
+/// The wrapper has spawned; says which task a hook saw, 0 if none did.
+pub(crate) fn after_spawn() -> u64 {
+    SPAWNING.set(TaskKind::Async);
+    SPAWN_SEEN.get()
 }
 
 /// Leaves word of how a task ended for the hook that is about to report its end.

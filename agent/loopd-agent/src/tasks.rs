@@ -51,11 +51,12 @@ pub fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::O
     if !recorder::is_recording() {
         return runtime.block_on(future);
     }
-    let spawn = Spawn::here();
+    let spawn = Spawn::begin(TaskKind::BlockOn, None);
+    hooks::after_spawn();
     let life = Life::new(recorder::loop_of(runtime.handle()));
     let root = recorder::next_root();
     life.set_task(root, false);
-    spawn.write(&life, root, TaskKind::BlockOn);
+    spawn.write(&life, root);
     runtime.block_on(Wrapped::new(future, life))
 }
 
@@ -85,7 +86,10 @@ impl Task<'_> {
         }
         let life = Life::new(None);
         let wrapped = Wrapped::new(future, life.clone());
-        self.record(Spawn::here(), &life, TaskKind::Async, || tokio::spawn(wrapped), JoinHandle::id)
+        let spawn = Spawn::begin(TaskKind::Async, None);
+        let handle = tokio::spawn(wrapped);
+        spawn.end(&life, handle.id(), self.name);
+        handle
     }
 
     /// As [`Handle::spawn`].
@@ -100,8 +104,10 @@ impl Task<'_> {
         }
         let life = Life::new(None);
         let wrapped = Wrapped::new(future, life.clone());
-        let spawn = Spawn { on: Some(handle.clone()), ..Spawn::here() };
-        self.record(spawn, &life, TaskKind::Async, || handle.spawn(wrapped), JoinHandle::id)
+        let spawn = Spawn::begin(TaskKind::Async, Some(handle.clone()));
+        let handle = handle.spawn(wrapped);
+        spawn.end(&life, handle.id(), self.name);
+        handle
     }
 
     /// As [`tokio::task::spawn_local`].
@@ -116,8 +122,10 @@ impl Task<'_> {
         }
         let life = Life::new(None);
         let wrapped = Wrapped::new(future, life.clone());
-        let spawn = || tokio::task::spawn_local(wrapped);
-        self.record(Spawn::here(), &life, TaskKind::Local, spawn, JoinHandle::id)
+        let spawn = Spawn::begin(TaskKind::Local, None);
+        let handle = tokio::task::spawn_local(wrapped);
+        spawn.end(&life, handle.id(), self.name);
+        handle
     }
 
     /// As [`tokio::task::spawn_blocking`].
@@ -138,36 +146,10 @@ impl Task<'_> {
             running.complete();
             result
         };
-        let spawn = || tokio::task::spawn_blocking(job);
-        self.record(Spawn::here(), &life, TaskKind::Blocking, spawn, JoinHandle::id)
-    }
-
-    /// Spawns, and records what no hook did.
-    #[track_caller]
-    fn record<T>(
-        self,
-        mut spawn: Spawn,
-        life: &std::sync::Arc<Life>,
-        kind: TaskKind,
-        run: impl FnOnce() -> T,
-        id: impl FnOnce(&T) -> tokio::task::Id,
-    ) -> T {
-        spawn.at = ticks();
-        let (spawned, seen) = hooks::watch_spawn(kind, run);
-        let task = hooks::task_number(id(&spawned));
-        life.set_task(task, seen == task);
-        if seen != task {
-            let on = match &spawn.on {
-                Some(handle) => recorder::loop_of(handle),
-                None => recorder::current_loop(),
-            };
-            life.set_loop(on);
-            spawn.write(life, task, kind);
-        }
-        if let Some(name) = self.name {
-            recorder::write(&Record::Named { at: ticks(), task, name: name.to_owned() });
-        }
-        spawned
+        let spawn = Spawn::begin(TaskKind::Blocking, None);
+        let handle = tokio::task::spawn_blocking(job);
+        spawn.end(&life, handle.id(), self.name);
+        handle
     }
 }
 
@@ -193,35 +175,56 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         }
         let life = Life::new(None);
         let wrapped = Wrapped::new(future, life.clone());
-        let spawn = || self.spawn(wrapped);
-        Task { name }.record(Spawn::here(), &life, TaskKind::Async, spawn, AbortHandle::id)
+        let spawn = Spawn::begin(TaskKind::Async, None);
+        let handle = self.spawn(wrapped);
+        spawn.end(&life, handle.id(), name);
+        handle
     }
 }
 
-/// Where, when and by which task a spawn was called.
+/// A spawn under way: where, when and by which task it was called.
 struct Spawn {
     at: u64,
     location: &'static Location<'static>,
     parent: u64,
+    kind: TaskKind,
     /// The runtime it goes to; `None`: the current one.
     on: Option<Handle>,
 }
 
 impl Spawn {
     #[track_caller]
-    fn here() -> Self {
+    fn begin(kind: TaskKind, on: Option<Handle>) -> Self {
         let location = Location::caller();
-        Self { at: ticks(), location, parent: recorder::current_task(), on: None }
+        hooks::before_spawn(kind);
+        Self { at: ticks(), location, parent: recorder::current_task(), kind, on }
     }
 
-    fn write(&self, life: &Life, task: u64, kind: TaskKind) {
+    /// Records what no hook did, and the name.
+    fn end(self, life: &Life, id: tokio::task::Id, name: Option<&str>) {
+        let seen = hooks::after_spawn();
+        let task = hooks::task_number(id);
+        life.set_task(task, seen == task);
+        if seen != task {
+            life.set_loop(match &self.on {
+                Some(handle) => recorder::loop_of(handle),
+                None => recorder::current_loop(),
+            });
+            self.write(life, task);
+        }
+        if let Some(name) = name {
+            recorder::write(&Record::Named { at: ticks(), task, name: name.to_owned() });
+        }
+    }
+
+    fn write(&self, life: &Life, task: u64) {
         recorder::write(&Record::Spawned {
             at: self.at,
             task,
             loop_id: life.loop_id(),
             location: place::number(self.location),
             parent: self.parent,
-            kind,
+            kind: self.kind,
         });
     }
 }

@@ -1,0 +1,185 @@
+//! What arrives, however the collector behaves.
+
+use std::time::{Duration, Instant};
+
+use loopd_agent::{Config, RecordKind, Tracked};
+use loopd_wire::pb;
+
+use crate::collector::{Collector, LIMIT, Script};
+use crate::{FLUSH, agent_for, current_thread};
+
+/// A port that nobody listens on yet.
+fn free_port() -> std::net::SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn wait_until(what: &str, is_so: impl Fn(&loopd_agent::Stats) -> bool) {
+    let since = Instant::now();
+    while !is_so(&loopd_agent::stats()) {
+        assert!(since.elapsed() < LIMIT, "{what}: {:?}", loopd_agent::stats());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+fn produced(stats: &loopd_agent::Stats, kind: RecordKind) -> u64 {
+    stats.produced.iter().find(|(of, _)| *of == kind).map_or(0, |(_, count)| *count)
+}
+
+/// Records `count` resources and waits until they are in batches.
+fn record_resources(prefix: &str, count: u64) {
+    let before = produced(&loopd_agent::stats(), RecordKind::Resource);
+    for index in 0..count {
+        drop(Tracked::new("thing", &format!("{prefix}{index}"), ()));
+    }
+    wait_until("sealing", |stats| produced(stats, RecordKind::Resource) >= before + 2 * count);
+}
+
+#[test]
+fn a_collector_that_comes_later_gets_everything() {
+    let address = free_port();
+    let agent = Config::from_env().endpoint(format!("http://{address}")).start().unwrap();
+    record_resources("early", 100);
+    assert!(!loopd_agent::stats().connected);
+    let collector =
+        Collector::start_on(std::net::TcpListener::bind(address).unwrap(), Script::default());
+    let seen =
+        collector.wait("arrival", |seen| seen.stored_and_lost(RecordKind::Resource).0 == 200);
+    assert_eq!(seen.hellos[0].first_seq, 1);
+    assert_eq!(seen.seqs[0], 1);
+    wait_until("being connected", |stats| stats.connected && stats.durable_seq > 0);
+    assert!(agent.shutdown(FLUSH).complete);
+}
+
+#[test]
+fn a_broken_connection_loses_nothing_and_repeats_nothing() {
+    let collector = Collector::start_with(Script { hangs_up_after: Some(2), ..Script::default() });
+    let agent = agent_for(&collector);
+    for round in 0..4 {
+        record_resources(&format!("round{round}-"), 50);
+        let hellos = collector.seen().hellos.len();
+        collector.script(|script| script.hangs_up_after = Some(1));
+        record_resources(&format!("again{round}-"), 1);
+        collector.wait("a new connection", |seen| seen.hellos.len() > hellos);
+        collector.script(|script| script.hangs_up_after = None);
+    }
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    assert_eq!(seen.stored_and_lost(RecordKind::Resource), (4 * 51 * 2, 0));
+    let last = *seen.batches.keys().last().unwrap();
+    assert_eq!(seen.batches.keys().copied().collect::<Vec<_>>(), (1..=last).collect::<Vec<_>>());
+}
+
+#[test]
+fn unacknowledged_batches_are_sent_again() {
+    let collector = Collector::start_with(Script { acks: false, ..Script::default() });
+    let agent = agent_for(&collector);
+    record_resources("a", 10);
+    collector.wait("the first batch", |seen| !seen.batches.is_empty());
+    assert_eq!(loopd_agent::stats().durable_seq, 0);
+    collector.script(|script| {
+        script.acks = true;
+        script.hangs_up_after = Some(1);
+    });
+    record_resources("b", 10);
+    wait_until("an acknowledgement", |stats| stats.durable_seq > 0);
+    assert!(agent.shutdown(FLUSH).complete);
+    assert_eq!(collector.seen().stored_and_lost(RecordKind::Resource), (40, 0));
+}
+
+#[test]
+fn a_refused_batch_is_counted_and_the_rest_goes_on() {
+    let collector = Collector::start_with(Script { refuses: vec![2], ..Script::default() });
+    let agent = agent_for(&collector);
+    record_resources("a", 10);
+    collector.wait("the first batch", |seen| seen.batches.len() == 1);
+    record_resources("b", 10);
+    collector.wait("the second batch", |seen| seen.batches.contains_key(&2));
+    record_resources("c", 10);
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    let (stored, lost) = seen.stored_and_lost(RecordKind::Resource);
+    assert_eq!(stored + lost, 60);
+    let second = &seen.batches[&2];
+    assert!(second.events.is_empty() && !second.losses.is_empty(), "{second:?}");
+    let malformed = |loss: &loopd_model::Loss| loss.cause == loopd_agent::DropCause::Malformed;
+    assert!(second.losses.iter().all(malformed));
+}
+
+#[test]
+fn a_full_window_drops_the_oldest_and_says_so() {
+    let address = free_port();
+    let agent = Config::from_env()
+        .endpoint(format!("http://{address}"))
+        .memory_limit(1 << 20)
+        .start()
+        .unwrap();
+    let runtime = agent.attach("main", current_thread()).build().unwrap();
+    let since = Instant::now();
+    while loopd_agent::stats().evicted == 0 {
+        assert!(since.elapsed() < LIMIT);
+        runtime.block_on(async {
+            loopd_agent::task("early bird").spawn(async {}).await.unwrap();
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+        });
+        record_resources("filler", 200);
+    }
+    assert!(loopd_agent::stats().memory <= 1 << 20, "{:?}", loopd_agent::stats());
+    drop(runtime);
+    let collector =
+        Collector::start_on(std::net::TcpListener::bind(address).unwrap(), Script::default());
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    let names = seen.batches.values().flat_map(|batch| &batch.names);
+    assert!(names.into_iter().any(|name| name.text == "early bird"), "the dictionary is kept");
+    let evicted: u64 = seen
+        .batches
+        .values()
+        .flat_map(|batch| &batch.losses)
+        .filter(|loss| loss.cause == loopd_agent::DropCause::WindowEvicted)
+        .map(|loss| loss.count)
+        .sum();
+    assert!(evicted > 0);
+    for entry in &seen.goodbyes[0].ledger {
+        let (stored, lost) = seen.stored_and_lost(entry.kind);
+        assert_eq!(entry.produced, stored + lost, "{:?}", entry.kind);
+    }
+}
+
+#[test]
+fn another_database_is_told_the_names_again() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let runtime = agent.attach("main", current_thread()).build().unwrap();
+    runtime.block_on(async { loopd_agent::task("known").spawn(async {}).await.unwrap() });
+    collector.wait("the name", |seen| seen.task_named("known").is_some());
+    wait_until("an acknowledgement", |stats| stats.durable_seq > 0);
+    collector.script(|script| script.hangs_up_after = Some(1));
+    collector.wait("the hang-up", |seen| seen.hellos.len() == 2 || seen.seqs.len() > 1);
+    collector.replace_database();
+    collector.wait("a new connection", |seen| seen.hellos.len() == 2);
+    runtime.block_on(async { loopd_agent::task("known").spawn(async {}).await.unwrap() });
+    let seen = collector.wait("the name again", |seen| {
+        let names = seen.batches.values().flat_map(|batch| &batch.names);
+        names.into_iter().any(|name| name.text == "known")
+    });
+    assert!(seen.hellos[1].first_seq > 1);
+    drop(runtime);
+    drop(agent);
+}
+
+#[test]
+fn the_collector_switches_polls_off_and_on() {
+    let off = pb::Settings { record_polls: Some(false), ..pb::Settings::default() };
+    let collector = Collector::start_with(Script { settings: Some(off), ..Script::default() });
+    let agent = agent_for(&collector);
+    wait_until("being connected", |stats| stats.connected);
+    let runtime = agent.attach("main", current_thread()).build().unwrap();
+    runtime.block_on(async { tokio::spawn(tokio::task::yield_now()).await.unwrap() });
+    drop(runtime);
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    assert_eq!(seen.stored_and_lost(RecordKind::Poll), (0, 0));
+    assert_eq!(seen.stored_and_lost(RecordKind::Task).0, 4);
+}

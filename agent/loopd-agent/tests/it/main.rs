@@ -1,0 +1,31 @@
+//! The agent against a scripted collector. One process per test (`cargo nextest`): an agent can be
+//! started once in a process.
+
+mod collector;
+mod delivery;
+mod recording;
+mod safety;
+
+use std::time::Duration;
+
+use loopd_agent::{Agent, Config};
+
+/// Longer than any flush takes, so that a failing test fails by its own condition.
+const FLUSH: Duration = collector::LIMIT;
+
+/// An agent that streams to this collector.
+fn agent_for(collector: &collector::Collector) -> Agent {
+    Config::from_env().app("test").endpoint(&collector.endpoint).start().unwrap()
+}
+
+fn multi_thread(workers: usize) -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(workers).enable_all();
+    builder
+}
+
+fn current_thread() -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all();
+    builder
+}

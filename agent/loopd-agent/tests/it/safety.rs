@@ -1,0 +1,146 @@
+//! The program is never harmed.
+
+use std::time::{Duration, Instant};
+
+use loopd_agent::{Config, RecordKind, StartError, Tracked};
+
+use crate::collector::{Collector, Script};
+use crate::{FLUSH, agent_for, current_thread};
+
+/// Nothing about a deadline may depend on a busy machine's mood by more than this.
+const SLACK: Duration = Duration::from_millis(50);
+
+fn check_shutdown(endpoint: String) {
+    let agent = Config::from_env().endpoint(endpoint).start().unwrap();
+    drop(Tracked::new("thing", "", ()));
+    let deadline = Duration::from_millis(300);
+    let since = Instant::now();
+    let flushed = agent.shutdown(deadline);
+    assert!(since.elapsed() <= deadline + SLACK, "{:?}", since.elapsed());
+    assert!(!flushed.complete && flushed.unsent > 0, "{flushed:?}");
+}
+
+#[test]
+fn shutdown_keeps_its_deadline_with_a_frozen_collector() {
+    let collector = Collector::start_with(Script { is_frozen: true, ..Script::default() });
+    check_shutdown(collector.endpoint.clone());
+}
+
+#[test]
+fn shutdown_keeps_its_deadline_without_a_collector() {
+    check_shutdown("http://127.0.0.1:1".to_owned());
+}
+
+#[test]
+fn shutdown_keeps_its_deadline_when_nobody_accepts() {
+    // Connections wait in the backlog for ever.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    check_shutdown(format!("http://{}", listener.local_addr().unwrap()));
+}
+
+#[test]
+fn shutdown_keeps_its_deadline_when_acks_stop() {
+    let collector = Collector::start_with(Script { acks: false, ..Script::default() });
+    check_shutdown(collector.endpoint.clone());
+}
+
+#[test]
+fn a_second_start_is_an_error() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let second = Config::from_env().start().map(drop);
+    assert_eq!(second, Err(StartError::AlreadyStarted));
+    assert!(loopd_agent::stats().start_error.contains("already started"));
+    drop(agent);
+}
+
+#[test]
+fn a_disabled_agent_records_nothing_and_costs_no_thread() {
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let agent = Config::from_env().enabled(false).start().unwrap();
+    assert_eq!(threads(), before);
+    let runtime = agent.attach("main", current_thread()).build().unwrap();
+    let value = runtime.block_on(async {
+        let thing = Tracked::must_close("thing", "", 1);
+        loopd_agent::task("x").spawn(async move { *thing }).await.unwrap()
+    });
+    assert_eq!(value, 1);
+    drop(runtime);
+    assert!(agent.shutdown(Duration::ZERO).complete);
+    assert_eq!(loopd_agent::stats().produced, []);
+}
+
+#[test]
+fn a_thread_that_is_being_torn_down_still_records() {
+    struct Last;
+    impl Drop for Last {
+        fn drop(&mut self) {
+            drop(Tracked::new("thing", "from a destructor", ()));
+        }
+    }
+    thread_local! {
+        static EARLY: Last = const { Last };
+        static LATE: Last = const { Last };
+    }
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    std::thread::spawn(|| {
+        EARLY.with(|_| ());
+        drop(Tracked::new("thing", "from a thread", ()));
+        LATE.with(|_| ());
+    })
+    .join()
+    .unwrap();
+    assert!(agent.shutdown(FLUSH).complete);
+    assert_eq!(collector.seen().stored_and_lost(RecordKind::Resource), (6, 0));
+}
+
+#[test]
+fn threads_that_come_and_go_give_their_rings_back() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    for round in 0..10 {
+        let threads: Vec<_> =
+            (0..8).map(|_| std::thread::spawn(|| drop(Tracked::new("thing", "", ())))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let expected = 16 * (round + 1);
+        collector.wait("arrival", |seen| {
+            let (stored, lost) = seen.stored_and_lost(RecordKind::Resource);
+            stored + lost >= expected
+        });
+    }
+    assert!(loopd_agent::stats().memory < 4 << 20, "{:?}", loopd_agent::stats());
+    assert!(agent.shutdown(FLUSH).complete);
+    assert_eq!(collector.seen().stored_and_lost(RecordKind::Resource), (160, 0));
+}
+
+#[test]
+fn a_forked_child_does_not_record() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let pipe = std::process::Command::new("true").status();
+    assert!(pipe.is_ok(), "programs can still be started");
+    // SAFETY: the child only stores to memory of its own and leaves at once.
+    #[expect(unsafe_code, reason = "there is no safe fork")]
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(Tracked::new("thing", "in the child", ()));
+        drop(agent);
+        // SAFETY: leaves without running anything of the parent's.
+        #[expect(unsafe_code, reason = "there is no safe _exit")]
+        unsafe {
+            libc::_exit(0)
+        };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is valid for writes.
+    #[expect(unsafe_code, reason = "there is no safe waitpid")]
+    unsafe {
+        libc::waitpid(child, &mut status, 0);
+    }
+    assert_eq!(status, 0);
+    drop(Tracked::new("thing", "in the parent", ()));
+    assert!(agent.shutdown(FLUSH).complete);
+    assert_eq!(collector.seen().stored_and_lost(RecordKind::Resource), (2, 0));
+}
