@@ -74,7 +74,7 @@ function OpenResources({ row }: { row: ResourceLeak }) {
   return (
     <li class="card finding" data-testid="leak-finding">
       <div class="grow stack tight">
-        <p class="row wrap"><VerdictChip verdict={row.verdict} /> <span class="chip">{row.kind}</span> <b class="place big">{placeText(row.location)}</b></p>
+        <p class="row wrap">{row.verdict === "growing" ? <VerdictChip verdict="growing" /> : <span class="chip warn">unclosed</span>} <span class="chip">{row.kind}</span> <b class="place big">{placeText(row.location)}</b></p>
         <p>
           {count(row.open)} opened here {row.open === 1 ? "is" : "are"} still open ({count(row.closed)} of {count(row.opened)} closed{row.unclosed > 0 && `, ${count(row.unclosed)} dropped without closing`}).
           The oldest is {duration(row.oldest_age)} old.

@@ -118,7 +118,7 @@ function Result({ answer }: { answer: QueryAnswer }) {
         <button type="button" class="button quiet" onClick={() => saveFile("query.json", "application/json", toJson(names, sorted))}><Icon name="download" size={14} /> JSON</button>
       </div>
     }>
-      <Table caption="Result" columns={columns} total={sorted.length} rowAt={(k) => sorted[k]} rowKey={(row) => JSON.stringify(row)} sort={sort} onSort={setSort} height={sorted.length > 16 ? "480px" : ""} />
+      <Table caption="Result" isAuto columns={columns} total={sorted.length} rowAt={(k) => sorted[k]} rowKey={(row) => JSON.stringify(row)} sort={sort} onSort={setSort} height={sorted.length > 16 ? "480px" : ""} />
     </Card>
   );
 }

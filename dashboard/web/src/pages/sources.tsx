@@ -96,7 +96,7 @@ const PROCESS: readonly Column<Process>[] = [
   { key: "state", title: "State", width: "72px", cell: (p) => p.state, value: (p) => p.state },
   { key: "pid", title: "Pid", width: "72px", isNumber: true, cell: (p) => p.pid, value: (p) => p.pid },
   { key: "host", title: "Host", width: "120px", cell: (p) => p.host, value: (p) => p.host },
-  { key: "started", title: "Started", width: "148px", cell: (p) => dateTime(instant(p.started_at), SECOND), value: (p) => p.started_at },
+  { key: "started", title: "Started", width: "168px", cell: (p) => dateTime(instant(p.started_at), SECOND), value: (p) => p.started_at },
   { key: "last", title: "Last data", width: "112px", cell: (p) => ago(instant(p.last_at), now()), value: (p) => p.last_at },
   { key: "polls", title: "Polls", width: "96px", isNumber: true, cell: (p) => count(p.polls), value: (p) => p.polls },
   { key: "lost", title: "Lost", width: "72px", isNumber: true, cell: (p) => <Missing n={p.lost} />, value: (p) => p.lost },

@@ -18,7 +18,7 @@ export function warnings(task: Task): string[] {
 
 export function StateChip({ task }: { task: Task }) {
   const word = task.state === "ended" ? (task.outcome ?? "ended") : task.state;
-  const tone = word === "panicked" ? "bad" : word === "cancelled" ? "warn" : word === "running" ? "accent" : word === "alive" ? "ok" : "";
+  const tone = word === "panicked" ? "bad" : word === "cancelled" ? "warn" : word === "running" ? "accent" : "";
   return <span class={`chip ${tone}`}>{word}</span>;
 }
 

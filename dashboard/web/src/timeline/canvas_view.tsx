@@ -64,8 +64,10 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
   useEffect(schedule, [size, layout.height, matches]);
   useEffect(() => {
     const observer = new ResizeObserver(() => {
-      const width = lanesCanvas.current!.clientWidth;
-      setSize({ width, height: box.current!.clientHeight });
+      // The observer may still fire while the page is being left.
+      if (!lanesCanvas.current || !box.current) return;
+      const width = lanesCanvas.current.clientWidth;
+      setSize({ width, height: box.current.clientHeight });
       timeline.resize(width);
     });
     observer.observe(box.current!);

@@ -102,6 +102,11 @@ function drawGaps(target: Surface, lane: Lane, scene: Scene, palette: Palette, t
     }
     known = Math.max(known, start + spans.length[k]!);
   }
+  const last = Math.min(end, scene.data!.covers.to, scene.extent.to);
+  if (last - known > least) {
+    const x = toPixel(scene.view, target.width, known);
+    target.context.fillRect(x, top, toPixel(scene.view, target.width, last) - x, scene.layout.body);
+  }
 }
 
 function drawWide(c: CanvasRenderingContext2D, wide: WidePolls, lane: Lane, scene: Scene, palette: Palette, top: number, ratio: number): void {

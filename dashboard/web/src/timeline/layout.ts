@@ -13,7 +13,7 @@ export const BADGE = 16;
 const GAP = 8;
 const TOP = 4;
 const LEAST_BODY = 24;
-const MOST_BODY = 88;
+const MOST_BODY = 140;
 
 /** Spreads lanes over `available` pixels; with many lanes the canvas grows and scrolls. */
 export function layoutLanes(lanes: number, available: number): Layout {

@@ -72,6 +72,7 @@ function drawChart(canvas: HTMLCanvasElement, props: ChartProps, index: number |
   c.font = `11px ${palette.font}`;
   c.lineWidth = 1;
   c.textBaseline = "bottom";
+  c.textAlign = "left";
   for (let value = 0; value <= axis.top * 1.001; value += axis.step) {
     const at = Math.round(y(value)) + 0.5;
     c.fillStyle = palette.line;

@@ -42,6 +42,8 @@ export interface TableProps<Row> {
   /** Windowed in a scrolling box of this CSS height; without it all rows are rendered. */
   readonly height?: string;
   readonly onWindow?: (window: RowWindow) => void;
+  /** Columns as wide as their text needs, for rows whose shape is not known beforehand. */
+  readonly isAuto?: boolean;
   readonly testId?: string;
 }
 
@@ -61,7 +63,7 @@ export function Table<Row>(props: TableProps<Row>) {
   const indices = Array.from({ length: Math.max(0, Math.min(shown.to, total) - shown.from) }, (_, k) => shown.from + k);
   return (
     <div class="scroll" ref={box} style={height ? { height } : {}} onScroll={measure} data-testid={props.testId}>
-      <table class="table" aria-rowcount={total + 1} onKeyDown={(event) => moveFocus(event, props, box.current)}>
+      <table class={`table ${props.isAuto ? "auto" : ""}`} aria-rowcount={total + 1} onKeyDown={(event) => moveFocus(event, props, box.current)}>
         <caption class="visually-hidden">{caption}</caption>
         <colgroup>{columns.map((column) => <col key={column.key} style={column.width ? { width: column.width } : {}} />)}</colgroup>
         <thead>
