@@ -105,9 +105,9 @@ pub(crate) struct Lane {
     drops: [AtomicU64; 9],
     pub(crate) thread: Mutex<ThreadInfo>,
     /// The thread's id for signals; 0 while nobody holds the lane.
-    pub(crate) tid: AtomicI32,
+    tid: AtomicI32,
     /// One past the highest address of the thread's stack; 0 if unknown.
-    pub(crate) stack_end: AtomicUsize,
+    stack_end: AtomicUsize,
 }
 
 impl Lane {
@@ -165,6 +165,11 @@ impl Lane {
             1 => LaneState::Held,
             _ => LaneState::Retired,
         }
+    }
+
+    /// The holder's thread id, 0 without one, and the end of its stack.
+    pub(crate) fn whereabouts(&self) -> (i32, usize) {
+        (self.tid.load(Relaxed), self.stack_end.load(Relaxed))
     }
 
     /// Records refused so far.

@@ -59,11 +59,6 @@ impl Ring {
         }
     }
 
-    /// Its size in memory.
-    pub(crate) fn bytes(&self) -> usize {
-        self.words.len() * size_of::<u64>()
-    }
-
     #[inline(always)]
     fn put(&self, position: u64, word: u64) {
         let mask = self.words.len() - 1;

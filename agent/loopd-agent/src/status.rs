@@ -49,6 +49,8 @@ pub(crate) struct Status {
     pub(crate) slow_threshold: AtomicU64,
     /// Whether stacks of long polls are taken.
     pub(crate) sample_stacks: AtomicBool,
+    /// Whether the watchdog is making something of a stack it has taken.
+    pub(crate) is_sampling: AtomicBool,
     stats: Mutex<Stats>,
     shutdown: Mutex<Shutdown>,
     changed: Condvar,
@@ -65,6 +67,7 @@ impl Status {
         Self {
             slow_threshold: AtomicU64::new(100_000_000),
             sample_stacks: AtomicBool::new(false),
+            is_sampling: AtomicBool::new(false),
             stats: Mutex::new(Stats {
                 is_recording: false,
                 connected: false,
@@ -86,6 +89,11 @@ impl Status {
     /// The slow threshold.
     pub(crate) fn slow_threshold(&self) -> u64 {
         self.slow_threshold.load(Relaxed)
+    }
+
+    /// Whether stacks of long polls are taken.
+    pub(crate) fn samples_stacks(&self) -> bool {
+        self.sample_stacks.load(Relaxed)
     }
 
     /// A copy of the figures.

@@ -47,6 +47,8 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Kept from the shutdown deadline for winding up.
 const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
+/// Kept from it for sending, when the watchdog is waited for.
+const SAMPLE_RESERVE: Duration = Duration::from_millis(200);
 
 /// What the exporter is made with.
 pub(crate) struct Setup {
@@ -421,6 +423,12 @@ impl Exporter {
     /// Everything that is left, within the deadline.
     async fn finish(mut self, deadline: Instant) -> Flushed {
         let deadline = deadline.checked_sub(SHUTDOWN_RESERVE).unwrap_or(deadline);
+        // A stack taken just now may still be on its way; naming its functions takes a while.
+        while self.setup.status.is_sampling.load(Relaxed)
+            && Instant::now() + SAMPLE_RESERVE < deadline
+        {
+            tokio::time::sleep(BUSY_INTERVAL).await;
+        }
         // The stage needs a clock, if only one from a short baseline.
         self.clock.get_or_insert_with(|| self.setup.origin.calibrate());
         self.round();

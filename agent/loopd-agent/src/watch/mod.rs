@@ -1,4 +1,14 @@
-//! The watchdog.
+//! The watchdog: a thread that sees, from one atomic per worker, a poll still running past half the
+//! slow threshold, and takes that worker's stack while it blocks, again at doubling intervals.
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod dog;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod signal;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod symbols;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod unwind;
 
 use loopd_model::{Coverage, CoverageState, Frame, Running};
 
@@ -9,16 +19,43 @@ use crate::status::Status;
 
 /// A stack taken in the middle of a poll.
 pub(crate) struct Sample {
+    /// The poll.
     pub(crate) poll: RunningPoll,
+    /// Return addresses, leaf first: what makes two stacks the same.
     pub(crate) addresses: Vec<u64>,
+    /// What they are, leaf first.
     pub(crate) frames: Vec<Frame>,
+    /// Whether the thread was computing.
     pub(crate) running: Running,
 }
 
-pub(crate) fn start(_: &'static Recorder, _: &'static Status, _: Origin) -> Coverage {
-    Coverage {
-        layer: "watchdog".into(),
-        state: CoverageState::Unavailable,
-        reason: "not built".into(),
-    }
+/// Starts the watchdog if it can work here, and says whether it does.
+pub(crate) fn start(
+    recorder: &'static Recorder,
+    status: &'static Status,
+    origin: Origin,
+) -> Coverage {
+    let is_wanted = status.samples_stacks();
+    let (state, reason) = match try_start(recorder, status, origin) {
+        Ok(()) if is_wanted => (CoverageState::On, String::new()),
+        Ok(()) => (CoverageState::Off, "LOOPD_SAMPLE_STACKS is off".to_owned()),
+        Err(reason) => (CoverageState::Unavailable, reason),
+    };
+    Coverage { layer: "watchdog".to_owned(), state, reason }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn try_start(
+    recorder: &'static Recorder,
+    status: &'static Status,
+    origin: Origin,
+) -> Result<(), String> {
+    signal::install()?;
+    let dog = dog::Dog::new(recorder, status, origin);
+    crate::agent::spawn_thread("loopd-watch", move || dog.run()).map_err(|error| error.to_string())
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn try_start(_: &'static Recorder, _: &'static Status, _: Origin) -> Result<(), String> {
+    Err("stacks can be taken on Linux on x86_64 only, so far".to_owned())
 }

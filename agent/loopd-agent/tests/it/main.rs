@@ -1,10 +1,12 @@
 //! The agent against a scripted collector. One process per test (`cargo nextest`): an agent can be
 //! started once in a process.
+#![expect(clippy::unwrap_used, reason = "in helpers of tests too, a surprise ends the test")]
 
 mod collector;
 mod delivery;
 mod recording;
 mod safety;
+mod watching;
 
 use std::time::Duration;
 

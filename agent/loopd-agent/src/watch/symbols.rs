@@ -1,0 +1,179 @@
+//! From addresses to functions, files and lines, and which frames are worth showing.
+
+use std::collections::HashMap;
+
+use loopd_model::Frame;
+
+/// Addresses remembered; beyond that they are looked up each time.
+const MAX_CACHED: usize = 8 << 10;
+/// As the wire format allows.
+const MAX_FUNCTION: usize = 512;
+const MAX_FILE: usize = 512;
+/// Frames of one stack after inlined functions have been told apart.
+const MAX_FRAMES: usize = 128;
+
+/// Looks up addresses. The first one reads the program's debug information, which takes a tenth of
+/// a second and some tens of megabytes; later ones take microseconds.
+#[derive(Default)]
+pub(super) struct Symbols {
+    known: HashMap<u64, Vec<Frame>>,
+}
+
+impl Symbols {
+    /// The frames of a stack, leaf first, without the runtime's own below the task.
+    pub(super) fn frames(&mut self, addresses: &[u64]) -> Vec<Frame> {
+        let frames = addresses.iter().flat_map(|&address| self.look_up(address));
+        let mut frames: Vec<Frame> = frames.collect();
+        frames.truncate(task_depth(&frames).unwrap_or(frames.len()));
+        frames.truncate(MAX_FRAMES);
+        frames
+    }
+
+    fn look_up(&mut self, address: u64) -> Vec<Frame> {
+        if let Some(frames) = self.known.get(&address) {
+            return frames.clone();
+        }
+        let frames = resolve(address);
+        if self.known.len() < MAX_CACHED {
+            self.known.insert(address, frames.clone());
+        }
+        frames
+    }
+}
+
+/// The functions at this address, the innermost inlined one first.
+fn resolve(address: u64) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    backtrace::resolve(address as usize as *mut _, |symbol| {
+        let function = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
+        let file = symbol.filename().map(|file| file.to_string_lossy().into_owned());
+        frames.push(Frame {
+            function: cut(function, MAX_FUNCTION),
+            file: cut(file.unwrap_or_default(), MAX_FILE),
+            line: symbol.lineno().unwrap_or(0),
+            address,
+        });
+    });
+    if frames.is_empty() {
+        frames.push(Frame { address, ..Frame::default() });
+    }
+    frames
+}
+
+fn cut(mut text: String, max: usize) -> String {
+    text.truncate(text.floor_char_boundary(max));
+    text
+}
+
+/// How many frames belong to the task: those above the runtime's call of its poll. The outermost
+/// such call counts, since a task may itself run another runtime.
+fn task_depth(frames: &[Frame]) -> Option<usize> {
+    // A worker thread is itself a job of the blocking pool; that is not the task.
+    let is_pool =
+        |frame: &Frame| frame.function.contains("tokio::runtime::blocking::task::BlockingTask");
+    let pool = frames.iter().rposition(is_pool).unwrap_or(frames.len());
+    let outermost = frames[..pool].iter().rposition(polls_a_task)?;
+    let mut depth = outermost;
+    // Frames between that call and the task's own code, and the wrapper's.
+    while depth > 0 && is_plumbing(&frames[depth - 1]) {
+        depth -= 1;
+    }
+    // A stack of nothing but plumbing is shown nevertheless: it is all there is to see.
+    Some(if depth > 0 { depth } else { outermost }).filter(|&depth| depth > 0)
+}
+
+fn polls_a_task(frame: &Frame) -> bool {
+    let name = frame.function.as_str();
+    name.contains("tokio::runtime::task::core::Core<") && name.contains("::poll")
+        || name.starts_with("tokio::runtime::task::raw::poll")
+        || name.starts_with("<loopd_agent::wrapped::Wrapped<")
+}
+
+/// Whether the frame is tokio's, loopd's or the standard library's. Inlined functions may be known
+/// by their last name only; then the file tells.
+fn is_plumbing(frame: &Frame) -> bool {
+    const NAMES: [&str; 6] =
+        ["tokio::", "loopd_agent::", "core::", "std::", "alloc::", "__rust_try"];
+    let name = frame.function.trim_start_matches('<');
+    let own_files = file!().trim_end_matches("watch/symbols.rs");
+    let files = ["/tokio-1.", "/rustc/", own_files];
+    NAMES.iter().any(|known| name.starts_with(known))
+        || files.iter().any(|file| frame.file.contains(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(functions: &[&str]) -> usize {
+        let frame = |name: &&str| Frame { function: (*name).into(), ..Frame::default() };
+        let frames: Vec<_> = functions.iter().map(frame).collect();
+        task_depth(&frames).unwrap_or(frames.len())
+    }
+
+    #[test]
+    fn the_runtime_below_the_task_is_cut() {
+        let stack = [
+            "clock_nanosleep",
+            "std::thread::sleep",
+            "app::blocks",
+            "app::main::{{closure}}",
+            "<loopd_agent::wrapped::Wrapped<F> as core::future::future::Future>::poll",
+            "tokio::runtime::task::core::Core<T,S>::poll::{{closure}}",
+            "tokio::loom::std::unsafe_cell::UnsafeCell<T>::with_mut",
+            "tokio::runtime::task::core::Core<T,S>::poll",
+            "tokio::runtime::task::harness::poll_future::{{closure}}",
+            "tokio::runtime::scheduler::multi_thread::worker::run",
+            "<tokio::runtime::blocking::task::BlockingTask<T> as Future>::poll",
+            "tokio::runtime::task::core::Core<T,S>::poll",
+            "start_thread",
+        ];
+        assert_eq!(shown(&stack), 4);
+    }
+
+    #[test]
+    fn a_task_that_runs_another_runtime_is_shown_with_it() {
+        let stack = [
+            "inner::work",
+            "tokio::runtime::task::core::Core<T,S>::poll",
+            "tokio::runtime::scheduler::current_thread::CoreGuard::block_on",
+            "app::outer",
+            "tokio::runtime::task::core::Core<T,S>::poll",
+        ];
+        assert_eq!(shown(&stack), 4);
+    }
+
+    #[test]
+    fn inlined_plumbing_is_known_by_its_file() {
+        let frame = |function: &str, file: &str| Frame {
+            function: function.into(),
+            file: file.into(),
+            ..Frame::default()
+        };
+        let frames = [
+            frame("app::task", "/app/src/main.rs"),
+            frame(
+                "poll<app::task>",
+                &format!("/src/{}", file!().replace("watch/symbols", "wrapped")),
+            ),
+            frame("tokio::runtime::task::core::Core<T,S>::poll", ""),
+        ];
+        assert_eq!(task_depth(&frames), Some(1));
+    }
+
+    #[test]
+    fn a_stack_without_a_task_is_shown_whole() {
+        assert_eq!(shown(&["a", "b"]), 2);
+        assert_eq!(shown(&["std::x", "tokio::runtime::task::core::Core<T,S>::poll", "x"]), 1);
+    }
+
+    #[test]
+    fn a_known_function_is_found() {
+        let frames = Symbols::default().frames(&[super::resolve as *const () as u64 + 1]);
+        assert!(
+            frames.iter().any(|frame| frame.function.contains("symbols::resolve")),
+            "{frames:?}"
+        );
+        assert!(frames.iter().any(|frame| frame.file.ends_with("symbols.rs") && frame.line > 0));
+    }
+}
