@@ -5,7 +5,9 @@
 //! behind this crate's door, and the views that users may query are described by [`schema`].
 #![warn(missing_docs)]
 
+mod connect;
 mod error;
+mod instant;
 mod open;
 mod options;
 mod reader;

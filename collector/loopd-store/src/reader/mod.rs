@@ -1,203 +1,94 @@
 //! Reads: one method per question, none of them a query per row.
 
+mod books;
+mod metrics;
+mod processes;
+mod resources;
+mod sites;
+mod slow;
+mod spans;
+mod task_spans;
+mod tasks;
+mod timeline;
+
 use std::path::{Path, PathBuf};
 
-use loopd_model::{TaskId, UnixNanos};
+use loopd_model::{Location, LocationId, LoopId, UnixNanos, WorkerId};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{ColumnIndex, Row, Sqlite};
 
-use crate::*;
+use crate::sql::QueryPool;
+use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, connect, open};
 
 /// Reads the store, also while a writer in this or another process writes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reader {
     path: PathBuf,
+    pool: SqlitePool,
+    queries: QueryPool,
 }
+
+type Db = PoolConnection<Sqlite>;
+/// Inside of a question; [`Reader::ask`] turns the error into one that says which.
+type Answer<T> = Result<T, sqlx::Error>;
 
 impl Reader {
     /// Opens an existing database for reading only.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Ok(Self { path: path.as_ref().to_owned() })
-    }
-
-    /// Every process, the latest started first.
-    pub async fn processes(&self) -> Result<Vec<ProcessRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// One process; `None` if there is no such.
-    pub async fn process(&self, _process: ProcessKey) -> Result<Option<ProcessRow>, StoreError> {
-        Ok(None)
-    }
-
-    /// How busy each lane was from `from` to `to`, in at most `max_buckets` buckets.
-    pub async fn timeline(
-        &self,
-        _process: ProcessKey,
-        _from: UnixNanos,
-        _to: UnixNanos,
-        _max_buckets: u32,
-    ) -> Result<Timeline, StoreError> {
-        Ok(Timeline::default())
-    }
-
-    /// The single polls that overlap a range, at most `limit`.
-    pub async fn polls(
-        &self,
-        _process: ProcessKey,
-        _from: UnixNanos,
-        _to: UnixNanos,
-        _limit: usize,
-    ) -> Result<Spans, StoreError> {
-        Ok(Spans::default())
-    }
-
-    /// The single parks that overlap a range, at most `limit`.
-    pub async fn parks(
-        &self,
-        _process: ProcessKey,
-        _from: UnixNanos,
-        _to: UnixNanos,
-        _limit: usize,
-    ) -> Result<Spans, StoreError> {
-        Ok(Spans::default())
-    }
-
-    /// A page of tasks.
-    pub async fn tasks(&self, _query: &TaskQuery) -> Result<Page<TaskRow>, StoreError> {
-        Ok(Page::default())
-    }
-
-    /// One task; `None` if nothing of it was seen.
-    pub async fn task(
-        &self,
-        _process: ProcessKey,
-        _task: TaskId,
-    ) -> Result<Option<TaskRow>, StoreError> {
-        Ok(None)
-    }
-
-    /// The polls of a task: the `last` latest, the `slowest` longest, and all of them by length.
-    pub async fn task_polls(
-        &self,
-        _process: ProcessKey,
-        _task: TaskId,
-        _last: usize,
-        _slowest: usize,
-    ) -> Result<TaskPolls, StoreError> {
-        Ok(TaskPolls::default())
-    }
-
-    /// The latest wakes of a task, latest first.
-    pub async fn task_wakes(
-        &self,
-        _process: ProcessKey,
-        _task: TaskId,
-        _limit: usize,
-    ) -> Result<Vec<WakeRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// How many tasks a task has spawned.
-    pub async fn task_children(
-        &self,
-        _process: ProcessKey,
-        _task: TaskId,
-    ) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    /// What the tasks spawned at the same place as this one have in common.
-    pub async fn location_stats(
-        &self,
-        _process: ProcessKey,
-        _task: TaskId,
-    ) -> Result<LocationStats, StoreError> {
-        Ok(LocationStats::default())
-    }
-
-    /// Slow polls with their samples and stacks, latest first.
-    pub async fn slow_polls(&self, _query: &SlowQuery) -> Result<SlowPolls, StoreError> {
-        Ok(SlowPolls::default())
-    }
-
-    /// How many tasks were alive, at each of these instants.
-    pub async fn tasks_alive_at(
-        &self,
-        _process: ProcessKey,
-        _instants: &[UnixNanos],
-    ) -> Result<Vec<u64>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// Live tasks per spawn location over the window that ends at `at`, at `samples` instants.
-    pub async fn task_sites(
-        &self,
-        _process: ProcessKey,
-        _at: UnixNanos,
-        _window: u64,
-        _samples: usize,
-    ) -> Result<Vec<TaskSite>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// Open resources per kind and open location over the window that ends at `at`.
-    pub async fn resource_sites(
-        &self,
-        _process: ProcessKey,
-        _at: UnixNanos,
-        _window: u64,
-        _samples: usize,
-    ) -> Result<Vec<ResourceSite>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// A page of resources, latest opened first.
-    pub async fn resources(&self, _query: &ResourceQuery) -> Result<Page<ResourceRow>, StoreError> {
-        Ok(Page::default())
-    }
-
-    /// One metric in `points` even steps from `from` to `to`.
-    pub async fn metrics(
-        &self,
-        _process: ProcessKey,
-        _name: &str,
-        _from: UnixNanos,
-        _to: UnixNanos,
-        _points: usize,
-    ) -> Result<Vec<MetricSeries>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// The latest reading of every metric of a process.
-    pub async fn latest_metrics(&self, _process: ProcessKey) -> Result<Vec<MetricRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// What was lost of a process, latest first.
-    pub async fn losses(&self, _process: ProcessKey) -> Result<Vec<LossRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// The books of a process, one row per kind.
-    pub async fn ledger(&self, _process: ProcessKey) -> Result<Vec<LedgerRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// The store as a whole.
-    pub async fn status(&self) -> Result<StoreStatus, StoreError> {
-        Ok(StoreStatus {
-            path: self.path.clone(),
-            bytes: 0,
-            epoch: [0; 16],
-            schema: 0,
-            oldest_at: None,
-            batches: 0,
-            events: 0,
-            polls: 0,
-        })
+        let path = path.as_ref().to_owned();
+        open::check_for_reading(&path).await?;
+        let (pool, queries) = (connect::read_pool(&path), QueryPool::new(&path));
+        Ok(Self { path, pool, queries })
     }
 
     /// Answers one SQL query over the documented views.
-    pub async fn query(&self, _sql: &str, _limits: QueryLimits) -> Result<QueryResult, QueryError> {
-        Ok(QueryResult::default())
+    pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<QueryResult, QueryError> {
+        self.queries.query(sql, limits).await
     }
+
+    /// Takes a connection to ask `what` on, and says so if it fails.
+    async fn ask<T>(
+        &self,
+        what: &'static str,
+        question: impl AsyncFnOnce(&mut Db) -> Answer<T>,
+    ) -> Result<T, StoreError> {
+        let asked = async {
+            let mut db = self.pool.acquire().await?;
+            question(&mut db).await
+        };
+        asked.await.map_err(StoreError::sqlite(what))
+    }
+}
+
+/// Reads `loop` and `worker`.
+fn lane(row: &SqliteRow) -> Answer<LaneId> {
+    let loop_id = LoopId(row.try_get::<i64, _>("loop")? as u64);
+    Ok(LaneId { loop_id, worker: WorkerId(row.try_get::<i64, _>("worker")? as u32) })
+}
+
+/// Reads `file`, `line` and `column`, which are NULL together, and the id from a column of its own.
+fn location(row: &SqliteRow, id: &str) -> Answer<Option<Location>> {
+    let Some(file) = row.try_get::<Option<String>, _>("file")? else { return Ok(None) };
+    Ok(Some(Location {
+        id: LocationId(row.try_get::<i64, _>(id)? as u64),
+        file,
+        line: row.try_get::<i64, _>("line")? as u32,
+        column: row.try_get::<i64, _>("column")? as u32,
+    }))
+}
+
+/// Reads an instant that may be NULL.
+fn instant(row: &SqliteRow, column: impl ColumnIndex<SqliteRow>) -> Answer<Option<UnixNanos>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(UnixNanos))
+}
+
+/// Reads a count or a length.
+fn amount(row: &SqliteRow, column: impl ColumnIndex<SqliteRow>) -> Answer<u64> {
+    row.try_get(column).map(unsigned)
+}
+
+/// A count or a length, which SQL keeps as a signed number. Not for ids, which use every bit.
+fn unsigned(value: i64) -> u64 {
+    value.max(0) as u64
 }

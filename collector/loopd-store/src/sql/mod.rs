@@ -1,6 +1,22 @@
 //! SQL for users: read-only, bounded, and over the documented views alone.
 
+mod functions;
+mod guard;
+pub(crate) mod packed_rows;
+mod query;
+mod sandbox;
+mod segment_spans;
+
 use std::time::Duration;
+
+pub(crate) use query::QueryPool;
+
+/// Teaches a connection of loopd's own everything.
+pub(crate) fn equip(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    functions::register(connection)?;
+    packed_rows::register(connection)?;
+    segment_spans::register(connection, guard::Guard::default())
+}
 
 /// One value of a result.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,27 +1,47 @@
 //! The one writer: sessions, batches, maintenance.
 
-use std::sync::Arc;
+mod apply;
+mod checkpoint;
+mod digest;
+mod hash;
+mod head;
+mod lanes;
+mod maintain;
+mod sessions;
+mod tasks;
 
-use loopd_model::{Batch, LedgerEntry, Process, UnixNanos};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+
+use loopd_model::Batch;
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
 use tokio::sync::watch;
 
-use crate::{ProcessKey, ProcessState, Retention, StoreError, StoreOptions};
+pub(crate) use checkpoint::wal_path;
+pub use head::{Head, HeadProcess};
+pub use maintain::Maintained;
+pub use sessions::{How, Session};
+
+use crate::{ProcessKey, StoreError, StoreOptions, open};
+use checkpoint::Checkpointer;
+use digest::{Digest, Source};
+use sessions::Known;
 
 /// The only way to change the store. There is one per file.
+///
+/// Dropping it is safe at any time: what was committed stays, and the next one recovers the rest.
 #[derive(Debug)]
 pub struct Writer {
+    db: SqliteConnection,
+    checkpointer: Checkpointer,
     head: watch::Sender<Head>,
-}
-
-/// What an agent needs to know to go on where it stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// The process's key in this store.
-    pub process: ProcessKey,
-    /// Every batch up to this one is on disk; 0: none.
-    pub durable_seq: u64,
-    /// 16 random bytes made with the file.
-    pub store_epoch: [u8; 16],
+    /// Processes with a session, and those that batches came for since.
+    known: HashMap<ProcessKey, Known>,
+    metric_names: apply::MetricNames,
+    epoch: [u8; 16],
+    /// Held, not used: while it is open nobody else gets a writer.
+    _lock: File,
 }
 
 /// What became of one batch.
@@ -58,65 +78,22 @@ pub enum Outcome {
     },
 }
 
-/// How a session ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum How {
-    /// With a goodbye and the final totals.
-    Goodbye {
-        /// The totals.
-        ledger: Vec<LedgerEntry>,
-    },
-    /// Without: what came after the last batch is lost, and how much cannot be known.
-    Lost,
-}
-
-/// What one step of maintenance did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Maintained {
-    /// Tile rows folded into a coarser level.
-    pub folded_tiles: u64,
-    /// Segments merged into fewer.
-    pub merged_segments: u64,
-    /// Rows that retention removed.
-    pub removed_rows: u64,
-    /// Whether another call would find more to do now.
-    pub more: bool,
-}
-
-/// The newest data, for those who wait for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
-    /// Rises with every change.
-    pub version: u64,
-    /// Every process with a session since this writer was opened.
-    pub processes: Arc<[HeadProcess]>,
-}
-
-/// The newest of one process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadProcess {
-    /// The process.
-    pub process: ProcessKey,
-    /// Up to when its telemetry is known.
-    pub last_at: UnixNanos,
-    /// How it is doing.
-    pub state: ProcessState,
-}
-
 impl Writer {
-    pub(crate) async fn open(_options: &StoreOptions) -> Result<Self, StoreError> {
-        Ok(Self { head: watch::Sender::new(Head::default()) })
-    }
-
-    /// Begins or resumes the session of a process whose agent can still send from `first_seq` on.
-    /// A hole below that is noted as a loss.
-    pub async fn begin_session(
-        &mut self,
-        _process: &Process,
-        first_seq: u64,
-    ) -> Result<Session, StoreError> {
-        let durable_seq = first_seq.saturating_sub(1);
-        Ok(Session { process: ProcessKey(1), durable_seq, store_epoch: [0; 16] })
+    pub(crate) async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        let (mut db, lock) = open::open_for_writing(options).await?;
+        let epoch: Vec<u8> = sqlx::query_scalar("SELECT epoch FROM meta")
+            .fetch_one(&mut db)
+            .await
+            .map_err(StoreError::sqlite("read the epoch"))?;
+        Ok(Self {
+            db,
+            checkpointer: Checkpointer::start(&options.path, options.durability).await?,
+            head: watch::Sender::new(Head::default()),
+            known: HashMap::new(),
+            metric_names: HashMap::new(),
+            epoch: epoch.try_into().unwrap_or_default(),
+            _lock: lock,
+        })
     }
 
     /// Stores batches, all in one transaction. On return those `Stored` survive a power cut. A
@@ -125,43 +102,89 @@ impl Writer {
         &mut self,
         batches: Vec<(ProcessKey, Batch)>,
     ) -> Result<Vec<Committed>, StoreError> {
-        let stored = |(process, batch): (ProcessKey, Batch)| Committed {
-            process,
-            seq: batch.seq,
-            durable_seq: batch.seq,
-            outcome: Outcome::Stored,
+        let mut sources = BTreeMap::new();
+        for (process, _) in &batches {
+            sources.insert(*process, *self.know(*process).await?);
+        }
+        let work = move || digest_all(sources, batches);
+        let (mut digest, committed) = match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        Ok(batches.into_iter().map(stored).collect())
+        if !digest.processes.is_empty() {
+            self.write(&mut digest).await.map_err(StoreError::sqlite("store batches"))?;
+            self.move_on(&digest);
+        }
+        Ok(committed)
     }
 
-    /// Ends a session; `at` is when the collector noticed. A later [`Self::begin_session`] takes it
-    /// up again.
-    pub async fn end_session(
-        &mut self,
-        _process: ProcessKey,
-        _how: How,
-        _at: UnixNanos,
-    ) -> Result<(), StoreError> {
+    async fn write(&mut self, digest: &mut Digest) -> Result<(), sqlx::Error> {
+        let mut names = self.metric_names.clone();
+        let mut tx = self.db.begin_with("BEGIN IMMEDIATE").await?;
+        apply::rows(&mut tx, digest, &mut names).await?;
+        apply::books(&mut tx, digest).await?;
+        for &process in digest.processes.keys() {
+            if self.known.get(&ProcessKey(process)).is_some_and(|known| known.has_hole) {
+                sessions::count_hole(&mut tx, process).await?;
+            }
+        }
+        tx.commit().await?;
+        // Only now: a name given in a transaction that failed has no id.
+        self.metric_names = names;
         Ok(())
     }
 
-    /// One small step of folding tiles, merging segments, or removing what is too old or too much.
-    /// Call it between commits, and again at once while there is more.
-    pub async fn maintain(
-        &mut self,
-        _now: UnixNanos,
-        _retention: &Retention,
-    ) -> Result<Maintained, StoreError> {
-        Ok(Maintained::default())
-    }
-
-    /// Follows the newest data.
-    pub fn head(&self) -> watch::Receiver<Head> {
-        self.head.subscribe()
+    /// What the commit has made true.
+    fn move_on(&mut self, digest: &Digest) {
+        for (&process, delta) in &digest.processes {
+            if let Some(known) = self.known.get_mut(&ProcessKey(process)) {
+                known.durable_seq = delta.seq;
+                known.last_at = known.last_at.max(delta.last_at);
+                known.has_hole &= delta.totals.iter().all(Option::is_none);
+            }
+        }
+        self.publish(digest.processes.keys().map(|&process| ProcessKey(process)));
     }
 
     /// Writes everything into the main file and lets go of it.
-    pub async fn close(self) -> Result<(), StoreError> {
-        Ok(())
+    pub async fn close(mut self) -> Result<(), StoreError> {
+        self.checkpointer.stop().await;
+        let closed = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.db).await;
+        closed.map_err(StoreError::sqlite("write the log into the main file"))?;
+        self.db.close().await.map_err(StoreError::sqlite("close the database"))
     }
+}
+
+/// Decides what becomes of each batch, and gathers the rows of those to be stored.
+fn digest_all(
+    mut sources: BTreeMap<ProcessKey, Known>,
+    batches: Vec<(ProcessKey, Batch)>,
+) -> (Digest, Vec<Committed>) {
+    let mut digest = Digest::default();
+    let mut committed = Vec::with_capacity(batches.len());
+    for (process, batch) in batches {
+        let Some(known) = sources.get_mut(&process) else { continue };
+        let seq = batch.seq;
+        let expected = known.durable_seq.saturating_add(1);
+        let outcome = if seq < expected {
+            Outcome::Duplicate
+        } else if seq > expected {
+            Outcome::Gap { expected, got: seq }
+        } else {
+            let source = Source {
+                process: process.0,
+                origin: known.origin,
+                slow_threshold: known.slow_threshold,
+            };
+            match digest.add(&source, batch) {
+                Ok(()) => {
+                    known.durable_seq = seq;
+                    Outcome::Stored
+                }
+                Err(reason) => Outcome::Malformed { reason },
+            }
+        };
+        committed.push(Committed { process, seq, durable_seq: known.durable_seq, outcome });
+    }
+    (digest, committed)
 }

@@ -1,0 +1,112 @@
+//! What was lost, the ledger, and the store as a whole.
+
+use loopd_model::{DropCause, RecordKind, UnixNanos};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Reader, unsigned};
+use crate::schema::migrations;
+use crate::writer::wal_path;
+use crate::{LedgerRow, LossRow, ProcessKey, StoreError, StoreStatus};
+
+/// So many losses are given at most, the latest; the ledger has the sum of all.
+const MAX_LOSSES: i64 = 10_000;
+
+impl Reader {
+    /// What was lost of a process, latest first.
+    pub async fn losses(&self, process: ProcessKey) -> Result<Vec<LossRow>, StoreError> {
+        self.losses_between(process, None).await
+    }
+
+    /// The losses that overlap a range.
+    pub(super) async fn losses_between(
+        &self,
+        process: ProcessKey,
+        range: Option<(UnixNanos, UnixNanos)>,
+    ) -> Result<Vec<LossRow>, StoreError> {
+        let failed = || StoreError::sqlite("read losses");
+        let (from, to) = range.unwrap_or((UnixNanos(i64::MIN), UnixNanos(i64::MAX)));
+        let sql = "SELECT * FROM loss WHERE process = ? AND to_at >= ? AND from_at <= ?
+            ORDER BY to_at DESC LIMIT ?";
+        let rows = sqlx::query(sql)
+            .bind(process.0)
+            .bind(from.0)
+            .bind(to.0)
+            .bind(MAX_LOSSES)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed())?;
+        rows.iter().filter_map(|row| loss(row).map_err(failed()).transpose()).collect()
+    }
+
+    /// The books of a process, one row per kind.
+    pub async fn ledger(&self, process: ProcessKey) -> Result<Vec<LedgerRow>, StoreError> {
+        let failed = || StoreError::sqlite("read the ledger");
+        let sql = "SELECT * FROM ledger_entry WHERE process = ? ORDER BY kind";
+        let rows = sqlx::query(sql).bind(process.0).fetch_all(&self.pool).await.map_err(failed())?;
+        rows.iter().filter_map(|row| entry(row).map_err(failed()).transpose()).collect()
+    }
+
+    /// The store as a whole.
+    pub async fn status(&self) -> Result<StoreStatus, StoreError> {
+        let failed = || StoreError::sqlite("read the store's status");
+        let row = sqlx::query("SELECT epoch, batches, events, polls FROM meta")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed())?;
+        let sql = "SELECT start_at FROM segment ORDER BY end_at LIMIT 1";
+        let oldest: Option<i64> =
+            sqlx::query_scalar(sql).fetch_optional(&self.pool).await.map_err(failed())?;
+        let read = || {
+            let epoch: Vec<u8> = row.try_get("epoch")?;
+            Ok(StoreStatus {
+                path: self.path.clone(),
+                bytes: self.bytes(),
+                epoch: epoch.try_into().unwrap_or_default(),
+                schema: migrations::NEWEST,
+                oldest_at: oldest.map(UnixNanos),
+                batches: unsigned(row.try_get("batches")?),
+                events: unsigned(row.try_get("events")?),
+                polls: unsigned(row.try_get("polls")?),
+            })
+        };
+        read().map_err(failed())
+    }
+
+    /// The file's size with its write-ahead log.
+    fn bytes(&self) -> u64 {
+        let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        size(&self.path) + size(&wal_path(&self.path))
+    }
+}
+
+fn kind(number: i64) -> Option<RecordKind> {
+    u8::try_from(number).ok().and_then(RecordKind::from_number)
+}
+
+/// `None` for a cause that only a newer loopd knows.
+fn loss(row: &SqliteRow) -> Result<Option<LossRow>, sqlx::Error> {
+    let cause: i64 = row.try_get("cause")?;
+    let Some(cause) = u8::try_from(cause).ok().and_then(DropCause::from_number) else {
+        return Ok(None);
+    };
+    Ok(Some(LossRow {
+        kind: row.try_get::<Option<i64>, _>("kind")?.and_then(kind),
+        cause,
+        count: unsigned(row.try_get("count")?),
+        from_at: UnixNanos(row.try_get("from_at")?),
+        to_at: UnixNanos(row.try_get("to_at")?),
+    }))
+}
+
+fn entry(row: &SqliteRow) -> Result<Option<LedgerRow>, sqlx::Error> {
+    let Some(kind) = kind(row.try_get("kind")?) else { return Ok(None) };
+    let count = |name| row.try_get(name).map(unsigned);
+    Ok(Some(LedgerRow {
+        kind,
+        produced: count("produced")?,
+        stored: count("stored")?,
+        dropped: count("dropped")?,
+        lost: count("lost")?,
+    }))
+}

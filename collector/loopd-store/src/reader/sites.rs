@@ -1,0 +1,321 @@
+//! How populations grew: live tasks by spawn location, open resources by open location.
+//!
+//! Both are counted alike. What is alive now is an index; the window is walked backwards from
+//! there, so that only what was born or died in it is read.
+
+use std::collections::BTreeMap;
+
+use loopd_model::{Location, LocationId, TaskId, UnixNanos};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Reader, unsigned};
+use crate::{MAX_AGES, ProcessKey, ResourceSite, StoreError, TaskSite};
+
+/// A population is counted at no more instants than this.
+const MAX_SAMPLES: usize = 256;
+/// So many instants of a curve.
+const MAX_INSTANTS: usize = 1_000;
+/// So many of the oldest are given as examples.
+const MAX_EXAMPLES: usize = 5;
+
+/// What a population is made of, as the columns of its table.
+struct Population {
+    table: &'static str,
+    id: &'static str,
+    /// What it is grouped by besides the location.
+    sort: &'static str,
+    location: &'static str,
+    born: &'static str,
+    died: &'static str,
+}
+
+const TASKS: Population = Population {
+    table: "task",
+    id: "task",
+    sort: "''",
+    location: "spawn_location",
+    born: "spawned_at",
+    died: "ended_at",
+};
+
+const RESOURCES: Population = Population {
+    table: "resource",
+    id: "resource",
+    sort: "coalesce(kind, '')",
+    location: "open_location",
+    born: "opened_at",
+    died: "closed_at",
+};
+
+/// The window that ends at `at`, cut into steps.
+#[derive(Clone, Copy)]
+struct Window {
+    at: i64,
+    step: i64,
+    samples: usize,
+}
+
+impl Window {
+    fn start(self) -> i64 {
+        // Nothing the store keeps is before 1970, and SQL subtracts it.
+        self.at.saturating_sub(self.step.saturating_mul(self.samples as i64 - 1)).max(0)
+    }
+}
+
+/// One site of either population.
+#[derive(Default)]
+struct Site {
+    alive_now: i64,
+    /// Born, less died, by step of the window; one more for what came after it.
+    born: Vec<i64>,
+    died: Vec<i64>,
+    /// The oldest alive: age and id.
+    oldest: Vec<(u64, i64)>,
+    median_age: Option<u64>,
+}
+
+/// Sort and location.
+type SiteKey = (String, Option<i64>);
+type Sites = BTreeMap<SiteKey, Site>;
+
+impl Site {
+    /// How many were alive at each instant of the window; the last is its end.
+    fn counts(&self, window: Window) -> Vec<u64> {
+        let mut alive = self.alive_now;
+        let mut counts = vec![0; window.samples];
+        for (i, count) in counts.iter_mut().enumerate().rev() {
+            // What came in the step after this instant.
+            alive -= self.born[i + 1] - self.died[i + 1];
+            *count = unsigned(alive);
+        }
+        counts
+    }
+
+    fn sum_in_window(events: &[i64]) -> u64 {
+        // The first holds what came before, the last what came after.
+        unsigned(events[1..events.len() - 1].iter().sum())
+    }
+}
+
+impl Reader {
+    /// Live tasks per spawn location over the window that ends at `at`, at `samples` instants.
+    pub async fn task_sites(
+        &self,
+        process: ProcessKey,
+        at: UnixNanos,
+        window: u64,
+        samples: usize,
+    ) -> Result<Vec<TaskSite>, StoreError> {
+        let failed = || StoreError::sqlite("count live tasks by spawn location");
+        let window = window_of(at, window, samples);
+        let sites = self.sites(&TASKS, process, window).await.map_err(failed())?;
+        let locations = self.locations(process).await.map_err(failed())?;
+        let site = |((_, location), site): (SiteKey, Site)| {
+            let counts = site.counts(window);
+            TaskSite {
+                process,
+                location_id: location,
+                location: location.and_then(|id| locations.get(&id).cloned()),
+                alive: counts.last().copied().unwrap_or(0),
+                spawned: Site::sum_in_window(&site.born),
+                ended: Site::sum_in_window(&site.died),
+                counts,
+                median_age: site.median_age,
+                examples: site
+                    .oldest
+                    .iter()
+                    .take(MAX_EXAMPLES)
+                    .map(|(_, id)| TaskId(*id as u64))
+                    .collect(),
+                ages: site.oldest.into_iter().map(|(age, _)| age).collect(),
+            }
+        };
+        Ok(sites.into_iter().map(site).collect())
+    }
+
+    /// Open resources per kind and open location over the window that ends at `at`.
+    pub async fn resource_sites(
+        &self,
+        process: ProcessKey,
+        at: UnixNanos,
+        window: u64,
+        samples: usize,
+    ) -> Result<Vec<ResourceSite>, StoreError> {
+        let failed = || StoreError::sqlite("count open resources by open location");
+        let window = window_of(at, window, samples);
+        let mut sites = self.sites(&RESOURCES, process, window).await.map_err(failed())?;
+        let unclosed = self.unclosed(process).await.map_err(failed())?;
+        for key in unclosed.keys().filter(|key| key.1.is_some()) {
+            sites.entry(key.clone()).or_insert_with(|| empty(window));
+        }
+        let locations = self.locations(process).await.map_err(failed())?;
+        let oldest = |site: &Site| -> Vec<i64> {
+            site.oldest.iter().take(MAX_EXAMPLES).map(|&(_, id)| id).collect()
+        };
+        let ids: Vec<i64> = sites.values().flat_map(oldest).collect();
+        let mut resources = self.resources_by_id(process, &ids).await.map_err(failed())?;
+        let mut rows = Vec::new();
+        for ((kind, location), site) in sites {
+            let counts = site.counts(window);
+            let examples = oldest(&site).iter().filter_map(|id| resources.remove(id)).collect();
+            rows.push(ResourceSite {
+                process,
+                location: location.and_then(|id| locations.get(&id).cloned()),
+                open: counts.last().copied().unwrap_or(0),
+                opened: Site::sum_in_window(&site.born),
+                closed: Site::sum_in_window(&site.died),
+                unclosed: unclosed.get(&(kind.clone(), location)).copied().unwrap_or(0),
+                counts,
+                median_age: site.median_age,
+                examples,
+                ages: site.oldest.into_iter().map(|(age, _)| age).collect(),
+                kind,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Every site with something alive now, or born or died since the window began.
+    async fn sites(
+        &self,
+        of: &Population,
+        process: ProcessKey,
+        window: Window,
+    ) -> Result<Sites, sqlx::Error> {
+        let Population { table, id, sort, location, born, died } = of;
+        let mut sites = Sites::new();
+        let sql = format!(
+            "SELECT {sort} AS sort, {location} AS place, {id} AS id, {born} AS born,
+                row_number() OVER (PARTITION BY {sort}, {location} ORDER BY {born}) AS rank,
+                count(*) OVER (PARTITION BY {sort}, {location}) AS alive
+             FROM {table} WHERE process = ?1 AND {died} IS NULL"
+        );
+        let sql = format!(
+            "SELECT * FROM ({sql}) WHERE rank <= ?2 OR rank = (alive + 1) / 2
+            ORDER BY sort, place, rank"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(process.0)
+            .bind(MAX_AGES as i64)
+            .fetch_all(&self.pool)
+            .await?;
+        for row in rows {
+            let key = (row.try_get("sort")?, row.try_get("place")?);
+            let site = sites.entry(key).or_insert_with(|| empty(window));
+            let (rank, alive): (i64, i64) = (row.try_get("rank")?, row.try_get("alive")?);
+            site.alive_now = alive;
+            let Some(born): Option<i64> = row.try_get("born")? else { continue };
+            let age = unsigned(window.at.saturating_sub(born));
+            if rank <= MAX_AGES as i64 && born <= window.at {
+                site.oldest.push((age, row.try_get("id")?));
+            }
+            if rank == (alive + 1) / 2 {
+                site.median_age = Some(age);
+            }
+        }
+        for (instant, is_birth) in [(born, true), (died, false)] {
+            self.add_steps(&mut sites, of, process, window, (instant, is_birth)).await?;
+        }
+        Ok(sites)
+    }
+
+    /// Adds what was born, or died, in each step since the window began.
+    async fn add_steps(
+        &self,
+        sites: &mut Sites,
+        of: &Population,
+        process: ProcessKey,
+        window: Window,
+        (instant, is_birth): (&str, bool),
+    ) -> Result<(), sqlx::Error> {
+        let Population { table, sort, location, born, .. } = of;
+        // Step 1 is the first after the window's start; the last is all that came after its end.
+        let sql = format!(
+            "SELECT {sort} AS sort, {location} AS place,
+                min(({instant} - ?2 - 1) / ?3 + 1, ?4) AS step, count(*) AS n
+             FROM {table} WHERE process = ?1 AND {instant} > ?2 AND {born} IS NOT NULL
+             GROUP BY 1, 2, 3"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(process.0)
+            .bind(window.start())
+            .bind(window.step)
+            .bind(window.samples as i64)
+            .fetch_all(&self.pool)
+            .await?;
+        for row in rows {
+            let key = (row.try_get("sort")?, row.try_get("place")?);
+            let site = sites.entry(key).or_insert_with(|| empty(window));
+            let step = usize::try_from(row.try_get::<i64, _>("step")?).unwrap_or(0);
+            let steps = if is_birth { &mut site.born } else { &mut site.died };
+            if let Some(count) = steps.get_mut(step) {
+                *count += row.try_get::<i64, _>("n")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many tasks were alive, at each of these instants; at most the first 1,000.
+    pub async fn tasks_alive_at(
+        &self,
+        process: ProcessKey,
+        instants: &[UnixNanos],
+    ) -> Result<Vec<u64>, StoreError> {
+        let instants = &instants[..instants.len().min(MAX_INSTANTS)];
+        let mut order: Vec<usize> = (0..instants.len()).collect();
+        order.sort_by_key(|&place| instants[place]);
+        // Each instant counts what began and ended since the one before, so that every index entry
+        // of the range is looked at once.
+        let sorted = || order.iter().map(|&place| instants[place].0);
+        let pairs: Vec<(i64, i64)> =
+            std::iter::once(i64::MIN).chain(sorted()).zip(sorted()).collect();
+        let sql = "SELECT
+                (SELECT count(*) FROM task WHERE process = ?1 AND spawned_at > j.value ->> 0
+                    AND spawned_at <= j.value ->> 1)
+              - (SELECT count(*) FROM task WHERE process = ?1 AND ended_at > j.value ->> 0
+                    AND ended_at <= j.value ->> 1 AND spawned_at IS NOT NULL)
+            FROM json_each(?2) j ORDER BY j.key";
+        let changes: Vec<i64> = sqlx::query_scalar(sql)
+            .bind(process.0)
+            .bind(serde_json::to_string(&pairs).unwrap_or_default())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::sqlite("count live tasks"))?;
+        let mut alive = 0i64;
+        let mut counts = vec![0; instants.len()];
+        for (&place, change) in order.iter().zip(changes) {
+            alive = alive.saturating_add(change);
+            counts[place] = unsigned(alive);
+        }
+        Ok(counts)
+    }
+
+    async fn unclosed(&self, process: ProcessKey) -> Result<BTreeMap<SiteKey, u64>, sqlx::Error> {
+        let sql = "SELECT coalesce(kind, ''), open_location, count(*) FROM resource
+            WHERE process = ? AND closed_at IS NOT NULL AND how = 3 GROUP BY 1, 2";
+        let rows: Vec<(String, Option<i64>, i64)> =
+            sqlx::query_as(sql).bind(process.0).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|(kind, place, n)| ((kind, place), unsigned(n))).collect())
+    }
+
+    async fn locations(&self, process: ProcessKey) -> Result<BTreeMap<i64, Location>, sqlx::Error> {
+        let sql = "SELECT location, file, line, column FROM location WHERE process = ?";
+        let rows: Vec<(i64, String, u32, u32)> =
+            sqlx::query_as(sql).bind(process.0).fetch_all(&self.pool).await?;
+        let location = |(id, file, line, column)| {
+            (id, Location { id: LocationId(id as u64), file, line, column })
+        };
+        Ok(rows.into_iter().map(location).collect())
+    }
+}
+
+fn window_of(at: UnixNanos, window: u64, samples: usize) -> Window {
+    let samples = samples.clamp(2, MAX_SAMPLES);
+    let step = i64::try_from(window / (samples as u64 - 1)).unwrap_or(i64::MAX).max(1);
+    Window { at: at.0, step, samples }
+}
+
+fn empty(window: Window) -> Site {
+    let steps = vec![0; window.samples + 1];
+    Site { born: steps.clone(), died: steps, ..Site::default() }
+}

@@ -1,0 +1,210 @@
+//! Lists of tasks, and single ones.
+
+use loopd_model::{LoopId, Outcome, TaskId, TaskKind};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::timeline::IS_RUNNING;
+use super::{Answer, Db, Reader, amount, instant, location};
+use crate::{Page, ProcessKey, StoreError, TaskQuery, TaskRow, TaskSort, TaskState};
+
+/// A page holds at most so many rows, whatever is asked for.
+const MAX_PAGE: u64 = 1_000;
+
+const FROM: &str = " FROM task t
+    JOIN process p ON p.id = t.process
+    LEFT JOIN name n ON n.process = t.process AND n.name = t.name
+    LEFT JOIN location l ON l.process = t.process AND l.location = t.spawn_location
+    WHERE (t.spawned_at IS NOT NULL OR t.polls > 0 OR t.started_at IS NOT NULL
+           OR t.name IS NOT NULL OR t.wakes > 0)";
+
+const LIFETIME: &str = "max(0, coalesce(t.ended_at, p.last_at)
+    - coalesce(t.spawned_at, t.first_poll_at, t.ended_at, p.last_at))";
+/// A blocking job is one long poll.
+const POLLS: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL THEN 1 ELSE t.polls END";
+const BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
+    AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.busy_time END";
+const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
+    AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.max_poll_time END";
+
+fn is_running() -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM slow_poll s WHERE s.process = t.process AND s.task = t.task
+         AND s.is_slow = 1 AND t.ended_at IS NULL AND {IS_RUNNING})"
+    )
+}
+
+impl Reader {
+    /// A page of tasks.
+    pub async fn tasks(&self, query: &TaskQuery) -> Result<Page<TaskRow>, StoreError> {
+        let read = async |db: &mut Db| {
+            let mut count = QueryBuilder::new("SELECT count(*)");
+            count.push(FROM);
+            filter(&mut count, query);
+            let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
+            let mut rows = select();
+            filter(&mut rows, query);
+            order(&mut rows, query);
+            let rows = rows.build().fetch_all(&mut **db).await?;
+            let rows = rows.iter().map(task_row).collect::<Answer<_>>()?;
+            Ok(Page { total: super::unsigned(total), rows })
+        };
+        self.ask("list tasks", read).await
+    }
+
+    /// One task; `None` if nothing of it was seen.
+    pub async fn task(
+        &self,
+        process: ProcessKey,
+        task: TaskId,
+    ) -> Result<Option<TaskRow>, StoreError> {
+        let read = async |db: &mut Db| {
+            let mut sql = select();
+            sql.push(" AND t.process = ").push_bind(process.0);
+            sql.push(" AND t.task = ").push_bind(task.0 as i64);
+            let row = sql.build().fetch_optional(&mut **db).await?;
+            row.as_ref().map(task_row).transpose()
+        };
+        self.ask("read a task", read).await
+    }
+
+    /// How many tasks a task has spawned.
+    pub async fn task_children(
+        &self,
+        process: ProcessKey,
+        task: TaskId,
+    ) -> Result<u64, StoreError> {
+        // Children are spawned while their parent lives; that range is in an index.
+        let sql = "SELECT count(*) FROM task c WHERE c.process = ?1 AND c.parent = ?2
+            AND c.spawned_at >= coalesce(
+                (SELECT spawned_at FROM task WHERE process = ?1 AND task = ?2), 0)
+            AND c.spawned_at <= coalesce(
+                (SELECT ended_at FROM task WHERE process = ?1 AND task = ?2), 1 << 62)";
+        let read = async |db: &mut Db| {
+            let count = sqlx::query_scalar(sql).bind(process.0).bind(task.0 as i64);
+            Ok(super::unsigned(count.fetch_one(&mut **db).await?))
+        };
+        self.ask("count children", read).await
+    }
+}
+
+fn select() -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(
+        "SELECT t.process, t.task, n.text, t.kind, t.ended_at, t.outcome, t.spawn_location, l.file,
+            l.line, l.column, coalesce(t.loop, 0), t.parent, t.spawned_at, t.slow_polls, t.wakes,
+            t.self_wakes, t.scheduled_time, nullif(t.last_waker, 0), ",
+    );
+    sql.push(format!(
+        "{LIFETIME} AS lifetime, {POLLS} AS all_polls, {BUSY_TIME} AS all_busy_time,
+         {MAX_POLL_TIME} AS longest, {}",
+        is_running()
+    ));
+    sql.push(FROM);
+    sql
+}
+
+fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
+    if let Some(process) = query.process {
+        sql.push(" AND t.process = ").push_bind(process.0);
+    }
+    match query.state {
+        Some(TaskState::Alive) => {
+            sql.push(" AND t.ended_at IS NULL");
+        }
+        Some(TaskState::Ended) => {
+            sql.push(" AND t.ended_at IS NOT NULL");
+        }
+        Some(TaskState::Running) => {
+            sql.push(" AND ").push(is_running());
+        }
+        None => {}
+    }
+    if let Some(location) = query.location {
+        sql.push(" AND t.spawn_location = ").push_bind(location);
+    }
+    if let Some(parent) = query.parent {
+        sql.push(" AND t.parent = ").push_bind(parent.0 as i64);
+    }
+    if let Some(kind) = query.kind {
+        sql.push(" AND t.kind = ").push_bind(kind as i64);
+    }
+    if let Some(text) = query.text.as_deref().filter(|text| !text.is_empty()) {
+        // Not LIKE: nobody who types a name means `_` and `%` as wildcards.
+        let text = text.to_lowercase();
+        sql.push(" AND (instr(lower(n.text), ").push_bind(text.clone());
+        sql.push(") OR instr(lower(l.file || ':' || l.line), ").push_bind(text.clone());
+        sql.push(") OR t.task = ").push_bind(text.parse::<u64>().ok().map(|task| task as i64));
+        sql.push(")");
+    }
+}
+
+fn order(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
+    let direction = if query.is_descending { "DESC" } else { "ASC" };
+    let key = match query.sort {
+        TaskSort::Task => "t.task",
+        TaskSort::Name => "n.text IS NULL, n.text",
+        TaskSort::Location => "l.file IS NULL, l.file {}, l.line",
+        TaskSort::SpawnedAt => "t.spawned_at",
+        TaskSort::Lifetime => "lifetime",
+        TaskSort::Polls => "all_polls",
+        TaskSort::BusyTime => "all_busy_time",
+        TaskSort::MaxPollTime => "longest",
+        TaskSort::Wakes => "t.wakes",
+        TaskSort::ScheduledTime => "t.scheduled_time",
+        TaskSort::State => "t.ended_at IS NOT NULL",
+    };
+    sql.push(format!(" ORDER BY {} {direction}, t.process, t.task", key.replace("{}", direction)));
+    sql.push(" LIMIT ").push_bind(query.limit.min(MAX_PAGE) as i64);
+    sql.push(" OFFSET ").push_bind(query.offset.min(i64::MAX as u64) as i64);
+}
+
+fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
+    let ended_at = instant(row, 4)?;
+    let wakes = amount(row, 14)?;
+    // Without a single wake there is nothing to say of them: the task was not wrapped.
+    let seen = |value| (wakes > 0).then_some(value);
+    let task = |column| -> Answer<Option<TaskId>> {
+        Ok(row.try_get::<Option<i64>, _>(column)?.map(|task| TaskId(task as u64)))
+    };
+    let is_running: bool = row.try_get(22)?;
+    Ok(TaskRow {
+        process: ProcessKey(row.try_get(0)?),
+        task: TaskId(row.try_get::<i64, _>(1)? as u64),
+        name: row.try_get(2)?,
+        kind: row.try_get::<Option<i64>, _>(3)?.map(|kind| match kind {
+            1 => TaskKind::Local,
+            2 => TaskKind::BlockOn,
+            3 => TaskKind::Blocking,
+            _ => TaskKind::Async,
+        }),
+        state: match ended_at {
+            Some(_) => TaskState::Ended,
+            None if is_running => TaskState::Running,
+            None => TaskState::Alive,
+        },
+        outcome: ended_at.map(|_| row.try_get::<Option<i64>, _>(5)).transpose()?.map(outcome),
+        location: location(row, "spawn_location")?,
+        loop_id: LoopId(row.try_get::<i64, _>(10)? as u64),
+        parent: task(11)?,
+        spawned_at: instant(row, 12)?,
+        ended_at,
+        lifetime: amount(row, 18)?,
+        polls: amount(row, 19)?,
+        busy_time: amount(row, 20)?,
+        max_poll_time: amount(row, 21)?,
+        scheduled_time: seen(amount(row, 16)?),
+        wakes: seen(wakes),
+        self_wakes: seen(amount(row, 15)?),
+        last_waker: task(17)?,
+        slow_polls: amount(row, 13)?,
+    })
+}
+
+fn outcome(number: Option<i64>) -> Outcome {
+    match number {
+        Some(1) => Outcome::Completed,
+        Some(2) => Outcome::Panicked,
+        Some(3) => Outcome::Cancelled,
+        _ => Outcome::Unknown,
+    }
+}

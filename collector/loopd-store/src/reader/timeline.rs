@@ -1,0 +1,213 @@
+//! The timeline of a process, from tiles.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use loopd_analysis::tiles::{
+    BUCKETS, LEVELS, LONG_POLL, Strip, bucket_of, bucket_width, decode, level_for, tile_of,
+};
+use loopd_model::{TaskId, UnixNanos};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Answer, Db, Reader, amount, lane};
+use crate::{LaneId, MAX_TIMELINE_SLOW, ProcessKey, SlowSpan, StoreError, Timeline, TimelineLane};
+
+/// Even the coarsest level gives no more buckets than this: 208 days. What is older is left out.
+const MAX_BUCKETS: u64 = 1 << 16;
+/// So many polls are laid over the tiles; the longest say most.
+const MAX_LONG_POLLS: i64 = 20_000;
+
+/// Whether a poll without an end is running now: its process lives, and its lane has not gone on.
+pub(super) const IS_RUNNING: &str = "s.length IS NULL
+    AND EXISTS (SELECT 1 FROM process p WHERE p.id = s.process AND p.state = 1)
+    AND NOT EXISTS (SELECT 1 FROM worker w WHERE w.process = s.process AND w.loop = s.loop
+                    AND w.worker = s.worker AND w.last_poll_at > s.start_at)";
+
+/// A stretch of buckets of one process.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    process: i64,
+    level: u8,
+    first: i64,
+    buckets: usize,
+}
+
+impl Range {
+    fn new(process: ProcessKey, from: UnixNanos, to: UnixNanos, max_buckets: u32) -> Self {
+        let length = to.0.saturating_sub(from.0).max(1) as u64;
+        let level = level_for(length, u64::from(max_buckets));
+        let last = bucket_of(level, to.0.max(from.0.saturating_add(1)) - 1);
+        let first = bucket_of(level, from.0).max(last.saturating_sub(MAX_BUCKETS as i64 - 1));
+        Self { process: process.0, level, first, buckets: (last - first + 1) as usize }
+    }
+
+    fn start(&self) -> i64 {
+        self.first.saturating_mul(bucket_width(self.level) as i64)
+    }
+
+    fn end(&self) -> i64 {
+        (self.first + self.buckets as i64).saturating_mul(bucket_width(self.level) as i64)
+    }
+}
+
+impl Reader {
+    /// How busy each lane was from `from` to `to`, in at most `max_buckets` buckets as long as
+    /// there is a level that coarse.
+    pub async fn timeline(
+        &self,
+        process: ProcessKey,
+        from: UnixNanos,
+        to: UnixNanos,
+        max_buckets: u32,
+    ) -> Result<Timeline, StoreError> {
+        let range = Range::new(process, from, to, max_buckets);
+        let read = async |db: &mut Db| {
+            let mut strips = read_tiles(db, &range).await?;
+            add_long_polls(db, &range, &mut strips).await?;
+            let (data_from, data_to) = read_extent(db, range.process).await?;
+            Ok(Timeline {
+                from_at: UnixNanos(range.start()),
+                to_at: UnixNanos(range.end()),
+                step: bucket_width(range.level),
+                level: range.level,
+                data_from,
+                data_to,
+                lanes: name_lanes(db, range.process, strips).await?,
+                slow: read_slow(db, &range).await?,
+                losses: Vec::new(),
+            })
+        };
+        let timeline = self.ask("read the timeline", read).await?;
+        let shown = Some((timeline.from_at, timeline.to_at));
+        Ok(Timeline { losses: self.losses_between(process, shown).await?, ..timeline })
+    }
+}
+
+type Strips = BTreeMap<LaneId, Strip>;
+
+fn strip<'a>(strips: &'a mut Strips, range: &Range, lane: LaneId) -> &'a mut Strip {
+    let empty = || Strip::new(range.level, range.first, range.buckets);
+    strips.entry(lane).or_insert_with(empty)
+}
+
+/// All rows of the level, and those of finer ones that are in no coarser one yet.
+async fn read_tiles(db: &mut Db, range: &Range) -> Answer<Strips> {
+    let mut sql = String::new();
+    for level in 0..=range.level {
+        let finer = 2 * u32::from(range.level - level);
+        let first = tile_of(range.first.saturating_mul(1 << finer));
+        let end = range.first.saturating_add(range.buckets as i64);
+        let last = tile_of(end.saturating_mul(1 << finer).saturating_sub(1));
+        let unfolded = if level < range.level { "AND folded = 0" } else { "" };
+        let union = if level > 0 { "UNION ALL" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(
+            sql,
+            " {union} SELECT level, tile, loop, worker, cells FROM tile
+             WHERE process = ?1 AND level = {level} AND tile BETWEEN {first} AND {last} {unfolded}"
+        );
+    }
+    let rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(range.process);
+    let mut strips = Strips::new();
+    for row in rows.fetch_all(&mut **db).await? {
+        let (level, tile): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let strip = strip(&mut strips, range, lane(&row)?);
+        let first = tile.saturating_mul(BUCKETS as i64);
+        // Damaged cells are nobody's; the rest of the picture stands.
+        for (place, cell) in decode(row.try_get(4)?).unwrap_or_default() {
+            strip.add_cell(level as u8, first.saturating_add(i64::from(place)), &cell);
+        }
+    }
+    Ok(strips)
+}
+
+/// Tiles leave out the polls that are longest, and those that still run.
+async fn add_long_polls(db: &mut Db, range: &Range, strips: &mut Strips) -> Answer<()> {
+    let sql = "SELECT loop, worker, start_at, last_at - start_at FROM slow_poll
+        WHERE process = ? AND last_at > ? AND start_at < ? AND (length >= ? OR length IS NULL)
+        ORDER BY last_at - start_at DESC LIMIT ?";
+    let rows = sqlx::query(sql)
+        .bind(range.process)
+        .bind(range.start())
+        .bind(range.end())
+        .bind(LONG_POLL as i64)
+        .bind(MAX_LONG_POLLS)
+        .fetch_all(&mut **db)
+        .await?;
+    for row in rows {
+        let strip = strip(strips, range, lane(&row)?);
+        strip.add_poll(row.try_get(2)?, amount(&row, 3)?);
+    }
+    Ok(())
+}
+
+async fn read_extent(db: &mut Db, process: i64) -> Answer<(Option<UnixNanos>, Option<UnixNanos>)> {
+    let mut sql = "SELECT last_at, origin".to_owned();
+    for level in 0..LEVELS {
+        let _ =
+            write!(sql, ", (SELECT min(tile) FROM tile WHERE process = ?1 AND level = {level})");
+    }
+    sql.push_str(" FROM process WHERE id = ?1");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(process).fetch_optional(&mut **db).await?;
+    let Some(row) = row else { return Ok((None, None)) };
+    let (last_at, origin): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let mut from = None;
+    for level in 0..LEVELS {
+        let tile: Option<i64> = row.try_get(2 + usize::from(level))?;
+        let width = (bucket_width(level) as i64).saturating_mul(BUCKETS as i64);
+        let start = tile.map(|tile| tile.saturating_mul(width).max(origin));
+        from = from.into_iter().chain(start).min();
+    }
+    Ok((from.map(UnixNanos), from.map(|_| UnixNanos(last_at))))
+}
+
+async fn name_lanes(db: &mut Db, process: i64, mut strips: Strips) -> Answer<Vec<TimelineLane>> {
+    let sql = "SELECT w.loop, w.worker, coalesce(l.name, ''), coalesce(w.thread_name, '')
+        FROM worker w LEFT JOIN loop l ON l.process = w.process AND l.loop = w.loop
+        WHERE w.process = ? ORDER BY w.loop, w.worker";
+    let cells = |strip: Strip| -> Vec<_> {
+        strip.filled().map(|(place, cell)| (place as u32, cell)).collect()
+    };
+    let mut lanes = Vec::new();
+    for row in sqlx::query(sql).bind(process).fetch_all(&mut **db).await? {
+        let lane = lane(&row)?;
+        lanes.push(TimelineLane {
+            lane,
+            loop_name: row.try_get(2)?,
+            thread_name: row.try_get(3)?,
+            cells: strips.remove(&lane).map(cells).unwrap_or_default(),
+        });
+    }
+    lanes.extend(strips.into_iter().map(|(lane, strip)| TimelineLane {
+        lane,
+        cells: cells(strip),
+        ..TimelineLane::default()
+    }));
+    Ok(lanes)
+}
+
+async fn read_slow(db: &mut Db, range: &Range) -> Answer<Vec<SlowSpan>> {
+    let sql = format!(
+        "SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at, s.task, {IS_RUNNING}
+         FROM slow_poll s
+         WHERE s.process = ? AND s.last_at > ? AND s.start_at < ? AND s.is_slow = 1
+         ORDER BY s.last_at - s.start_at DESC LIMIT ?"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(range.process)
+        .bind(range.start())
+        .bind(range.end())
+        .bind(MAX_TIMELINE_SLOW as i64)
+        .fetch_all(&mut **db)
+        .await?;
+    let span = |row: &sqlx::sqlite::SqliteRow| {
+        Ok(SlowSpan {
+            lane: lane(row)?,
+            start_at: UnixNanos(row.try_get(2)?),
+            length: amount(row, 3)?,
+            task: TaskId(row.try_get::<i64, _>(4)? as u64),
+            is_running: row.try_get(5)?,
+        })
+    };
+    rows.iter().map(span).collect()
+}

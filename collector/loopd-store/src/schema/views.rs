@@ -1,0 +1,288 @@
+//! Every view and column, in words; a test compares them with the views themselves.
+
+use super::{SchemaColumn, SchemaFunction, SchemaView};
+
+const fn column(name: &'static str, kind: &'static str, about: &'static str) -> SchemaColumn {
+    SchemaColumn { name, kind, about }
+}
+
+pub(super) const FUNCTIONS: &[SchemaFunction] = &[
+    SchemaFunction {
+        signature: "wall_time(ns)",
+        about: "unix ns as text: 2026-11-22T17:13:07.000000042Z",
+    },
+    SchemaFunction { signature: "duration(ns)", about: "ns as text: 1.25 ms" },
+    SchemaFunction {
+        signature: "percentile(x, p)",
+        about: "aggregate: the smallest x that at least p % (0 to 100) of all do not exceed; beyond \
+                a million values to within 2 %",
+    },
+];
+
+pub(super) const VIEWS: &[SchemaView] = &[
+    SchemaView {
+        name: "processes",
+        about: "one run of one program",
+        columns: &[
+            column(
+                "process",
+                "integer",
+                "key of the process in this store; every other view has it",
+            ),
+            column("id", "text", "the process's own id, 32 hexadecimal digits"),
+            column("app", "text", "what people call the program"),
+            column("app_version", "text", "empty if the program did not say"),
+            column("host", "text", "empty if not known"),
+            column("pid", "integer", "the operating system's process id"),
+            column("labels", "text", "JSON object of the program's own key=value pairs"),
+            column("agent", "text", "which agent records it"),
+            column("agent_version", "text", "the agent's version"),
+            column("state", "text", "live, lost (went without a goodbye) or ended"),
+            column("started_at", "integer", "instant 0 of its clock, unix ns"),
+            column("last_at", "integer", "up to when telemetry is known, unix ns"),
+            column("ended_at", "integer", "unix ns; NULL while live"),
+            column("slow_threshold", "integer", "polls at least this long are slow, ns"),
+            column("tasks_spawned", "integer", "tasks whose spawn was seen"),
+        ],
+    },
+    SchemaView {
+        name: "loops",
+        about: "one event loop, such as a tokio runtime",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "its id"),
+            column("name", "text", "what the program calls it; NULL if not seen"),
+            column("flavor", "text", "such as tokio multi_thread; NULL if not seen"),
+            column("workers", "integer", "0 if not known; NULL if not seen"),
+            column("opened_at", "integer", "unix ns; NULL if not seen"),
+            column("closed_at", "integer", "unix ns; NULL while open"),
+        ],
+    },
+    SchemaView {
+        name: "workers",
+        about: "one thread that runs a loop",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "its loop"),
+            column("worker", "integer", "its number in the loop, from 0"),
+            column("thread_name", "text", "NULL if not seen"),
+            column("thread_id", "integer", "the operating system's; NULL if not seen"),
+            column("started_at", "integer", "unix ns; NULL if not seen"),
+            column("stopped_at", "integer", "unix ns; NULL while it runs"),
+        ],
+    },
+    SchemaView {
+        name: "locations",
+        about: "one place in source code",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("location_id", "integer", "its id in that process"),
+            column("file", "text", "as the compiler knew it"),
+            column("line", "integer", "from 1"),
+            column("column", "integer", "from 1; 0 if not known"),
+            column("location", "text", "file:line, as other views have it"),
+        ],
+    },
+    SchemaView {
+        name: "tasks",
+        about: "one task",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("task", "integer", "its id"),
+            column("name", "text", "NULL if it has none"),
+            column(
+                "kind",
+                "text",
+                "async, local, block_on or blocking; NULL if its spawn was not seen",
+            ),
+            column("state", "text", "alive or ended"),
+            column(
+                "outcome",
+                "text",
+                "completed, panicked, cancelled or unknown; NULL while alive",
+            ),
+            column("location", "text", "where it was spawned, file:line; NULL if not seen"),
+            column("loop", "integer", "its loop; NULL if its spawn was not seen"),
+            column("parent", "integer", "the task that spawned it; NULL outside any"),
+            column("spawned_at", "integer", "unix ns; NULL if not seen"),
+            column("ended_at", "integer", "unix ns; NULL while alive"),
+            column("lifetime", "integer", "ns from spawn to end, or to the process's last instant"),
+            column("polls", "integer", "how often it was polled"),
+            column("busy_time", "integer", "ns inside finished polls"),
+            column("max_poll_time", "integer", "ns of its longest poll"),
+            column("slow_polls", "integer", "how many of its polls were slow"),
+            column("wakes", "integer", "how often it was woken; NULL if no wake was seen"),
+            column("self_wakes", "integer", "wakes by itself; NULL if no wake was seen"),
+            column(
+                "scheduled_time",
+                "integer",
+                "ns between wakes and the polls they led to; NULL if no wake was seen",
+            ),
+            column("last_waker", "integer", "the task that woke it last; NULL if none did"),
+        ],
+    },
+    SchemaView {
+        name: "polls",
+        about: "one poll of a task, for as long as raw polls are kept; say process and start_at where you can, it is large",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "the worker's loop"),
+            column("worker", "integer", "the worker"),
+            column("start_at", "integer", "unix ns"),
+            column("length", "integer", "ns"),
+            column("task", "integer", "the task polled"),
+            column("location", "text", "where that task was spawned, file:line; NULL if not seen"),
+        ],
+    },
+    SchemaView {
+        name: "parks",
+        about: "one sleep of a worker that had nothing to do",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "the worker's loop"),
+            column("worker", "integer", "the worker"),
+            column("start_at", "integer", "unix ns"),
+            column("length", "integer", "ns"),
+        ],
+    },
+    SchemaView {
+        name: "wakes",
+        about: "one wake that led to a poll",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "loop of the worker that ran the poll"),
+            column("worker", "integer", "that worker"),
+            column("woken_at", "integer", "unix ns"),
+            column("delay", "integer", "ns from the wake to the poll"),
+            column("task", "integer", "the task woken"),
+            column("by_task", "integer", "the task that woke it; NULL outside any"),
+            column("count", "integer", "wakes that led to this one poll"),
+        ],
+    },
+    SchemaView {
+        name: "slow",
+        about: "one poll at or over the process's slow_threshold",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "the worker's loop"),
+            column("worker", "integer", "the worker"),
+            column("start_at", "integer", "unix ns"),
+            column("length", "integer", "ns; NULL while its end has not been seen"),
+            column("task", "integer", "the task polled"),
+            column("location", "text", "where that task was spawned, file:line; NULL if not seen"),
+            column("samples", "integer", "stacks taken in it"),
+        ],
+    },
+    SchemaView {
+        name: "samples",
+        about: "one stack taken in the middle of a long poll",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "the worker's loop"),
+            column("worker", "integer", "the worker"),
+            column(
+                "poll_started_at",
+                "integer",
+                "with loop and worker this names the poll; unix ns",
+            ),
+            column("at", "integer", "unix ns"),
+            column("task", "integer", "the task polled"),
+            column("stack", "integer", "see frames"),
+            column("running", "text", "on_cpu or off_cpu; NULL if not known"),
+        ],
+    },
+    SchemaView {
+        name: "stacks",
+        about: "one call stack",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("stack", "integer", "its id"),
+            column("leaf", "text", "the function that was running"),
+            column("depth", "integer", "frames"),
+        ],
+    },
+    SchemaView {
+        name: "frames",
+        about: "one frame of a call stack",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("stack", "integer", "its stack"),
+            column("depth", "integer", "0 is what was running"),
+            column("function", "text", "empty if no symbol is known"),
+            column("file", "text", "NULL without line tables"),
+            column("line", "integer", "NULL without line tables"),
+        ],
+    },
+    SchemaView {
+        name: "resources",
+        about: "one thing that was opened and must be closed",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("resource", "integer", "its id"),
+            column("kind", "text", "file, socket, or what the program calls it"),
+            column("name", "text", "a path or an address; NULL if not given"),
+            column("location", "text", "where it was opened, file:line; NULL if not known"),
+            column("task", "integer", "the task that opened it; NULL outside any"),
+            column("opened_at", "integer", "unix ns"),
+            column("closed_at", "integer", "unix ns; NULL while open"),
+            column("how", "text", "closed, dropped or unclosed; NULL while open"),
+        ],
+    },
+    SchemaView {
+        name: "metrics",
+        about: "one reading",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "NULL for readings of the process"),
+            column("worker", "integer", "NULL where it belongs to none"),
+            column("name", "text", "such as alive_tasks, global_queue_depth, rss_bytes"),
+            column("at", "integer", "unix ns"),
+            column("value", "real", "counters count from the start"),
+        ],
+    },
+    SchemaView {
+        name: "losses",
+        about: "telemetry that was produced and will never arrive",
+        columns: &[
+            column("process", "integer", "its process"),
+            column(
+                "kind",
+                "text",
+                "poll, park, wake, task, resource, sample, metric or loop; NULL: anything",
+            ),
+            column(
+                "cause",
+                "text",
+                "ring_full, no_ring, window_evicted, agent_limit, shutdown_deadline, malformed, storage_full, store_rollback or unknown_tail",
+            ),
+            column("count", "integer", "0 if not known"),
+            column("from_at", "integer", "not before, unix ns"),
+            column("to_at", "integer", "not after, unix ns"),
+        ],
+    },
+    SchemaView {
+        name: "ledger",
+        about: "the books of one kind of record: produced = stored + dropped + lost, up to the last batch",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("kind", "text", "poll, park, wake, task, resource, sample, metric or loop"),
+            column("produced", "integer", "recorded or dropped, says the agent"),
+            column("stored", "integer", "stored here, ever"),
+            column("dropped", "integer", "dropped by the agent"),
+            column("lost", "integer", "lost between the two"),
+        ],
+    },
+    SchemaView {
+        name: "tiles",
+        about: "one stored piece of the timeline",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "the lane's loop"),
+            column("worker", "integer", "the lane's worker"),
+            column("level", "integer", "its buckets are 2^(20 + 2 * level) ns long"),
+            column("tile", "integer", "unix ns / (256 * length of a bucket)"),
+            column("folded", "integer", "1: a coarser tile has it too"),
+            column("bytes", "integer", "size of its cells"),
+        ],
+    },
+];

@@ -1,0 +1,222 @@
+//! Answers one query of a user: checked before sqlx sees it, run behind the [`sandbox`], cut at its
+//! limits.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::TryStreamExt;
+use sqlx::sqlite::{SqliteColumn, SqliteConnection, SqliteRow};
+use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
+use tokio::sync::Semaphore;
+
+use super::guard::Guard;
+use super::{QueryError, QueryLimits, QueryResult, Value, sandbox};
+use crate::{connect, schema};
+
+/// A longer query is not typed by anybody.
+pub(super) const MAX_SQL: usize = 100_000;
+/// So many queries run at once; the rest wait their turn.
+const CONNECTIONS: usize = 4;
+/// SQLite looks at the clock each time it has done so many steps.
+const STEPS_PER_CHECK: i32 = 1_000;
+
+/// Connections that users' queries run on.
+#[derive(Clone, Debug)]
+pub(crate) struct QueryPool {
+    path: PathBuf,
+    permits: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Enclosed>>>,
+}
+
+/// A connection behind walls.
+#[derive(Debug)]
+struct Enclosed {
+    db: SqliteConnection,
+    guard: Guard,
+}
+
+impl QueryPool {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            permits: Arc::new(Semaphore::new(CONNECTIONS)),
+            idle: Arc::default(),
+        }
+    }
+
+    /// Answers one query.
+    pub(crate) async fn query(
+        &self,
+        sql: &str,
+        limits: QueryLimits,
+    ) -> Result<QueryResult, QueryError> {
+        let started = Instant::now();
+        check_text(sql)?;
+        // Nobody closes the semaphore.
+        let _permit = self.permits.acquire().await;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut enclosed = match idle {
+            Some(enclosed) => enclosed,
+            None => enclose(&self.path).await.map_err(|source| QueryError::Store { source })?,
+        };
+        let result = run(&mut enclosed, sql, &limits).await;
+        // A query that was given up on never gets here, and its connection is closed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(enclosed);
+        let (columns, rows, is_truncated) = result?;
+        Ok(QueryResult { columns, rows, is_truncated, elapsed: started.elapsed() })
+    }
+}
+
+/// Opens a connection and builds the walls around it.
+async fn enclose(path: &Path) -> Result<Enclosed, sqlx::Error> {
+    // A sort that outgrows the cache goes to a temporary file, not to memory.
+    let mut db = connect::read_options(path).pragma("temp_store", "file").connect().await?;
+    let guard = Guard::default();
+    connect::with_rusqlite(&mut db, |connection| sandbox::enclose(connection, &guard)).await?;
+    let late = guard.clone();
+    db.lock_handle().await?.set_progress_handler(STEPS_PER_CHECK, move || !late.is_late());
+    Ok(Enclosed { db, guard })
+}
+
+async fn run(
+    enclosed: &mut Enclosed,
+    sql: &str,
+    limits: &QueryLimits,
+) -> Result<(Vec<String>, Vec<Vec<Value>>, bool), QueryError> {
+    let Enclosed { db, guard } = enclosed;
+    guard.start(limits.time);
+    let columns = compile(db, sql).await?;
+    let result = fetch(db, sql, limits).await;
+    let is_late = guard.is_late();
+    guard.stop();
+    match result {
+        Ok((rows, is_truncated)) => Ok((columns, rows, is_truncated)),
+        Err(_) if is_late => Err(QueryError::Timeout { limit: limits.time }),
+        Err(sqlx::Error::Database(error)) => Err(refused(error.message(), sql)),
+        Err(source) => Err(QueryError::Store { source }),
+    }
+}
+
+/// What sqlx must not even be shown: a NUL makes it spin for ever.
+fn check_text(sql: &str) -> Result<(), QueryError> {
+    let refuse = |message: &str, hint: &str| {
+        Err(QueryError::Refused { message: message.to_owned(), hint: hint.to_owned() })
+    };
+    if sql.contains('\0') {
+        return refuse("the query contains a NUL character", "remove it");
+    }
+    if sql.len() > MAX_SQL {
+        return refuse("the query is longer than 100 kB", "shorten it");
+    }
+    Ok(())
+}
+
+/// Has SQLite compile the query behind the walls. Returns the names of its columns.
+async fn compile(db: &mut SqliteConnection, sql: &str) -> Result<Vec<String>, QueryError> {
+    let compile = |connection: &rusqlite::Connection| {
+        Ok(connection.prepare(sql).map(|statement| {
+            let names = statement.column_names();
+            names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        }))
+    };
+    let compiled = connect::with_rusqlite(db, compile).await;
+    match compiled.map_err(|source| QueryError::Store { source })? {
+        Ok(columns) if columns.is_empty() => {
+            Err(refused("the query is empty or gives no rows", sql))
+        }
+        Ok(columns) => Ok(columns),
+        Err(error) => Err(refused(&message_of(&error), sql)),
+    }
+}
+
+fn message_of(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::MultipleStatement => "more than one statement".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Adds to SQLite's message what to do about it.
+fn refused(message: &str, sql: &str) -> QueryError {
+    let schema = schema::schema();
+    let views = || schema.views.iter().map(|view| view.name).collect::<Vec<_>>().join(", ");
+    let hint = if message.contains("no such column") {
+        format!("the columns are: {}", columns_named(sql))
+    } else if message.contains("no such table") || message.contains("prohibited") {
+        format!("the views to query are {}", views())
+    } else if message.contains("not authorized") {
+        format!("only SELECT from {} is allowed, with the functions that `schema` lists", views())
+    } else if message.contains("more than one statement") {
+        "send one SELECT at a time".to_owned()
+    } else if message.contains("empty") {
+        "send one SELECT".to_owned()
+    } else {
+        String::new()
+    };
+    QueryError::Refused { message: message.to_owned(), hint }
+}
+
+/// The columns of the views that a query names.
+fn columns_named(sql: &str) -> String {
+    let words: Vec<&str> = sql.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let is_named =
+        |view: &&schema::SchemaView| words.iter().any(|word| word.eq_ignore_ascii_case(view.name));
+    let views = schema::schema().views.iter().filter(is_named).map(|view| {
+        let names: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
+        format!("{} ({})", view.name, names.join(", "))
+    });
+    views.collect::<Vec<_>>().join("; ")
+}
+
+/// Fetches rows up to the limits; says whether there were more.
+async fn fetch(
+    db: &mut SqliteConnection,
+    sql: &str,
+    limits: &QueryLimits,
+) -> Result<(Vec<Vec<Value>>, bool), sqlx::Error> {
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).persistent(false);
+    let mut found = query.fetch(db);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.try_next().await? {
+        let row = values(&row)?;
+        bytes += row.iter().map(size_of_value).sum::<usize>();
+        if rows.len() >= limits.rows || bytes > limits.bytes {
+            return Ok((rows, true));
+        }
+        rows.push(row);
+    }
+    Ok((rows, false))
+}
+
+fn size_of_value(value: &Value) -> usize {
+    let beyond = match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        _ => 0,
+    };
+    size_of::<Value>() + beyond
+}
+
+fn values(row: &SqliteRow) -> Result<Vec<Value>, sqlx::Error> {
+    let value = |column: &SqliteColumn| {
+        let place = column.ordinal();
+        let raw = row.try_get_raw(place)?;
+        if raw.is_null() {
+            return Ok(Value::Null);
+        }
+        Ok(match raw.type_info().name() {
+            "INTEGER" => Value::Integer(row.try_get_unchecked(place)?),
+            "REAL" => Value::Real(row.try_get_unchecked(place)?),
+            "BLOB" => Value::Blob(row.try_get_unchecked(place)?),
+            // Text that is not UTF-8 exists only where an agent's bytes were cast.
+            _ => {
+                let bytes: Vec<u8> = row.try_get_unchecked(place)?;
+                Value::Text(String::from_utf8_lossy(&bytes).into_owned())
+            }
+        })
+    };
+    row.columns().iter().map(value).collect()
+}

@@ -1,0 +1,480 @@
+//! Turns batches into rows: everything about a commit that needs no database.
+//!
+//! A batch is checked whole before anything of it counts, so one that cannot be read leaves
+//! nothing behind.
+
+use std::collections::BTreeMap;
+
+use loopd_analysis::tiles::LONG_POLL;
+use loopd_model::{
+    Batch, DropCause, Event, EventKind, Frame, Location, Loss, Name, RecordKind, Segment, Span,
+    Stack, segment,
+};
+
+use super::hash::IdMap;
+use super::lanes::LaneTiles;
+use super::tasks::{self, TaskDelta};
+use crate::instant::{count, length, wall};
+use crate::sql::packed_rows::{NULL, PackedRows};
+
+/// Longer texts are cut: the agent promises 256 bytes for names, and nobody reads more.
+const MAX_NAME: usize = 256;
+/// Paths and addresses may be longer.
+const MAX_PATH: usize = 1024;
+/// Deeper stacks lose their outermost frames.
+const MAX_FRAMES: usize = 256;
+
+/// What must be known of a process to store its batches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) process: i64,
+    /// Wall time of its instant 0.
+    pub(super) origin: i64,
+    /// Polls at least this long are slow.
+    pub(super) slow_threshold: i64,
+}
+
+/// Rows of one commit.
+#[derive(Debug, Default)]
+pub(super) struct Digest {
+    pub(super) names: Vec<(i64, i64, String)>,
+    pub(super) locations: Vec<(i64, i64, Location)>,
+    pub(super) stacks: Vec<(i64, i64, String)>,
+    pub(super) loops: Vec<LoopChange>,
+    pub(super) workers: Vec<WorkerChange>,
+    pub(super) resources: Vec<ResourceChange>,
+    pub(super) metrics: Vec<Reading>,
+    pub(super) segments: Vec<SegmentRow>,
+    pub(super) losses: Vec<(i64, Loss, i64, i64)>,
+    pub(super) processes: BTreeMap<i64, ProcessDelta>,
+    tasks: IdMap<i64, IdMap<i64, TaskDelta>>,
+    lanes: IdMap<(i64, i64, i64), LaneDelta>,
+    slow_polls: Vec<[i64; 8]>,
+    samples: Vec<[i64; 8]>,
+}
+
+/// What a commit adds to one process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProcessDelta {
+    /// The last batch.
+    pub(super) seq: u64,
+    /// The latest instant that was seen.
+    pub(super) last_at: i64,
+    pub(super) tasks_spawned: i64,
+    pub(super) batches: i64,
+    /// By kind, less one.
+    pub(super) stored: [i64; 8],
+    pub(super) lost: [i64; 8],
+    /// The agent's latest totals, produced and dropped.
+    pub(super) totals: [Option<(i64, i64)>; 8],
+}
+
+#[derive(Debug)]
+struct LaneDelta {
+    tiles: LaneTiles,
+    last_poll_at: i64,
+}
+
+impl Default for LaneDelta {
+    fn default() -> Self {
+        Self { tiles: LaneTiles::default(), last_poll_at: NULL }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct LoopChange {
+    pub(super) key: (i64, i64),
+    pub(super) opened: Option<(String, String, u32, i64)>,
+    pub(super) closed_at: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct WorkerChange {
+    pub(super) key: (i64, i64, i64),
+    pub(super) started: Option<(String, i64, i64)>,
+    pub(super) stopped_at: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct ResourceChange {
+    pub(super) key: (i64, i64),
+    pub(super) opened: Option<Opened>,
+    pub(super) closed: Option<(i64, i64)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) location: i64,
+    pub(super) task: i64,
+    pub(super) at: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) process: i64,
+    pub(super) name: String,
+    pub(super) loop_id: i64,
+    pub(super) worker: i64,
+    pub(super) at: i64,
+    pub(super) value: f64,
+}
+
+#[derive(Debug)]
+pub(super) struct SegmentRow {
+    pub(super) process: i64,
+    pub(super) kind: RecordKind,
+    pub(super) loop_id: i64,
+    pub(super) worker: i64,
+    pub(super) start_at: i64,
+    pub(super) end_at: i64,
+    pub(super) spans: i64,
+    pub(super) max_length: i64,
+    pub(super) min_task: i64,
+    pub(super) max_task: i64,
+    pub(super) data: Vec<u8>,
+}
+
+impl SegmentRow {
+    pub(super) fn new(source: (i64, i64), lane: (i64, i64), spans: &[Span], data: Vec<u8>) -> Self {
+        let (process, origin) = source;
+        let tasks = || spans.iter().map(|span| id(span.task.0));
+        let start = spans.iter().map(|span| span.start).min().unwrap_or_default();
+        let end = spans.iter().map(Span::end).max().unwrap_or_default();
+        Self {
+            process,
+            kind: RecordKind::Poll,
+            loop_id: lane.0,
+            worker: lane.1,
+            start_at: wall(origin, start),
+            end_at: wall(origin, end),
+            spans: spans.len() as i64,
+            max_length: length(spans.iter().map(|span| span.length).max().unwrap_or(0)),
+            min_task: tasks().min().unwrap_or(0),
+            max_task: tasks().max().unwrap_or(0),
+            data,
+        }
+    }
+}
+
+/// Task and lane ids as SQL has them. One id would read as NULL; it is moved by one, which no
+/// agent's ids ever reach.
+pub(super) fn id(id: u64) -> i64 {
+    (id as i64).max(NULL + 1)
+}
+
+pub(super) fn cut(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].to_owned()
+}
+
+impl Digest {
+    /// Adds one batch, or says why it cannot be read; then nothing of it was added.
+    pub(super) fn add(&mut self, source: &Source, batch: Batch) -> Result<(), String> {
+        let segments = batch.segments.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
+        let process = source.process;
+        let delta = self.processes.entry(process).or_default();
+        delta.seq = batch.seq;
+        delta.batches += 1;
+        delta.last_at = delta.last_at.max(wall(source.origin, batch.anchor.at));
+        for entry in &batch.ledger {
+            let totals = (count(entry.produced), count(entry.dropped));
+            delta.totals[entry.kind as usize - 1] = Some(totals);
+        }
+        self.add_words(process, batch.names, batch.locations, batch.stacks);
+        for (segment, spans) in segments {
+            self.add_segment(source, segment, &spans);
+        }
+        for event in batch.events {
+            self.add_event(source, event);
+        }
+        for loss in batch.losses {
+            self.add_loss(source, loss);
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, process: i64) -> &mut ProcessDelta {
+        self.processes.entry(process).or_default()
+    }
+
+    fn add_words(
+        &mut self,
+        process: i64,
+        names: Vec<Name>,
+        places: Vec<Location>,
+        stacks: Vec<Stack>,
+    ) {
+        let names = names.into_iter();
+        self.names.extend(names.map(|name| (process, id(name.id.0), cut(&name.text, MAX_NAME))));
+        for mut place in places {
+            place.file = cut(&place.file, MAX_PATH);
+            self.locations.push((process, id(place.id.0), place));
+        }
+        for stack in stacks {
+            self.stacks.push((process, id(stack.id.0), frames_json(&stack.frames)));
+        }
+    }
+
+    fn add_segment(&mut self, source: &Source, segment: Segment, spans: &[Span]) {
+        let lane = (id(segment.loop_id.0), i64::from(segment.worker.0));
+        match segment.kind {
+            RecordKind::Poll => self.add_polls(source, lane, spans),
+            RecordKind::Wake => self.add_wakes(source, spans),
+            _ => {}
+        }
+        let delta = self.delta(source.process);
+        delta.stored[segment.kind as usize - 1] += spans.len() as i64;
+        let row = SegmentRow::new((source.process, source.origin), lane, spans, segment.data);
+        delta.last_at = delta.last_at.max(row.end_at);
+        self.segments.push(SegmentRow { kind: segment.kind, ..row });
+    }
+
+    fn add_polls(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &[Span]) {
+        let lane = self.lanes.entry((source.process, loop_id, worker)).or_default();
+        let tasks = self.tasks.entry(source.process).or_default();
+        // Polls near the threshold get a row too: an early sample may have made one that says
+        // "running", and only this can end it.
+        let worth_a_row = (source.slow_threshold / 2).min(LONG_POLL as i64);
+        for span in spans {
+            let (start, length) = (wall(source.origin, span.start), length(span.length));
+            let is_slow = length >= source.slow_threshold;
+            lane.tiles.add(start, length);
+            lane.last_poll_at = lane.last_poll_at.max(start);
+            let task = id(span.task.0);
+            if task != 0 {
+                tasks.entry(task).or_default().polled(start, length, is_slow);
+            }
+            if length >= worth_a_row {
+                let end = start + length;
+                let is_slow = i64::from(is_slow);
+                let row = [source.process, loop_id, worker, start, length, end, is_slow, task];
+                self.slow_polls.push(row);
+            }
+        }
+    }
+
+    fn add_wakes(&mut self, source: &Source, spans: &[Span]) {
+        let tasks = self.tasks.entry(source.process).or_default();
+        for span in spans.iter().filter(|span| span.task.0 != 0) {
+            let at = wall(source.origin, span.start);
+            tasks.entry(id(span.task.0)).or_default().woken(at, span, id(span.by.0));
+        }
+    }
+
+    fn add_event(&mut self, source: &Source, event: Event) {
+        let process = source.process;
+        let at = wall(source.origin, event.at);
+        let kind = kind_of(&event.kind);
+        let delta = self.delta(process);
+        delta.stored[kind as usize - 1] += 1;
+        delta.last_at = delta.last_at.max(at);
+        let task =
+            |digest: &mut Self, task: loopd_model::TaskId, change: &dyn Fn(&mut TaskDelta)| {
+                if !task.is_none() {
+                    let tasks = digest.tasks.entry(process).or_default();
+                    change(tasks.entry(id(task.0)).or_default());
+                }
+            };
+        match event.kind {
+            EventKind::LoopOpened { loop_id, name, flavor, workers } => {
+                let opened = Some((cut(&name, MAX_NAME), cut(&flavor, MAX_NAME), workers, at));
+                let key = (process, id(loop_id.0));
+                self.loops.push(LoopChange { key, opened, closed_at: None });
+            }
+            EventKind::LoopClosed { loop_id } => {
+                let key = (process, id(loop_id.0));
+                self.loops.push(LoopChange { key, opened: None, closed_at: Some(at) });
+            }
+            EventKind::WorkerStarted { loop_id, worker, thread_name, thread_id } => {
+                let key = (process, id(loop_id.0), i64::from(worker.0));
+                let started = Some((cut(&thread_name, MAX_NAME), id(thread_id), at));
+                self.workers.push(WorkerChange { key, started, stopped_at: None });
+            }
+            EventKind::WorkerStopped { loop_id, worker } => {
+                let key = (process, id(loop_id.0), i64::from(worker.0));
+                self.workers.push(WorkerChange { key, started: None, stopped_at: Some(at) });
+            }
+            EventKind::TaskSpawned { task: spawned, loop_id, spawn_location, parent, kind } => {
+                task(self, spawned, &|delta| {
+                    delta.spawned(at, kind, id(loop_id.0));
+                    delta.spawned_by(id(spawn_location.0), id(parent.0));
+                });
+                self.delta(process).tasks_spawned += 1;
+            }
+            EventKind::TaskNamed { task: named, name } => {
+                task(self, named, &|delta| delta.named(at, id(name.0)));
+            }
+            EventKind::BlockingStarted { task: job } => task(self, job, &|delta| delta.started(at)),
+            EventKind::TaskEnded { task: ended, outcome } => {
+                task(self, ended, &|delta| delta.ended(at, outcome));
+            }
+            EventKind::ResourceOpened { resource, kind, name, open_location, task } => {
+                let opened = Some(Opened {
+                    kind: cut(&kind, MAX_NAME),
+                    name: cut(&name, MAX_PATH),
+                    location: id(open_location.0),
+                    task: id(task.0),
+                    at,
+                });
+                let key = (process, id(resource.0));
+                self.resources.push(ResourceChange { key, opened, closed: None });
+            }
+            EventKind::ResourceClosed { resource, how } => {
+                let key = (process, id(resource.0));
+                let closed = Some((at, how as i64 + 1));
+                self.resources.push(ResourceChange { key, opened: None, closed });
+            }
+            EventKind::StackSample { loop_id, worker, task, poll_started_at, stack, running } => {
+                let (loop_id, worker) = (id(loop_id.0), i64::from(worker.0));
+                let started = wall(source.origin, poll_started_at);
+                let (task, stack) = (id(task.0), id(stack.0));
+                self.samples.push([
+                    process,
+                    loop_id,
+                    worker,
+                    started,
+                    at,
+                    task,
+                    stack,
+                    running as i64,
+                ]);
+                // It has already lasted long enough, whatever comes.
+                if at - started >= source.slow_threshold {
+                    let row = [process, loop_id, worker, started, NULL, at, 1, task];
+                    self.slow_polls.push(row);
+                }
+            }
+            EventKind::Metrics { loop_id, metrics } => {
+                self.metrics.extend(metrics.into_iter().filter(|m| m.value.is_finite()).map(|m| {
+                    Reading {
+                        process,
+                        name: cut(&m.name, MAX_NAME),
+                        loop_id: id(loop_id.0),
+                        worker: m.worker.map_or(-1, |worker| i64::from(worker.0)),
+                        at,
+                        value: m.value,
+                    }
+                }));
+            }
+        }
+    }
+
+    fn add_loss(&mut self, source: &Source, loss: Loss) {
+        let (from, to) = (wall(source.origin, loss.from), wall(source.origin, loss.to));
+        // What the agent itself dropped is in its own totals.
+        let is_counted_here = matches!(
+            loss.cause,
+            DropCause::WindowEvicted
+                | DropCause::Malformed
+                | DropCause::StorageFull
+                | DropCause::StoreRollback
+        );
+        if is_counted_here {
+            let lost = &mut self.delta(source.process).lost[loss.kind as usize - 1];
+            *lost = lost.saturating_add(count(loss.count));
+        }
+        self.losses.push((source.process, loss, from, to.max(from)));
+    }
+
+    /// Task rows by key: those that change what indices hold, and those that do not.
+    pub(super) fn take_tasks(&mut self) -> (PackedRows, PackedRows) {
+        let mut rows = (PackedRows::new(tasks::WIDTH), PackedRows::new(tasks::WIDTH));
+        for (process, deltas) in std::mem::take(&mut self.tasks) {
+            // In the order of the table, which makes the writes to it sequential.
+            let mut deltas: Vec<_> = deltas.into_iter().collect();
+            deltas.sort_unstable_by_key(|&(task, _)| task);
+            for (task, delta) in deltas {
+                let rows = if delta.is_lifecycle() { &mut rows.0 } else { &mut rows.1 };
+                rows.push(&delta.row(process, task));
+            }
+        }
+        rows
+    }
+
+    /// Lanes and when they last began a poll, and the tiles of each: key, tile, cells.
+    pub(super) fn take_lanes(&mut self) -> (PackedRows, Vec<TileRow>) {
+        let mut lanes = PackedRows::new(4);
+        let mut tiles = Vec::new();
+        for ((process, loop_id, worker), lane) in std::mem::take(&mut self.lanes) {
+            lanes.push(&[process, loop_id, worker, lane.last_poll_at]);
+            tiles.extend(lane.tiles.into_rows().map(|(tile, cells)| TileRow {
+                process,
+                loop_id,
+                worker,
+                level: 0,
+                tile,
+                is_folded: false,
+                cells,
+            }));
+        }
+        (lanes, tiles)
+    }
+
+    pub(super) fn take_slow_polls(&mut self) -> PackedRows {
+        packed(std::mem::take(&mut self.slow_polls))
+    }
+
+    pub(super) fn take_samples(&mut self) -> PackedRows {
+        packed(std::mem::take(&mut self.samples))
+    }
+}
+
+/// One row of the table of tiles.
+#[derive(Debug)]
+pub(super) struct TileRow {
+    pub(super) process: i64,
+    pub(super) level: i64,
+    pub(super) tile: i64,
+    pub(super) loop_id: i64,
+    pub(super) worker: i64,
+    pub(super) is_folded: bool,
+    pub(super) cells: Vec<u8>,
+}
+
+fn packed(rows: Vec<[i64; 8]>) -> PackedRows {
+    let mut packed = PackedRows::new(8);
+    rows.iter().for_each(|row| packed.push(row));
+    packed
+}
+
+fn unpack(segment: Segment) -> Result<(Segment, Vec<Span>), String> {
+    let lane = || format!("loop {} worker {}", segment.loop_id, segment.worker);
+    let (header, spans) = segment::decode(&segment.data)
+        .map_err(|error| format!("{} segment of {}: {error}", segment.kind.as_str(), lane()))?;
+    if header.kind != segment.kind {
+        let (said, is) = (segment.kind.as_str(), header.kind.as_str());
+        return Err(format!("segment of {} is said to hold {said}s, and holds {is}s", lane()));
+    }
+    if header.count != segment.count as usize {
+        let (said, is) = (segment.count, header.count);
+        return Err(format!("segment of {} is said to hold {said} spans, and holds {is}", lane()));
+    }
+    Ok((segment, spans))
+}
+
+/// The kind of record an event counts as.
+fn kind_of(kind: &EventKind) -> RecordKind {
+    match kind {
+        EventKind::LoopOpened { .. }
+        | EventKind::LoopClosed { .. }
+        | EventKind::WorkerStarted { .. }
+        | EventKind::WorkerStopped { .. } => RecordKind::Loop,
+        EventKind::TaskSpawned { .. }
+        | EventKind::TaskNamed { .. }
+        | EventKind::BlockingStarted { .. }
+        | EventKind::TaskEnded { .. } => RecordKind::Task,
+        EventKind::ResourceOpened { .. } | EventKind::ResourceClosed { .. } => RecordKind::Resource,
+        EventKind::StackSample { .. } => RecordKind::Sample,
+        EventKind::Metrics { .. } => RecordKind::Metric,
+    }
+}
+
+fn frames_json(frames: &[Frame]) -> String {
+    let frames = frames.iter().take(MAX_FRAMES).map(|frame| {
+        let (function, file) = (cut(&frame.function, MAX_PATH), cut(&frame.file, MAX_PATH));
+        // JSON numbers are doubles to many readers; an address is text.
+        serde_json::json!([function, file, frame.line, format!("{:#x}", frame.address)])
+    });
+    serde_json::Value::Array(frames.collect()).to_string()
+}

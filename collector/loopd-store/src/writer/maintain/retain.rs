@@ -1,0 +1,179 @@
+//! Retention: removes what is too old, then the oldest while the file is too large, a little at a
+//! time. Raw segments go first, then fine tiles and readings; slow polls and their stacks outlive
+//! every raw poll. Tasks that are alive and resources that are open always stay.
+
+use loopd_analysis::tiles::{BUCKETS, LEVELS, bucket_width};
+use sqlx::sqlite::SqliteConnection;
+
+use crate::Retention;
+
+/// So many segments are removed in one step: some 20 MB of pages.
+const MAX_SEGMENTS: i64 = 64;
+/// So many rows of any other table.
+const MAX_ROWS: i64 = 2_000;
+/// So many pages are given back to the file system in one step: 4 MiB.
+const MAX_FREE_PAGES: i64 = 512;
+
+/// Removes some; returns how many rows, and whether there may be more.
+pub(super) async fn step(
+    db: &mut SqliteConnection,
+    now: i64,
+    retention: &Retention,
+) -> Result<(u64, bool), sqlx::Error> {
+    if let Some(age) = retention.max_age {
+        let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+        let removed = older_than(db, now.saturating_sub(age)).await?;
+        if removed > 0 {
+            return Ok((removed, true));
+        }
+    }
+    if let Some(max) = retention.max_bytes
+        && used_bytes(db).await? > max
+    {
+        let removed = oldest(db).await?;
+        return Ok((removed, removed > 0));
+    }
+    Ok((0, false))
+}
+
+/// Bytes of pages that hold something.
+async fn used_bytes(db: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let pages = pragma(db, "PRAGMA page_count").await?;
+    let free = pragma(db, "PRAGMA freelist_count").await?;
+    let size = pragma(db, "PRAGMA page_size").await?;
+    Ok(pages.saturating_sub(free).saturating_mul(size).max(0) as u64)
+}
+
+async fn pragma(db: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql).fetch_one(db).await
+}
+
+/// Everything that ended before `cutoff`, in the order in which it may go.
+async fn older_than(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+    let mut removed = segments(db, cutoff).await?;
+    for level in 0..LEVELS {
+        removed += tiles(db, level, cutoff).await?;
+    }
+    for sql in [METRICS, LOSSES, ENDED_TASKS, SLOW_POLLS, SAMPLES, CLOSED_RESOURCES] {
+        removed += chunk(db, sql, cutoff).await?;
+    }
+    if removed == 0 {
+        removed = processes(db, cutoff).await?;
+    }
+    Ok(removed)
+}
+
+/// The oldest of the first kind of thing that there is any of.
+async fn oldest(db: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let removed = segments(db, i64::MAX).await?;
+    if removed > 0 {
+        return Ok(removed);
+    }
+    for level in 0..LEVELS {
+        let removed = tiles(db, level, i64::MAX).await?;
+        if removed > 0 {
+            return Ok(removed);
+        }
+    }
+    for sql in [METRICS, ENDED_TASKS, CLOSED_RESOURCES, LOSSES, SLOW_POLLS, SAMPLES] {
+        let removed = chunk(db, sql, i64::MAX).await?;
+        if removed > 0 {
+            return Ok(removed);
+        }
+    }
+    Ok(0)
+}
+
+const METRICS: &str = "DELETE FROM metric WHERE at < ?1 AND rowid IN
+    (SELECT rowid FROM metric ORDER BY rowid LIMIT ?2)";
+const LOSSES: &str = "DELETE FROM loss WHERE to_at < ?1 AND id IN
+    (SELECT id FROM loss ORDER BY id LIMIT ?2)";
+const ENDED_TASKS: &str = "DELETE FROM task WHERE (process, task) IN
+    (SELECT t.process, t.task FROM process p CROSS JOIN task t
+     ON t.process = p.id AND t.ended_at IS NOT NULL AND t.ended_at < ?1 LIMIT ?2)";
+const SLOW_POLLS: &str = "DELETE FROM slow_poll WHERE (process, loop, worker, start_at) IN
+    (SELECT s.process, s.loop, s.worker, s.start_at FROM process p CROSS JOIN slow_poll s
+     ON s.process = p.id AND s.last_at < ?1 ORDER BY s.last_at LIMIT ?2)";
+const SAMPLES: &str = "DELETE FROM sample WHERE (process, loop, worker, poll_started_at, at) IN
+    (SELECT process, loop, worker, poll_started_at, at FROM sample a WHERE at < ?1
+     AND NOT EXISTS (SELECT 1 FROM slow_poll s WHERE s.process = a.process AND s.loop = a.loop
+         AND s.worker = a.worker AND s.start_at = a.poll_started_at) LIMIT ?2)";
+const CLOSED_RESOURCES: &str = "DELETE FROM resource WHERE (process, resource) IN
+    (SELECT r.process, r.resource FROM process p CROSS JOIN resource r
+     ON r.process = p.id AND r.closed_at IS NOT NULL AND r.closed_at < ?1 LIMIT ?2)";
+
+async fn chunk(
+    db: &mut SqliteConnection,
+    sql: &'static str,
+    cutoff: i64,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(sql).bind(cutoff).bind(MAX_ROWS).execute(db).await?;
+    Ok(done.rows_affected())
+}
+
+async fn segments(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+    let sql = "DELETE FROM segment WHERE id IN
+        (SELECT id FROM segment WHERE end_at < ? ORDER BY end_at LIMIT ?)";
+    let done = sqlx::query(sql).bind(cutoff).bind(MAX_SEGMENTS).execute(db).await?;
+    Ok(done.rows_affected())
+}
+
+/// Tiles of a level that end before `cutoff`. Those not folded yet are in no coarser one, and
+/// stay until they are.
+async fn tiles(db: &mut SqliteConnection, level: u8, cutoff: i64) -> Result<u64, sqlx::Error> {
+    let width = bucket_width(level).saturating_mul(BUCKETS as u64) as i64;
+    let sql = "DELETE FROM tile WHERE id IN
+        (SELECT t.id FROM process p CROSS JOIN tile t
+         ON t.process = p.id AND t.level = ?1 AND t.tile < ?2
+         WHERE t.folded = 1 OR t.level = ?3 ORDER BY t.tile LIMIT ?4)";
+    let done = sqlx::query(sql)
+        .bind(i64::from(level))
+        .bind(cutoff / width)
+        .bind(i64::from(LEVELS) - 1)
+        .bind(MAX_ROWS)
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Processes that ended before `cutoff` and of which nothing is left but who they were.
+async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+    let sql = "SELECT id FROM process WHERE ended_at < ? AND state <> 1 LIMIT 16";
+    let ended: Vec<i64> = sqlx::query_scalar(sql).bind(cutoff).fetch_all(&mut *db).await?;
+    let mut removed = 0;
+    for process in ended {
+        let parts = [
+            "DELETE FROM task WHERE process = ?1",
+            "DELETE FROM resource WHERE process = ?1",
+            "DELETE FROM slow_poll WHERE process = ?1",
+            "DELETE FROM sample WHERE process = ?1",
+            "DELETE FROM tile WHERE process = ?1",
+            "DELETE FROM segment WHERE process = ?1",
+            "DELETE FROM loss WHERE process = ?1",
+            "DELETE FROM ledger_entry WHERE process = ?1",
+            "DELETE FROM name WHERE process = ?1",
+            "DELETE FROM location WHERE process = ?1",
+            "DELETE FROM stack WHERE process = ?1",
+            "DELETE FROM worker WHERE process = ?1",
+            "DELETE FROM loop WHERE process = ?1",
+            "DELETE FROM process WHERE id = ?1",
+        ];
+        for sql in parts {
+            removed += sqlx::query(sql).bind(process).execute(&mut *db).await?.rows_affected();
+        }
+    }
+    Ok(removed)
+}
+
+/// Gives some free pages back to the file system; returns whether there are more.
+pub(super) async fn shrink(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let free = pragma(db, "PRAGMA freelist_count").await?;
+    // A reserve of free pages is what the next commits fill.
+    if free < 4 * MAX_FREE_PAGES {
+        return Ok(false);
+    }
+    // It frees one page for each row that is fetched.
+    let sql = format!("PRAGMA incremental_vacuum({MAX_FREE_PAGES})");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *db).await?;
+    Ok(free > 5 * MAX_FREE_PAGES)
+}

@@ -1,0 +1,25 @@
+-- Tasks that were only polled or woken in this commit. Nothing here is in an index, so that a busy
+-- task costs one write of its row.
+INSERT INTO task (process, task, polls, busy_time, max_poll_time, slow_polls, first_poll_at,
+    last_poll_at, wakes, self_wakes, scheduled_time, last_waker, last_woken_at)
+SELECT c0, c1, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22
+FROM packed_rows(?, ?) WHERE true
+ON CONFLICT DO UPDATE SET
+    polls = min(polls + excluded.polls, 1 << 62),
+    busy_time = min(busy_time + excluded.busy_time, 1 << 62),
+    max_poll_time = max(max_poll_time, excluded.max_poll_time),
+    slow_polls = min(slow_polls + excluded.slow_polls, 1 << 62),
+    first_poll_at = coalesce(min(first_poll_at, excluded.first_poll_at), first_poll_at,
+                             excluded.first_poll_at),
+    last_poll_at = coalesce(max(last_poll_at, excluded.last_poll_at), last_poll_at,
+                            excluded.last_poll_at),
+    wakes = min(wakes + excluded.wakes, 1 << 62),
+    self_wakes = min(self_wakes + excluded.self_wakes, 1 << 62),
+    scheduled_time = min(scheduled_time + excluded.scheduled_time, 1 << 62),
+    last_waker = CASE WHEN last_woken_at IS NULL OR excluded.last_woken_at > last_woken_at
+                      THEN coalesce(excluded.last_waker, last_waker)
+                      WHEN excluded.last_woken_at = last_woken_at
+                      THEN max(last_waker, excluded.last_waker)
+                      ELSE last_waker END,
+    last_woken_at = coalesce(max(last_woken_at, excluded.last_woken_at), last_woken_at,
+                             excluded.last_woken_at)

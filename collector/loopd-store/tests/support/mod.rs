@@ -1,0 +1,172 @@
+//! A real database in a temporary directory, and short ways to make batches.
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use std::time::Duration;
+
+use loopd_model::segment::{self, Effort};
+use loopd_model::*;
+use loopd_store::{
+    CommitOutcome, Committed, ProcessKey, QueryLimits, Reader, Retention, StoreOptions, Value,
+    Writer,
+};
+
+pub const MS: u64 = 1_000_000;
+pub const S: u64 = 1_000 * MS;
+/// Instant 0 of the processes in tests, in wall time; the start of a tile of level 5.
+pub const ORIGIN: i64 = 6_500_000 << 38 >> 8;
+
+pub const KEEP_ALL: Retention = Retention { max_age: None, max_bytes: None };
+
+pub struct Store {
+    pub directory: tempfile::TempDir,
+    pub writer: Writer,
+    pub reader: Reader,
+    pub process: ProcessKey,
+    pub seq: u64,
+}
+
+pub fn process(number: u8) -> Process {
+    Process {
+        id: ProcessId([number; 16]),
+        app: "orders".into(),
+        app_version: "1.2".into(),
+        host: "here".into(),
+        pid: 42,
+        labels: vec![("zone".into(), "b".into())],
+        agent: "loopd-agent".into(),
+        agent_version: "0.1.0".into(),
+        anchor: Anchor { at: Nanos(0), unix: UnixNanos(ORIGIN) },
+        coverage: vec![Coverage {
+            layer: "hooks".into(),
+            state: CoverageState::Off,
+            reason: "build with tokio_unstable".into(),
+        }],
+        slow_threshold: 100 * MS,
+    }
+}
+
+impl Store {
+    pub async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(directory.path().join("loopd.db"));
+        let (mut writer, reader) = loopd_store::open(options).await.unwrap();
+        let session = writer.begin_session(&process(1), 1).await.unwrap();
+        Self { directory, writer, reader, process: session.process, seq: session.durable_seq }
+    }
+
+    pub fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("loopd.db")
+    }
+
+    /// Opens the same file again, after the writer was dropped or closed.
+    pub async fn reopen(self, is_clean: bool) -> Self {
+        let path = self.path();
+        let Self { directory, writer, seq, .. } = self;
+        if is_clean {
+            writer.close().await.unwrap();
+        } else {
+            drop(writer);
+        }
+        let (mut writer, reader) = loopd_store::open(StoreOptions::new(path)).await.unwrap();
+        let session = writer.begin_session(&process(1), 1).await.unwrap();
+        assert_eq!(session.durable_seq, seq);
+        Self { directory, writer, reader, process: session.process, seq }
+    }
+
+    /// Commits one batch with the next number.
+    pub async fn commit(&mut self, batch: Batch) -> Committed {
+        let batch = Batch { seq: self.seq + 1, ..batch };
+        let committed = self.writer.commit(vec![(self.process, batch)]).await.unwrap();
+        if committed[0].outcome == CommitOutcome::Stored {
+            self.seq += 1;
+        }
+        committed[0].clone()
+    }
+
+    pub async fn stored(&mut self, batch: Batch) {
+        let committed = self.commit(batch).await;
+        assert_eq!(committed.outcome, CommitOutcome::Stored);
+    }
+
+    pub async fn maintain_all(&mut self, now: i64, retention: &Retention) {
+        for _ in 0..10_000 {
+            if !self.writer.maintain(UnixNanos(now), retention).await.unwrap().more {
+                return;
+            }
+        }
+        panic!("maintenance never ends");
+    }
+
+    /// The rows of a query, as text.
+    pub async fn sql(&self, sql: &str) -> Vec<String> {
+        let result = self.reader.query(sql, QueryLimits::default()).await;
+        let result = result.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        result.rows.iter().map(|row| text(row)).collect()
+    }
+}
+
+fn text(row: &[Value]) -> String {
+    let words = row.iter().map(|value| match value {
+        Value::Null => "-".to_owned(),
+        Value::Integer(i) => i.to_string(),
+        Value::Real(x) => x.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => format!("{} bytes", bytes.len()),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// An event at so many milliseconds.
+pub fn at(ms: u64, kind: EventKind) -> Event {
+    Event { at: Nanos(ms * MS), kind }
+}
+
+pub fn spawned(task: u64, location: u64) -> EventKind {
+    EventKind::TaskSpawned {
+        task: TaskId(task),
+        loop_id: LoopId(1),
+        spawn_location: LocationId(location),
+        parent: TaskId::NONE,
+        kind: TaskKind::Async,
+    }
+}
+
+pub fn ended(task: u64) -> EventKind {
+    EventKind::TaskEnded { task: TaskId(task), outcome: Outcome::Completed }
+}
+
+/// Polls as (start, length, task) in milliseconds.
+pub fn polls(worker: u32, spans: &[(u64, u64, u64)]) -> Segment {
+    let span = |&(start, length, task): &(u64, u64, u64)| Span {
+        start: Nanos(start * MS),
+        length: length * MS,
+        task: TaskId(task),
+        count: 1,
+        ..Span::default()
+    };
+    segment_of(RecordKind::Poll, worker, &spans.iter().map(span).collect::<Vec<_>>())
+}
+
+pub fn segment_of(kind: RecordKind, worker: u32, spans: &[Span]) -> Segment {
+    Segment {
+        loop_id: LoopId(1),
+        worker: WorkerId(worker),
+        kind,
+        count: spans.len() as u32,
+        data: segment::encode(kind, spans, Effort::Fast),
+    }
+}
+
+pub fn locations(count: u64) -> Vec<Location> {
+    let place = |id| Location {
+        id: LocationId(id),
+        file: "src/main.rs".into(),
+        line: id as u32 * 10,
+        column: 5,
+    };
+    (1..=count).map(place).collect()
+}
+
+pub fn unlimited() -> QueryLimits {
+    QueryLimits { rows: usize::MAX, time: Duration::from_secs(60), bytes: usize::MAX }
+}
