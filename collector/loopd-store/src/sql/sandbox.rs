@@ -153,7 +153,8 @@ pub(super) fn enclose(connection: &Connection, guard: &Guard) -> rusqlite::Resul
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 32),
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100),
-        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 0),
+        // `segment_spans` binds some.
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 16),
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
         (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
     ] {
@@ -215,6 +216,9 @@ fn may(action: c_int, first: &str, second: &str, accessor: &str) -> bool {
             is_view(first)
                 || is_one_of(&TABLE_FUNCTIONS, first)
                 || (is_view(accessor) && TABLES.contains(&first))
+                // A table of a view that is joined without any of its columns: SQLite asks for
+                // no column and does not say on whose behalf.
+                || (second.is_empty() && TABLES.contains(&first))
                 // Subqueries without a name of their own.
                 || first.is_empty()
         }
