@@ -5,9 +5,9 @@ import * as views from "./views.mjs";
 /** Live head events per second, the same limit as the collector's. */
 const HEADS_PER_SECOND = 4;
 
-/** `frozen`: no new data arrives, for screenshots. `empty`: no process has ever connected. */
-export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = process.env.MOCK_EMPTY === "1" } = {}) {
-  const world = views.makeWorld({ frozen, empty });
+/** `frozen`: no new data arrives, for screenshots. `empty`: no process has ever connected; the first does after `connectAfter` ms, if that is set. */
+export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = process.env.MOCK_EMPTY === "1", connectAfter = Number(process.env.MOCK_CONNECT_MS ?? 0) } = {}) {
+  const world = views.makeWorld({ frozen, empty, connectAfter });
   return (request, response, next) => {
     const url = new URL(request.url, "http://localhost");
     if (url.pathname === "/healthz" || url.pathname === "/readyz") return void response.end("ok");

@@ -5,7 +5,7 @@ import { schema } from "./schema.mjs";
 
 const { SECOND, MS } = w;
 
-export function makeWorld({ frozen, empty }) {
+export function makeWorld({ frozen, empty, connectAfter }) {
   const bootedAt = Date.now();
   const startedAt = BigInt(frozen ? Date.parse("2026-11-22T14:02:11.250") : bootedAt - 62_000) * 1_000_000n;
   const base = { host: "ada-laptop", agent: "loopd-agent", agent_version: "0.1.0", labels: { region: "eu-1" } };
@@ -15,7 +15,8 @@ export function makeWorld({ frozen, empty }) {
   const world = {
     frozen, processes: empty ? [] : [live, ended, lost], version: 1,
     advance() {
-      if (frozen || empty) return;
+      if (empty && connectAfter > 0 && Date.now() > bootedAt + connectAfter) world.processes = [live, ended, lost];
+      if (frozen) return;
       live.head = (Date.now() - bootedAt) * MS + 62 * SECOND;
       world.version = Math.floor(live.head / (250 * MS));
     },

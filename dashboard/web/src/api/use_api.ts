@@ -17,20 +17,24 @@ export interface Options {
   live?: boolean;
   /** The old answer is shown while the URL changes, unless this changes too. */
   subject?: string | number | null;
+  /**
+   * What is asked, if the URL also says "up to now": the same question is only asked again after its answer, or a slow
+   * answer would be cancelled for ever by a moving tail. The URL by default.
+   */
+  question?: string;
 }
 
-export function useApi<T>(url: string | null, { live = false, subject = null }: Options = {}): Loaded<T> {
+export function useApi<T>(url: string | null, { live = false, subject = null, question }: Options = {}): Loaded<T> {
   const [state, setState] = useState<{ subject: unknown; data: T | null; error: Error | null; isLoading: boolean }>({
     subject, data: null, error: null, isLoading: url != null,
   });
   const [again, setAgain] = useState(0);
   const inFlight = useRef<string | null>(null);
   const tick = live ? refresh.value : 0;
-  const wanted = url == null ? null : `${again} ${url}`;
+  const wanted = url == null ? null : `${again} ${question ?? url}`;
   const abort = useRef<AbortController | null>(null);
 
   useEffect(() => {
-    // A tick while the same question is in flight is dropped: otherwise a slow answer would be cancelled for ever.
     if (wanted == null || inFlight.current === wanted) return;
     abort.current?.abort();
     const controller = new AbortController();

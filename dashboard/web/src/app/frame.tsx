@@ -15,7 +15,7 @@ import { Tasks } from "../pages/tasks.tsx";
 import { TimelinePage } from "../pages/timeline.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { Failed, Loading } from "../ui/states.tsx";
-import { FirstRun } from "../pages/first_run.tsx";
+import { FirstRun, isGreeting } from "../pages/first_run.tsx";
 import { focusRange, Header } from "./header.tsx";
 import { place } from "./router.ts";
 import { link, process, processes, processesError, toggleLive } from "./session.ts";
@@ -69,7 +69,7 @@ export function App() {
       <a class="button skip" href="#main" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>("main")?.focus(); }}>Skip to content</a>
       <Nav path={place.value.path} />
       <Header />
-      <main id="main" class={`main ${found?.page.isFlush && process.value ? "flush" : ""}`} tabIndex={-1}>
+      <main id="main" class={`main ${found?.page.isFlush && process.value && !isGreeting.value ? "flush" : ""}`} tabIndex={-1}>
         <Content found={found} />
       </main>
       <HelpDialog />
@@ -81,7 +81,7 @@ function Content({ found }: { found: { page: Page; params: Params } | null }) {
   if (!found) return <NotFound />;
   if (!found.page.needsNoProcess) {
     if (processes.value == null) return processesError.value ? <Failed error={processesError.value} /> : <Loading />;
-    if (process.value == null) return <FirstRun />;
+    if (process.value == null || isGreeting.value) return <FirstRun />;
   }
   const View = found.page.view;
   return <View key={found.page.path} params={found.params} />;

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { connection } from "../api/live.ts";
 import type { Process } from "../api/types.ts";
-import { ago, dateTime } from "../base/format.ts";
+import { ago, clock } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
 import { href, withChanges } from "../model/query_string.ts";
 import { parseRange, rangeLabel, rangeToQuery, type Range } from "../model/range.ts";
@@ -70,7 +70,7 @@ function ProcessPicker() {
 
 function ProcessItem({ process: p, isCurrent, onPick }: { process: Process; isCurrent: boolean; onPick: () => void }) {
   const path = place.value.path.startsWith("/tasks/") ? "/tasks" : place.value.path;
-  const detail = p.state === "live" ? `since ${dateTime(instant(p.started_at), SECOND)}` : `last seen ${ago(instant(p.last_at), now())}`;
+  const detail = p.state === "live" ? `since ${clock(instant(p.started_at), SECOND)}` : `last seen ${ago(instant(p.last_at), now())}`;
   return (
     <a href={href(path, withChanges(new URLSearchParams(), { process: p.process }))} aria-current={isCurrent ? "true" : undefined} onClick={onPick}>
       <span class={`dot ${p.state}`} />

@@ -1,12 +1,15 @@
 //! What a new user sees: three lines to copy, and a light that turns green when the first process connects.
 
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { connection } from "../api/live.ts";
+import { process } from "../app/session.ts";
 import { Snippet } from "../ui/clipboard.tsx";
 import { Card } from "../ui/small.tsx";
 
 const CARGO = `# Cargo.toml
 [dependencies]
-loopd-agent = "0.1"`;
+loopd-agent = { path = "../loopd/agent/loopd-agent" }  # where you cloned loopd`;
 
 const CONFIG = `# .cargo/config.toml
 [build]
@@ -18,8 +21,19 @@ async fn main() {
     // your program, unchanged
 }`;
 
-/** Shown while no process is known. The frame replaces it with the overview as soon as one is. */
+/** True while the page says hello to the first process; it stays a moment, because a page that vanishes looks like an accident. */
+export const isGreeting = signal(false);
+const GREETING_MS = 1800;
+
+/** Shown while no process is known, and for a moment after the first one is. */
 export function FirstRun() {
+  const first = process.value;
+  useEffect(() => {
+    if (!first) return void (isGreeting.value = true);
+    const timer = setTimeout(() => (isGreeting.value = false), GREETING_MS);
+    return () => clearTimeout(timer);
+  }, [first == null]);
+  useEffect(() => () => void (isGreeting.value = false), []);
   return (
     <div class="page first-run" data-testid="first-run">
       <header class="title">
@@ -29,13 +43,13 @@ export function FirstRun() {
         </div>
       </header>
       <div class="waiting" role="status">
-        <span class={`beacon ${connection.value}`} />
-        {connection.value === "open" ? "Waiting for the first agent. This page opens by itself when it connects." : "Connecting to loopd…"}
+        <span class={`beacon ${first ? "connected" : connection.value}`} />
+        {first ? `${first.app} is connected. Here is what it does…` : connection.value === "open" ? "Waiting for the first agent. This page opens by itself when it connects." : "Connecting to loopd…"}
       </div>
       <Card title="1 · Link the agent">
         <Snippet label="Cargo.toml" text={CARGO} />
         <Snippet label=".cargo/config.toml" text={CONFIG} />
-        <p class="muted after">The flag turns on tokio's task hooks. Without it loopd sees workers, but no tasks.</p>
+        <p class="muted after">The flag turns on tokio's task hooks, so that every task is seen, also those of libraries. Without it only tasks spawned through <code>loopd_agent::spawn</code> are.</p>
       </Card>
       <Card title="2 · Start it with main">
         <Snippet label="src/main.rs" text={MAIN} />

@@ -86,8 +86,9 @@ function HeadlineCard({ headline }: { headline: Headline }) {
   );
 }
 
-/** The server's link if it stays on this page, else the page for that kind. */
+/** The site itself if it is known, else the server's link if it stays on this page, else the page for that kind. */
 function localHref(headline: Headline): string {
+  if (headline.kind === "slow" && headline.location) return link("/slow", { location: headline.location });
   if (/^\/(?!\/|api\/)/.test(headline.href)) return headline.href;
   const pages = { slow: "/slow", task_leak: "/leaks", resource_leak: "/leaks", loss: "/sources" } as const;
   return link(pages[headline.kind] ?? "/");

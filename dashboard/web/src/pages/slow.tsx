@@ -7,7 +7,7 @@ import { clock, count, duration, percent, plural } from "../base/format.ts";
 import { instant, MILLISECOND } from "../base/instant.ts";
 import { place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId, range, startedAt } from "../app/session.ts";
-import { rangeLabel, resolveRange } from "../model/range.ts";
+import { rangeLabel, rangeToQuery, resolveRange } from "../model/range.ts";
 import { pollHref } from "../timeline/links.ts";
 import { Card, Place } from "../ui/small.tsx";
 import { Stack } from "../ui/stack.tsx";
@@ -18,9 +18,9 @@ import { TableTools } from "../ui/table_tools.tsx";
 export function Slow() {
   const id = processId.value;
   const isWhole = range.value.kind === "all";
-  const { from, to } = resolveRange(range.value, startedAt.value, lastAt.value);
+  const { from, to } = resolveRange(range.value, startedAt.value, lastAt.peek());
   const url = apiUrl("/slow", { process: id, from: isWhole ? null : String(from), to: isWhole ? null : String(to), limit: 100 });
-  const slow = useApi<SlowAnswer>(url, { live: true, subject: id });
+  const slow = useApi<SlowAnswer>(url, { live: true, subject: id, question: `${id} ${JSON.stringify(rangeToQuery(range.value))}` });
   return (
     <div class="page" data-testid="slow">
       <header class="title">

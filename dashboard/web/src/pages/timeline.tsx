@@ -38,8 +38,13 @@ function Whole() {
   }, [timeline]);
   const query = place.value.query;
   const isTable = query.get("table") === "1";
+  // The tables have no width of their own; without one nothing would be asked for.
+  useEffect(() => {
+    if (isTable) timeline.resize(window.innerWidth);
+  }, [timeline, isTable]);
   const matches = useMemo(() => matcher(query.get("q") ?? ""), [query.get("q")]);
   const error = timeline.loader.error.value;
+  const canGoLive = process.value?.state === "live" && range.value.kind === "fixed";
   const hasNothing = timeline.data.value != null && timeline.lanes.value.length === 0;
   return (
     <div class="timeline" data-testid="timeline">
@@ -50,6 +55,7 @@ function Whole() {
         <div class="timeline-body">
           <div class="timeline-main">
             {error && <p class="notice bad" role="alert">{error.message}</p>}
+            {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
             {isTable ? <TableTwin timeline={timeline} /> : <CanvasView timeline={timeline} matches={matches} />}
             <RegionBar timeline={timeline} />
           </div>
@@ -68,7 +74,6 @@ function matcher(text: string): Matches {
 }
 
 function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: Matches; isTable: boolean }) {
-  const canGoLive = process.value?.state === "live" && range.value.kind === "fixed";
   return (
     <div class="toolbar" role="toolbar" aria-label="Timeline">
       <input
@@ -83,12 +88,11 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
       <button type="button" class="button" title="Next slow poll (n)" onClick={() => timeline.stepSlow(1)} data-testid="next-slow">slow →</button>
       <button type="button" class="button" title="The whole recording (f)" onClick={() => timeline.fit()}>Fit</button>
       <button type="button" class="button" title="Undo the last zoom (z)" onClick={() => timeline.back()}>Undo</button>
-      <span class="muted nowrap" data-testid="span">{duration(timeline.view.value.span)} in view{timeline.data.value?.isExact ? " · every poll" : ""}</span>
+      <span class="muted nowrap" data-testid="span">{duration(timeline.view.value.span)} in view{timeline.data.value?.isExact ? " · every poll" : matches ? " · zoom in to highlight" : ""}</span>
       <span class="grow" />
       <Legend />
       <CopyButton label="Link" icon="link" text={() => window.location.href} />
       <button type="button" class="button" aria-pressed={isTable} title="The same as tables (v)" onClick={() => setQuery({ table: !isTable })}>as table</button>
-      {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
     </div>
   );
 }

@@ -38,7 +38,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     if (!target || !axis) return;
     palette.current ??= readPalette();
     const scene = {
-      view: timeline.view.peek(), lanes: timeline.lanes.peek(), data: timeline.data.peek(), far: timeline.far.peek(), layout, extent: timeline.extent.peek(), slowThreshold: timeline.slowThreshold,
+      view: timeline.view.peek(), lanes: timeline.lanes.peek(), data: timeline.data.peek(), far: timeline.far.peek(), layout, extent: timeline.known(), slowThreshold: timeline.slowThreshold,
       hovered: timeline.hover.peek()?.poll ?? null, selected: timeline.selected.peek(), region: timeline.region.peek(), matches,
     };
     const started = performance.now();

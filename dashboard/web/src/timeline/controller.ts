@@ -4,7 +4,7 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { between, instant, plus, type Instant, type Nanos } from "../base/instant.ts";
 import { duration } from "../base/format.ts";
 import { clamp, fit, focus, pan, toOffset, viewEnd, zoomAt, type Extent, type Offset, type View } from "../model/geometry.ts";
-import { lastStartedBy, pollAt } from "../model/polls.ts";
+import { cellStats, lastStartedBy, pollAt } from "../model/polls.ts";
 import { ALL, resolveRange } from "../model/range.ts";
 import { place, setQuery } from "../app/router.ts";
 import { isLive, lastAt, range, refresh, setRange } from "../app/session.ts";
@@ -23,6 +23,14 @@ const URL_MS = 250;
 /** Columns of the coarse picture of the whole recording. */
 const FAR_WIDTH = 1200;
 const FAR_EVERY_MS = 2000;
+
+/** Sums over one stretch of one lane. */
+export interface StretchStats {
+  readonly polls: number;
+  readonly busy: Nanos;
+  readonly max: Nanos;
+  readonly span: Nanos;
+}
 
 export class Timeline {
   readonly view = signal<View>({ start: 0, span: 1e9 });
@@ -92,7 +100,7 @@ export class Timeline {
     if (this.far.peek() != null && !isLive.peek() && this.far.peek()!.covers.to >= this.extent.peek().to) return;
     this.farAt = now;
     const extent = { from: Math.min(0, this.extent.peek().from), to: this.extent.peek().to };
-    this.loader.fetch(extent, FAR_WIDTH).then((data) => (this.far.value = data), () => {
+    this.loader.fetch(extent, FAR_WIDTH, extent).then((data) => (this.far.value = data), () => {
       // The main request shows the same error where it can be seen.
     });
   }
@@ -121,6 +129,27 @@ export class Timeline {
   private findSlow(data: TimelineData | null, loop: string, worker: number, start: Offset): PollItem | null {
     const slow = data?.slow.find((item) => item.loop === loop && item.worker === worker && Math.abs(item.start - start) < 2);
     return data && slow ? pollOfSlow(data, slow) : null;
+  }
+
+  /** What is loaded of the recording: the rest is drawn as unknown, because empty would claim that nothing ran. */
+  known(): Extent {
+    const { from, to } = this.extent.peek();
+    const reach = (data: TimelineData | null) => (data ? Math.min(data.covers.to, data.extent.to) : from);
+    const loaded = Math.max(reach(this.loader.data.peek()), reach(this.far.peek()));
+    return { from, to: Math.max(from, Math.min(to, loaded)) };
+  }
+
+  /** What all polls of a lane near a point add up to, for a look at columns. */
+  sumAtPoint(x: number, width: number, lane: number): StretchStats | null {
+    const key = this.lanes.peek()[lane]?.key;
+    const view = this.view.peek();
+    const found = this.loader.data.peek()?.lanes.find((candidate) => candidate.key === key);
+    if (!found?.cells || found.polls) return null;
+    const { origin, step } = found.cells;
+    // Whole buckets, so that the numbers are exact for the stretch that they are said to be of.
+    const from = origin + Math.floor((toOffset(view, width, x - 1) - origin) / step) * step;
+    const to = Math.max(from + step, origin + Math.ceil((toOffset(view, width, x + 1) - origin) / step) * step);
+    return { ...cellStats(found.cells, from, to), span: to - from };
   }
 
   // Moving.

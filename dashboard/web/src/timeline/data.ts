@@ -66,6 +66,7 @@ export interface PollItem {
   readonly isRunning: boolean;
 }
 
+/** `asked`: the range of the request, which is complete in the answer up to where the recording reached by then. */
 export function decode(answer: TimelineAnswer, base: Instant, asked: Extent): TimelineData {
   const origin = between(base, instant(answer.t0));
   const offsetOf = (text: string) => between(base, instant(text));
@@ -75,7 +76,7 @@ export function decode(answer: TimelineAnswer, base: Instant, asked: Extent): Ti
   };
   return {
     base, extent, isExact: answer.exact, step: answer.step,
-    covers: { from: asked.from, to: Math.min(asked.to, extent.to) },
+    covers: asked,
     lanes: answer.lanes.map((lane) => decodeLane(lane, origin, answer.step)),
     slow: answer.slow.map((mark) => decodeSlow(mark, offsetOf)),
     losses: answer.losses.flatMap((loss) => (loss.from_at == null || loss.to_at == null ? [] : [{ from: offsetOf(loss.from_at), to: offsetOf(loss.to_at), loss }])),

@@ -199,7 +199,7 @@ function drawLosses(target: Surface, scene: Scene, palette: Palette): void {
     if (right < 0 || x > width) continue;
     const w = Math.max(right - x, 3);
     c.fillStyle = pattern ?? palette.loss;
-    c.globalAlpha = 0.6;
+    c.globalAlpha = 0.85;
     c.fillRect(x, top, w, bottom - top);
     c.globalAlpha = 1;
     const text = `${count(loss.count)} ${loss.kind.replaceAll("_", " ")} events lost: ${loss.cause.replaceAll("_", " ").toLowerCase()}`;

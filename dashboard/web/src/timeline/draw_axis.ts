@@ -21,6 +21,7 @@ export function drawAxis(target: Surface, view: View, base: Instant, pointer: nu
   c.textAlign = "left";
   for (const at of ticks(view.start - step, viewEnd(view), step, phase)) {
     const x = Math.round(toPixel(view, width, at));
+    if (x < 0) continue; // Half a label at the edge would read as another time.
     c.fillStyle = palette.ink3;
     c.fillRect(x, height - 8, 1, 8);
     c.font = `600 11px ${palette.font}`;

@@ -14,7 +14,10 @@ const MAX_WIDTH = 4000;
 /** Requests wait this long, because a wheel turns in bursts. */
 const SETTLE_MS = 40;
 /** The least time between two requests that only follow the tail. */
-const FOLLOW_MS = 400;
+const FOLLOW_MS = 500;
+
+/** Following the tail of a long recording, this much may be missing at the right edge before it is worth a request. */
+const LATE_PIXELS = 2;
 
 export class Loader {
   readonly data = signal<TimelineData | null>(null);
@@ -43,7 +46,8 @@ export class Loader {
   private suffices(view: View, width: number, extent: Extent): boolean {
     const data = this.data.peek();
     if (!data) return false;
-    const isCovered = data.covers.from <= Math.max(view.start, extent.from) + 1 && data.covers.to >= Math.min(viewEnd(view), extent.to) - 1;
+    const late = (view.span / width) * LATE_PIXELS;
+    const isCovered = data.covers.from <= Math.max(view.start, extent.from) + 1 && data.covers.to >= Math.min(viewEnd(view), extent.to) - late;
     if (!isCovered || data.isExact) return isCovered;
     // Closer looks may become exact even where buckets cannot get finer, so a much smaller view asks again.
     const askedSpan = data.covers.to - data.covers.from;
@@ -59,7 +63,7 @@ export class Loader {
     this.asked = asked;
     this.isLoading.value = true;
     try {
-      this.data.value = await this.fetch(asked, (width * (asked.to - asked.from)) / view.span, controller.signal);
+      this.data.value = await this.fetch(asked, (width * (asked.to - asked.from)) / view.span, extent, controller.signal);
       this.error.value = null;
     } catch (cause) {
       if (isAbort(cause)) return;
@@ -70,10 +74,10 @@ export class Loader {
     this.isLoading.value = false;
   }
 
-  /** `range` at about `width` columns. */
-  async fetch(range: Extent, width: number, abort?: AbortSignal): Promise<TimelineData> {
+  /** `range` at about `width` columns; `extent` is how far the recording reached when this was asked. */
+  async fetch(range: Extent, width: number, extent: Extent, abort?: AbortSignal): Promise<TimelineData> {
     const url = apiUrl("/timeline", { process: this.process, from: String(plus(this.base, Math.floor(range.from))), to: String(plus(this.base, Math.ceil(range.to))), width: Math.round(Math.min(Math.max(width, 1), MAX_WIDTH)) });
-    return decode(await get<TimelineAnswer>(url, abort), this.base, range);
+    return decode(await get<TimelineAnswer>(url, abort), this.base, { from: range.from, to: Math.min(range.to, extent.to) });
   }
 
   dispose(): void {

@@ -99,7 +99,7 @@ function drawWindow(c: CanvasRenderingContext2D, width: number, height: number, 
   const right = Math.min(width, toPixel(all, width, viewEnd(view)));
   const shownRight = Math.max(right, left + 2);
   c.fillStyle = palette.surface;
-  c.globalAlpha = 0.68;
+  c.globalAlpha = 0.5;
   c.fillRect(0, 0, left, height);
   c.fillRect(shownRight, 0, width - shownRight, height);
   c.globalAlpha = 1;

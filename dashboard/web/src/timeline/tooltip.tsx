@@ -1,26 +1,47 @@
 //! What is under the pointer, in three lines.
 
-import { clock, duration } from "../base/format.ts";
+import { clock, duration, percent, plural } from "../base/format.ts";
 import { plus, MICROSECOND } from "../base/instant.ts";
-import type { Timeline } from "./controller.ts";
+import type { StretchStats, Timeline } from "./controller.ts";
+import type { PollItem } from "./data.ts";
 
 const WIDTH = 320;
 
 export function Tooltip({ timeline }: { timeline: Timeline }) {
   const hover = timeline.hover.value;
-  if (!hover?.poll) return null;
+  if (!hover || hover.lane < 0) return null;
   const { poll } = hover;
   const canvas = document.querySelector("[data-testid=timeline-canvas]")?.getBoundingClientRect();
   if (!canvas) return null;
   const left = Math.min(canvas.left + hover.x + 14, window.innerWidth - WIDTH);
   const top = Math.min(canvas.top + hover.y + 18, window.innerHeight - 110);
+  const sum = poll ? null : timeline.sumAtPoint(hover.x, canvas.width, hover.lane);
+  if (!poll && !sum) return null;
   return (
     <div class="tip" style={{ left: `${left}px`, top: `${top}px` }} role="presentation" data-testid="tip">
+      {poll ? <OnePoll timeline={timeline} poll={poll} /> : <Stretch sum={sum!} />}
+    </div>
+  );
+}
+
+function OnePoll({ timeline, poll }: { timeline: Timeline; poll: PollItem }) {
+  return (
+    <>
       <b>{poll.isRunning ? `running for ${duration(poll.length)}` : duration(poll.length)}</b>{poll.isSlow && <span class="hot"> · slow</span>}
       <br />
-      {poll.location ? <span class="place">{poll.location}</span> : <span class="muted">zoom in for its location</span>}
+      {poll.location ? <span class="place">{poll.location}</span> : <span class="muted">click for its stack</span>}
       <br />
       <span class="muted">task {poll.task} · {clock(plus(timeline.base, poll.start), MICROSECOND)}</span>
-    </div>
+    </>
+  );
+}
+
+function Stretch({ sum }: { sum: StretchStats }) {
+  return (
+    <>
+      <b>{percent(sum.busy / sum.span)} busy</b> <span class="muted">over {duration(sum.span)}</span>
+      <br />
+      <span class="muted">{plural(sum.polls, "poll")} started{sum.max > 0 && `, the longest ${duration(sum.max)}`}</span>
+    </>
   );
 }

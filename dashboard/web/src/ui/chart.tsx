@@ -23,7 +23,7 @@ export interface ChartProps {
 /** The index under the pointer, shared by all charts on the page so that they can be read against each other. */
 const pointed = signal<number | null>(null);
 const HEIGHT = 112;
-const PAD = { top: 8, bottom: 18, right: 4, left: 4 };
+const PAD = { top: 8, bottom: 18, right: 2, left: 44 };
 
 export function Chart(props: ChartProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -71,14 +71,14 @@ function drawChart(canvas: HTMLCanvasElement, props: ChartProps, index: number |
   c.clearRect(0, 0, width, height);
   c.font = `11px ${palette.font}`;
   c.lineWidth = 1;
-  c.textBaseline = "bottom";
-  c.textAlign = "left";
+  c.textBaseline = "middle";
+  c.textAlign = "right";
   for (let value = 0; value <= axis.top * 1.001; value += axis.step) {
     const at = Math.round(y(value)) + 0.5;
     c.fillStyle = palette.line;
-    c.fillRect(0, at, width, 1);
+    c.fillRect(PAD.left, at, width - PAD.left, 1);
     c.fillStyle = palette.ink3;
-    if (value > 0) c.fillText(props.format(value), PAD.left, at + 13);
+    c.fillText(props.format(value), PAD.left - 8, at);
   }
   for (const run of runsOf(values)) drawRun(c, run, values, x, y, bottom, palette.accent, palette.accentSoft);
   c.fillStyle = palette.ink3;
