@@ -115,6 +115,14 @@ impl Record {
         }
     }
 
+    /// Start, length and task of the record at `position`, if it is a short poll: two words.
+    #[inline]
+    pub(crate) fn read_short_poll(ring: &Ring, position: u64) -> Option<(u64, u64, u64)> {
+        let head = ring.word(position);
+        let length = (head >> KIND_BITS) & ((1 << SHORT_LENGTH_BITS) - 1);
+        (head & KIND_MASK == SHORT_POLL).then(|| (ring.word(position + 1), length, head >> 32))
+    }
+
     /// Reads the record at `position`; also says how many words it took. `None`: not a record,
     /// which only a defect in this module could cause.
     #[inline]

@@ -85,22 +85,45 @@ impl Drain {
     fn drain_lane(&mut self, index: usize, stage: &mut Stage, tables: &mut Tables) -> (u64, bool) {
         let lane = self.lanes[index].lane;
         let (first, head) = lane.ring.readable();
+        if first == head {
+            return (0, true);
+        }
         let mut position = first;
+        let mut slot = stage.slot(self.lanes[index].place);
         while position < head && !stage.is_full() {
+            // By far the most frequent record, read without taking it apart and together again.
+            if let Some((start, length, task)) = Record::read_short_poll(&lane.ring, position) {
+                let (start, task) = (Nanos(start), TaskId(task));
+                let span = Span { start, length, task, count: 1, ..Span::default() };
+                stage.span(slot, RecordKind::Poll, span);
+                position += 2;
+                continue;
+            }
             let Some((record, words)) = Record::read(&lane.ring, position) else {
                 debug_assert!(false, "unreadable record");
                 position = head;
                 break;
             };
-            self.take(index, record, stage, tables);
+            if matches!(record, Record::Place { .. }) {
+                self.take(index, slot, record, stage, tables);
+                slot = stage.slot(self.lanes[index].place);
+            } else {
+                self.take(index, slot, record, stage, tables);
+            }
             position += words;
         }
         lane.ring.release(position);
         (position - first, position == head)
     }
 
-    fn take(&mut self, index: usize, record: Record, stage: &mut Stage, tables: &mut Tables) {
-        let place = self.lanes[index].place;
+    fn take(
+        &mut self,
+        index: usize,
+        slot: usize,
+        record: Record,
+        stage: &mut Stage,
+        tables: &mut Tables,
+    ) {
         match record {
             Record::Poll { start, length, task } => {
                 let span = Span {
@@ -110,16 +133,16 @@ impl Drain {
                     count: 1,
                     ..Span::default()
                 };
-                stage.span(place, RecordKind::Poll, span);
+                stage.span(slot, RecordKind::Poll, span);
             }
             Record::Park { start, length } => {
                 let span = Span { start: Nanos(start), length, count: 1, ..Span::default() };
-                stage.span(place, RecordKind::Park, span);
+                stage.span(slot, RecordKind::Park, span);
             }
             Record::Wake { start, length, task, by, count } => {
                 let (task, by) = (TaskId(task), TaskId(by));
                 stage.span(
-                    place,
+                    slot,
                     RecordKind::Wake,
                     Span { start: Nanos(start), length, task, by, count },
                 );

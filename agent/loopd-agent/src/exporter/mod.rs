@@ -29,7 +29,7 @@ use crate::watch::Sample;
 use backoff::Backoff;
 use drain::Drain;
 pub(crate) use session::Target;
-use session::{Session, SessionEvent};
+use session::{Outgoing, Session, SessionEvent};
 use stage::Stage;
 use tables::Tables;
 use wakeup::EventFd;
@@ -353,7 +353,7 @@ impl Exporter {
             if !was_waiting {
                 self.progress_at = Instant::now();
             }
-            slot.send(pb::AgentMessage { kind: Some(pb::agent_message::Kind::Batch(batch)) });
+            slot.send(Outgoing::Batch(batch));
         }
     }
 

@@ -6,11 +6,18 @@ use std::time::Duration;
 
 use loopd_wire::pb;
 use loopd_wire::pb::collector_message::Kind;
-use loopd_wire::pb::ingest_client::IngestClient;
+use prost::Message;
+use prost::bytes::BufMut;
+use prost::encoding;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Endpoint;
+
+use crate::exporter::window::Numbered;
 
 /// For the connection itself, and again for the collector's first answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +31,61 @@ const MAX_OUTBOUND: usize = 2;
 /// Messages from the collector not yet looked at; a collector that floods is simply read slowly.
 const MAX_INBOUND: usize = 64;
 
+/// What is sent.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// A batch, encoded already.
+    Batch(Numbered),
+    /// Anything else.
+    Message(Box<pb::AgentMessage>),
+}
+
+/// As the generated client's codec, but takes encoded batches.
+struct BatchCodec;
+struct BatchEncoder;
+
+impl Codec for BatchCodec {
+    type Encode = Outgoing;
+    type Decode = pb::CollectorMessage;
+    type Encoder = BatchEncoder;
+    type Decoder = tonic_prost::ProstDecoder<pb::CollectorMessage>;
+
+    fn encoder(&mut self) -> BatchEncoder {
+        BatchEncoder
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        tonic_prost::ProstCodec::<pb::AgentMessage, _>::default().decoder()
+    }
+}
+
+impl Encoder for BatchEncoder {
+    type Item = Outgoing;
+    type Error = Status;
+
+    fn encode(&mut self, item: Outgoing, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        match item {
+            Outgoing::Batch(batch) => put_batch(&batch, out),
+            Outgoing::Message(message) => {
+                message.encode(out).map_err(|error| Status::internal(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes `AgentMessage { batch: Batch { seq, … } }` around the bytes there are. Protobuf lets the
+/// fields of a message come in any order, so the number can go in front.
+fn put_batch(batch: &Numbered, out: &mut impl BufMut) {
+    const SEQ: u32 = 1;
+    const BATCH: u32 = 2;
+    let len = encoding::uint64::encoded_len(SEQ, &batch.seq) + batch.body.len();
+    encoding::encode_key(BATCH, encoding::WireType::LengthDelimited, out);
+    encoding::encode_varint(len as u64, out);
+    encoding::uint64::encode(SEQ, &batch.seq, out);
+    out.put_slice(&batch.body);
+}
+
 /// What a session tells the exporter.
 #[derive(Debug)]
 pub(crate) enum SessionEvent {
@@ -35,7 +97,7 @@ pub(crate) enum SessionEvent {
 
 /// A session under way. Dropping it ends it.
 pub(crate) struct Session {
-    outbound: mpsc::Sender<pb::AgentMessage>,
+    outbound: mpsc::Sender<Outgoing>,
     inbound: mpsc::Receiver<SessionEvent>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -81,19 +143,19 @@ impl Session {
     }
 
     /// A place for one message, if the transport takes one now.
-    pub(crate) fn slot(&self) -> Option<mpsc::Permit<'_, pb::AgentMessage>> {
+    pub(crate) fn slot(&self) -> Option<mpsc::Permit<'_, Outgoing>> {
         self.outbound.try_reserve().ok()
     }
 
     /// A place for one message, when the transport takes one.
-    pub(crate) async fn free_slot(&self) -> Option<mpsc::Permit<'_, pb::AgentMessage>> {
+    pub(crate) async fn free_slot(&self) -> Option<mpsc::Permit<'_, Outgoing>> {
         self.outbound.reserve().await.ok()
     }
 
     /// Says goodbye and waits until the collector has ended the stream.
     pub(crate) async fn finish(mut self, goodbye: pb::Goodbye) {
         let message = pb::AgentMessage { kind: Some(pb::agent_message::Kind::Goodbye(goodbye)) };
-        if self.outbound.send(message).await.is_err() {
+        if self.outbound.send(Outgoing::Message(Box::new(message))).await.is_err() {
             return;
         }
         // Dropping the only sender ends our half of the stream.
@@ -111,19 +173,24 @@ impl Drop for Session {
 async fn run(
     target: &Target,
     hello: pb::Hello,
-    requests: mpsc::Receiver<pb::AgentMessage>,
+    requests: mpsc::Receiver<Outgoing>,
     events: &mpsc::Sender<SessionEvent>,
 ) -> Result<(), String> {
     let channel = target.endpoint.connect().await.map_err(|error| chain(&error))?;
-    let mut client = IngestClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let mut client = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    client.ready().await.map_err(|error| chain(&error))?;
     let hello = pb::AgentMessage { kind: Some(pb::agent_message::Kind::Hello(hello)) };
-    let messages =
-        tokio_stream::StreamExt::chain(tokio_stream::once(hello), ReceiverStream::new(requests));
+    let messages = tokio_stream::StreamExt::chain(
+        tokio_stream::once(Outgoing::Message(Box::new(hello))),
+        ReceiverStream::new(requests),
+    );
+    let path = http::uri::PathAndQuery::from_static("/loopd.v1.Ingest/Stream");
     let mut request = tonic::Request::new(messages);
     if let Some(token) = &target.token {
         request.metadata_mut().insert("authorization", token.clone());
     }
-    let answer = tokio::time::timeout(CONNECT_TIMEOUT, client.stream(request)).await;
+    let answer =
+        tokio::time::timeout(CONNECT_TIMEOUT, client.streaming(request, path, BatchCodec)).await;
     let answer = answer.map_err(|_| "the collector did not answer within 5 s".to_owned())?;
     let mut answers = answer.map_err(|status| chain(&status))?.into_inner();
     loop {
@@ -147,4 +214,19 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_written_as_the_generated_code_would() {
+        let anchor = Some(pb::Anchor { at: 5, unix_nanos: -7 });
+        let batch = pb::Batch { anchor, ..pb::Batch::default() };
+        let mut bytes = Vec::new();
+        put_batch(&Numbered { seq: 300, body: batch.encode_to_vec().into() }, &mut bytes);
+        let kind = pb::agent_message::Kind::Batch(pb::Batch { seq: 300, ..batch });
+        assert_eq!(bytes, pb::AgentMessage { kind: Some(kind) }.encode_to_vec());
+    }
 }

@@ -21,8 +21,9 @@ const MAX_EVENT_BYTES: usize = 256 << 10;
 const EVENT_BYTES: usize = 48;
 
 /// The spans of one worker.
-#[derive(Default)]
 struct Lanes {
+    loop_id: LoopId,
+    worker: WorkerId,
     polls: Vec<Span>,
     parks: Vec<Span>,
     wakes: Vec<Span>,
@@ -31,7 +32,7 @@ struct Lanes {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Stage {
-    workers: BTreeMap<(LoopId, WorkerId), Lanes>,
+    workers: Vec<Lanes>,
     events: Vec<Event>,
     losses: Vec<Loss>,
     spans: usize,
@@ -60,10 +61,20 @@ pub(crate) fn event_kind(event: &EventKind) -> RecordKind {
 }
 
 impl Stage {
-    /// Adds a poll, park or wake.
+    /// Where spans of this worker are kept, for [`Stage::span`]. Holds until workers are forgotten.
+    pub(crate) fn slot(&mut self, (loop_id, worker): (LoopId, WorkerId)) -> usize {
+        let is_it = |lanes: &Lanes| lanes.loop_id == loop_id && lanes.worker == worker;
+        self.workers.iter().position(is_it).unwrap_or_else(|| {
+            let (polls, parks, wakes) = Default::default();
+            self.workers.push(Lanes { loop_id, worker, polls, parks, wakes });
+            self.workers.len() - 1
+        })
+    }
+
+    /// Adds a poll, park or wake to a worker's slot.
     #[inline]
-    pub(crate) fn span(&mut self, place: (LoopId, WorkerId), kind: RecordKind, span: Span) {
-        let lanes = self.workers.entry(place).or_default();
+    pub(crate) fn span(&mut self, slot: usize, kind: RecordKind, span: Span) {
+        let lanes = &mut self.workers[slot];
         let spans = match kind {
             RecordKind::Park => &mut lanes.parks,
             RecordKind::Wake => &mut lanes.wakes,
@@ -159,7 +170,8 @@ impl Stage {
         let ledger = self.ledger();
         let dictionary = tables.take_new();
         let mut segments = Vec::new();
-        for (&(loop_id, worker), lanes) in &mut self.workers {
+        for lanes in &mut self.workers {
+            let (loop_id, worker) = (lanes.loop_id, lanes.worker);
             let kinds = [
                 (RecordKind::Poll, &mut lanes.polls),
                 (RecordKind::Park, &mut lanes.parks),
@@ -197,12 +209,12 @@ impl Stage {
         }
     }
 
-    /// Forgets the buffers of a loop that is closed and sent.
+    /// Forgets the buffers of workers with nothing staged; slots are to be asked for again.
     pub(crate) fn forget_idle(&mut self) {
         let is_idle = |lanes: &Lanes| {
             lanes.polls.is_empty() && lanes.parks.is_empty() && lanes.wakes.is_empty()
         };
-        self.workers.retain(|_, lanes| !is_idle(lanes));
+        self.workers.retain(|lanes| !is_idle(lanes));
     }
 }
 

@@ -1,13 +1,17 @@
 //! Batches that the collector has not acknowledged, oldest first, bounded in bytes.
 //!
+//! Batches are kept encoded: that is what they will be sent as, it takes the least memory, and its
+//! size is known. Only eviction, which is rare, takes one apart again.
+//!
 //! A batch gets its number when it is first sent, so that batches which were emptied before they
 //! were ever sent can be merged: the window stays small however long the collector is away.
 
 use std::collections::VecDeque;
 
-use loopd_model::{Anchor, Batch, DropCause, Loss, Nanos, RecordKind, UnixNanos};
+use loopd_model::{Anchor, Batch, DropCause, Loss, Nanos, RecordKind};
 use loopd_wire::pb;
 use prost::Message;
+use prost::bytes::Bytes;
 
 use crate::exporter::stage::event_kind;
 use crate::exporter::tables::Dictionary;
@@ -25,15 +29,23 @@ const MAX_LESSON: usize = 4 << 10;
 struct Entry {
     /// 0 until it is first sent.
     seq: u64,
-    batch: pb::Batch,
-    /// Encoded size.
-    bytes: usize,
+    /// The encoded batch, but for its number.
+    body: Bytes,
+    /// Names, places and stacks in it.
+    definitions: usize,
+    anchor: Anchor,
     spans: [u64; 9],
     events: [u64; 9],
     from: Nanos,
-    to: Nanos,
     /// How often the collector could not read it.
     refusals: u32,
+}
+
+/// A batch to be sent: the number goes in front of the body, which is valid protobuf.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Numbered {
+    pub(crate) seq: u64,
+    pub(crate) body: Bytes,
 }
 
 /// See the module.
@@ -74,7 +86,7 @@ impl Window {
 
     /// Adds a batch, evicting the content of older ones if need be.
     pub(crate) fn push(&mut self, batch: Batch) {
-        let mut entry = Entry { from: self.sealed_to, to: batch.anchor.at, ..Entry::default() };
+        let mut entry = Entry { from: self.sealed_to, anchor: batch.anchor, ..Entry::default() };
         self.sealed_to = batch.anchor.at;
         for segment in &batch.segments {
             entry.spans[segment.kind as usize] += u64::from(segment.count);
@@ -82,27 +94,32 @@ impl Window {
         for event in &batch.events {
             entry.events[event_kind(&event.kind) as usize] += 1;
         }
-        entry.batch = loopd_wire::encode_batch(batch);
-        entry.bytes = entry.batch.encoded_len();
-        self.bytes += entry.bytes;
+        entry.set_body(&loopd_wire::encode_batch(batch));
+        self.bytes += entry.body.len();
         self.entries.push_back(entry);
         self.make_room();
     }
 
     /// Empties the oldest batches until the rest fits: first their segments, then their events.
     fn make_room(&mut self) {
-        for strip in [Entry::strip_segments, Entry::strip_events] {
+        for what in [Strip { segments: true, events: false }, Strip::CONTENT] {
             for index in 0..self.entries.len() {
                 if self.bytes <= self.max_bytes {
                     return self.merge_emptied();
                 }
-                let entry = &mut self.entries[index];
-                let before = entry.bytes;
-                self.evicted += strip(entry, DropCause::WindowEvicted);
-                self.bytes = self.bytes - before + entry.bytes;
+                self.evicted += self.strip(index, what, DropCause::WindowEvicted);
             }
         }
         self.merge_emptied();
+    }
+
+    /// Takes content out of a batch, leaving a loss; says how many records that were.
+    fn strip(&mut self, index: usize, what: Strip, cause: DropCause) -> u64 {
+        let entry = &mut self.entries[index];
+        let before = entry.body.len();
+        let count = entry.strip(what, cause);
+        self.bytes = self.bytes - before + entry.body.len();
+        count
     }
 
     /// Joins neighbours that hold nothing any more and were never sent.
@@ -115,9 +132,9 @@ impl Window {
             }
             let Some(later) = self.entries.remove(index + 1) else { return };
             let entry = &mut self.entries[index];
-            self.bytes -= entry.bytes + later.bytes;
-            entry.absorb(later);
-            self.bytes += entry.bytes;
+            self.bytes -= entry.body.len() + later.body.len();
+            entry.absorb(&later);
+            self.bytes += entry.body.len();
         }
     }
 
@@ -136,7 +153,7 @@ impl Window {
             && entry.seq != 0
             && entry.seq <= durable_seq
         {
-            self.bytes -= entry.bytes;
+            self.bytes -= entry.body.len();
             self.entries.pop_front();
             self.cursor = self.cursor.saturating_sub(1);
         }
@@ -145,36 +162,36 @@ impl Window {
     }
 
     /// The next batch to send on this connection, numbered.
-    pub(crate) fn next(&mut self) -> Option<pb::Batch> {
+    pub(crate) fn next(&mut self) -> Option<Numbered> {
         if self.cursor >= MAX_IN_FLIGHT {
             return None;
         }
         let entry = self.entries.get_mut(self.cursor)?;
         if entry.seq == 0 {
             entry.seq = self.next_seq;
-            entry.batch.seq = self.next_seq;
             self.next_seq += 1;
         }
         self.cursor += 1;
-        Some(entry.batch.clone())
+        Some(Numbered { seq: entry.seq, body: entry.body.clone() })
     }
 
     /// The collector could not read this batch: its content becomes a loss, and it is sent again.
     pub(crate) fn refuse(&mut self, seq: u64, cause: DropCause) {
         let Some(index) = self.entries.iter().position(|entry| entry.seq == seq) else { return };
-        let entry = &mut self.entries[index];
-        let before = entry.bytes;
-        entry.strip_segments(cause);
-        entry.strip_events(cause);
-        if entry.refusals > 0 {
-            // Then it must be the names, places or stacks.
-            entry.batch.names.clear();
-            entry.batch.locations.clear();
-            entry.batch.stacks.clear();
+        // The second time it must be the names, places or stacks.
+        let dictionary = self.entries[index].refusals > 0;
+        self.entries[index].refusals += 1;
+        self.strip(index, Strip::CONTENT, cause);
+        if dictionary {
+            let entry = &mut self.entries[index];
+            self.bytes -= entry.body.len();
+            entry.rewrite(|batch| {
+                batch.names.clear();
+                batch.locations.clear();
+                batch.stacks.clear();
+            });
+            self.bytes += entry.body.len();
         }
-        entry.refusals += 1;
-        entry.bytes = entry.batch.encoded_len();
-        self.bytes = self.bytes - before + entry.bytes;
         self.cursor = self.cursor.min(index);
     }
 
@@ -186,16 +203,20 @@ impl Window {
         for entry in &mut self.entries {
             entry.seq = 0;
         }
+        // Lessons come before everything else, also on the clock.
+        let first = self.entries.front().map(|entry| entry.anchor);
+        let anchor = first.unwrap_or(Anchor { at: self.sealed_to, ..Anchor::default() });
         for lesson in dictionary.chunks(MAX_LESSON_BYTES, MAX_LESSON).into_iter().rev() {
             let batch = loopd_wire::encode_batch(Batch {
-                anchor: lesson_anchor(&self.entries),
+                anchor,
                 names: lesson.names,
                 locations: lesson.locations,
                 stacks: lesson.stacks,
                 ..Batch::default()
             });
-            let entry = Entry { bytes: batch.encoded_len(), batch, ..Entry::default() };
-            self.bytes += entry.bytes;
+            let mut entry = Entry { anchor, from: anchor.at, ..Entry::default() };
+            entry.set_body(&batch);
+            self.bytes += entry.body.len();
             self.entries.push_front(entry);
         }
     }
@@ -250,82 +271,101 @@ impl Window {
     }
 }
 
-/// Lessons come before everything else, also on the clock.
-fn lesson_anchor(entries: &VecDeque<Entry>) -> Anchor {
-    let first = entries.front().and_then(|entry| entry.batch.anchor);
-    let anchor = first.unwrap_or_default();
-    Anchor { at: Nanos(anchor.at), unix: UnixNanos(anchor.unix_nanos) }
+/// What to take out of a batch.
+#[derive(Clone, Copy)]
+struct Strip {
+    segments: bool,
+    events: bool,
+}
+
+impl Strip {
+    const CONTENT: Self = Self { segments: true, events: true };
 }
 
 impl Entry {
+    fn set_body(&mut self, batch: &pb::Batch) {
+        self.definitions = batch.names.len() + batch.locations.len() + batch.stacks.len();
+        self.body = batch.encode_to_vec().into();
+    }
+
+    /// Takes the batch apart, changes it, and encodes it again.
+    fn rewrite(&mut self, change: impl FnOnce(&mut pb::Batch)) {
+        // The bytes are our own, so they can be read.
+        let mut batch = pb::Batch::decode(self.body.clone()).unwrap_or_default();
+        change(&mut batch);
+        self.set_body(&batch);
+    }
+
     fn is_emptied(&self) -> bool {
-        self.batch.segments.is_empty() && self.batch.events.is_empty()
+        self.spans.iter().chain(&self.events).all(|&count| count == 0)
+    }
+
+    fn strip(&mut self, what: Strip, cause: DropCause) -> u64 {
+        let mut counts = [0; 9];
+        for (is_taken, taken) in [(what.segments, &mut self.spans), (what.events, &mut self.events)]
+        {
+            if is_taken {
+                let taken = std::mem::take(taken);
+                counts.iter_mut().zip(taken).for_each(|(count, taken)| *count += taken);
+            }
+        }
+        if counts == [0; 9] {
+            return 0;
+        }
+        let (from, to) = (self.from, self.anchor.at);
+        self.rewrite(|batch| {
+            if what.segments {
+                batch.segments.clear();
+            }
+            if what.events {
+                batch.events.clear();
+            }
+            for kind in RecordKind::ALL {
+                let count = counts[kind as usize];
+                if count > 0 {
+                    add_loss(batch, loopd_wire::encode_loss(Loss { kind, cause, count, from, to }));
+                }
+            }
+        });
+        counts.iter().sum()
     }
 
     fn can_absorb(&self, later: &Self) -> bool {
         let is_fit = |entry: &Self| entry.seq == 0 && entry.is_emptied();
-        let definitions = |entry: &Self| {
-            let batch = &entry.batch;
-            batch.names.len() + batch.locations.len() + batch.stacks.len()
-        };
         is_fit(self)
             && is_fit(later)
-            && self.bytes + later.bytes <= MAX_LESSON_BYTES
-            && definitions(self) + definitions(later) <= MAX_LESSON
-    }
-
-    fn strip_segments(&mut self, cause: DropCause) -> u64 {
-        self.batch.segments.clear();
-        let counts = std::mem::take(&mut self.spans);
-        self.lose(counts, cause)
-    }
-
-    fn strip_events(&mut self, cause: DropCause) -> u64 {
-        self.batch.events.clear();
-        let counts = std::mem::take(&mut self.events);
-        self.lose(counts, cause)
-    }
-
-    fn lose(&mut self, counts: [u64; 9], cause: DropCause) -> u64 {
-        for kind in RecordKind::ALL {
-            let count = counts[kind as usize];
-            if count > 0 {
-                let loss = Loss { kind, cause, count, from: self.from, to: self.to };
-                self.add_loss(loopd_wire::encode_loss(loss));
-            }
-        }
-        self.bytes = self.batch.encoded_len();
-        counts.iter().sum()
-    }
-
-    fn add_loss(&mut self, loss: pb::Loss) {
-        let known = self
-            .batch
-            .losses
-            .iter_mut()
-            .find(|known| known.kind == loss.kind && known.cause == loss.cause);
-        match known {
-            Some(known) => {
-                known.count += loss.count;
-                known.from_at = known.from_at.min(loss.from_at);
-                known.to_at = known.to_at.max(loss.to_at);
-            }
-            None => self.batch.losses.push(loss),
-        }
+            && self.body.len() + later.body.len() <= MAX_LESSON_BYTES
+            && self.definitions + later.definitions <= MAX_LESSON
     }
 
     /// Takes over what a later, also emptied batch says.
-    fn absorb(&mut self, later: Self) {
-        self.batch.names.extend(later.batch.names);
-        self.batch.locations.extend(later.batch.locations);
-        self.batch.stacks.extend(later.batch.stacks);
-        for loss in later.batch.losses {
-            self.add_loss(loss);
+    fn absorb(&mut self, later: &Self) {
+        let later_batch = pb::Batch::decode(later.body.clone()).unwrap_or_default();
+        self.anchor = later.anchor;
+        self.rewrite(|batch| {
+            batch.names.extend(later_batch.names);
+            batch.locations.extend(later_batch.locations);
+            batch.stacks.extend(later_batch.stacks);
+            for loss in later_batch.losses {
+                add_loss(batch, loss);
+            }
+            if !later_batch.ledger.is_empty() {
+                batch.ledger = later_batch.ledger;
+            }
+            batch.anchor = later_batch.anchor;
+        });
+    }
+}
+
+fn add_loss(batch: &mut pb::Batch, loss: pb::Loss) {
+    let is_like = |known: &&mut pb::Loss| known.kind == loss.kind && known.cause == loss.cause;
+    match batch.losses.iter_mut().find(is_like) {
+        Some(known) => {
+            known.count += loss.count;
+            known.from_at = known.from_at.min(loss.from_at);
+            known.to_at = known.to_at.max(loss.to_at);
         }
-        self.batch.ledger = later.batch.ledger;
-        self.batch.anchor = later.batch.anchor;
-        self.to = later.to;
-        self.bytes = self.batch.encoded_len();
+        None => batch.losses.push(loss),
     }
 }
 
@@ -333,7 +373,8 @@ impl Entry {
 mod tests {
     use super::*;
     use loopd_model::{
-        Event, EventKind, LedgerEntry, LoopId, Name, NameId, Outcome, Segment, TaskId, WorkerId,
+        Event, EventKind, LedgerEntry, LoopId, Name, NameId, Outcome, Segment, TaskId, UnixNanos,
+        WorkerId,
     };
 
     /// A batch with a segment of `polls` polls in 1,000 bytes, one event and one name.
@@ -358,6 +399,12 @@ mod tests {
         }
     }
 
+    /// What the next message says, as the collector reads it.
+    fn sent(window: &mut Window) -> Option<pb::Batch> {
+        let Numbered { seq, body } = window.next()?;
+        Some(pb::Batch { seq, ..pb::Batch::decode(body).unwrap() })
+    }
+
     fn evicted_polls(batch: &pb::Batch) -> u64 {
         let of = |loss: &&pb::Loss| loss.cause() == pb::loss::Cause::WindowEvicted;
         batch.losses.iter().filter(of).map(|loss| loss.count).sum()
@@ -369,12 +416,12 @@ mod tests {
         window.push(batch(1, 1));
         window.push(batch(2, 1));
         assert_eq!(window.first_seq(), 1);
-        assert_eq!(window.next().map(|b| b.seq), Some(1));
-        assert_eq!(window.next().map(|b| b.seq), Some(2));
-        assert_eq!(window.next(), None);
+        assert_eq!(sent(&mut window).map(|b| b.seq), Some(1));
+        assert_eq!(sent(&mut window).map(|b| b.seq), Some(2));
+        assert_eq!(sent(&mut window), None);
         window.restart(1).unwrap();
         assert_eq!(window.first_seq(), 2);
-        assert_eq!(window.next().map(|b| b.seq), Some(2));
+        assert_eq!(sent(&mut window).map(|b| b.seq), Some(2));
         window.ack(2).unwrap();
         assert!(window.is_empty() && window.bytes() == 0);
         assert_eq!(window.first_seq(), 3);
@@ -396,7 +443,7 @@ mod tests {
         }
         assert!(window.bytes() <= 3_500);
         let (mut names, mut evicted, mut polls, mut seqs) = (0, 0, 0, vec![]);
-        while let Some(batch) = window.next() {
+        while let Some(batch) = sent(&mut window) {
             names += batch.names.len();
             evicted += evicted_polls(&batch);
             polls += batch.segments.iter().map(|s| u64::from(s.count)).sum::<u64>();
@@ -415,7 +462,7 @@ mod tests {
             window.push(batch(id, 1));
         }
         assert_eq!(window.entries.len(), 1);
-        let first = window.next().unwrap();
+        let first = sent(&mut window).unwrap();
         assert_eq!(evicted_polls(&first), 100); // 50 polls and 50 events
         assert_eq!(first.ledger[0].produced, 500);
         window.push(batch(51, 1));
@@ -427,32 +474,32 @@ mod tests {
         let mut window = Window::new(1 << 20);
         window.push(batch(1, 3));
         window.push(batch(2, 3));
-        window.next();
-        window.next();
+        sent(&mut window);
+        sent(&mut window);
         window.refuse(1, DropCause::Malformed);
-        let again = window.next().unwrap();
+        let again = sent(&mut window).unwrap();
         assert_eq!((again.seq, again.events.len(), again.segments.len()), (1, 0, 0));
         assert_eq!(again.losses.iter().map(|loss| loss.count).sum::<u64>(), 4);
         assert_eq!(again.names.len(), 1);
-        assert_eq!(window.next().map(|b| b.seq), Some(2));
+        assert_eq!(sent(&mut window).map(|b| b.seq), Some(2));
         window.refuse(1, DropCause::Malformed);
-        assert_eq!(window.next().unwrap().names.len(), 0);
+        assert_eq!(sent(&mut window).unwrap().names.len(), 0);
     }
 
     #[test]
     fn another_database_is_taught_the_dictionary_before_anything_else() {
         let mut window = Window::new(1 << 20);
         window.push(batch(1, 1));
-        window.next();
+        sent(&mut window);
         window.ack(1).unwrap();
         window.push(batch(2, 1));
-        window.next();
+        sent(&mut window);
         let name = |id| Name { id: NameId(id), text: String::new() };
         let names = (1..=5_000).map(name).collect();
         window.teach(Dictionary { names, ..Dictionary::default() });
-        let sent: Vec<_> = std::iter::from_fn(|| window.next()).collect();
-        assert_eq!(sent.iter().map(|batch| batch.seq).collect::<Vec<_>>(), [2, 3, 4]);
-        assert_eq!(sent.iter().map(|batch| batch.names.len()).sum::<usize>(), 5_001);
-        assert_eq!(sent[2].events.len(), 1);
+        let batches: Vec<_> = std::iter::from_fn(|| sent(&mut window)).collect();
+        assert_eq!(batches.iter().map(|batch| batch.seq).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(batches.iter().map(|batch| batch.names.len()).sum::<usize>(), 5_001);
+        assert_eq!(batches[2].events.len(), 1);
     }
 }
