@@ -45,7 +45,10 @@ fn main() -> io::Result<()> {
         Err(why) => {
             if mode == "auto" {
                 let line = why.lines().next().unwrap_or_default();
-                println!("cargo:warning=web page not built, a stub is embedded instead: {line}");
+                println!(
+                    "cargo:warning=web page not built, a stub is embedded instead: {line}; \
+                     LOOPD_DASHBOARD=require shows all of it"
+                );
             }
             stub(&out, &why)?
         }

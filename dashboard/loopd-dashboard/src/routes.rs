@@ -1,12 +1,12 @@
 //! Which path gives what. Handlers only read parameters, ask a view, and choose JSON or CSV.
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use http::header::ACCEPT;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use crate::csv::Csv;
@@ -62,12 +62,12 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-async fn no_such_route(uri: Uri) -> ApiError {
+async fn no_such_route(OriginalUri(uri): OriginalUri) -> ApiError {
     let sentence = format!("there is no {} here; the README lists the routes", uri.path());
     ApiError::new(StatusCode::NOT_FOUND, sentence)
 }
 
-async fn wrong_method(uri: Uri) -> ApiError {
+async fn wrong_method(OriginalUri(uri): OriginalUri) -> ApiError {
     let wanted = if uri.path().ends_with("/query") { "POST" } else { "GET" };
     let sentence = format!("{} takes only {wanted}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, sentence)

@@ -36,9 +36,9 @@ pub struct TaskLeak {
     pub location: Option<Location>,
     /// How many have not ended.
     pub alive: u64,
-    /// How many were spawned.
+    /// How many were spawned in the window.
     pub spawned: u64,
-    /// How many ended.
+    /// How many ended in the window.
     pub ended: u64,
     /// How fast their number grows.
     pub growth_per_min: f64,
@@ -63,11 +63,11 @@ pub struct ResourceLeak {
     pub kind: String,
     /// How many are open.
     pub open: u64,
-    /// How many were opened.
+    /// How many were opened in the window.
     pub opened: u64,
-    /// How many were closed.
+    /// How many were closed in the window.
     pub closed: u64,
-    /// How many were dropped without the close that they need.
+    /// How many were dropped without the close that they need, ever.
     pub unclosed: u64,
     /// How fast their number grows.
     pub growth_per_min: f64,

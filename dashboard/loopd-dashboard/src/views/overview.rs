@@ -128,7 +128,7 @@ pub async fn overview(reader: &Reader, process: Option<i64>) -> Result<OverviewV
     let row = find_process(reader, process).await?;
     let range = Range::new(&row, None, None, VERDICT_RANGE)?;
     let slow =
-        SlowFilter { process: Some(row.process.0), from: Some(range.from), ..Default::default() };
+        SlowFilter { process: Some(row.process.0), from: Some(range.from), to: None, limit: 1 };
     let slow = slow::slow(reader, &slow).await?;
     let leaks = leaks::leaks(reader, Some(row.process.0)).await?;
     let losses = reader.losses(row.process).await?;

@@ -120,12 +120,17 @@ const fn cause(cause: DropCause) -> &'static str {
 }
 
 fn slow_site(process: i64, site: &Site) -> Headline {
-    let place = if site.location.is_empty() { "something" } else { &site.location };
+    let place = match (site.by.as_str(), site.location.as_str()) {
+        (_, "") => "something".into(),
+        ("stack", location) => format!("`{location}`"),
+        // Without a stack the line that blocked is not known, only where the task came from.
+        (_, location) => format!("a task spawned at `{location}`"),
+    };
     let polls = if site.polls == 1 { "poll" } else { "polls" };
     Headline {
         kind: HeadlineKind::Slow,
         sentence: format!(
-            "`{place}` blocked a worker for {} in {} {polls}",
+            "{place} blocked a worker for {} in {} {polls}",
             duration_text(site.total_time),
             count_text(site.polls),
         ),
@@ -158,16 +163,14 @@ fn resource_leak(process: i64, leak: &ResourceLeak) -> Headline {
     let location = location_text(leak.location.as_ref());
     let sentence = if leak.verdict == "growing" {
         format!(
-            "{} of kind `{}` opened at `{location}` are open ({:+.1} per minute)",
-            count_text(leak.open),
-            leak.kind,
+            "{} opened at `{location}` are open ({:+.1} per minute)",
+            things(leak.open, &leak.kind),
             leak.growth_per_min,
         )
     } else {
         format!(
-            "{} of kind `{}` opened at `{location}` {} dropped without being closed",
-            count_text(leak.unclosed),
-            leak.kind,
+            "{} opened at `{location}` {} dropped without being closed",
+            things(leak.unclosed, &leak.kind),
             if leak.unclosed == 1 { "was" } else { "were" },
         )
     };
@@ -179,6 +182,12 @@ fn resource_leak(process: i64, leak: &ResourceLeak) -> Headline {
         weight_ns: None,
         count: leak.open.max(leak.unclosed),
     }
+}
+
+/// `1 socket`, `2 sockets`.
+fn things(count: u64, kind: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {kind}{plural}", count_text(count))
 }
 
 fn location_text(location: Option<&Location>) -> String {

@@ -1,0 +1,80 @@
+//! A router over a temporary store.
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use loopd_dashboard::{AppState, ServerInfo, ServerStatus, router};
+use loopd_model::UnixNanos;
+use loopd_store::{Retention, Writer};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::recording;
+
+/// A router, and what keeps its store alive.
+pub(crate) struct Server {
+    pub(crate) router: Router,
+    pub(crate) writer: Writer,
+    pub(crate) shutdown: watch::Sender<bool>,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Over the recording of `orders`.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, reader) = recording::orders(&folder.path().join("loopd.db")).await;
+        Self::over(folder, writer, reader)
+    }
+
+    /// Over a store in which nothing is.
+    pub(crate) async fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = loopd_store::StoreOptions::new(folder.path().join("loopd.db"));
+        let (writer, reader) = loopd_store::open(options).await.unwrap();
+        Self::over(folder, writer, reader)
+    }
+
+    fn over(folder: tempfile::TempDir, writer: Writer, reader: loopd_store::Reader) -> Self {
+        let info = ServerInfo {
+            version: "0.1.0".into(),
+            started_at: UnixNanos(recording::START),
+            retention: Retention { max_age: None, max_bytes: Some(1 << 30) },
+        };
+        let shutdown = watch::Sender::new(false);
+        let status = || ServerStatus { sessions: 1, ..ServerStatus::default() };
+        let state = AppState::new(reader, writer.head(), info, status, shutdown.subscribe());
+        Self { router: router(state), writer, shutdown, _folder: folder }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response<Body> {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// The JSON of a route that must answer.
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        let response = self.get(path).await;
+        let status = response.status();
+        let text = text(response).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) async fn query(&self, body: &str) -> (StatusCode, Value) {
+        let request = Request::post("/api/v1/query").header("content-type", "application/json");
+        let response = self.send(request.body(body.to_owned().into()).unwrap()).await;
+        let status = response.status();
+        (status, serde_json::from_str(&text(response).await).unwrap())
+    }
+}
+
+pub(crate) async fn text(response: Response<Body>) -> String {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
