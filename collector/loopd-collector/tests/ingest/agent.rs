@@ -88,6 +88,19 @@ impl Agent {
         }
     }
 
+    /// Hears acks until `seq` is durable or the stream ends, however. Gives the last one.
+    pub(crate) async fn last_ack(mut self, seq: u64) -> (Self, u64) {
+        let mut durable_seq = 0;
+        while durable_seq < seq
+            && let Ok(Some(heard)) = self.hear().await
+        {
+            if let Heard::Ack(ack) = heard {
+                durable_seq = ack.durable_seq;
+            }
+        }
+        (self, durable_seq)
+    }
+
     /// Hears acks until a refusal.
     pub(crate) async fn refused(&mut self) -> pb::Refused {
         loop {

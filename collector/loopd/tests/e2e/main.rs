@@ -1,0 +1,26 @@
+//! The real binary, from outside: its port, its files, its signals and its exit codes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../../../loopd-collector/tests/ingest/agent.rs"]
+#[expect(dead_code, reason = "the collector's own tests use all of it")]
+mod agent;
+mod binary;
+mod crash;
+mod guard;
+mod read_commands;
+mod real_agent;
+mod serve;
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits for a condition, and fails with its name if it never comes true.
+fn wait_until(what: &str, limit: Duration, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
