@@ -1,4 +1,100 @@
-//! Records the tasks, polls, wakes and resources of tokio runtimes for loopd.
+//! Records the tasks, polls, wakes and resources of tokio runtimes, and streams them to loopd.
+//!
+//! # Getting started
+//!
+//! Put `#[loopd_agent::main]` where `#[tokio::main]` was, and run `loopd serve`:
+//!
+//! ```no_run
+//! #[loopd_agent::main]
+//! async fn main() {
+//!     tokio::spawn(async { /* recorded: spawn, every poll, end */ });
+//!     // Also recorded: its name, how it ends, and who wakes it.
+//!     loopd_agent::task("checkout").spawn(async {});
+//! }
+//! ```
+//!
+//! and build with tokio's hooks, in `.cargo/config.toml`:
+//!
+//! ```toml
+//! [build]
+//! rustflags = ["--cfg", "tokio_unstable"]
+//! ```
+//!
+//! Without that flag the agent works too, but sees only what goes through its own [`spawn`],
+//! [`task`], [`spawn_blocking`], [`block_on`] and [`JoinSetExt`]; it says so in its coverage.
+//!
+//! A program that builds its runtimes itself gives the builder to the agent:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let agent = loopd_agent::Config::from_env().app("orders").label("env", "dev").start()?;
+//! let mut builder = tokio::runtime::Builder::new_multi_thread();
+//! builder.enable_all();
+//! let runtime = agent.attach("main", builder).on_thread_start(|| ()).build()?;
+//! runtime.block_on(async {});
+//! // First the runtime, so that the ends of its tasks are recorded.
+//! drop(runtime);
+//! let flushed = agent.shutdown(Duration::from_millis(100));
+//! # let _ = flushed;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Configuration
+//!
+//! By [`Config`]'s methods or by environment variables; what is set in code wins.
+//!
+//! | variable | default | means |
+//! |---|---|---|
+//! | `LOOPD_ENABLED` | `true` | whether to record at all |
+//! | `LOOPD_ENDPOINT` | `http://127.0.0.1:7411` | where the collector listens, also `unix:/path` |
+//! | `LOOPD_APP` | the executable's name | what people call the program |
+//! | `LOOPD_APP_VERSION` | empty | the program's own version |
+//! | `LOOPD_LABELS` | none | `key=value` pairs separated by commas |
+//! | `LOOPD_SLOW_THRESHOLD` | `100ms` | from which length a poll is slow |
+//! | `LOOPD_MEMORY_LIMIT` | `32MiB` | the most memory that rings, unsent batches and tables take |
+//! | `LOOPD_RECORD_POLLS` | `true` | whether to record single polls, parks and wakes |
+//! | `LOOPD_SAMPLE_STACKS` | `true` | whether to take the stacks of polls that run long |
+//! | `LOOPD_TOKEN` | none | what the collector asks for, if it asks |
+//!
+//! A value that cannot be used makes [`Config::start`] return an error that names it. Under
+//! `#[loopd_agent::main]` the program then runs without being recorded, and
+//! [`stats().start_error`](Stats::start_error) says why. The collector can change the slow
+//! threshold, the recording of polls and the taking of stacks while the program runs.
+//!
+//! # What is captured
+//!
+//! | layer | what | needs |
+//! |---|---|---|
+//! | hooks | spawn, every poll, end of every task of an attached runtime; parks of its workers | `tokio_unstable` |
+//! | wrapped | names, how tasks end, who wakes whom; blocking jobs; the roots of `block_on`; all of the above on runtimes that are not attached | spawning through this crate |
+//! | watchdog | the stack of a poll while it blocks, asleep or computing | Linux on x86_64, and `SIGURG` not used by the program |
+//! | metrics | tokio's own counters each second, memory, file descriptors, processor time | more counters with `tokio_unstable` |
+//! | resources | [`Tracked`] values from open to close | wrapping them |
+//!
+//! Not seen, because tokio has no hook for them: tasks of a `LocalSet`, blocking jobs and `block_on`
+//! roots that do not go through this crate, and how a task ended that does not.
+//!
+//! # Promises
+//!
+//! - Recording never blocks, panics, prints, calls the system or waits for a lock after a thread's
+//!   first event. Each thread has a ring of its own; a full ring refuses polls first, so that
+//!   spawns, ends and resources still find room, and everything refused is counted.
+//! - Nothing runs on the program's runtimes. The agent has two threads, `loopd-export` and
+//!   `loopd-watch`, which take none of the program's signals and trace nothing into its subscriber.
+//! - While no collector is there, batches are kept within a quarter of the memory limit, at most
+//!   8 MiB; beyond that the oldest give up their polls, then their events, for a count of both.
+//! - What the collector acknowledged is on its disk; the rest is sent again, and never counted
+//!   twice. [`Agent::shutdown`] returns at its deadline whatever state the collector is in.
+//! - A forked child records nothing.
+//!
+//! # Limits
+//!
+//! One agent in a process, once. Naming the functions of the first stack reads the program's debug
+//! information: some tens of megabytes beside the memory limit, on the watchdog's thread. Stacks
+//! need line tables (`debug = "line-tables-only"`) to name source lines.
 #![warn(missing_docs)]
 
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 
 mod collector;
 mod delivery;
+mod macros;
 mod recording;
 mod safety;
 mod watching;
