@@ -88,7 +88,7 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
       <button type="button" class="button" title="Next slow poll (n)" onClick={() => timeline.stepSlow(1)} data-testid="next-slow">slow →</button>
       <button type="button" class="button" title="The whole recording (f)" onClick={() => timeline.fit()}>Fit</button>
       <button type="button" class="button" title="Undo the last zoom (z)" onClick={() => timeline.back()}>Undo</button>
-      <span class="muted nowrap" data-testid="span">{duration(timeline.view.value.span)} in view{timeline.data.value?.isExact ? " · every poll" : matches ? " · zoom in to highlight" : ""}</span>
+      <span class="muted nowrap" data-testid="span">{matches && !timeline.data.value?.isExact ? "Zoom in to highlight" : `${duration(timeline.view.value.span)} in view${timeline.data.value?.isExact ? " · every poll" : ""}`}</span>
       <span class="grow" />
       <Legend />
       <CopyButton label="Link" icon="link" text={() => window.location.href} />

@@ -5,7 +5,7 @@ import { between, instant, plus, type Instant, type Nanos } from "../base/instan
 import { duration } from "../base/format.ts";
 import { clamp, fit, focus, pan, toOffset, viewEnd, zoomAt, type Extent, type Offset, type View } from "../model/geometry.ts";
 import { cellStats, lastStartedBy, pollAt } from "../model/polls.ts";
-import { ALL, resolveRange } from "../model/range.ts";
+import { ALL, resolveRange, type Range } from "../model/range.ts";
 import { place, setQuery } from "../app/router.ts";
 import { isLive, lastAt, range, refresh, setRange } from "../app/session.ts";
 import { pollOfIndex, pollOfSlow, type Lane, type PollItem, type SlowItem, type TimelineData } from "./data.ts";
@@ -34,6 +34,8 @@ export interface StretchStats {
 
 export class Timeline {
   readonly view = signal<View>({ start: 0, span: 1e9 });
+  /** Where the view would be with all data loaded: ahead of it while following. */
+  private readonly target = signal<View>({ start: 0, span: 1e9 });
   readonly hover = signal<{ x: number; y: number; lane: number; poll: PollItem | null } | null>(null);
   readonly selected = signal<PollItem | null>(null);
   readonly region = signal<Extent | null>(null);
@@ -63,7 +65,7 @@ export class Timeline {
     this.loader = new Loader(process, base);
     this.stop = [
       effect(() => this.followRange()),
-      effect(() => this.loader.need(this.view.value, this.width, this.extent.value, isLive.value)),
+      effect(() => this.loader.need(isLive.value ? this.target.value : this.view.value, this.width, this.extent.value, isLive.value)),
       effect(() => this.refreshFar(refresh.value)),
       effect(() => this.resolveSelection()),
     ];
@@ -77,21 +79,28 @@ export class Timeline {
 
   resize(width: number): void {
     this.width = width;
-    this.loader.need(this.view.peek(), width, this.extent.peek(), isLive.peek());
+    this.loader.need(isLive.peek() ? this.target.peek() : this.view.peek(), width, this.extent.peek(), isLive.peek());
   }
 
   /** The URL's range is the truth, except while a gesture is ahead of it. */
   private followRange(): void {
     const wanted = range.value;
     const last = wanted.kind === "fixed" ? this.base : lastAt.value;
+    const reach = isLive.value ? this.loader.data.value?.covers.to : undefined;
     if (this.isOurs) return;
     untracked(() => {
-      if (wanted.kind === "all") this.view.value = fit(this.extent.peek());
-      else {
-        const { from, to } = resolveRange(wanted, this.base, last);
-        this.view.value = { start: between(this.base, from), span: Math.max(between(from, to), 1) };
-      }
+      this.target.value = this.viewOf(wanted, last, this.extent.peek());
+      const late = reach == null ? 0 : this.extent.peek().to - reach;
+      // Following, the view trails the tail by what is not loaded yet: a complete picture a moment late, not a torn one.
+      const isClose = reach != null && late > 0 && late < this.target.peek().span / 2;
+      this.view.value = isClose ? this.viewOf(wanted, plus(this.base, reach), { from: this.extent.peek().from, to: reach }) : this.target.peek();
     });
+  }
+
+  private viewOf(wanted: Range, last: Instant, extent: Extent): View {
+    if (wanted.kind === "all") return fit(extent);
+    const { from, to } = resolveRange(wanted, this.base, last);
+    return { start: between(this.base, from), span: Math.max(between(from, to), 1) };
   }
 
   private refreshFar(_tick: number): void {

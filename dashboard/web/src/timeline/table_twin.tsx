@@ -73,7 +73,7 @@ function pollColumns(timeline: Timeline): readonly Column<PollItem>[] {
     { key: "length", title: "Length", width: "96px", isNumber: true, cell: (poll) => <span class={poll.isSlow ? "hot" : ""}>{duration(poll.length)}</span>, value: (poll) => poll.length },
     { key: "worker", title: "Worker", width: "72px", isNumber: true, cell: (poll) => poll.worker, value: (poll) => poll.worker },
     { key: "task", title: "Task", width: "104px", isNumber: true, cell: (poll) => <a class="mono" href={link(`/tasks/${processId.value}/${poll.task}`)}>{poll.task}</a>, value: (poll) => poll.task },
-    { key: "location", title: "Spawned at", cell: (poll) => <Place text={poll.location} />, value: (poll) => poll.location },
+    { key: "location", title: "Spawned at", cell: (poll) => (poll.location ? <Place text={poll.location} /> : <span class="muted">zoom in, or open the task</span>), value: (poll) => poll.location },
   ];
 }
 

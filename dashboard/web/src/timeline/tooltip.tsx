@@ -41,7 +41,7 @@ function Stretch({ sum }: { sum: StretchStats }) {
     <>
       <b>{percent(sum.busy / sum.span)} busy</b> <span class="muted">over {duration(sum.span)}</span>
       <br />
-      <span class="muted">{plural(sum.polls, "poll")} started{sum.max > 0 && `, the longest ${duration(sum.max)}`}</span>
+      <span class="muted">{sum.polls === 0 ? "no poll" : plural(sum.polls, "poll")} started{sum.max > 0 && `, the longest ${duration(sum.max)}`}</span>
     </>
   );
 }
