@@ -119,8 +119,8 @@ impl Loop {
 pub(crate) enum Control {
     /// A loop came under watch.
     LoopOpened(Arc<Loop>),
-    /// Its runtime is gone, and so are its threads.
-    LoopClosed(Arc<Loop>),
+    /// Its runtime is gone, and so are its threads; with when in ticks its shutdown began.
+    LoopClosed(Arc<Loop>, u64),
     /// The watchdog took a stack.
     Sample(crate::watch::Sample),
 }
@@ -211,7 +211,7 @@ impl Recorder {
     /// Tells the exporter something.
     pub(crate) fn send(&self, control: Control) {
         let kind = match &control {
-            Control::LoopOpened(_) | Control::LoopClosed(_) => RecordKind::Loop,
+            Control::LoopOpened(_) | Control::LoopClosed(..) => RecordKind::Loop,
             Control::Sample(_) => RecordKind::Sample,
         };
         if let Ok(mut controls) = self.controls.lock()

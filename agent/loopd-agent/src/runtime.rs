@@ -4,10 +4,12 @@ use std::future::Future;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 
+use crate::clock::ticks;
 use crate::hooks::{self, Callback};
 use crate::recorder::{self, Control, Loop};
 use crate::tasks;
@@ -85,7 +87,9 @@ impl RuntimeBuilder {
         if let Some(loop_) = &loop_ {
             loop_.open(runtime.handle());
         }
-        Ok(Runtime { runtime, closer: Closer { loop_ } })
+        let closing = Closing(Arc::default());
+        let closer = Closer { loop_, began: closing.0.clone() };
+        Ok(Runtime { closing, runtime, closer })
     }
 }
 
@@ -129,8 +133,10 @@ impl RuntimeBuilder {
 }
 
 /// A tokio runtime under watch. Dropping it shuts it down as dropping tokio's does.
-// The runtime is dropped before the closer, so that the loop closes after its threads are gone.
+// Dropped in this order: the loop closes when its shutdown begins, and that is told when its
+// threads are gone and have said everything.
 pub struct Runtime {
+    closing: Closing,
     runtime: tokio::runtime::Runtime,
     closer: Closer,
 }
@@ -144,7 +150,8 @@ impl Runtime {
 
     /// As [`tokio::runtime::Runtime::shutdown_timeout`].
     pub fn shutdown_timeout(self, duration: Duration) {
-        let Self { runtime, closer } = self;
+        let Self { closing, runtime, closer } = self;
+        drop(closing);
         runtime.shutdown_timeout(duration);
         drop(closer);
     }
@@ -152,7 +159,8 @@ impl Runtime {
     /// As [`tokio::runtime::Runtime::shutdown_background`]. What its threads do afterwards may be
     /// recorded after the loop's end.
     pub fn shutdown_background(self) {
-        let Self { runtime, closer } = self;
+        let Self { closing, runtime, closer } = self;
+        drop(closing);
         runtime.shutdown_background();
         drop(closer);
     }
@@ -178,16 +186,26 @@ impl std::fmt::Debug for RuntimeBuilder {
     }
 }
 
+/// Notes in ticks when the shutdown begins.
+struct Closing(Arc<AtomicU64>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.store(ticks(), Relaxed);
+    }
+}
+
 /// Tells the exporter that a loop is closed.
 struct Closer {
     loop_: Option<Arc<Loop>>,
+    began: Arc<AtomicU64>,
 }
 
 impl Drop for Closer {
     fn drop(&mut self) {
         if let (Some(loop_), Some(recorder)) = (self.loop_.take(), recorder::get()) {
             recorder.forget(loop_.id);
-            recorder.send(Control::LoopClosed(loop_));
+            recorder.send(Control::LoopClosed(loop_, self.began.load(Relaxed)));
         }
     }
 }

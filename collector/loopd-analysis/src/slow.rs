@@ -106,9 +106,10 @@ pub fn sites(polls: &[SlowPoll]) -> Vec<Site> {
 /// Whether a frame is the program's own: not std's, a dependency's, tokio's or loopd's. Without
 /// line tables nobody can know, and it is not.
 pub fn is_own(frame: &Frame) -> bool {
-    const FOREIGN_PATHS: [&str; 4] =
-        ["/rustc/", "/.cargo/registry/", "/.cargo/git/", "/rustlib/src/rust/"];
-    !frame.file.is_empty()
+    const FOREIGN_PATHS: [&str; 5] =
+        ["/rustc/", "/.cargo/registry/", "/.cargo/git/", "/rustlib/src/rust/", "/loopd-agent/src/"];
+    // C has line tables too: libc's sleep is not what the program's author wrote.
+    frame.file.ends_with(".rs")
         && !FOREIGN_PATHS.iter().any(|path| frame.file.contains(path))
         && !is_foreign_name(&frame.function)
 }
@@ -187,8 +188,14 @@ fn place(frame: &Frame) -> String {
     if frame.file.is_empty() {
         frame.function.clone()
     } else {
-        format!("{}:{}", frame.file, frame.line)
+        format!("{}:{}", short_path(&frame.file), frame.line)
     }
+}
+
+/// The part of a source path that tells people where to look: from the folder of the crate on.
+pub fn short_path(path: &str) -> &str {
+    let Some(src) = path.rfind("/src/") else { return path };
+    path[..src].rfind('/').map_or(path, |before| &path[before + 1..])
 }
 
 fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll]) -> Site {
@@ -410,6 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_shown_from_the_crate_on() {
+        for (path, short) in [
+            ("/home/u/shop/orders/src/pay/mod.rs", "orders/src/pay/mod.rs"),
+            ("orders/src/pay.rs", "orders/src/pay.rs"),
+            ("src/main.rs", "src/main.rs"),
+            (
+                "/home/u/.cargo/registry/src/index-1/axum-0.8.9/src/serve.rs",
+                "axum-0.8.9/src/serve.rs",
+            ),
+            ("tests/it.rs", "tests/it.rs"),
+        ] {
+            assert_eq!(short_path(path), short);
+        }
+    }
+
+    #[test]
     fn own_frames_are_those_of_the_program() {
         for (text, own) in [
             ("shop::pay at src/pay.rs:7", true),
@@ -423,6 +446,8 @@ mod tests {
                 "loopd_agent::wrapped::Recorded<F>::poll at agent/loopd-agent/src/wrapped.rs:1",
                 false,
             ),
+            ("__GI___clock_nanosleep at ./time/../sysdeps/unix/clock_nanosleep.c:48", false),
+            ("poll<F> at /home/u/loopd/agent/loopd-agent/src/wrapped.rs:9", false),
             ("shop::pay", false),
         ] {
             assert_eq!(is_own(&frame(text)), own, "{text}");

@@ -35,6 +35,9 @@ enum Command {
     Serve(commands::serve::ServeArgs),
     /// Show loopd on an example service that has every disease.
     Demo(commands::demo::DemoArgs),
+    /// The example service of the demo.
+    #[command(hide = true)]
+    DemoService,
     /// List the programs that were recorded.
     Apps(commands::apps::AppsArgs),
     /// List tasks.
@@ -58,6 +61,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => commands::serve::run(args, global).await,
             Command::Demo(args) => commands::demo::run(args, global).await,
+            Command::DemoService => commands::demo::run_service().await,
             Command::Apps(args) => commands::apps::run(args, global).await,
             Command::Tasks(args) => commands::tasks::run(args, global).await,
             Command::Task(args) => commands::task::run(args, global).await,

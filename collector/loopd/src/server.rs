@@ -51,7 +51,6 @@ pub(crate) struct RunningServer {
     /// Where it listens.
     pub(crate) addr: SocketAddr,
     /// The same data that it shows.
-    #[expect(dead_code, reason = "for commands that serve and read at once")]
     pub(crate) reader: Reader,
     collector: CollectorHandle,
     /// The collector, until it was seen to end.

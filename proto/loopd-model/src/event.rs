@@ -26,7 +26,7 @@ pub enum EventKind {
         /// How many workers it will have; 0 if not known.
         workers: u32,
     },
-    /// A loop shut down.
+    /// A loop began to shut down. Tasks alive then are dropped with it, a little later.
     LoopClosed {
         /// The loop.
         loop_id: LoopId,

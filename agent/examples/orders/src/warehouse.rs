@@ -21,7 +21,7 @@ impl Warehouse {
     /// Reserves what an order needs.
     pub(crate) async fn reserve(&self, order: u64) -> std::io::Result<()> {
         let stream = TcpStream::connect(self.address).await?;
-        let mut connection = Tracked::new("socket", self.address.to_string(), stream);
+        let mut connection = Tracked::new("socket", &self.address.to_string(), stream);
         connection.write_all(&order.to_be_bytes()).await?;
         let mut answer = [0; 1];
         connection.read_exact(&mut answer).await?;

@@ -208,7 +208,7 @@ impl Exporter {
             match control {
                 Control::LoopOpened(loop_) => self.loop_opened(at, loop_),
                 Control::Sample(sample) => self.sampled(at, sample),
-                Control::LoopClosed(loop_) => closed.push((at, loop_)),
+                Control::LoopClosed(loop_, began) => closed.push((began, loop_)),
             }
         }
         let mut words = 0;

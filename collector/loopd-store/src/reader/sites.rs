@@ -65,8 +65,9 @@ impl Window {
 /// One site of either population.
 #[derive(Default)]
 struct Site {
-    alive_now: i64,
-    /// Born, less died, by step of the window; one more for what came after it.
+    /// At the end of the window.
+    alive: i64,
+    /// Born and died by step of the window: the first before it, the last after it.
     born: Vec<i64>,
     died: Vec<i64>,
     /// The oldest alive: age and id.
@@ -81,12 +82,12 @@ type Sites = BTreeMap<SiteKey, Site>;
 impl Site {
     /// How many were alive at each instant of the window; the last is its end.
     fn counts(&self, window: Window) -> Vec<u64> {
-        let mut alive = self.alive_now;
+        let mut alive = self.alive;
         let mut counts = vec![0; window.samples];
         for (i, count) in counts.iter_mut().enumerate().rev() {
-            // What came in the step after this instant.
-            alive -= self.born[i + 1] - self.died[i + 1];
             *count = unsigned(alive);
+            // Back to the instant before.
+            alive -= self.born[i] - self.died[i];
         }
         counts
     }
@@ -184,29 +185,34 @@ impl Reader {
     ) -> Result<Sites, sqlx::Error> {
         let Population { table, id, sort, location, born, died } = of;
         let mut sites = Sites::new();
-        let sql = format!(
-            "SELECT {sort} AS sort, {location} AS place, {id} AS id, {born} AS born,
-                row_number() OVER (PARTITION BY {sort}, {location} ORDER BY {born}) AS rank,
-                count(*) OVER (PARTITION BY {sort}, {location}) AS alive
-             FROM {table} WHERE process = ?1 AND {died} IS NULL"
+        // Alive at the window's end: still alive, or died since.
+        let columns = format!("{sort} AS sort, {location} AS place, {id} AS id, {born} AS born");
+        let alive = format!(
+            "SELECT {columns} FROM {table} WHERE process = ?1 AND {died} IS NULL
+                AND ({born} IS NULL OR {born} <= ?3)
+             UNION ALL
+             SELECT {columns} FROM {table} WHERE process = ?1 AND {died} > ?3 AND {born} <= ?3"
         );
         let sql = format!(
-            "SELECT * FROM ({sql}) WHERE rank <= ?2 OR rank = (alive + 1) / 2
-            ORDER BY sort, place, rank"
+            "SELECT * FROM (SELECT *,
+                row_number() OVER (PARTITION BY sort, place ORDER BY born) AS rank,
+                count(*) OVER (PARTITION BY sort, place) AS alive FROM ({alive}))
+             WHERE rank <= ?2 OR rank = (alive + 1) / 2 ORDER BY sort, place, rank"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(process.0)
             .bind(MAX_AGES as i64)
+            .bind(window.at)
             .fetch_all(&self.pool)
             .await?;
         for row in rows {
             let key = (row.try_get("sort")?, row.try_get("place")?);
             let site = sites.entry(key).or_insert_with(|| empty(window));
             let (rank, alive): (i64, i64) = (row.try_get("rank")?, row.try_get("alive")?);
-            site.alive_now = alive;
+            site.alive = alive;
             let Some(born): Option<i64> = row.try_get("born")? else { continue };
             let age = unsigned(window.at.saturating_sub(born));
-            if rank <= MAX_AGES as i64 && born <= window.at {
+            if rank <= MAX_AGES as i64 {
                 site.oldest.push((age, row.try_get("id")?));
             }
             if rank == (alive + 1) / 2 {

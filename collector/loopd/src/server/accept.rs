@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use axum::response::IntoResponse;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tower::ServiceExt;
 
 use super::first_bytes::FirstBytes;
@@ -31,6 +32,10 @@ const MAX_CONNECTIONS: usize = 900;
 
 /// For the first bytes, and again for the headers of every HTTP/1 request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// For one request, body included, up to the head of its answer. Streams begin theirs at once, and a
+/// query has a shorter limit of its own.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// How long accepting rests when the process is out of file descriptors or memory.
 const REST_TIME: Duration = Duration::from_millis(200);
@@ -127,7 +132,10 @@ async fn answer(
         return Ok(response);
     }
     request.extensions_mut().insert(peer.addr);
-    router.oneshot(request).await
+    match timeout(ANSWER_TIME, router.oneshot(request)).await {
+        Ok(answer) => answer,
+        Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
+    }
 }
 
 /// Waits for the order to stop, or for nobody to be left who could give it.

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use loopd_analysis::leaks::{Population, judge};
-use loopd_model::{CoverageState, DropCause, RecordKind};
-use loopd_store::{LossRow, Reader, ResourceRow, ResourceSite, TaskSite};
+use loopd_model::{CoverageState, DropCause, RecordKind, UnixNanos};
+use loopd_store::{LossRow, ProcessRow, ProcessState, Reader, ResourceRow, ResourceSite, TaskSite};
 use serde::{Deserialize, Serialize};
 
 use super::tasks::Location;
@@ -107,7 +107,7 @@ const MAX_SITES: usize = 100;
 /// What grows in a process.
 pub async fn leaks(reader: &Reader, process: Option<i64>) -> Result<LeaksView, ViewError> {
     let process = find_process(reader, process).await?;
-    let at = process.last_at;
+    let at = end_of_life(&process);
     let window = WINDOW.min(at.0.saturating_sub(process.started_at.0).max(1).cast_unsigned());
     let key = process.process;
     let tasks = reader.task_sites(key, at, window, SAMPLES).await?;
@@ -131,6 +131,16 @@ pub async fn leaks(reader: &Reader, process: Option<i64>) -> Result<LeaksView, V
         complete: missing.is_none(),
         caveat: missing.or_else(|| unseen(&process.coverage)),
     })
+}
+
+/// Up to when a process lived normally: now, or until its first loop began to shut down, which drops
+/// every task and hides what had leaked.
+fn end_of_life(process: &ProcessRow) -> UnixNanos {
+    let closed_at = process.loops.iter().filter_map(|it| it.closed_at).min();
+    match process.state {
+        ProcessState::Live => process.last_at,
+        _ => closed_at.unwrap_or(process.last_at).min(process.last_at),
+    }
 }
 
 /// Growing first.

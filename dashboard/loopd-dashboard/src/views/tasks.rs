@@ -1,5 +1,6 @@
 //! The table of tasks.
 
+use loopd_analysis::slow::short_path;
 use loopd_model::{TaskId, TaskKind};
 use loopd_store::{Reader, TaskQuery, TaskRow, TaskSort, TaskState};
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,7 @@ pub struct Location {
 
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        write!(f, "{}:{}", short_path(&self.file), self.line)
     }
 }
 
