@@ -12,7 +12,7 @@ export default defineConfig(({ command }) => ({
     modulePreload: { polyfill: false },
     cssCodeSplit: false,
   },
-  server: process.env.LOOPD ? { proxy: { "/api": process.env.LOOPD } } : {},
+  server: process.env.LOOPD ? { proxy: { "/api": { target: process.env.LOOPD, changeOrigin: true, headers: { origin: process.env.LOOPD } } } } : {},
   plugins: command === "serve" && !process.env.LOOPD && !process.env.VITEST ? [mock()] : [],
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 }));

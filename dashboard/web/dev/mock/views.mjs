@@ -92,13 +92,20 @@ function overview(p) {
   const step = Math.max(p.head / points, MS);
   const series = { t0: at(p, 0), step, polls: [], busy: [], tasks_alive: [] };
   const lanes = Array.from({ length: w.WORKERS }, (_, k) => w.cellsOf(p, k, 0, p.head, 2 ** 24));
-  for (let k = 0; k < points; k += 1) {
-    const second = (k * step) / SECOND;
-    const here = lanes.flatMap((lane) => lane.i.map((i, j) => [i, j, lane])).filter(([i]) => Math.floor((i * 2 ** 24) / step) === k);
-    series.polls.push(here.reduce((sum, [, j, lane]) => sum + lane.n[j], 0));
-    series.busy.push(Math.min(1, here.reduce((sum, [, j, lane]) => sum + lane.b0[j] + lane.b1[j] + lane.b2[j] + lane.b3[j], 0) / (step * w.WORKERS)));
-    series.tasks_alive.push(k < 2 ? null : Math.round(220 + second * (p.slow ? 3 : 0) + 40 * Math.sin(second)));
+  const sums = Array.from({ length: points }, () => ({ polls: 0, busy: 0 }));
+  for (const lane of lanes) {
+    lane.i.forEach((i, j) => {
+      const sum = sums[Math.min(points - 1, Math.floor((i * 2 ** 24) / step))];
+      sum.polls += lane.n[j];
+      sum.busy += lane.b0[j] + lane.b1[j] + lane.b2[j] + lane.b3[j];
+    });
   }
+  sums.forEach((sum, k) => {
+    const second = (k * step) / SECOND;
+    series.polls.push(sum.polls / (step / SECOND));
+    series.busy.push(Math.min(1, sum.busy / (step * w.WORKERS)));
+    series.tasks_alive.push(k < 2 ? null : Math.round(220 + second * (p.slow ? 3 : 0) + 40 * Math.sin(second)));
+  });
   return {
     process,
     verdict: p.slow
