@@ -124,7 +124,7 @@ impl Keeper {
             }
             Command::Batch(queued) => self.queue(queued),
             Command::Refuse { session, process, seq, reason } => {
-                self.refuse(session, process, seq, reason).await;
+                self.refuse(session, process, seq, reason);
             }
             Command::Goodbye { session, process, goodbye } => {
                 self.goodbye(session, process, goodbye).await;
@@ -185,9 +185,8 @@ impl Keeper {
         }
     }
 
-    async fn refuse(&mut self, session: SessionId, process: ProcessKey, seq: u64, reason: String) {
-        // Batches before it are acked before it is refused.
-        self.commit().await;
+    /// What is queued goes on waiting: bad batches must not make others' commits small.
+    fn refuse(&mut self, session: SessionId, process: ProcessKey, seq: u64, reason: String) {
         if self.is_expected(session, process, seq) {
             self.tell_refused(process, seq, reason);
         }

@@ -52,7 +52,8 @@ impl Agent {
         self.say(Said::Batch(batch)).await;
     }
 
-    async fn hear(&mut self) -> Result<Option<Heard>, Status> {
+    /// The next message; nothing at a polite end.
+    pub(crate) async fn hear(&mut self) -> Result<Option<Heard>, Status> {
         let message =
             timeout(LIMIT, self.incoming.message()).await.expect("the collector is silent")?;
         Ok(message.map(|message| message.kind.expect("a kind that we know")))
@@ -86,19 +87,6 @@ impl Agent {
                 other => panic!("no ack of {seq} but {other:?}"),
             }
         }
-    }
-
-    /// Hears acks until `seq` is durable or the stream ends, however. Gives the last one.
-    pub(crate) async fn last_ack(mut self, seq: u64) -> (Self, u64) {
-        let mut durable_seq = 0;
-        while durable_seq < seq
-            && let Ok(Some(heard)) = self.hear().await
-        {
-            if let Heard::Ack(ack) = heard {
-                durable_seq = ack.durable_seq;
-            }
-        }
-        (self, durable_seq)
     }
 
     /// Hears acks until a refusal.

@@ -36,15 +36,24 @@ impl Loopd {
     }
 
     pub(crate) fn start_with(dir: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = loopd(&["serve", "--db"]);
+        command.arg(db(dir)).args(args).envs(env.iter().copied());
+        Self::start_as(dir, command)
+    }
+
+    /// With so few files, sockets included.
+    pub(crate) fn start_with_files(dir: &TempDir, files: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh"]);
+        command.arg(env!("CARGO_BIN_EXE_loopd")).args(["serve", "--db"]).arg(db(dir));
+        command.args(["--listen", "127.0.0.1:0"]).env_remove("LOOPD_LISTEN");
+        Self::start_as(dir, command)
+    }
+
+    fn start_as(dir: &TempDir, mut command: Command) -> Self {
         let log = dir.path().join("log");
-        let mut child = loopd(&["serve", "--db"])
-            .arg(db(dir))
-            .args(args)
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let addr = line

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loopd_wire::pb::collector_message::Kind as Heard;
 use tempfile::tempdir;
 
 use crate::agent::{Agent, batch};
@@ -14,13 +15,19 @@ const AGENTS: u8 = 3;
 /// Sends from where the collector says it is, as fast as it takes them, until told to stop by the
 /// collector's death or the last ack. Gives the highest number acked.
 async fn deliver(addr: std::net::SocketAddr, n: u8) -> u64 {
-    let (agent, durable_seq) = Agent::welcomed(addr, n).await;
+    let (mut agent, durable_seq) = Agent::welcomed(addr, n).await;
     for seq in durable_seq + 1..=BATCHES {
         agent.send(batch(seq)).await;
     }
-    let (agent, acked) = agent.last_ack(BATCHES).await;
-    drop(agent);
-    acked.max(durable_seq)
+    let mut acked = durable_seq;
+    while acked < BATCHES
+        && let Ok(Some(heard)) = agent.hear().await
+    {
+        if let Heard::Ack(ack) = heard {
+            acked = ack.durable_seq;
+        }
+    }
+    acked
 }
 
 #[tokio::test(flavor = "multi_thread")]

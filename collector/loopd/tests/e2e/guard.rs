@@ -9,6 +9,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 
 use crate::binary::Loopd;
+use crate::{LIMIT, wait_until};
 
 #[test]
 fn requests_for_other_names_and_from_other_sites_are_refused() {
@@ -118,4 +119,14 @@ fn connections_that_dawdle_are_closed() {
     }
     assert!(began_at.elapsed() > Duration::from_secs(3), "closed too early");
     assert_eq!(loopd.get("/healthz", &host), 200);
+}
+
+#[test]
+fn out_of_files_it_rests_and_goes_on() {
+    let dir = tempdir().unwrap();
+    let loopd = Loopd::start_with_files(&dir, 64);
+    let streams: Vec<_> = (0..100).map(|_| loopd.connect()).collect();
+    wait_until("it is out of files", LIMIT, || loopd.log().contains("resting"));
+    drop(streams);
+    assert_eq!(loopd.get("/healthz", &loopd.host()), 200);
 }
