@@ -57,8 +57,8 @@ pub(crate) async fn add_lossy(writer: &mut Writer) -> ProcessKey {
     let mut batch = Batch {
         seq: 1,
         anchor: Anchor { at: Nanos(SECOND), unix: process.anchor.unix.at(Nanos(SECOND)) },
-        events: vec![opened(), spawned(0, 1, MAIN)],
-        segments: vec![segment(0, RecordKind::Poll, &[poll(5, 1, 10)])],
+        events: vec![opened(), spawned(0, 5, MAIN)],
+        segments: vec![segment(0, RecordKind::Poll, &[poll(5, 1, 5)])],
         ..Batch::default()
     };
     let (from, to) = (Nanos(20 * MS), Nanos(90 * MS));

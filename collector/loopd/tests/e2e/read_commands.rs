@@ -1,0 +1,319 @@
+//! The commands that read: what they print for one known recording, and how they fail.
+
+#[path = "../../../../dashboard/loopd-dashboard/tests/support/recording.rs"]
+mod recording;
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use loopd_dashboard::{AppState, ServerInfo, ServerStatus, router};
+use loopd_model::UnixNanos;
+use loopd_store::{Reader, Retention, Writer};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// A database with the recording of `orders`.
+struct Recording {
+    folder: tempfile::TempDir,
+    writer: Writer,
+    reader: Reader,
+}
+
+/// What a run of the binary left.
+#[derive(Debug)]
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    /// Its lines of JSON.
+    fn json(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Recording {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, reader) = recording::orders(&folder.path().join("loopd.db")).await;
+        Self { folder, writer, reader }
+    }
+
+    fn db(&self) -> PathBuf {
+        self.folder.path().join("loopd.db")
+    }
+
+    /// Runs the binary on the file.
+    fn loopd(&self, args: &[&str]) -> Run {
+        let db = self.db();
+        let db = ["--db", db.to_str().unwrap()];
+        loopd(&[args, &db].concat())
+    }
+
+    /// Serves the file until the end of the test, and says where.
+    async fn serve(&self) -> String {
+        let info = ServerInfo {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: UnixNanos(recording::START),
+            retention: Retention { max_age: None, max_bytes: None },
+        };
+        let (_, stopped) = watch::channel(false);
+        let status = ServerStatus::default;
+        let state = AppState::new(self.reader.clone(), self.writer.head(), info, status, stopped);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router(state)).await });
+        format!("http://{address}")
+    }
+}
+
+fn loopd(args: &[&str]) -> Run {
+    let mut command = crate::binary::loopd(args);
+    let Output { status, stdout, stderr } = command.env("TZ", "UTC").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_lists_the_programs() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["apps"]);
+    assert_eq!(
+        run.out,
+        "PROCESS  APP     VERSION  HOST   PID  STATE  STARTED                  TASKS ALIVE  POLLS  SLOW  OPEN  LOST\n\
+         \x20     1  orders  1.2.3    box   4242  ended  2026-11-22 14:00:00.000          121    223     3     1     0\n",
+        "{run:?}"
+    );
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+
+    let lines = recording.loopd(&["apps", "--json"]).json();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["started_at"], recording::START.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_sorted_filtered_and_counted() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["tasks", "--app", "orders", "--limit", "1"]);
+    let mut lines = run.out.lines();
+    let titles: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(titles[..4], ["TASK", "NAME", "STATE", "LOCATION"]);
+    let row: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(row[..4], ["10", "reporter", "alive", "orders/src/report.rs:30"]);
+    assert_eq!(run.err, "note: 1 of 123 tasks of orders; --limit and --offset show more\n");
+    assert_eq!(run.code, 0);
+
+    let args = ["tasks", "--state", "ended", "--sort", "task", "--json"];
+    let tasks: Vec<_> = recording.loopd(&args).json();
+    assert_eq!(tasks.iter().map(|task| &task["task"]).collect::<Vec<_>>(), ["30", "31"]);
+    let none = recording.loopd(&["tasks", "--match", "nothing is called this"]);
+    assert_eq!(none.err, "note: no task of orders matches\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_cannot_take_over_the_terminal() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["tasks", "--match", "31", "--limit", "1"]);
+    assert!(run.out.contains("<script>alert(1)</script>  panicked"), "{run:?}");
+    assert!(!run.out.contains(['\u{1b}', '\u{202e}']), "{run:?}");
+
+    let csv = "select name from tasks where task = 30";
+    let run = recording.loopd(&["query", "--format", "csv", csv]);
+    assert_eq!(run.out, "name\r\n'=cmd|' /C calc'!A0\r\n", "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_are_only_for_those_who_want_them() {
+    let recording = Recording::new().await;
+    assert!(!recording.loopd(&["apps"]).out.contains('\u{1b}'));
+    assert!(recording.loopd(&["apps", "--color", "always"]).out.contains("\u{1b}[1m"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_task_is_shown_with_its_polls_and_resources() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["task", "10"]);
+    for text in ["task 10 reporter", "longest polls", "slow polls", "/var/orders.csv", "800 ms"] {
+        assert!(run.out.contains(text), "{text}: {run:?}");
+    }
+    assert_eq!(recording.loopd(&["task", "10", "--json"]).json()[0]["task"]["task"], "10");
+
+    let run = recording.loopd(&["task", "12345"]);
+    assert_eq!(run.err, "error: process 1 has no task 12345, or retention has removed it\n");
+    assert_eq!(run.code, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_names_the_line_that_blocked() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["slow"]);
+    assert!(
+        run.out.starts_with("3 slow polls of orders (100 ms or longer), 1.35 s in all\n"),
+        "{run:?}"
+    );
+    assert!(
+        run.out
+            .contains("\norders/src/report.rs:41  orders::report::build\n  2 polls, 550 ms in all"),
+        "{run:?}"
+    );
+    assert!(run.out.contains("computing in 3 of 3 samples"), "{run:?}");
+    assert!(run.out.contains("> orders::report::build  orders/src/report.rs:41"), "{run:?}");
+
+    let run = recording.loopd(&["slow", "--from", "14:00:01.9", "--to", "14:00:03", "--json"]);
+    assert_eq!(run.json()[0]["total_time"], 300_000_000, "{run:?}");
+    let run = recording.loopd(&["slow", "--from", "-30s"]);
+    assert!(run.out.starts_with("1 slow polls"), "{run:?}");
+    let run = recording.loopd(&["slow", "--from", "noon"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("write -5m"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaks_names_what_grows() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["leaks"]);
+    let growing = run.out.lines().find(|line| line.starts_with("growing")).expect(&run.out);
+    let cells: Vec<_> = growing.split_whitespace().collect();
+    assert_eq!(cells[1..4], ["orders/src/leak.rs:12", "120", "+11.9"]);
+    let lines = recording.loopd(&["leaks", "--growing", "--json"]).json();
+    assert_eq!(lines[0]["what"], "task");
+    assert!(lines.iter().any(|line| line["what"] == "resource" && line["unclosed"] == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn query_prints_tables_json_and_csv() {
+    let recording = Recording::new().await;
+    let sql = "select app, pid, null as empty, pid from processes";
+    let run = recording.loopd(&["query", sql]);
+    assert_eq!(run.out, "app      pid  empty   pid\norders  4242         4242\n", "{run:?}");
+    let run = recording.loopd(&["query", "--json", sql]);
+    assert_eq!(run.out, "{\"app\":\"orders\",\"pid\":4242,\"empty\":null,\"pid_2\":4242}\n");
+    let run = recording.loopd(&["query", "--format", "csv", sql]);
+    assert_eq!(run.out, "app,pid,empty,pid\r\norders,4242,,4242\r\n");
+
+    let run = recording.loopd(&["query", "--limit", "2", "select task from tasks"]);
+    assert_eq!((run.code, run.out.lines().count()), (4, 3), "{run:?}");
+    assert!(run.err.starts_with("warning: only the first 2 rows are shown"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_query_is_answered_with_the_columns() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["query", "select spawnd_at from tasks"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("spawnd_at") && run.err.contains("spawned_at"), "{run:?}");
+}
+
+#[test]
+fn the_schema_needs_no_recording() {
+    let run = loopd(&["query", "--schema"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("processes") && run.out.contains("duration("), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losses_are_a_warning_and_an_exit_code() {
+    let mut recording = Recording::new().await;
+    recording::add_lossy(&mut recording.writer).await;
+    for args in [&["tasks"][..], &["slow"], &["leaks"], &["task", "5"]] {
+        let run = recording.loopd(&[args, &["--app", "lossy"]].concat());
+        assert_eq!(run.code, 4, "{run:?}");
+        assert!(!run.out.is_empty(), "{run:?}");
+        let warning = "warning: 1,200 records of lossy never arrived (mostly: ring_full)";
+        assert!(run.err.contains(warning), "{run:?}");
+    }
+    assert_eq!(recording.loopd(&["tasks", "--app", "orders"]).code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_program_is_answered_with_the_known() {
+    let recording = Recording::new().await;
+    let run = recording.loopd(&["tasks", "--app", "odrers"]);
+    assert_eq!(run.err, "error: no program \"odrers\" is known; known are: orders\n");
+    assert_eq!(run.code, 1);
+    // By number and by the beginning of its id.
+    for app in ["1", "070707"] {
+        assert_eq!(recording.loopd(&["tasks", "--app", app]).code, 0, "{app}");
+    }
+}
+
+#[test]
+fn a_missing_file_and_a_silent_server_are_3_and_say_the_way_out() {
+    let run = loopd(&["apps", "--db", "/nowhere/loopd.db"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("/nowhere/loopd.db") && run.err.contains("loopd serve"), "{run:?}");
+
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let run = loopd(&["apps", "--url", &format!("http://{free}")]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains(&free.to_string()), "{run:?}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_5() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "milk, eggs, bread ".repeat(500)).unwrap();
+    let run = loopd(&["apps", "--db", path.to_str().unwrap()]);
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.err.contains("notes.txt"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_and_its_file_say_the_same() {
+    let recording = Recording::new().await;
+    let url = recording.serve().await;
+    let commands: [&[&str]; 7] = [
+        &["apps"],
+        &["tasks", "--state", "alive", "--sort", "polls", "--limit", "5"],
+        &["task", "10", "--json"],
+        &["slow", "--from", "-10m"],
+        &["slow", "--json"],
+        &["leaks"],
+        &["query", "select * from processes"],
+    ];
+    for args in commands {
+        let (file, server) = (recording.loopd(args), loopd(&[args, &["--url", &url]].concat()));
+        assert_eq!(file.out, server.out, "{args:?}: {server:?}");
+        assert_eq!(file.code, server.code, "{args:?}: {server:?}");
+    }
+    let run = loopd(&["query", "select nothing from tasks", "--url", &url]);
+    assert_eq!(run.err, recording.loopd(&["query", "select nothing from tasks"]).err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_what_is_wrong() {
+    let mut recording = Recording::new().await;
+    recording::add_lossy(&mut recording.writer).await;
+    let run = recording.loopd(&["doctor", "--json"]);
+    let lines = run.json();
+    let of = |check: &str| lines.iter().filter(|line| line["check"] == check).collect::<Vec<_>>();
+    assert_eq!(of("database")[0]["state"], "ok", "{run:?}");
+    assert!(!of("disk").is_empty(), "{run:?}");
+    let lossy = of("lossy (2)");
+    assert!(
+        lossy.iter().any(|line| line["fix"] == "built without --cfg tokio_unstable"),
+        "{run:?}"
+    );
+    let lost = "1,200 records never arrived, mostly polls (ring_full)";
+    assert!(lossy.iter().any(|line| line["text"] == lost), "{run:?}");
+    assert!(of("orders (1)").iter().all(|line| line["state"] == "ok"), "{run:?}");
+
+    let run = loopd(&["doctor", "--db", "/nowhere/loopd.db"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.out.contains("BAD"), "{run:?}");
+}
+
+#[test]
+fn every_help_has_examples_and_json_keys() {
+    for command in ["apps", "tasks", "task", "slow", "leaks", "query", "doctor"] {
+        let run = loopd(&[command, "--help"]);
+        assert_eq!(run.code, 0);
+        assert!(run.out.contains(&format!("\n  loopd {command}")), "{command}: {}", run.out);
+        assert!(run.out.contains("JSON"), "{command}");
+    }
+}
