@@ -229,60 +229,6 @@ impl Lane {
         recorder::hurry();
     }
 
-    /// The worker this thread is may have changed: ask again at the next poll.
-    pub(crate) fn doubt_place(&self) {
-        self.attention.store(true, Relaxed);
-    }
-
-    /// Before a poll seen by tokio's hook. `outside` numbers a thread that is no worker.
-    #[inline(always)]
-    pub(crate) fn before_poll(&self, loop_id: u64, task: u64, outside: impl FnOnce() -> u32) {
-        let is_plain = self.place_loop.load(Relaxed) == loop_id
-            && !self.attention.load(Relaxed)
-            && self.current.started.load(Relaxed) == 0;
-        if !is_plain {
-            self.before_poll_slowly(loop_id, outside);
-        }
-        self.current.task.store(task, Relaxed);
-        self.current.started.store(ticks(), Release);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn before_poll_slowly(&self, loop_id: u64, outside: impl FnOnce() -> u32) {
-        self.push_outer();
-        let worker = worker_index().unwrap_or_else(outside);
-        self.current.loop_id.store(loop_id, Relaxed);
-        self.current.worker.store(worker, Relaxed);
-        self.current.seen.store(Seen::ByHook as u8, Relaxed);
-        self.write_place(loop_id, worker);
-        self.attention.store(self.depth.load(Relaxed) > 0, Relaxed);
-    }
-
-    /// After a poll seen by tokio's hook.
-    #[inline(always)]
-    pub(crate) fn after_poll(&self, is_recorded: bool) {
-        let start = self.current.started.load(Relaxed);
-        if start == 0 {
-            // Recording began in the middle of this poll.
-            return;
-        }
-        let length = ticks().saturating_sub(start);
-        self.current.started.store(0, Relaxed);
-        if is_recorded {
-            let task = self.current.task.load(Relaxed);
-            if self.place_loop.load(Relaxed) == 0 {
-                self.count_drop(RecordKind::Poll);
-            } else {
-                let pushed = record::push_poll(&self.ring, start, length, task);
-                self.settle(pushed, Some(RecordKind::Poll));
-            }
-        }
-        if self.attention.load(Relaxed) {
-            self.pop_outer(start + length);
-        }
-    }
-
     /// A poll seen by the wrapper begins. Returns when, in ticks.
     pub(crate) fn enter(&self, loop_id: u64, worker: u32, task: u64) -> u64 {
         let now = ticks();
@@ -405,6 +351,64 @@ impl Lane {
             return self.count_drop(RecordKind::Park);
         }
         self.write(&Record::Park { start, length: ticks().saturating_sub(start) });
+    }
+}
+
+/// What tokio's hooks call: the hot path.
+#[cfg(tokio_unstable)]
+impl Lane {
+    /// The worker this thread is may have changed: ask again at the next poll.
+    pub(crate) fn doubt_place(&self) {
+        self.attention.store(true, Relaxed);
+    }
+
+    /// Before a poll seen by tokio's hook. `outside` numbers a thread that is no worker.
+    #[inline(always)]
+    pub(crate) fn before_poll(&self, loop_id: u64, task: u64, outside: impl FnOnce() -> u32) {
+        let is_plain = self.place_loop.load(Relaxed) == loop_id
+            && !self.attention.load(Relaxed)
+            && self.current.started.load(Relaxed) == 0;
+        if !is_plain {
+            self.before_poll_slowly(loop_id, outside);
+        }
+        self.current.task.store(task, Relaxed);
+        self.current.started.store(ticks(), Release);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn before_poll_slowly(&self, loop_id: u64, outside: impl FnOnce() -> u32) {
+        self.push_outer();
+        let worker = worker_index().unwrap_or_else(outside);
+        self.current.loop_id.store(loop_id, Relaxed);
+        self.current.worker.store(worker, Relaxed);
+        self.current.seen.store(Seen::ByHook as u8, Relaxed);
+        self.write_place(loop_id, worker);
+        self.attention.store(self.depth.load(Relaxed) > 0, Relaxed);
+    }
+
+    /// After a poll seen by tokio's hook.
+    #[inline(always)]
+    pub(crate) fn after_poll(&self, is_recorded: bool) {
+        let start = self.current.started.load(Relaxed);
+        if start == 0 {
+            // Recording began in the middle of this poll.
+            return;
+        }
+        let length = ticks().saturating_sub(start);
+        self.current.started.store(0, Relaxed);
+        if is_recorded {
+            let task = self.current.task.load(Relaxed);
+            if self.place_loop.load(Relaxed) == 0 {
+                self.count_drop(RecordKind::Poll);
+            } else {
+                let pushed = record::push_poll(&self.ring, start, length, task);
+                self.settle(pushed, Some(RecordKind::Poll));
+            }
+        }
+        if self.attention.load(Relaxed) {
+            self.pop_outer(start + length);
+        }
     }
 }
 

@@ -156,11 +156,11 @@ pub(crate) struct RingSizes {
 }
 
 impl RingSizes {
-    /// Half of the agent's memory; a megabyte for each worker unless there are too many.
+    /// Three eighths of the agent's memory; a megabyte for each worker unless there are too many.
     pub(crate) fn within(memory_limit: usize, workers: usize) -> Self {
         const BIG: usize = 1 << 20;
         const SMALL: usize = 64 << 10;
-        let budget = memory_limit / 2;
+        let budget = memory_limit / 8 * 3;
         let share = budget / (workers + 2);
         let floor_power = |bytes: usize| 1 << bytes.max(1).ilog2();
         let big = floor_power(share).clamp(16 << 10, BIG);

@@ -45,6 +45,8 @@ const SEAL_INTERVAL: Duration = Duration::from_millis(150);
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Batches on their way and no acknowledgement for this long: the connection is as good as dead.
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// Of one batch on end, before the connection is given up for a while.
+const MAX_REFUSALS: u32 = 3;
 /// Kept from the shutdown deadline for winding up.
 const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
 /// Kept from it for sending, when the watchdog is waited for.
@@ -135,8 +137,8 @@ impl Exporter {
         ]);
         Self {
             drain: Drain::new(setup.recorder),
-            stage: Stage::default(),
-            tables: Tables::default(),
+            stage: Stage::new(setup.memory_limit),
+            tables: Tables::new(setup.memory_limit),
             window: Window::new(window_bytes(setup.memory_limit)),
             clock: None,
             loops: Vec::new(),
@@ -173,12 +175,10 @@ impl Exporter {
             match &mut self.link {
                 Link::Down(_) => std::future::pending().await,
                 Link::Greeting(session) => Wakeup::Session(session.next().await),
-                Link::Up(session) if can_send && session.slot().is_none() => {
-                    // Both at once is not worth it: a slot comes free or the session ends.
-                    let _ = session.free_slot().await;
-                    Wakeup::CanSend
+                Link::Up(session) => {
+                    let wants_slot = can_send && session.slot().is_none();
+                    session.next_or_slot(wants_slot).await.map_or(Wakeup::CanSend, Wakeup::Session)
                 }
-                Link::Up(session) => Wakeup::Session(session.next().await),
             }
         };
         let (mut session, mut called, mut timer) = (
@@ -371,9 +371,14 @@ impl Exporter {
             SessionEvent::Message(Kind::Settings(settings)) => self.apply(&settings),
             SessionEvent::Message(Kind::Refused(refused)) => {
                 self.progress_at = Instant::now();
-                self.window.refuse(refused.seq, DropCause::Malformed);
+                let refusals = self.window.refuse(refused.seq, DropCause::Malformed);
                 let reason = format!("batch {} was refused: {}", refused.seq, refused.reason);
-                self.setup.status.update(|stats| stats.last_error = reason);
+                if refusals > MAX_REFUSALS {
+                    // There is nothing left in it to take out: not in a hurry, then.
+                    self.hang_up(&reason);
+                } else {
+                    self.setup.status.update(|stats| stats.last_error = reason);
+                }
             }
             SessionEvent::Ended(reason) => self.hang_up(&reason),
         }

@@ -1,7 +1,10 @@
 //! One connection to the collector: connects, says hello, and carries messages both ways. It runs as
 //! a task beside the exporter's loop and decides nothing.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use loopd_wire::pb;
@@ -95,6 +98,12 @@ pub(crate) enum SessionEvent {
     Ended(String),
 }
 
+impl SessionEvent {
+    fn lost() -> Self {
+        Self::Ended("the session was lost".to_owned())
+    }
+}
+
 /// A session under way. Dropping it ends it.
 pub(crate) struct Session {
     outbound: mpsc::Sender<Outgoing>,
@@ -136,20 +145,32 @@ impl Session {
         Self { outbound, inbound, task }
     }
 
+    /// Waits for the next event, or, if `wants_slot`, until the transport takes a message again,
+    /// which is `None`.
+    pub(crate) async fn next_or_slot(&mut self, wants_slot: bool) -> Option<SessionEvent> {
+        let Self { outbound, inbound, .. } = self;
+        let mut slot = pin!(outbound.reserve());
+        poll_fn(|context| {
+            if let Poll::Ready(event) = inbound.poll_recv(context) {
+                return Poll::Ready(Some(event.unwrap_or_else(SessionEvent::lost)));
+            }
+            // A slot that cannot come means that the session is ending; its last event says so.
+            match wants_slot.then(|| slot.as_mut().poll(context)) {
+                Some(Poll::Ready(Ok(_))) => Poll::Ready(None),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
     /// Waits for the next event.
     pub(crate) async fn next(&mut self) -> SessionEvent {
-        let event = self.inbound.recv().await;
-        event.unwrap_or_else(|| SessionEvent::Ended("the session was lost".to_owned()))
+        self.inbound.recv().await.unwrap_or_else(SessionEvent::lost)
     }
 
     /// A place for one message, if the transport takes one now.
     pub(crate) fn slot(&self) -> Option<mpsc::Permit<'_, Outgoing>> {
         self.outbound.try_reserve().ok()
-    }
-
-    /// A place for one message, when the transport takes one.
-    pub(crate) async fn free_slot(&self) -> Option<mpsc::Permit<'_, Outgoing>> {
-        self.outbound.reserve().await.ok()
     }
 
     /// Says goodbye and waits until the collector has ended the stream.

@@ -13,10 +13,12 @@ use crate::clock::Calibration;
 use crate::exporter::tables::Tables;
 
 /// Spans in one batch: about 8 bytes each when packed, so half a megabyte at most times.
-pub(crate) const MAX_SPANS: usize = 48 << 10;
+const MAX_SPANS: usize = 48 << 10;
 /// Events in one batch, by count and by estimated encoded size.
-pub(crate) const MAX_EVENTS: usize = 4 << 10;
+const MAX_EVENTS: usize = 4 << 10;
 const MAX_EVENT_BYTES: usize = 256 << 10;
+/// The part of the agent's memory that staged records may take.
+const MEMORY_SHARE: usize = 8;
 /// Of an event without its texts, encoded.
 const EVENT_BYTES: usize = 48;
 
@@ -32,6 +34,8 @@ struct Lanes {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Stage {
+    max_spans: usize,
+    max_events: usize,
     workers: Vec<Lanes>,
     events: Vec<Event>,
     losses: Vec<Loss>,
@@ -61,6 +65,16 @@ pub(crate) fn event_kind(event: &EventKind) -> RecordKind {
 }
 
 impl Stage {
+    /// An empty stage that takes no more than its share.
+    pub(crate) fn new(memory_limit: usize) -> Self {
+        let share = memory_limit / MEMORY_SHARE;
+        Self {
+            max_spans: (share * 3 / 4 / size_of::<Span>()).clamp(256, MAX_SPANS),
+            max_events: (share / 4 / size_of::<Event>()).clamp(64, MAX_EVENTS),
+            ..Self::default()
+        }
+    }
+
     /// Where spans of this worker are kept, for [`Stage::span`]. Holds until workers are forgotten.
     pub(crate) fn slot(&mut self, (loop_id, worker): (LoopId, WorkerId)) -> usize {
         let is_it = |lanes: &Lanes| lanes.loop_id == loop_id && lanes.worker == worker;
@@ -126,8 +140,8 @@ impl Stage {
 
     /// Whether the next record belongs into another batch.
     pub(crate) fn is_full(&self) -> bool {
-        self.spans >= MAX_SPANS
-            || self.events.len() >= MAX_EVENTS
+        self.spans >= self.max_spans
+            || self.events.len() >= self.max_events
             || self.event_bytes >= MAX_EVENT_BYTES
     }
 
@@ -136,9 +150,13 @@ impl Stage {
         self.spans == 0 && self.events.is_empty() && self.losses.is_empty()
     }
 
-    /// Roughly what it takes.
+    /// Roughly what it takes, buffers kept for reuse included.
     pub(crate) fn bytes(&self) -> usize {
-        self.spans * size_of::<Span>() + self.events.len() * size_of::<Event>()
+        let capacity = |lanes: &Lanes| {
+            lanes.polls.capacity() + lanes.parks.capacity() + lanes.wakes.capacity()
+        };
+        let spans: usize = self.workers.iter().map(capacity).sum();
+        spans * size_of::<Span>() + self.events.capacity() * size_of::<Event>()
     }
 
     /// Records staged or lost since the start, by kind.
@@ -170,6 +188,8 @@ impl Stage {
         let ledger = self.ledger();
         let dictionary = tables.take_new();
         let mut segments = Vec::new();
+        // Buffers are kept for reuse, but not at their largest for every worker.
+        let kept = self.max_spans / (3 * self.workers.len()).max(1);
         for lanes in &mut self.workers {
             let (loop_id, worker) = (lanes.loop_id, lanes.worker);
             let kinds = [
@@ -181,6 +201,7 @@ impl Stage {
                 if !spans.is_empty() {
                     segments.push(pack(loop_id, worker, kind, spans, clock));
                     spans.clear();
+                    spans.shrink_to(kept);
                 }
             }
         }

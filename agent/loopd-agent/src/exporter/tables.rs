@@ -6,18 +6,30 @@ use std::collections::HashMap;
 use loopd_model::{Frame, Location, LocationId, Name, NameId, Stack, StackId};
 
 /// Programs have some thousands of spawn calls at most.
-const MAX_LOCATIONS: usize = 16 << 10;
+const MAX_LOCATIONS: usize = 8 << 10;
 /// Names are for people; a program that makes them up without end loses the later ones.
-const MAX_NAMES: usize = 16 << 10;
-/// Of text, and of frames' text.
+const MAX_NAMES: usize = 8 << 10;
+/// Of text.
 const MAX_NAME_BYTES: usize = 1 << 20;
 /// Distinct stacks of long polls.
-const MAX_STACKS: usize = 4 << 10;
-const MAX_STACK_BYTES: usize = 4 << 20;
+const MAX_STACKS: usize = 2 << 10;
+/// Of frames and their text.
+const MAX_STACK_BYTES: usize = 2 << 20;
+/// The limits hold at this memory limit, and shrink with a smaller one.
+const FULL_SIZE_AT: usize = 32 << 20;
+
+/// The limits of one agent.
+struct Limits {
+    locations: usize,
+    names: usize,
+    name_bytes: usize,
+    stacks: usize,
+    stack_bytes: usize,
+}
 
 /// The tables, and what has not been put into a batch yet.
-#[derive(Default)]
 pub(crate) struct Tables {
+    limits: Limits,
     /// By the address of the compiler's constant.
     by_address: HashMap<u64, LocationId>,
     /// By text: one place has a constant per instantiation of its function.
@@ -40,12 +52,34 @@ pub(crate) struct Dictionary {
 }
 
 impl Tables {
+    /// Empty tables within their share of the agent's memory.
+    pub(crate) fn new(memory_limit: usize) -> Self {
+        let part = |full: usize| full / FULL_SIZE_AT.div_ceil(memory_limit.max(1)).max(1);
+        Self {
+            limits: Limits {
+                locations: part(MAX_LOCATIONS),
+                names: part(MAX_NAMES),
+                name_bytes: part(MAX_NAME_BYTES),
+                stacks: part(MAX_STACKS),
+                stack_bytes: part(MAX_STACK_BYTES),
+            },
+            by_address: HashMap::new(),
+            by_place: HashMap::new(),
+            by_name: HashMap::new(),
+            by_stack: HashMap::new(),
+            all: Dictionary::default(),
+            name_bytes: 0,
+            stack_bytes: 0,
+            taken: (0, 0, 0),
+        }
+    }
+
     /// The id of the place with this number; none when the table is full.
     pub(crate) fn location(&mut self, number: u64) -> LocationId {
         if let Some(&id) = self.by_address.get(&number) {
             return id;
         }
-        if self.by_address.len() >= MAX_LOCATIONS {
+        if self.by_address.len() >= self.limits.locations {
             return LocationId::NONE;
         }
         let Some(place) = crate::place::location(number) else { return LocationId::NONE };
@@ -68,7 +102,9 @@ impl Tables {
         if let Some(&id) = self.by_name.get(&text) {
             return Some(id);
         }
-        if self.by_name.len() >= MAX_NAMES || self.name_bytes + text.len() > MAX_NAME_BYTES {
+        if self.by_name.len() >= self.limits.names
+            || self.name_bytes + text.len() > self.limits.name_bytes
+        {
             return None;
         }
         let id = NameId(self.by_name.len() as u64 + 1);
@@ -85,7 +121,9 @@ impl Tables {
             return Some(id);
         }
         let bytes = stack_bytes(&frames);
-        if self.by_stack.len() >= MAX_STACKS || self.stack_bytes + bytes > MAX_STACK_BYTES {
+        if self.by_stack.len() >= self.limits.stacks
+            || self.stack_bytes + bytes > self.limits.stack_bytes
+        {
             return None;
         }
         let id = StackId(self.by_stack.len() as u64 + 1);
@@ -169,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_name_is_sent_once_and_again_on_request() {
-        let mut tables = Tables::default();
+        let mut tables = Tables::new(FULL_SIZE_AT);
         assert_eq!(tables.name("a".into()), Some(NameId(1)));
         assert_eq!(tables.name("b".into()), Some(NameId(2)));
         assert_eq!(tables.name("a".into()), Some(NameId(1)));
@@ -180,7 +218,7 @@ mod tests {
 
     #[test]
     fn one_place_has_one_id_however_many_constants_the_compiler_made() {
-        let mut tables = Tables::default();
+        let mut tables = Tables::new(FULL_SIZE_AT);
         let first = tables.location_named("src/main.rs", 3, 5);
         assert_eq!(tables.location_named("src/main.rs", 3, 5), first);
         assert_ne!(tables.location_named("src/main.rs", 4, 5), first);
@@ -189,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_full_table_refuses() {
-        let mut tables = Tables::default();
+        let mut tables = Tables::new(FULL_SIZE_AT);
         let long = "x".repeat(256);
         let accepted = (0..10_000).filter(|i| tables.name(format!("{i}{long}")).is_some()).count();
         assert!((3_000..5_000).contains(&accepted), "{accepted}");

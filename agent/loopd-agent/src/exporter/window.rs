@@ -176,8 +176,9 @@ impl Window {
     }
 
     /// The collector could not read this batch: its content becomes a loss, and it is sent again.
-    pub(crate) fn refuse(&mut self, seq: u64, cause: DropCause) {
-        let Some(index) = self.entries.iter().position(|entry| entry.seq == seq) else { return };
+    /// Says how often it has been refused.
+    pub(crate) fn refuse(&mut self, seq: u64, cause: DropCause) -> u32 {
+        let Some(index) = self.entries.iter().position(|entry| entry.seq == seq) else { return 0 };
         // The second time it must be the names, places or stacks.
         let dictionary = self.entries[index].refusals > 0;
         self.entries[index].refusals += 1;
@@ -193,6 +194,7 @@ impl Window {
             self.bytes += entry.body.len();
         }
         self.cursor = self.cursor.min(index);
+        self.entries[index].refusals
     }
 
     /// The collector's database is another one: puts the dictionary before everything, and numbers
