@@ -49,6 +49,9 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REFUSALS: u32 = 3;
 /// Kept from the shutdown deadline for winding up.
 const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
+/// Attempts to connect at shutdown, and the wait between them.
+const FLUSH_ATTEMPTS: u32 = 3;
+const FLUSH_RETRY: Duration = Duration::from_millis(20);
 /// Kept from it for sending, when the watchdog is waited for.
 const SAMPLE_RESERVE: Duration = Duration::from_millis(200);
 
@@ -439,19 +442,10 @@ impl Exporter {
         self.round();
         self.measure();
         self.seal();
-        let flush = async {
-            while !self.window.is_empty() {
-                self.connect_if_due();
-                self.send();
-                if let Wakeup::Session(event) = self.wait(None).await {
-                    self.hear(event);
-                    if let Link::Down(due) = &mut self.link {
-                        *due = (*due).min(Instant::now() + BUSY_INTERVAL * 10);
-                    }
-                }
-            }
-        };
-        let _ = tokio::time::timeout_at(deadline.into(), flush).await;
+        if let Link::Down(due) = &mut self.link {
+            *due = Instant::now();
+        }
+        let _ = tokio::time::timeout_at(deadline.into(), self.flush()).await;
         self.publish();
         let unsent = self.window.held().iter().sum();
         let flushed = Flushed { complete: self.window.is_empty(), unsent };
@@ -461,6 +455,24 @@ impl Exporter {
             let _ = tokio::time::timeout_at(deadline.into(), session.finish(goodbye)).await;
         }
         flushed
+    }
+
+    /// Sends until everything is acknowledged, or nobody is there to send to: a program must not
+    /// end later for want of a collector.
+    async fn flush(&mut self) {
+        let mut failures = 0;
+        while !self.window.is_empty() && failures < FLUSH_ATTEMPTS {
+            self.connect_if_due();
+            self.send();
+            let was_greeting = matches!(self.link, Link::Greeting(_));
+            if let Wakeup::Session(event) = self.wait(None).await {
+                self.hear(event);
+                if let Link::Down(due) = &mut self.link {
+                    *due = (*due).min(Instant::now() + FLUSH_RETRY);
+                    failures += u32::from(was_greeting);
+                }
+            }
+        }
     }
 
     /// Shows the program how things stand.

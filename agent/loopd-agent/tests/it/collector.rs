@@ -21,6 +21,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Script {
     /// Takes connections but never answers.
     pub(crate) is_frozen: bool,
+    /// Welcomes and then reads no more.
+    pub(crate) stops_reading: bool,
     /// Acknowledges batches.
     pub(crate) acks: bool,
     /// Refuses these numbers once each.
@@ -35,6 +37,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             is_frozen: false,
+            stops_reading: false,
             acks: true,
             refuses: Vec::new(),
             hangs_up_after: None,
@@ -301,6 +304,9 @@ async fn serve(
         };
         if let Some(answer) = answer {
             let _ = answers.send(message(answer)).await;
+        }
+        if state.lock().unwrap().script.stops_reading {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -32,6 +32,15 @@ fn shutdown_keeps_its_deadline_without_a_collector() {
 }
 
 #[test]
+fn a_program_without_a_collector_ends_without_delay() {
+    let agent = Config::from_env().endpoint("http://127.0.0.1:1").start().unwrap();
+    drop(Tracked::new("thing", "", ()));
+    let since = Instant::now();
+    let flushed = agent.shutdown(FLUSH);
+    assert!(!flushed.complete && since.elapsed() < FLUSH / 4, "{:?}", since.elapsed());
+}
+
+#[test]
 fn shutdown_keeps_its_deadline_when_nobody_accepts() {
     // Connections wait in the backlog for ever.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -42,6 +51,41 @@ fn shutdown_keeps_its_deadline_when_nobody_accepts() {
 fn shutdown_keeps_its_deadline_when_acks_stop() {
     let collector = Collector::start_with(Script { acks: false, ..Script::default() });
     check_shutdown(collector.endpoint.clone());
+}
+
+#[test]
+fn a_collector_that_stops_reading_costs_no_processor_time() {
+    let collector = Collector::start_with(Script { stops_reading: true, ..Script::default() });
+    let agent = agent_for(&collector);
+    let cpu = || {
+        let exporter = std::fs::read_dir("/proc/self/task").unwrap().find_map(|thread| {
+            let path = thread.ok()?.path();
+            let name = std::fs::read_to_string(path.join("comm")).ok()?;
+            (name.trim() == "loopd-export").then_some(path)
+        });
+        let stat = std::fs::read_to_string(exporter.unwrap().join("stat")).unwrap();
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        // User and system time in hundredths of a second.
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    // More than the transport buffers.
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(1) {
+        for _ in 0..500 {
+            drop(Tracked::new("thing", &"x".repeat(200), ()));
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    let before = cpu();
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(1) {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let used = cpu() - before;
+    assert!(used < 20, "{used} hundredths of a second in an idle second");
+    let since = Instant::now();
+    assert!(!agent.shutdown(Duration::from_millis(200)).complete);
+    assert!(since.elapsed() <= Duration::from_millis(200) + SLACK);
 }
 
 #[test]
