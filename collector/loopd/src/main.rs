@@ -17,8 +17,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("start threads")),
     };
-    match runtime.block_on(cli.run()) {
+    let code = match runtime.block_on(cli.run()) {
         Ok(code) => code,
         Err(error) => exit::report(&error),
-    }
+    };
+    // Whatever still runs was told to stop and did not, or nobody waits for it.
+    runtime.shutdown_background();
+    code
 }
