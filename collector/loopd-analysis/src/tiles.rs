@@ -161,9 +161,10 @@ impl Strip {
 
 /// Packs the cells of one tile, by place from 0 to 255 in rising order.
 ///
-/// Per cell: a byte with the classes that are not zero (low four bits) and the distance to the
-/// place before, less one (high four; 15: a varint with the rest follows), then as varints each
-/// such class, the longest poll and the number of polls.
+/// Per cell: a byte with the classes that are not zero (bits 0 to 3), whether it is one poll and all
+/// of it (bit 4), and the distance to the place before, less one (bits 5 to 7; 7: a varint with the
+/// rest follows); then as varints each such class, and unless it is one whole poll, the longest
+/// poll and the number of polls.
 pub fn encode(cells: impl IntoIterator<Item = (u8, Cell)>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut next = 0;
@@ -171,21 +172,29 @@ pub fn encode(cells: impl IntoIterator<Item = (u8, Cell)>) -> Vec<u8> {
         let gap = u64::from(place).saturating_sub(next);
         next = u64::from(place) + 1;
         let classes = (0..4).fold(0, |bits, i| bits | u8::from(cell.busy[i] > 0) << i);
-        out.push(classes | (gap.min(FAR) as u8) << 4);
+        let is_single = is_single(&cell);
+        out.push(classes | u8::from(is_single) << 4 | (gap.min(FAR) as u8) << 5);
         if gap >= FAR {
             put_varint(&mut out, gap - FAR);
         }
         for busy in cell.busy.into_iter().filter(|&busy| busy > 0) {
             put_varint(&mut out, busy);
         }
-        put_varint(&mut out, cell.max);
-        put_varint(&mut out, cell.polls);
+        if !is_single {
+            put_varint(&mut out, cell.max);
+            put_varint(&mut out, cell.polls);
+        }
     }
     out
 }
 
 /// Distances from here on do not fit into a cell's first byte.
-const FAR: u64 = 15;
+const FAR: u64 = 7;
+
+/// Whether the cell is exactly what one poll that lies in it makes; most are, where little happens.
+fn is_single(cell: &Cell) -> bool {
+    cell.polls == 1 && cell.busy_time() == cell.max && cell.busy[class_of(cell.max)] == cell.max
+}
 
 /// Unpacks the cells of one tile. `None` if the bytes are no tile.
 pub fn decode(mut bytes: &[u8]) -> Option<Vec<(u8, Cell)>> {
@@ -193,7 +202,7 @@ pub fn decode(mut bytes: &[u8]) -> Option<Vec<(u8, Cell)>> {
     let mut next = 0u64;
     while let Some((&head, rest)) = bytes.split_first() {
         bytes = rest;
-        let mut gap = u64::from(head >> 4);
+        let mut gap = u64::from(head >> 5);
         if gap == FAR {
             gap = gap.checked_add(take_varint(&mut bytes).ok()?)?;
         }
@@ -205,8 +214,12 @@ pub fn decode(mut bytes: &[u8]) -> Option<Vec<(u8, Cell)>> {
                 *busy = take_varint(&mut bytes).ok()?;
             }
         }
-        cell.max = take_varint(&mut bytes).ok()?;
-        cell.polls = take_varint(&mut bytes).ok()?;
+        if head & 1 << 4 == 0 {
+            cell.max = take_varint(&mut bytes).ok()?;
+            cell.polls = take_varint(&mut bytes).ok()?;
+        } else {
+            (cell.max, cell.polls) = (cell.busy_time(), 1);
+        }
         cells.push((place, cell));
     }
     Some(cells)

@@ -73,7 +73,7 @@ pub(crate) fn read_pool(path: &Path) -> SqlitePool {
 
 /// Teaches a connection of loopd's own the functions and virtual tables.
 pub(crate) async fn equip(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    with_rusqlite(connection, |connection| crate::sql::equip(connection)).await
+    with_rusqlite(connection, crate::sql::equip).await
 }
 
 /// Lets rusqlite work on a connection that sqlx owns.

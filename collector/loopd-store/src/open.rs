@@ -30,11 +30,13 @@ pub(crate) async fn open_for_writing(
     // The file's own errors are clearer than what SQLite makes of them.
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
     file.map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+    // Looked at before it is opened for writing, which changes it: one that is not ours, or newer
+    // than this binary, stays byte for byte as it is.
+    check_read_only(path).await?;
     let mut db = connect::write_options(path, options.durability)
         .connect()
         .await
         .map_err(|source| corrupt(path, "open the database", source))?;
-    check(&mut db, path).await?;
     migrations::migrator().run(&mut db).await.map_err(|source| StoreError::Migrate {
         path: path.clone(),
         known: migrations::NEWEST,
@@ -71,51 +73,56 @@ fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Whether this is a database of loopd's that this binary can read; an empty one is.
-pub(crate) async fn check(db: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
-    let damaged = |source| corrupt(path, "read the schema", source);
-    let application: i64 =
-        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *db).await.map_err(damaged)?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut *db)
-        .await
-        .map_err(damaged)?;
-    if tables == 0 {
-        return Ok(());
-    }
-    if application != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path.to_owned() });
-    }
-    let sql = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-    let found: i64 = sqlx::query_scalar(sql).fetch_one(&mut *db).await.map_err(damaged)?;
-    if found > migrations::NEWEST {
-        let known = migrations::NEWEST;
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+/// Opens a database for reading and checks that it is one of ours.
+pub(crate) async fn check_for_reading(path: &Path) -> Result<(), StoreError> {
+    connect::check_sqlite()?;
+    // Nobody may have written to it yet; then there is nothing to read.
+    if !path.exists() || check_read_only(path).await? == Found::Empty {
+        return Err(StoreError::Missing { path: path.to_owned() });
     }
     Ok(())
 }
 
-/// Opens a database for reading and checks that it is one of ours; the connection is closed.
-pub(crate) async fn check_for_reading(path: &Path) -> Result<(), StoreError> {
-    connect::check_sqlite()?;
-    if !path.exists() {
-        return Err(StoreError::Missing { path: path.to_owned() });
-    }
+/// What a file that may be opened holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Empty,
+    Loopd,
+}
+
+/// Whether this is a database of loopd's that this binary can read, or an empty one.
+async fn check_read_only(path: &Path) -> Result<Found, StoreError> {
+    let damaged = |source| corrupt(path, "read the schema", source);
     let mut db = connect::read_options(path)
         .connect()
         .await
         .map_err(|source| corrupt(path, "open the database", source))?;
-    let result = check(&mut db, path).await;
-    let is_empty = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut db)
-        .await
-        .is_ok_and(|tables| tables == 0);
+    let found = read_schema(&mut db).await;
     let _ = db.close().await;
-    match result {
-        // Nobody has written to it yet, so there is nothing to read.
-        Ok(()) if is_empty => Err(StoreError::Missing { path: path.to_owned() }),
-        result => result,
+    match found.map_err(damaged)? {
+        None => Ok(Found::Empty),
+        Some((APPLICATION_ID, found)) if found > migrations::NEWEST => {
+            let known = migrations::NEWEST;
+            Err(StoreError::Newer { path: path.to_owned(), found, known })
+        }
+        Some((APPLICATION_ID, _)) => Ok(Found::Loopd),
+        Some(_) => Err(StoreError::Foreign { path: path.to_owned() }),
     }
+}
+
+/// The application's id and the version of its schema; `None` for an empty database.
+async fn read_schema(db: &mut SqliteConnection) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *db).await?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *db).await?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    if application != APPLICATION_ID {
+        return Ok(Some((application, 0)));
+    }
+    let sql = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+    Ok(Some((application, sqlx::query_scalar(sql).fetch_one(db).await?)))
 }
 
 /// SQLite's result codes for a damaged file and for a file that is no database.

@@ -58,7 +58,7 @@ proptest! {
             parts[i % 2].add_poll(start, length);
         }
         let mut whole = Strip::new(level, 0, WHOLE);
-        for (place, cell) in parts.iter().flat_map(|part| filled(part)) {
+        for (place, cell) in parts.iter().flat_map(filled) {
             whole.add_cell(0, place, &cell);
         }
         prop_assert_eq!(filled(&whole), brute_force(&polls, level));

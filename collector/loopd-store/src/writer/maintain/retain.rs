@@ -9,6 +9,8 @@ use crate::Retention;
 
 /// So many segments are removed in one step: some 20 MB of pages.
 const MAX_SEGMENTS: i64 = 64;
+/// Levels with buckets of up to 4 ms, which cost about as much as the polls.
+const FINE_LEVELS: u8 = 2;
 /// So many rows of any other table.
 const MAX_ROWS: i64 = 2_000;
 /// So many pages are given back to the file system in one step: 4 MiB.
@@ -27,11 +29,12 @@ pub(super) async fn step(
             return Ok((removed, true));
         }
     }
-    if let Some(max) = retention.max_bytes
-        && used_bytes(db).await? > max
-    {
-        let removed = oldest(db).await?;
-        return Ok((removed, removed > 0));
+    if let Some(max) = retention.max_bytes {
+        let excess = used_bytes(db).await?.saturating_sub(max);
+        if excess > 0 {
+            let removed = oldest(db, i64::try_from(excess).unwrap_or(i64::MAX)).await?;
+            return Ok((removed, removed > 0));
+        }
     }
     Ok((0, false))
 }
@@ -50,7 +53,7 @@ async fn pragma(db: &mut SqliteConnection, sql: &'static str) -> Result<i64, sql
 
 /// Everything that ended before `cutoff`, in the order in which it may go.
 async fn older_than(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
-    let mut removed = segments(db, cutoff).await?;
+    let mut removed = segments(db, cutoff, i64::MAX).await?;
     for level in 0..LEVELS {
         removed += tiles(db, level, cutoff).await?;
     }
@@ -63,11 +66,19 @@ async fn older_than(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx:
     Ok(removed)
 }
 
-/// The oldest of the first kind of thing that there is any of.
-async fn oldest(db: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
-    let removed = segments(db, i64::MAX).await?;
-    if removed > 0 {
-        return Ok(removed);
+/// The oldest of the first kind of thing that there is any of: about `excess` bytes of segments, a
+/// chunk of anything else.
+async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Error> {
+    let removed = segments(db, i64::MAX, excess).await?;
+    // Fine tiles go with the polls that they sum up: together they say little more.
+    let rest: Option<i64> =
+        sqlx::query_scalar("SELECT min(end_at) FROM segment").fetch_one(&mut *db).await?;
+    let mut fine = 0;
+    for level in 0..FINE_LEVELS {
+        fine += tiles(db, level, rest.unwrap_or(i64::MAX)).await?;
+    }
+    if removed + fine > 0 {
+        return Ok(removed + fine);
     }
     for level in 0..LEVELS {
         let removed = tiles(db, level, i64::MAX).await?;
@@ -111,11 +122,15 @@ async fn chunk(
     Ok(done.rows_affected())
 }
 
-async fn segments(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+/// Segments that end before `cutoff`, the oldest first, as many as hold about `bytes`.
+async fn segments(db: &mut SqliteConnection, cutoff: i64, bytes: i64) -> Result<u64, sqlx::Error> {
+    // The length of a blob is known without reading it.
     let sql = "DELETE FROM segment WHERE id IN
-        (SELECT id FROM segment WHERE end_at < ? ORDER BY end_at LIMIT ?)";
-    let done = sqlx::query(sql).bind(cutoff).bind(MAX_SEGMENTS).execute(db).await?;
-    Ok(done.rows_affected())
+        (SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY end_at, id) - size AS before FROM
+            (SELECT id, end_at, length(data) AS size FROM segment WHERE end_at < ?
+             ORDER BY end_at, id LIMIT ?)) WHERE before < ?)";
+    let query = sqlx::query(sql).bind(cutoff).bind(MAX_SEGMENTS).bind(bytes);
+    Ok(query.execute(db).await?.rows_affected())
 }
 
 /// Tiles of a level that end before `cutoff`. Those not folded yet are in no coarser one, and
@@ -168,12 +183,12 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
 /// Gives some free pages back to the file system; returns whether there are more.
 pub(super) async fn shrink(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let free = pragma(db, "PRAGMA freelist_count").await?;
-    // A reserve of free pages is what the next commits fill.
-    if free < 4 * MAX_FREE_PAGES {
+    // A few free pages are what the next commits fill.
+    if free < 2 * MAX_FREE_PAGES {
         return Ok(false);
     }
     // It frees one page for each row that is fetched.
     let sql = format!("PRAGMA incremental_vacuum({MAX_FREE_PAGES})");
     sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *db).await?;
-    Ok(free > 5 * MAX_FREE_PAGES)
+    Ok(free >= 3 * MAX_FREE_PAGES)
 }

@@ -1,7 +1,4 @@
 //! A real database in a temporary directory, and short ways to make batches.
-#![allow(dead_code, reason = "each test uses some of it")]
-
-use std::time::Duration;
 
 use loopd_model::segment::{self, Effort};
 use loopd_model::*;
@@ -10,22 +7,22 @@ use loopd_store::{
     Writer,
 };
 
-pub const MS: u64 = 1_000_000;
-pub const S: u64 = 1_000 * MS;
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const S: u64 = 1_000 * MS;
 /// Instant 0 of the processes in tests, in wall time; the start of a tile of level 5.
-pub const ORIGIN: i64 = 6_500_000 << 38 >> 8;
+pub(crate) const ORIGIN: i64 = 6_500_000 << 38 >> 8;
 
-pub const KEEP_ALL: Retention = Retention { max_age: None, max_bytes: None };
+pub(crate) const KEEP_ALL: Retention = Retention { max_age: None, max_bytes: None };
 
-pub struct Store {
-    pub directory: tempfile::TempDir,
-    pub writer: Writer,
-    pub reader: Reader,
-    pub process: ProcessKey,
-    pub seq: u64,
+pub(crate) struct Store {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) writer: Writer,
+    pub(crate) reader: Reader,
+    pub(crate) process: ProcessKey,
+    pub(crate) seq: u64,
 }
 
-pub fn process(number: u8) -> Process {
+pub(crate) fn process(number: u8) -> Process {
     Process {
         id: ProcessId([number; 16]),
         app: "orders".into(),
@@ -46,7 +43,7 @@ pub fn process(number: u8) -> Process {
 }
 
 impl Store {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = StoreOptions::new(directory.path().join("loopd.db"));
         let (mut writer, reader) = loopd_store::open(options).await.unwrap();
@@ -54,12 +51,12 @@ impl Store {
         Self { directory, writer, reader, process: session.process, seq: session.durable_seq }
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.directory.path().join("loopd.db")
     }
 
     /// Opens the same file again, after the writer was dropped or closed.
-    pub async fn reopen(self, is_clean: bool) -> Self {
+    pub(crate) async fn reopen(self, is_clean: bool) -> Self {
         let path = self.path();
         let Self { directory, writer, seq, .. } = self;
         if is_clean {
@@ -74,7 +71,7 @@ impl Store {
     }
 
     /// Commits one batch with the next number.
-    pub async fn commit(&mut self, batch: Batch) -> Committed {
+    pub(crate) async fn commit(&mut self, batch: Batch) -> Committed {
         let batch = Batch { seq: self.seq + 1, ..batch };
         let committed = self.writer.commit(vec![(self.process, batch)]).await.unwrap();
         if committed[0].outcome == CommitOutcome::Stored {
@@ -83,12 +80,12 @@ impl Store {
         committed[0].clone()
     }
 
-    pub async fn stored(&mut self, batch: Batch) {
+    pub(crate) async fn stored(&mut self, batch: Batch) {
         let committed = self.commit(batch).await;
         assert_eq!(committed.outcome, CommitOutcome::Stored);
     }
 
-    pub async fn maintain_all(&mut self, now: i64, retention: &Retention) {
+    pub(crate) async fn maintain_all(&mut self, now: i64, retention: &Retention) {
         for _ in 0..10_000 {
             if !self.writer.maintain(UnixNanos(now), retention).await.unwrap().more {
                 return;
@@ -98,7 +95,7 @@ impl Store {
     }
 
     /// The rows of a query, as text.
-    pub async fn sql(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn sql(&self, sql: &str) -> Vec<String> {
         let result = self.reader.query(sql, QueryLimits::default()).await;
         let result = result.unwrap_or_else(|error| panic!("{sql}: {error}"));
         result.rows.iter().map(|row| text(row)).collect()
@@ -117,11 +114,11 @@ fn text(row: &[Value]) -> String {
 }
 
 /// An event at so many milliseconds.
-pub fn at(ms: u64, kind: EventKind) -> Event {
+pub(crate) fn at(ms: u64, kind: EventKind) -> Event {
     Event { at: Nanos(ms * MS), kind }
 }
 
-pub fn spawned(task: u64, location: u64) -> EventKind {
+pub(crate) fn spawned(task: u64, location: u64) -> EventKind {
     EventKind::TaskSpawned {
         task: TaskId(task),
         loop_id: LoopId(1),
@@ -131,12 +128,12 @@ pub fn spawned(task: u64, location: u64) -> EventKind {
     }
 }
 
-pub fn ended(task: u64) -> EventKind {
+pub(crate) fn ended(task: u64) -> EventKind {
     EventKind::TaskEnded { task: TaskId(task), outcome: Outcome::Completed }
 }
 
 /// Polls as (start, length, task) in milliseconds.
-pub fn polls(worker: u32, spans: &[(u64, u64, u64)]) -> Segment {
+pub(crate) fn polls(worker: u32, spans: &[(u64, u64, u64)]) -> Segment {
     let span = |&(start, length, task): &(u64, u64, u64)| Span {
         start: Nanos(start * MS),
         length: length * MS,
@@ -147,7 +144,7 @@ pub fn polls(worker: u32, spans: &[(u64, u64, u64)]) -> Segment {
     segment_of(RecordKind::Poll, worker, &spans.iter().map(span).collect::<Vec<_>>())
 }
 
-pub fn segment_of(kind: RecordKind, worker: u32, spans: &[Span]) -> Segment {
+pub(crate) fn segment_of(kind: RecordKind, worker: u32, spans: &[Span]) -> Segment {
     Segment {
         loop_id: LoopId(1),
         worker: WorkerId(worker),
@@ -157,7 +154,7 @@ pub fn segment_of(kind: RecordKind, worker: u32, spans: &[Span]) -> Segment {
     }
 }
 
-pub fn locations(count: u64) -> Vec<Location> {
+pub(crate) fn locations(count: u64) -> Vec<Location> {
     let place = |id| Location {
         id: LocationId(id),
         file: "src/main.rs".into(),
@@ -165,8 +162,4 @@ pub fn locations(count: u64) -> Vec<Location> {
         column: 5,
     };
     (1..=count).map(place).collect()
-}
-
-pub fn unlimited() -> QueryLimits {
-    QueryLimits { rows: usize::MAX, time: Duration::from_secs(60), bytes: usize::MAX }
 }

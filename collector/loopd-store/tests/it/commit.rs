@@ -1,10 +1,8 @@
 //! Batches are stored exactly once, all or nothing, and add up whatever their order.
 
-mod support;
-
+use crate::support::*;
 use loopd_model::*;
 use loopd_store::{CommitOutcome, How, ProcessState, StoreError, StoreOptions};
-use support::*;
 
 #[tokio::test]
 async fn a_batch_is_stored_once_however_often_it_is_sent() {

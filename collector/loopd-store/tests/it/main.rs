@@ -1,0 +1,9 @@
+//! The store against real files. One binary: linking SQLite once is enough.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod add_up;
+mod commit;
+mod open;
+mod retention;
+mod sandbox;
+mod support;
