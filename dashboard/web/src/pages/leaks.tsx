@@ -9,7 +9,8 @@ import { instant, SECOND } from "../base/instant.ts";
 import { navigate } from "../app/router.ts";
 import { link, process, processId } from "../app/session.ts";
 import { Icon } from "../ui/icons.tsx";
-import { Card, Place, placeText, Sparkline } from "../ui/small.tsx";
+import { Prose } from "../ui/prose.tsx";
+import { Card, Place, placeText, Sparkline, WholePlace } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { sortRows, Table, type Column, type Sort } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
@@ -36,7 +37,7 @@ function Found({ answer }: { answer: LeaksAnswer }) {
   const open = answer.resources.filter((row) => row.verdict === "growing" || row.unclosed > 0);
   return (
     <>
-      {answer.caveat && <p class="notice" role="note"><Icon name="warn" size={14} /> <span>{answer.caveat} <a href={link("/sources")}>What is missing</a></span></p>}
+      {answer.caveat && <p class="notice" role="note"><Icon name="warn" size={14} /> <span><Prose text={answer.caveat} /> <a href={link("/sources")}>What is missing</a></span></p>}
       {growing.length + open.length === 0 ? <Clean answer={answer} /> : (
         <ul class="findings">
           {growing.map((row) => <GrowingTasks key={placeText(row.location)} row={row} window={answer.window} />)}
@@ -54,7 +55,7 @@ function GrowingTasks({ row, window }: { row: TaskLeak; window: number }) {
   return (
     <li class="card finding" data-testid="leak-finding">
       <div class="grow stack tight">
-        <p class="row wrap"><VerdictChip verdict={row.verdict} /> <b class="place big">{placeText(row.location)}</b></p>
+        <p class="row wrap"><VerdictChip verdict={row.verdict} /> <WholePlace text={placeText(row.location)} /></p>
         <p>{plural(row.alive, "task")} spawned here {row.alive === 1 ? "is" : "are"} alive, {growth(row.growth_per_min)} a minute; {ended}. The oldest has lived {duration(row.oldest_age)}.</p>
         <p class="muted">Keep the JoinHandle and abort it, use a JoinSet or a CancellationToken, or put a timeout around what the task waits for.</p>
         <p class="row wrap">
@@ -74,7 +75,7 @@ function OpenResources({ row }: { row: ResourceLeak }) {
   return (
     <li class="card finding" data-testid="leak-finding">
       <div class="grow stack tight">
-        <p class="row wrap">{row.verdict === "growing" ? <VerdictChip verdict="growing" /> : <span class="chip warn">unclosed</span>} <span class="chip">{row.kind}</span> <b class="place big">{placeText(row.location)}</b></p>
+        <p class="row wrap">{row.verdict === "growing" ? <VerdictChip verdict="growing" /> : <span class="chip warn">unclosed</span>} <span class="chip">{row.kind}</span> <WholePlace text={placeText(row.location)} /></p>
         <p>
           {count(row.open)} opened here {row.open === 1 ? "is" : "are"} still open ({count(row.closed)} of {count(row.opened)} closed{row.unclosed > 0 && `, ${count(row.unclosed)} dropped without closing`}).
           The oldest is {duration(row.oldest_age)} old.

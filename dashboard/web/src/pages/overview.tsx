@@ -8,6 +8,7 @@ import { instant, now, SECOND } from "../base/instant.ts";
 import { link, process, processId } from "../app/session.ts";
 import { Chart } from "../ui/chart.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
+import { Prose } from "../ui/prose.tsx";
 import { Card, Place } from "../ui/small.tsx";
 import { Ready } from "../ui/states.tsx";
 
@@ -41,15 +42,26 @@ const LEVELS: Record<Answer["verdict"]["level"], [string, string, IconName]> = {
 function VerdictHead({ answer }: { answer: Answer }) {
   const [tone, word, icon] = LEVELS[answer.verdict.level];
   const p = answer.process;
-  const version = [p.app_version, p.host, `pid ${p.pid}`].filter(Boolean).join(" · ");
+  const version = [[p.app, p.app_version].filter(Boolean).join(" "), p.host, `pid ${p.pid}`].filter(Boolean).join(" · ");
   return (
     <header class="verdict" data-testid="verdict">
       <span class={`chip ${tone}`}><Icon name={icon} size={12} /> {word}</span>
-      <h1>{answer.verdict.sentence}</h1>
+      <VerdictSentence text={answer.verdict.sentence} />
       <p class="muted">
-        {p.app} {version} · {p.state === "live" ? `recording since ${dateTime(instant(p.started_at), SECOND)}` : `${p.state}, last seen ${ago(instant(p.last_at), now())}`}
+        {version} · {p.state === "live" ? `recording since ${dateTime(instant(p.started_at), SECOND)}` : `${p.state}, last seen ${ago(instant(p.last_at), now())}`}
       </p>
     </header>
+  );
+}
+
+/** The first clause is the verdict; what follows it is also true, and smaller. */
+function VerdictSentence({ text }: { text: string }) {
+  const [lead = "", ...rest] = text.split("; ");
+  return (
+    <>
+      <h1><Prose text={lead} /></h1>
+      {rest.length > 0 && <ul class="also">{rest.map((clause) => <li key={clause}><Prose text={clause} /></li>)}</ul>}
+    </>
   );
 }
 
@@ -79,7 +91,7 @@ function HeadlineCard({ headline }: { headline: Headline }) {
         <span class="headline-kind"><Icon name={icon} size={14} /> {title}</span>
         <span class="headline-amount">{headline.weight_ns ? duration(headline.weight_ns) : amount(headline.count)}</span>
         {headline.location ? <span class="headline-place"><Place text={headline.location} /></span> : <span class="headline-place">the recording itself</span>}
-        <span class="headline-text">{headline.sentence}</span>
+        <span class="headline-text"><Prose text={headline.sentence} /></span>
         <span class="headline-more">{headline.kind === "loss" ? "See what is missing" : "Show me"} <Icon name="right" size={12} /></span>
       </a>
     </li>

@@ -9,7 +9,8 @@ import { place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId, range, startedAt } from "../app/session.ts";
 import { rangeLabel, rangeToQuery, resolveRange } from "../model/range.ts";
 import { pollHref } from "../timeline/links.ts";
-import { Card, Place } from "../ui/small.tsx";
+import { Prose } from "../ui/prose.tsx";
+import { Card, Place, WholePlace } from "../ui/small.tsx";
 import { Stack } from "../ui/stack.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { Chevron, Table, type Column } from "../ui/table.tsx";
@@ -76,7 +77,7 @@ function SiteCard({ site, share, of, isOpen }: { site: Site; share: number; of: 
       <button type="button" class="site-head" aria-expanded={isOpen} onClick={toggle}>
         <Chevron isOpen={isOpen} />
         <span class="site-title">
-          <b class="place big">{site.location || "unknown place"}</b>
+          <WholePlace text={site.location} />
           <span class="muted ellipsis">{site.function || (site.by === "spawn_location" ? "where the task was spawned: no stack was taken" : "no symbol")}</span>
         </span>
         <span class="site-bar" aria-hidden="true"><i style={{ width: `${Math.max(share * 100, 0.5)}%` }} /></span>
@@ -96,16 +97,17 @@ function Number({ name, value, isStrong = false }: { name: string; value: string
 }
 
 function SiteBody({ site }: { site: Site }) {
+  const stacks = merged(site.stacks);
   return (
     <div class="site-body">
-      {site.advice && <p class="advice"><b>{running(site)}</b> {site.advice}</p>}
+      {site.advice && <p class="advice"><OnCpu site={site} /> <Prose text={site.advice} /></p>}
       <div class="site-columns">
         <section class="stack tight">
-          <h3>{site.stacks.length > 1 ? `Stacks while it blocked (${site.stacks.length} different)` : "Stack while it blocked"}</h3>
-          {site.stacks.length === 0 && <p class="muted">No stack was taken. <a href={link("/sources")}>Sources</a> says why stacks are off.</p>}
-          {site.stacks.slice(0, 5).map((stack, k) => (
+          <h3>{stacks.length > 1 ? `Stacks while it blocked, ${stacks.length > MAX_STACKS ? `the ${MAX_STACKS} most frequent of ${stacks.length}` : "most frequent first"}` : "Stack while it blocked"}</h3>
+          {stacks.length === 0 && <p class="muted">No stack was taken. <a href={link("/sources")}>Sources</a> says why stacks are off.</p>}
+          {stacks.slice(0, MAX_STACKS).map((stack, k) => (
             <div key={k}>
-              {site.stacks.length > 1 && <p class="muted">in {plural(stack.count, "sample")}</p>}
+              {stacks.length > 1 && <p class="muted">in {plural(stack.count, "sample")}</p>}
               <Stack frames={stack.frames} />
             </div>
           ))}
@@ -119,15 +121,28 @@ function SiteBody({ site }: { site: Site }) {
   );
 }
 
-/** On or off the CPU decides where the fix lies, so it is said in words. */
-function running(site: Site): string {
+/** On or off the CPU decides where the fix lies, so it is said first. */
+function OnCpu({ site }: { site: Site }) {
   const samples = site.on_cpu + site.off_cpu;
-  if (samples === 0) return "";
+  if (samples === 0) return null;
   const onCpu = site.on_cpu / samples;
-  if (onCpu > 0.9) return "Computing.";
-  if (onCpu < 0.1) return "Waiting in the kernel.";
-  return `Computing ${percent(onCpu)}, waiting in the kernel ${percent(1 - onCpu)} of the time.`;
+  return <span class="chip accent" title={`Share of the time it was sampled: on CPU ${percent(onCpu)}, off CPU ${percent(1 - onCpu)}`}>{onCpu >= 0.5 ? `computing ${percent(onCpu)}` : `waiting ${percent(1 - onCpu)}`}</span>;
 }
+
+/** Stacks that differ only in the runtime below the program are one to the reader. */
+function merged(stacks: Site["stacks"]): Site["stacks"] {
+  const bySight = new Map<string, Site["stacks"][number]>();
+  for (const stack of stacks) {
+    const depth = stack.frames.findLastIndex((frame) => frame.own);
+    const sight = stack.frames.slice(0, depth < 0 ? undefined : depth + 1).map((frame) => `${frame.function} ${frame.file}:${frame.line}`).join("\n");
+    const known = bySight.get(sight);
+    bySight.set(sight, known ? { ...known, count: known.count + stack.count } : stack);
+  }
+  return [...bySight.values()].sort((a, b) => b.count - a.count);
+}
+
+/** Different stacks shown of one site: the rest are variations. */
+const MAX_STACKS = 3;
 
 function Example({ poll, worst }: { poll: SlowPoll; worst: number }) {
   return (

@@ -6,6 +6,7 @@ import { useApi } from "../api/use_api.ts";
 import { ago, bytes, clock, count, dateTime, duration, plural } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
 import { link, process as current, processes } from "../app/session.ts";
+import { Prose } from "../ui/prose.tsx";
 import { Card } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { Table, type Column } from "../ui/table.tsx";
@@ -47,13 +48,21 @@ function Trust({ p }: { p: Process }) {
   );
 }
 
+/** What each layer of the agent is for, in the reader's words. */
+const LAYERS: Readonly<Record<string, string>> = {
+  hooks: "Every task and poll, also those of libraries",
+  wrapped: "Wakes, and how tasks ended, for tasks spawned through loopd_agent",
+  watchdog: "Stacks, taken while a poll blocks its worker",
+  metrics: "Queue depths, memory and open files",
+};
+
 function Layer({ layer }: { layer: Coverage }) {
   const tone = layer.state === "on" ? "ok" : layer.state === "off" ? "warn" : "";
   return (
     <li>
       <span class={`chip ${tone}`}>{layer.state}</span>
       <b>{layer.layer.replaceAll("_", " ")}</b>
-      {layer.reason && <p class="muted">{layer.reason}</p>}
+      {(LAYERS[layer.layer] || layer.reason) && <p class="muted">{LAYERS[layer.layer]}{layer.reason && <>{LAYERS[layer.layer] && ". "}<Prose text={layer.reason} /></>}</p>}
     </li>
   );
 }

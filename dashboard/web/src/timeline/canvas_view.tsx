@@ -85,8 +85,8 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
         <div class="axis-corner">{timeline.loader.isLoading.value ? "loading…" : ""}</div>
         {lanes.map((lane, k) => (
           <div key={lane.key} class="lane-name" style={{ height: `${layout.pitch}px` }}>
-            <b class="ellipsis" title={lane.threadName}>{lane.threadName}</b>
-            <span class="muted ellipsis">{lane.loopName || `loop ${lane.loop}`} · worker {lane.worker}</span>
+            <b class="ellipsis" title={lane.name}>{lane.name}</b>
+            <span class="muted ellipsis" title={lane.threadName}>{lane.threadName || "unnamed thread"}</span>
             <span class="lane-busy" title="Share of the visible time spent in polls"><span class="meter"><i style={{ width: `${(shares[k] ?? 0) * 100}%` }} /></span>{percent(shares[k])}</span>
           </div>
         ))}
@@ -105,7 +105,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
 
 function describe(timeline: Timeline, shares: readonly (number | null)[]): string {
   const slow = timeline.data.value?.slow.length ?? 0;
-  const lanes = timeline.lanes.value.map((lane, k) => `${lane.threadName} busy ${percent(shares[k])}`).join(", ");
+  const lanes = timeline.lanes.value.map((lane, k) => `${lane.name} busy ${percent(shares[k])}`).join(", ");
   return `${duration(timeline.view.value.span)} of ${plural(timeline.lanes.value.length, "worker")}: ${lanes}. ${plural(slow, "slow poll")} in view.`;
 }
 

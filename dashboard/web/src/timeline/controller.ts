@@ -21,7 +21,7 @@ const GESTURE_MS = 500;
 /** The URL follows the view this late: browsers limit how often an address may change. */
 const URL_MS = 250;
 /** Columns of the coarse picture of the whole recording. */
-const FAR_WIDTH = 1200;
+const FAR_WIDTH = 2400;
 const FAR_EVERY_MS = 2000;
 
 /** Sums over one stretch of one lane. */

@@ -13,7 +13,10 @@ export interface Lane {
   readonly loop: string;
   readonly loopName: string;
   readonly worker: number;
+  /** Empty if nobody named it. */
   readonly threadName: string;
+  /** `api · worker 0`: what every list calls this lane. */
+  readonly name: string;
   readonly cells: Cells | null;
   /** Null unless the answer is exact. */
   readonly polls: Polls | null;
@@ -87,7 +90,7 @@ export function decode(answer: TimelineAnswer, base: Instant, asked: Extent): Ti
 function decodeLane(lane: WireLane, origin: Offset, step: Nanos): Lane {
   const { cells, polls, parks } = lane;
   return {
-    key: `${lane.loop}.${lane.worker}`, loop: lane.loop, loopName: lane.loop_name, worker: lane.worker, threadName: lane.thread_name || `worker ${lane.worker}`,
+    key: `${lane.loop}.${lane.worker}`, loop: lane.loop, loopName: lane.loop_name, worker: lane.worker, threadName: lane.thread_name ?? "", name: `${lane.loop_name || `loop ${lane.loop}`} · worker ${lane.worker}`,
     cells: cells ? { origin, step, i: cells.i, busy: [cells.b0, cells.b1, cells.b2, cells.b3], max: cells.max, n: cells.n } : null,
     polls: polls ? { start: shifted(polls.s, origin), length: Float64Array.from(polls.d), task: polls.t, location: polls.l.map(String) } : null,
     parks: parks ? { start: shifted(parks.s, origin), length: Float64Array.from(parks.d) } : null,

@@ -234,13 +234,7 @@ function drawSlow(c: CanvasRenderingContext2D, width: number, scene: Scene, pale
     const x = toPixel(scene.view, width, slow.start);
     const right = toPixel(scene.view, width, slow.isRunning ? scene.extent.to : slow.start + slow.length);
     if (right < 0 || x > width) continue;
-    if (right - x >= 3) {
-      c.strokeStyle = palette.bad;
-      c.lineWidth = 2;
-      c.setLineDash(slow.isRunning ? [4, 3] : []);
-      c.strokeRect(x, top - 1, right - x, scene.layout.body + 2);
-      c.setLineDash([]);
-    }
+    if (right - x >= 1) outlineSlow(c, x, right - x, top, slow.isRunning, scene, palette);
     const text = slow.isRunning ? "running" : duration(slow.length);
     c.font = `600 11px ${palette.font}`;
     const w = c.measureText(text).width + 10;
@@ -248,6 +242,30 @@ function drawSlow(c: CanvasRenderingContext2D, width: number, scene: Scene, pale
     if (taken.some(([from, to]) => left < to + 2 && left + w + 2 > from)) continue;
     taken.push([left, left + w]);
     drawPill(c, left, top - BADGE - 1, text, palette.bad, palette.onBad, width);
+  }
+}
+
+/**
+ * A slow poll's own ends are known at any zoom, so among coarse columns it is drawn exactly. Among exact polls it is already there
+ * and gets a line inside its edge, which also tells two neighbours apart.
+ */
+function outlineSlow(c: CanvasRenderingContext2D, x: number, w: number, top: number, isRunning: boolean, scene: Scene, palette: Palette): void {
+  const { body } = scene.layout;
+  if (isRunning) {
+    c.strokeStyle = palette.bad;
+    c.lineWidth = 2;
+    c.setLineDash([4, 3]);
+    c.strokeRect(x, top, w, body);
+    c.setLineDash([]);
+  } else if (!scene.data?.isExact) {
+    c.fillStyle = palette.classes[3];
+    c.fillRect(x, top, w, body);
+  } else if (w >= 8) {
+    c.strokeStyle = palette.surface;
+    c.globalAlpha = 0.75;
+    c.lineWidth = 1.5;
+    c.strokeRect(x + 2, top + 2, w - 4.5, body - 4);
+    c.globalAlpha = 1;
   }
 }
 

@@ -9,6 +9,8 @@ import { decode, type TimelineData } from "./data.ts";
 
 /** Asked for on each side of the view, so that a short pan shows data at once. */
 const MARGIN = 0.25;
+/** Buckets come in steps of four: asked for one column a pixel, the answer may have one for every four. */
+const COLUMNS_PER_PIXEL = 2;
 /** The API's limit on columns. */
 const MAX_WIDTH = 4000;
 /** Requests wait this long, because a wheel turns in bursts. */
@@ -63,7 +65,7 @@ export class Loader {
     this.asked = asked;
     this.isLoading.value = true;
     try {
-      this.data.value = await this.fetch(asked, (width * (asked.to - asked.from)) / view.span, extent, controller.signal);
+      this.data.value = await this.fetch(asked, (COLUMNS_PER_PIXEL * width * (asked.to - asked.from)) / view.span, extent, controller.signal);
       this.error.value = null;
     } catch (cause) {
       if (isAbort(cause)) return;

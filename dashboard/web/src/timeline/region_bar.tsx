@@ -25,7 +25,7 @@ export function RegionBar({ timeline }: { timeline: Timeline }) {
         <tbody>
           {rows.map(({ lane, stats }) => (
             <tr key={lane.key}>
-              <td>{lane.threadName}</td>
+              <td>{lane.name}</td>
               <td class="end">{isExact ? "" : "≈ "}{count(stats.polls)}</td>
               <td class="end">{duration(stats.busy)}</td>
               <td class="end">{percent(stats.busy / span)}</td>

@@ -57,8 +57,8 @@ function exactPolls(data: TimelineData, from: number, to: number, slowThreshold:
 
 function laneColumns(span: Nanos): readonly Column<LaneRow>[] {
   return [
-    { key: "worker", title: "Worker", cell: ({ lane }) => lane.threadName, value: ({ lane }) => lane.threadName },
-    { key: "loop", title: "Loop", cell: ({ lane }) => lane.loopName, value: ({ lane }) => lane.loopName },
+    { key: "worker", title: "Worker", cell: ({ lane }) => lane.name, value: ({ lane }) => lane.name },
+    { key: "thread", title: "Thread", cell: ({ lane }) => lane.threadName || <span class="muted">unnamed</span>, value: ({ lane }) => lane.threadName },
     { key: "polls", title: "Polls", isNumber: true, cell: (row) => count(row.polls), value: (row) => row.polls },
     { key: "busy", title: "Busy", isNumber: true, cell: (row) => duration(row.busy), value: (row) => row.busy },
     { key: "share", title: "Share", isNumber: true, cell: (row) => percent(row.busy / span), value: (row) => row.busy / span },

@@ -25,6 +25,16 @@ export function Place({ text }: { text: string | null | undefined }) {
   return <span class="place" title={text}>{shortPlace(text)}</span>;
 }
 
+/** The whole place for a headline: the folders step back, the file and line do not. */
+export function WholePlace({ text }: { text: string | null | undefined }) {
+  if (!text) return <span class="muted">unknown place</span>;
+  const short = shortPlace(text);
+  // Of a library only the part from its name and version on says anything.
+  if (!short.startsWith("…/")) return <b class="place big" title={text}>{short}</b>;
+  const tail = short.slice(2);
+  return <b class="place big" title={text}><span class="muted">{text.slice(0, text.length - tail.length)}</span>{tail}</b>;
+}
+
 /** Wall time; the date is in the tooltip. */
 export function At({ at, resolution }: { at: InstantText | null | undefined; resolution?: Nanos }) {
   if (at == null) return <span class="muted">{UNKNOWN}</span>;
