@@ -275,7 +275,6 @@ impl Exporter {
         self.loops.retain(|known| known.id != loop_.id);
         self.stage.event(at, EventKind::LoopClosed { loop_id: loop_.id });
         self.measure_loop(loop_);
-        self.stage.forget_idle();
     }
 
     fn measure(&mut self) {

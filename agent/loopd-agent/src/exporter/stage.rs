@@ -75,7 +75,8 @@ impl Stage {
         }
     }
 
-    /// Where spans of this worker are kept, for [`Stage::span`]. Holds until workers are forgotten.
+    /// Where spans of this worker are kept, for [`Stage::span`]. Holds until the next
+    /// [`Stage::seal`].
     pub(crate) fn slot(&mut self, (loop_id, worker): (LoopId, WorkerId)) -> usize {
         let is_it = |lanes: &Lanes| lanes.loop_id == loop_id && lanes.worker == worker;
         self.workers.iter().position(is_it).unwrap_or_else(|| {
@@ -152,11 +153,7 @@ impl Stage {
 
     /// Roughly what it takes, buffers kept for reuse included.
     pub(crate) fn bytes(&self) -> usize {
-        let capacity = |lanes: &Lanes| {
-            lanes.polls.capacity() + lanes.parks.capacity() + lanes.wakes.capacity()
-        };
-        let spans: usize = self.workers.iter().map(capacity).sum();
-        spans * size_of::<Span>() + self.events.capacity() * size_of::<Event>()
+        self.span_capacity() * size_of::<Span>() + self.events.capacity() * size_of::<Event>()
     }
 
     /// Records staged or lost since the start, by kind.
@@ -188,8 +185,10 @@ impl Stage {
         let ledger = self.ledger();
         let dictionary = tables.take_new();
         let mut segments = Vec::new();
-        // Buffers are kept for reuse, but not at their largest for every worker.
-        let kept = self.max_spans / (3 * self.workers.len()).max(1);
+        // Buffers are kept for reuse by workers that are busy, but not at their largest for many.
+        self.workers.retain(|lanes| !lanes.is_idle());
+        let is_large = self.span_capacity() > 2 * self.max_spans;
+        let kept = if is_large { self.max_spans / (3 * self.workers.len()) } else { usize::MAX };
         for lanes in &mut self.workers {
             let (loop_id, worker) = (lanes.loop_id, lanes.worker);
             let kinds = [
@@ -230,12 +229,17 @@ impl Stage {
         }
     }
 
-    /// Forgets the buffers of workers with nothing staged; slots are to be asked for again.
-    pub(crate) fn forget_idle(&mut self) {
-        let is_idle = |lanes: &Lanes| {
-            lanes.polls.is_empty() && lanes.parks.is_empty() && lanes.wakes.is_empty()
+    fn span_capacity(&self) -> usize {
+        let capacity = |lanes: &Lanes| {
+            lanes.polls.capacity() + lanes.parks.capacity() + lanes.wakes.capacity()
         };
-        self.workers.retain(|lanes| !is_idle(lanes));
+        self.workers.iter().map(capacity).sum()
+    }
+}
+
+impl Lanes {
+    fn is_idle(&self) -> bool {
+        self.polls.is_empty() && self.parks.is_empty() && self.wakes.is_empty()
     }
 }
 
