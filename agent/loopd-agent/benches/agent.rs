@@ -3,7 +3,9 @@
 //! belong to a runtime and all variants fit in one process.
 //!
 //! Counted is the processor time of the threads that run tasks; `agent thread` is the exporter's
-//! for the same work, which runs beside them. `--json` prints one object per row.
+//! for the same work, which runs beside them. A storm like this leaves the exporter no core of its
+//! own on a small machine: some records are then refused by full rings, which costs less than
+//! writing them, and the last line says how many. Mind that when reading a row. `--json` prints one object per row.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![expect(clippy::unwrap_used, reason = "a surprise ends the benchmark")]
 
