@@ -1,6 +1,7 @@
 //! Reads: one method per question, none of them a query per row.
 
 mod books;
+mod check;
 mod metrics;
 mod processes;
 mod resources;

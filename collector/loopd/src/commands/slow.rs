@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::tz::TimeZone;
+use loopd_analysis::slow::short_path;
 use loopd_dashboard::views::process::Process;
 use loopd_dashboard::views::slow::{Frame, Site, SlowFilter, SlowPoll, SlowView};
 use loopd_dashboard::views::text::{count_text, duration_text};
@@ -40,7 +41,7 @@ pub(crate) struct SlowArgs {
 }
 
 /// Frames of a stack that the text shows; JSON has them all.
-const FRAMES: usize = 8;
+const FRAMES: usize = 10;
 
 /// Runs the command.
 pub(crate) async fn run(args: SlowArgs, global: &Global) -> anyhow::Result<ExitCode> {
@@ -66,8 +67,8 @@ fn text(view: &SlowView, process: &Process, limit: usize, screen: Screen) -> Str
         return format!("no poll of {app} took {threshold} or longer\n");
     }
     let mut out = format!(
-        "{} slow polls of {app} ({threshold} or longer), {} in all\n",
-        count_text(view.polls),
+        "{} of {app} ({threshold} or longer), {} in all\n",
+        plural(view.polls, "slow poll"),
         duration_text(view.total_time),
     );
     if view.grouped < view.polls {
@@ -83,20 +84,25 @@ fn text(view: &SlowView, process: &Process, limit: usize, screen: Screen) -> Str
     out
 }
 
+/// `1 poll`, `2 polls`.
+fn plural(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count_text(count), if count == 1 { "" } else { "s" })
+}
+
 fn one_site(site: &Site, screen: Screen) -> String {
     let location = if site.location.is_empty() { "an unknown place" } else { &site.location };
     let mut out = screen.paint(Style::Place, &clean(location));
     match site.by.as_str() {
         "stack" if !site.function.is_empty() => {
-            let _ = write!(out, "  {}", clean(&site.function));
+            let _ = write!(out, "  {}", without_parameters(&clean(&site.function)));
         }
         "stack" => {}
         _ => out.push_str("  (where the task was spawned; no stack was taken)"),
     }
     let _ = write!(
         out,
-        "\n  {} polls, {} in all, worst {}, median {}",
-        count_text(site.polls),
+        "\n  {}, {} in all, worst {}, median {}",
+        plural(site.polls, "poll"),
         screen.paint(Style::Warn, &duration_text(site.total_time)),
         duration_text(site.max),
         duration_text(site.p50),
@@ -106,7 +112,7 @@ fn one_site(site: &Site, screen: Screen) -> String {
         let _ = write!(out, "\n  computing in {} of {samples} samples", site.on_cpu);
     }
     if !site.leaf.is_empty() {
-        let _ = write!(out, ", mostly in {}", clean(&site.leaf));
+        let _ = write!(out, ", mostly in {}", without_parameters(&clean(&site.leaf)));
     }
     if !site.advice.is_empty() {
         let _ = write!(out, "\n  {}", clean(&site.advice));
@@ -121,17 +127,49 @@ fn one_site(site: &Site, screen: Screen) -> String {
 /// The frames near the leaf; those of the program itself stand out.
 fn frames(frames: &[Frame], screen: Screen) -> String {
     let mut out = String::new();
-    for frame in frames.iter().take(FRAMES) {
-        let function = if frame.function.is_empty() { "?" } else { &frame.function };
+    for frame in &frames[..shown(frames)] {
+        let function = match frame.function.as_str() {
+            "" => "?".into(),
+            function => without_parameters(&clean(function)),
+        };
         let line = match frame.file.as_str() {
-            "" => clean(function),
-            file => format!("{}  {}:{}", clean(function), clean(file), frame.line),
+            "" => function,
+            file => format!("{function}  {}:{}", clean(short_path(file)), frame.line),
         };
         let (mark, style) = if frame.own { (">", Style::Title) } else { (" ", Style::Dim) };
         let _ = writeln!(out, "    {mark} {}", screen.paint(style, &line));
     }
-    if frames.len() > FRAMES {
-        let _ = writeln!(out, "      … {} more frames", frames.len() - FRAMES);
+    let hidden = frames.len() - shown(frames);
+    if hidden > 0 {
+        let _ = writeln!(out, "      … {hidden} more frames");
+    }
+    out
+}
+
+/// How many frames to show: up to the last of the program's own among the first few, since what
+/// called that is always the same machinery.
+fn shown(frames: &[Frame]) -> usize {
+    let few = frames.len().min(FRAMES);
+    frames[..few].iter().rposition(|frame| frame.own).map_or(few, |last| last + 1)
+}
+
+/// The function's name without type parameters, which can be longer than a screen is wide:
+/// `poll<Pin<Box<…>>>` is `poll`. A name that begins with `<` keeps its first bracket, as in
+/// `<Mutex>::lock`.
+fn without_parameters(function: &str) -> String {
+    let mut out = String::new();
+    let mut depth = 0usize;
+    let mut previous = ' ';
+    for c in function.chars() {
+        match c {
+            '<' if depth == 0 && out.is_empty() => out.push(c),
+            '<' => depth += 1,
+            // The end of an arrow, as in `fn() -> u8`, closes nothing.
+            '>' if previous != '-' && depth > 0 => depth -= 1,
+            c if depth == 0 => out.push(c),
+            _ => {}
+        }
+        previous = c;
     }
     out
 }
@@ -148,4 +186,24 @@ pub(crate) fn one_poll(poll: &SlowPoll, screen: Screen) -> String {
         out.push_str(&frames(stack, screen));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_parameters_are_left_out() {
+        let cases = [
+            ("checksum", "checksum"),
+            ("poll<Pin<Box<dyn Future<Output=u8>>>>", "poll"),
+            ("{async_block#0}<fn(State<Arc<Shop>>) -> Html<u8>, Json<u64>>", "{async_block#0}"),
+            ("<std::sys::Mutex>::lock", "<std::sys::Mutex>::lock"),
+            ("<Vec<T> as Deref>::deref", "<Vec as Deref>::deref"),
+            ("map<u8>::{closure#0}", "map::{closure#0}"),
+        ];
+        for (function, expected) in cases {
+            assert_eq!(without_parameters(function), expected);
+        }
+    }
 }

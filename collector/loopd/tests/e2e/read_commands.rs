@@ -165,7 +165,7 @@ async fn slow_names_the_line_that_blocked() {
     let run = recording.loopd(&["slow", "--from", "14:00:01.9", "--to", "14:00:03", "--json"]);
     assert_eq!(run.json()[0]["total_time"], 300_000_000, "{run:?}");
     let run = recording.loopd(&["slow", "--from", "-30s"]);
-    assert!(run.out.starts_with("1 slow polls"), "{run:?}");
+    assert!(run.out.starts_with("1 slow poll of orders"), "{run:?}");
     let run = recording.loopd(&["slow", "--from", "noon"]);
     assert_eq!(run.code, 2);
     assert!(run.err.contains("write -5m"), "{run:?}");
@@ -316,4 +316,22 @@ fn every_help_has_examples_and_json_keys() {
         assert!(run.out.contains(&format!("\n  loopd {command}")), "{command}: {}", run.out);
         assert!(run.out.contains("JSON"), "{command}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_notices_a_damaged_file() {
+    let recording = Recording::new().await;
+    let db = recording.db();
+    let Recording { folder: _folder, writer, reader } = recording;
+    writer.close().await.unwrap();
+    drop(reader);
+    // Every page but the first few, which opening needs.
+    let mut bytes = std::fs::read(&db).unwrap();
+    let intact = bytes.len() / 4;
+    bytes[intact..].fill(0xa5);
+    std::fs::write(&db, bytes).unwrap();
+    let run = loopd(&["doctor", "--json", "--db", db.to_str().unwrap()]);
+    let is_bad = |line: &Value| line["check"] == "database" && line["state"] == "bad";
+    assert!(run.json().iter().any(is_bad), "{run:?}");
+    assert_eq!(run.code, 1, "{run:?}");
 }

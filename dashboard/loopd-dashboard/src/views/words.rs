@@ -1,5 +1,6 @@
 //! The words that JSON and tables use for the model's enums, and small shared conversions.
 
+use loopd_analysis::slow::short_path;
 use loopd_model::{CloseHow, CoverageState, Outcome, Running, TaskId, TaskKind};
 
 use super::tasks::Location;
@@ -66,7 +67,7 @@ impl From<loopd_model::Location> for Location {
     }
 }
 
-/// `file:line`.
+/// `file:line`, the file from the folder of its crate on.
 pub(crate) fn place(location: &loopd_model::Location) -> String {
-    format!("{}:{}", location.file, location.line)
+    format!("{}:{}", short_path(&location.file), location.line)
 }

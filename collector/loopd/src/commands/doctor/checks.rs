@@ -7,6 +7,7 @@ use loopd_dashboard::views::losses::{LedgerLine, LossesView};
 use loopd_dashboard::views::process::{Process, ProcessState};
 use loopd_dashboard::views::status::StatusView;
 use loopd_dashboard::views::text::{count_text, duration_text};
+use loopd_store::{StoreError, StoreStatus};
 
 use super::Line;
 use crate::commands::client::Client;
@@ -111,18 +112,32 @@ async fn database(path: &Path) -> Vec<Line> {
             return vec![Line::bad("database", format!("{error:#}"), "see the message")];
         }
     };
-    match reader.status().await {
+    vec![size(&name, reader.status().await), soundness(&name, reader.quick_check().await)]
+}
+
+fn size(name: &str, status: Result<StoreStatus, StoreError>) -> Line {
+    match status {
         Ok(status) => {
-            let size = bytes(status.bytes);
-            let polls = count_text(status.polls);
+            let (size, polls) = (bytes(status.bytes), count_text(status.polls));
             let text = format!("{name}: {size}, schema {}, {polls} polls stored", status.schema);
-            vec![Line::ok("database", text)]
+            Line::ok("database", text)
         }
-        Err(error) => {
-            let text = format!("{name}: {:#}", anyhow::Error::new(error));
-            vec![Line::bad("database", text, "move the file away to start afresh")]
-        }
+        Err(error) => unreadable(name, error),
     }
+}
+
+fn soundness(name: &str, problems: Result<Vec<String>, StoreError>) -> Line {
+    match problems {
+        Ok(problems) if problems.is_empty() => Line::ok("database", "its pages are sound"),
+        Ok(problems) => Line::bad("database", format!("damaged: {}", problems.join("; ")), DAMAGED),
+        Err(error) => unreadable(name, error),
+    }
+}
+
+const DAMAGED: &str = "stop `loopd serve`, move the file away to start afresh, and save what can be: sqlite3 FILE .recover";
+
+fn unreadable(name: &str, error: StoreError) -> Line {
+    Line::bad("database", format!("{name}: {:#}", anyhow::Error::new(error)), DAMAGED)
 }
 
 fn disk(path: &Path) -> Option<Line> {
