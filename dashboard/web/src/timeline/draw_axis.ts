@@ -43,10 +43,12 @@ function phaseOf(base: Instant, step: number): number {
 }
 
 function relative(at: number, step: number): string {
-  if (at === 0) return "start";
+  // Ticks lie on round wall times, so the offset needs one digit more than the step to be true.
+  const unit = Math.min(step, SECOND) / 10;
+  const size = Math.round(Math.abs(at) / unit) * unit;
+  if (size === 0) return "start";
   const sign = at < 0 ? "−" : "+";
-  const size = Math.abs(at);
-  if (size < SECOND || step >= SECOND) return sign + duration(Math.round(size / Math.min(step, SECOND)) * Math.min(step, SECOND));
+  if (size < SECOND || step >= SECOND) return sign + duration(size >= 100 * SECOND ? Math.round(size / SECOND) * SECOND : size);
   const digits = Math.min(9, Math.ceil(-Math.log10(step / SECOND) - 1e-9));
   return `${sign}${(size / SECOND).toFixed(digits)} s`;
 }
