@@ -19,6 +19,8 @@ const KEEP_ALL: Retention = Retention { max_age: None, max_bytes: None };
 
 /// Polls of one commit of one process: 80 ms of four busy workers.
 const POLLS_PER_BATCH: usize = 4 * 8_192;
+/// Batches to a transaction: what piles up behind a commit that takes a third of a second.
+const GROUP: usize = 8;
 /// Lifecycle events of one commit.
 const EVENTS_PER_BATCH: usize = 20_000;
 
@@ -164,22 +166,22 @@ async fn open(path: &Path) -> (Writer, ProcessKey) {
     (writer, process)
 }
 
-/// Commits batches, two to a transaction as when two processes send at once, then does the upkeep.
+/// Commits batches, as many to a transaction as pile up while one is written, then does the upkeep.
 async fn ingest_polls(path: &Path, batches: usize, seed: u64) -> Ingested {
     let (mut writer, process) = open(path).await;
     let mut load = load::Polls::new(seed);
     let (mut spent, mut seq) = (Duration::ZERO, 0);
-    for _ in 0..batches / 2 {
+    for _ in 0..batches / GROUP {
         let mut next = || {
             seq += 1;
             (process, Batch { seq, ..load.batch(POLLS_PER_BATCH) })
         };
-        let pair = vec![next(), next()];
+        let group: Vec<_> = (0..GROUP).map(|_| next()).collect();
         let started = Instant::now();
-        writer.commit(pair).await.unwrap();
+        writer.commit(group).await.unwrap();
         spent += started.elapsed();
     }
-    let polls = (batches / 2 * 2 * POLLS_PER_BATCH) as f64;
+    let polls = (batches / GROUP * GROUP * POLLS_PER_BATCH) as f64;
     let end = load.end();
     let started = Instant::now();
     let later = UnixNanos(end + 100_000_000_000);

@@ -4,6 +4,7 @@
 mod add_up;
 mod commit;
 mod open;
+mod reading;
 mod retention;
 mod sandbox;
 mod support;
