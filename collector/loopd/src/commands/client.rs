@@ -100,7 +100,9 @@ impl Client {
         response: Result<http::Response<ureq::Body>, ureq::Error>,
     ) -> anyhow::Result<T> {
         let mut response = response
-            .with_context(|| format!("no answer from loopd at {}", self.base))
+            .with_context(|| {
+                format!("no answer from {}, is `loopd serve` running there?", self.base)
+            })
             .or_exit(Exit::Connect)?;
         let status = response.status();
         let bytes = response

@@ -85,7 +85,7 @@ fn text(view: &SlowView, process: &Process, limit: usize, screen: Screen) -> Str
 }
 
 /// `1 poll`, `2 polls`.
-fn plural(count: u64, noun: &str) -> String {
+pub(crate) fn plural(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", count_text(count), if count == 1 { "" } else { "s" })
 }
 

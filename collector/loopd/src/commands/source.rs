@@ -62,12 +62,12 @@ impl SourceArgs {
         if !is_refused(&error) {
             return Err(error);
         }
-        let way_out = format!(
-            "start `loopd serve`, name another server with --url, or a database with --db \
-             (there is none at {})",
+        Err(anyhow!(
+            "nobody listens at {DEFAULT_URL}, and there is no database at {}; start `loopd serve`, \
+             name another server with --url, or a database with --db",
             path.display()
-        );
-        Err(error.context(way_out)).or_exit(Exit::Connect)
+        ))
+        .or_exit(Exit::Connect)
     }
 }
 

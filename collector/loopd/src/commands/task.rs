@@ -11,6 +11,7 @@ use loopd_dashboard::views::text::{count_text, duration_text};
 
 use super::read::{ReadArgs, completeness};
 use super::render::{Screen, Style, Table, clean, print, print_lines};
+use super::slow::plural;
 use super::tasks::state;
 use super::time_arg::clock_text;
 use crate::cli::Global;
@@ -124,10 +125,8 @@ fn facts(view: &TaskView, screen: Screen) -> String {
         }
         _ => String::new(),
     };
-    facts.push((
-        "like it",
-        format!("{} tasks from the same place{typical}", count_text(stats.tasks)),
-    ));
+    facts
+        .push(("like it", format!("{} from the same place{typical}", plural(stats.tasks, "task"))));
     facts.push(("children", count_text(view.children)));
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     facts.iter().fold(String::new(), |mut out, (name, value)| {

@@ -251,6 +251,7 @@ fn a_missing_file_and_a_silent_server_are_3_and_say_the_way_out() {
     let run = loopd(&["apps", "--url", &format!("http://{free}")]);
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.err.contains(&free.to_string()), "{run:?}");
+    assert!(run.err.contains("is `loopd serve` running there?"), "{run:?}");
 }
 
 #[test]
