@@ -20,5 +20,7 @@ CREATE TABLE segment (
 -- latest.
 CREATE INDEX segment_by_time ON segment
     (process, kind, end_at, start_at, loop, worker, max_length, min_task, max_task, spans);
-CREATE INDEX segment_unmerged ON segment (process, kind, loop, worker, start_at) WHERE merged = 0;
+-- Holds all that merging looks at before it reads any bytes.
+CREATE INDEX segment_unmerged ON segment
+    (process, kind, loop, worker, start_at, end_at, spans) WHERE merged = 0;
 CREATE INDEX segment_by_age ON segment (end_at);

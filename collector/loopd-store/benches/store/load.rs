@@ -128,7 +128,7 @@ impl Events {
                 parent: TaskId(task / 2),
                 kind: TaskKind::Async,
             });
-            if task % 2 == 0 {
+            if task.is_multiple_of(2) {
                 kinds.push(end(task));
             } else {
                 self.alive.push(task);

@@ -41,49 +41,62 @@ pub(super) async fn step(db: &mut SqliteConnection, now: i64) -> Result<(u64, bo
     Ok((merged, more || merged > 0))
 }
 
+/// Process, kind, loop, worker.
+type Lane = (i64, i64, i64, i64);
+
 /// Merges the oldest of one lane.
-async fn merge(
-    db: &mut SqliteConnection,
-    (process, kind, loop_id, worker): (i64, i64, i64, i64),
-    now: i64,
-) -> Result<u64, sqlx::Error> {
-    let sql = "SELECT s.id, s.start_at, s.end_at, s.spans, s.data, p.origin
-        FROM segment s JOIN process p ON p.id = s.process
-        WHERE s.merged = 0 AND s.process = ? AND s.kind = ? AND s.loop = ? AND s.worker = ?
-        ORDER BY s.start_at LIMIT ?";
-    let rows = sqlx::query(sql)
+async fn merge(db: &mut SqliteConnection, lane: Lane, now: i64) -> Result<u64, sqlx::Error> {
+    let (process, kind, loop_id, worker) = lane;
+    let ids = choose(db, lane, now).await?;
+    let json = serde_json::to_string(&ids).unwrap_or_default();
+    let sql = "SELECT s.data, p.origin FROM json_each(?) j CROSS JOIN segment s ON s.id = j.value
+        JOIN process p ON p.id = s.process";
+    let (mut spans, mut origin) = (Vec::<Span>::new(), 0);
+    for row in sqlx::query(sql).bind(&json).fetch_all(&mut *db).await? {
+        // A damaged one is dropped here; its checksum says so to every reader anyway.
+        let unpacked = segment::decode(row.try_get(0)?);
+        spans.extend(unpacked.map(|(_, spans)| spans).unwrap_or_default());
+        origin = row.try_get(1)?;
+    }
+    spans.sort_by_key(|span| span.start);
+    let kind = u8::try_from(kind).ok().and_then(RecordKind::from_number);
+    let mut rows = Vec::new();
+    // One alone may be larger than a merged one is; it is packed in pieces.
+    for spans in spans.chunks(MAX_SPANS as usize) {
+        let Some(kind) = kind else { break };
+        let data = segment::encode(kind, spans, Effort::Small);
+        let row = SegmentRow::new((process, origin), (loop_id, worker), spans, data);
+        rows.push(SegmentRow { kind, ..row });
+    }
+    insert_segments(db, rows, true).await?;
+    let sql = "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))";
+    sqlx::query(sql).bind(&json).execute(db).await?;
+    Ok(ids.len() as u64)
+}
+
+/// The ids of the oldest segments of a lane that fit into one, at least one.
+async fn choose(db: &mut SqliteConnection, lane: Lane, now: i64) -> Result<Vec<i64>, sqlx::Error> {
+    let sql = "SELECT id, start_at, end_at, spans FROM segment
+        WHERE merged = 0 AND process = ? AND kind = ? AND loop = ? AND worker = ?
+        ORDER BY start_at LIMIT ?";
+    let (process, kind, loop_id, worker) = lane;
+    let parts: Vec<(i64, i64, i64, i64)> = sqlx::query_as(sql)
         .bind(process)
         .bind(kind)
         .bind(loop_id)
         .bind(worker)
         .bind(MAX_PARTS)
-        .fetch_all(&mut *db)
+        .fetch_all(db)
         .await?;
-    let (mut ids, mut spans, mut origin) = (Vec::new(), Vec::<Span>::new(), 0);
-    let mut first_at = None;
-    for row in &rows {
-        let (start_at, end_at): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-        let first_at = *first_at.get_or_insert(start_at);
-        let is_full = spans.len() as i64 + row.try_get::<i64, _>(3)? > MAX_SPANS
-            || end_at.saturating_sub(first_at) > MAX_TIME;
+    let first_at = parts.first().map_or(0, |part| part.1);
+    let (mut ids, mut total) = (Vec::new(), 0);
+    for (id, _, end_at, spans) in parts {
+        total += spans;
+        let is_full = total > MAX_SPANS || end_at.saturating_sub(first_at) > MAX_TIME;
         if !ids.is_empty() && (is_full || end_at >= now.saturating_sub(SETTLED)) {
             break;
         }
-        origin = row.try_get(5)?;
-        ids.push(row.try_get::<i64, _>(0)?);
-        // A damaged one is dropped here; its checksum says so to every reader anyway.
-        let unpacked = segment::decode(row.try_get(4)?);
-        spans.extend(unpacked.map(|(_, spans)| spans).unwrap_or_default());
+        ids.push(id);
     }
-    spans.sort_by_key(|span| span.start);
-    let kind = u8::try_from(kind).ok().and_then(RecordKind::from_number);
-    if let Some(kind) = kind.filter(|_| !spans.is_empty()) {
-        let data = segment::encode(kind, &spans, Effort::Small);
-        let row = SegmentRow::new((process, origin), (loop_id, worker), &spans, data);
-        insert_segments(db, vec![SegmentRow { kind, ..row }], true).await?;
-    }
-    let ids_json = serde_json::to_string(&ids).unwrap_or_default();
-    let sql = "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))";
-    sqlx::query(sql).bind(ids_json).execute(db).await?;
-    Ok(ids.len() as u64)
+    Ok(ids)
 }
