@@ -49,7 +49,11 @@ async fn buy_express(client: HttpClient, base: String) {
     let mut rush = interval(Duration::from_millis(1_500));
     let mut calm = interval(Duration::from_secs(60));
     loop {
-        if opened_at.elapsed() < RUSH { rush.tick().await } else { calm.tick().await };
+        if opened_at.elapsed() < RUSH {
+            rush.tick().await
+        } else {
+            calm.tick().await
+        };
         let order = r#"{"item":7,"quantity":1,"express":true}"#.to_string();
         post(&client, format!("{base}/orders"), order).await;
     }
