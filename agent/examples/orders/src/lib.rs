@@ -2,7 +2,7 @@
 //! busy. It has the bugs that such services have.
 //!
 //! It knows nothing of loopd but the two lines that link the agent (in [`run`]) and the one word
-//! that tracks a socket (in [`warehouse`]).
+//! that tracks a socket (in `warehouse.rs`).
 
 mod api;
 mod catalog;
