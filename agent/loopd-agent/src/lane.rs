@@ -42,7 +42,7 @@ pub(crate) enum LaneState {
 pub(crate) enum Seen {
     /// Tokio's hooks: one record per poll, so that counts equal tokio's own.
     ByHook = 0,
-    /// loopd's wrapper: may be cut into pieces around polls nested inside.
+    /// loopd's wrapper: cut into pieces around polls nested inside on the same worker.
     ByWrapper = 1,
 }
 
@@ -68,6 +68,12 @@ impl Current {
 
     fn is_on(&self, loop_id: u64, worker: u32) -> bool {
         self.loop_id.load(Relaxed) == loop_id && self.worker.load(Relaxed) == worker
+    }
+
+    /// Whether a poll nested in this one, on this worker, cuts it in two: polls of one worker never
+    /// overlap. One of another loop, as of a `block_on` within `block_in_place`, does not.
+    fn is_cut_on(&self, loop_id: u64, worker: u32) -> bool {
+        self.seen.load(Relaxed) == Seen::ByWrapper as u8 && self.is_on(loop_id, worker)
     }
 }
 
@@ -233,7 +239,7 @@ impl Lane {
     pub(crate) fn enter(&self, loop_id: u64, worker: u32, task: u64) -> u64 {
         let now = ticks();
         let is_nested = self.current.started.load(Relaxed) != 0;
-        if is_nested && self.current.seen.load(Relaxed) == Seen::ByWrapper as u8 {
+        if is_nested && self.current.is_cut_on(loop_id, worker) {
             // What the outer poll did so far is one piece of it; the rest follows on return.
             self.write_current(now, recorder::records_polls());
         }
@@ -300,9 +306,11 @@ impl Lane {
         let Some(depth) = depth.checked_sub(1) else { return };
         self.depth.store(depth, Relaxed);
         if let Some(slot) = self.outer.get(depth) {
+            let inner = &self.current;
+            let was_cut = slot.is_cut_on(inner.loop_id.load(Relaxed), inner.worker.load(Relaxed));
             slot.copy_to(&self.current);
             self.write_place(slot.loop_id.load(Relaxed), slot.worker.load(Relaxed));
-            if slot.seen.load(Relaxed) == Seen::ByWrapper as u8 {
+            if was_cut {
                 self.current.started.store(now, Release);
             }
         }
