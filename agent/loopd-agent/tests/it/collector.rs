@@ -100,6 +100,19 @@ impl Seen {
         })
     }
 
+    /// The last thread that was this worker.
+    pub(crate) fn thread_of(&self, of_loop: u64, of_worker: u32) -> Option<String> {
+        let threads = self.events().filter_map(|event| match &event.kind {
+            EventKind::WorkerStarted { loop_id, worker, thread_name, .. }
+                if (loop_id.0, worker.0) == (of_loop, of_worker) =>
+            {
+                Some(thread_name.clone())
+            }
+            _ => None,
+        });
+        threads.last()
+    }
+
     /// Records stored and records reported lost by the agent, by kind.
     pub(crate) fn stored_and_lost(&self, kind: RecordKind) -> (u64, u64) {
         let spans = self.batches.values().flat_map(|batch| &batch.segments);

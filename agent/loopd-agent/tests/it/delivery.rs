@@ -6,7 +6,7 @@ use loopd_agent::{Config, RecordKind, Tracked};
 use loopd_wire::pb;
 
 use crate::collector::{Collector, LIMIT, Script};
-use crate::{FLUSH, agent_for, current_thread};
+use crate::{FLUSH, agent_for, current_thread, spawn};
 
 /// A port that nobody listens on yet.
 fn free_port() -> std::net::SocketAddr {
@@ -176,7 +176,7 @@ fn the_collector_switches_polls_off_and_on() {
     let agent = agent_for(&collector);
     wait_until("being connected", |stats| stats.connected);
     let runtime = agent.attach("main", current_thread()).build().unwrap();
-    runtime.block_on(async { tokio::spawn(tokio::task::yield_now()).await.unwrap() });
+    runtime.block_on(async { spawn(tokio::task::yield_now()).await.unwrap() });
     drop(runtime);
     assert!(agent.shutdown(FLUSH).complete);
     let seen = collector.seen();

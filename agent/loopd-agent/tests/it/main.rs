@@ -7,6 +7,8 @@ mod delivery;
 mod macros;
 mod recording;
 mod safety;
+#[cfg(not(tokio_unstable))]
+mod unhooked;
 mod watching;
 
 use std::time::Duration;
@@ -31,4 +33,13 @@ fn current_thread() -> tokio::runtime::Builder {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all();
     builder
+}
+
+/// Spawns a task in the plainest way that is recorded in this build.
+#[track_caller]
+fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    if cfg!(tokio_unstable) { tokio::spawn(future) } else { loopd_agent::spawn(future) }
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use loopd_agent::{Config, RecordKind};
+use loopd_agent::{Config, CoverageState, RecordKind};
 use loopd_model::{EventKind, Frame, Running};
 
 use crate::collector::{Collector, Seen};
@@ -53,11 +53,18 @@ fn samples(seen: &Seen) -> Vec<Taken> {
     taken.collect()
 }
 
+/// What the agent says of its watchdog, and why.
+fn watchdog() -> (CoverageState, String) {
+    let coverage = loopd_agent::stats().coverage;
+    let mut layers = coverage.into_iter().filter(|layer| layer.layer == "watchdog");
+    layers.next().map(|layer| (layer.state, layer.reason)).unwrap()
+}
+
 fn check_caught(blocks: fn(), function: &str, running: Running) {
     let collector = Collector::start();
     let agent =
         Config::from_env().endpoint(&collector.endpoint).slow_threshold(THRESHOLD).start().unwrap();
-    assert!(loopd_agent::stats().coverage.iter().all(|layer| layer.reason.is_empty()));
+    assert_eq!(watchdog(), (CoverageState::On, String::new()));
     let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
     let watcher = std::thread::spawn(move || {
         collector.wait("two samples", |seen| samples(seen).len() >= 2);
@@ -119,9 +126,8 @@ fn a_signal_that_the_program_uses_is_left_to_it() {
         libc::signal(libc::SIGURG, own as usize);
     }
     let agent = Config::from_env().endpoint("http://127.0.0.1:1").start().unwrap();
-    let coverage = loopd_agent::stats().coverage;
-    let watchdog = coverage.iter().find(|layer| layer.layer == "watchdog").unwrap();
-    assert_eq!(watchdog.state, loopd_agent::CoverageState::Unavailable);
-    assert!(watchdog.reason.contains("SIGURG"), "{}", watchdog.reason);
+    let (state, reason) = watchdog();
+    assert_eq!(state, CoverageState::Unavailable);
+    assert!(reason.contains("SIGURG"), "{reason}");
     agent.shutdown(Duration::ZERO);
 }
