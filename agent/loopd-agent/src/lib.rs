@@ -106,6 +106,7 @@ mod config;
 mod exporter;
 mod hooks;
 mod lane;
+mod outside;
 mod place;
 mod record;
 mod recorder;

@@ -4,8 +4,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
-    Ordering::Release,
+    AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -14,6 +13,7 @@ use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
 use crate::exporter::wakeup::Wakeup;
 use crate::lane::{Lane, LaneState, ThreadInfo};
+use crate::outside::Outside;
 use crate::record::Record;
 use crate::sys;
 
@@ -58,7 +58,7 @@ pub(crate) struct Loop {
     pub(crate) id: LoopId,
     pub(crate) name: String,
     pub(crate) facts: OnceLock<LoopFacts>,
-    outsiders: AtomicU32,
+    outside: Arc<Outside>,
 }
 
 /// What is known of a loop once its runtime exists.
@@ -78,7 +78,7 @@ impl Loop {
             id: LoopId(NEXT_LOOP.fetch_add(1, Relaxed)),
             name: name.to_owned(),
             facts: OnceLock::new(),
-            outsiders: AtomicU32::new(0),
+            outside: Arc::default(),
         })
     }
 
@@ -98,20 +98,11 @@ impl Loop {
         }
     }
 
-    /// Numbers a thread that polls for this loop without being one of its workers: they come
-    /// after the workers.
+    /// Numbers the calling thread, which polls for this loop without being one of its workers:
+    /// such threads come after the workers.
     pub(crate) fn outsider(&self) -> u32 {
-        thread_local! {
-            static LAST: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
-        }
-        let (loop_id, worker) = LAST.get();
-        if loop_id == self.id.0 {
-            return worker;
-        }
         let base = self.facts.get().map_or(OUTSIDE_BASE, |facts| facts.workers);
-        let worker = base + self.outsiders.fetch_add(1, Relaxed);
-        LAST.set((self.id.0, worker));
-        worker
+        base + self.outside.number()
     }
 }
 
@@ -250,10 +241,7 @@ impl Recorder {
     }
 
     fn acquire(&self, wants_big: bool) -> Option<&'static Lane> {
-        let thread = ThreadInfo {
-            name: std::thread::current().name().unwrap_or_default().to_owned(),
-            id: sys::thread_id(),
-        };
+        let thread = ThreadInfo { name: sys::thread_name(), id: sys::thread_id() };
         let stack_end = sys::stack_end();
         let mut pool = self.pool.lock().ok()?;
         let lane = pool.take(wants_big).or_else(|| pool.take(!wants_big))?;

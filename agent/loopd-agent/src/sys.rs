@@ -15,6 +15,17 @@ pub(crate) fn thread_id() -> u64 {
     0
 }
 
+/// What people call the calling thread: never empty.
+pub(crate) fn thread_name() -> String {
+    let thread = std::thread::current();
+    match (thread.name(), thread_id()) {
+        (Some(name), _) if !name.is_empty() => name.to_owned(),
+        // Of a program whose `main` is not Rust's.
+        (_, id) if id == u64::from(std::process::id()) => "main".to_owned(),
+        (_, id) => format!("thread {id}"),
+    }
+}
+
 /// One past the highest address of the calling thread's stack; 0 if unknown.
 pub(crate) fn stack_end() -> usize {
     #[cfg(target_os = "linux")]

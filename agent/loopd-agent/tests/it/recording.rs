@@ -184,6 +184,32 @@ fn the_root_of_block_on_is_a_task_of_its_own() {
 }
 
 #[test]
+fn a_thread_without_a_name_has_a_lane_with_one_and_keeps_it() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let first = agent.attach("first", multi_thread(1)).build().unwrap();
+    let second = agent.attach("second", multi_thread(1)).build().unwrap();
+    std::thread::scope(|scope| {
+        let takes_turns = || {
+            for _ in 0..3 {
+                first.block_on(async {});
+                second.block_on(async {});
+            }
+        };
+        scope.spawn(takes_turns).join().unwrap();
+    });
+    drop((first, second));
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    for name in ["first", "second"] {
+        let id = seen.loop_named(name).unwrap();
+        let lane = seen.thread_of(id, 1).unwrap();
+        assert!(lane.starts_with("thread "), "{lane}");
+        assert_eq!(seen.thread_of(id, 2), None);
+    }
+}
+
+#[test]
 fn wrapped_tasks_tell_their_name_and_how_they_ended() {
     let collector = Collector::start();
     let agent = agent_for(&collector);
