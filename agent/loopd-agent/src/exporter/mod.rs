@@ -2,6 +2,7 @@
 //! talks to the collector. Nothing here runs on the program's threads.
 
 mod backoff;
+mod cut;
 mod drain;
 mod metrics;
 mod session;
@@ -52,6 +53,8 @@ const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
 /// Attempts to connect at shutdown, and the wait between them.
 const FLUSH_ATTEMPTS: u32 = 3;
 const FLUSH_RETRY: Duration = Duration::from_millis(20);
+/// Kept from it for the goodbye, which says what could not be sent.
+const GOODBYE_RESERVE: Duration = Duration::from_millis(20);
 /// Kept from it for sending, when the watchdog is waited for.
 const SAMPLE_RESERVE: Duration = Duration::from_millis(200);
 
@@ -351,12 +354,13 @@ impl Exporter {
         let Link::Up(session) = &self.link else { return };
         while let Some(slot) = session.slot() {
             let was_waiting = self.window.is_waiting();
-            let Some(batch) = self.window.next() else { return };
+            let Some(batch) = self.window.next() else { break };
             if !was_waiting {
                 self.progress_at = Instant::now();
             }
             slot.send(Outgoing::Batch(batch));
         }
+        self.stage.give_up(DropCause::AgentLimit, self.window.take_oversized());
     }
 
     fn hear(&mut self, event: SessionEvent) {
@@ -397,6 +401,7 @@ impl Exporter {
         let is_other_store =
             self.store_epoch.as_ref().is_some_and(|known| *known != welcome.store_epoch);
         self.store_epoch = Some(welcome.store_epoch);
+        self.window.set_max_batch_bytes(welcome.max_batch_bytes);
         if is_other_store {
             self.window.teach(self.tables.everything());
         }
@@ -444,11 +449,16 @@ impl Exporter {
         if let Link::Down(due) = &mut self.link {
             *due = Instant::now();
         }
-        let _ = tokio::time::timeout_at(deadline.into(), self.flush()).await;
+        let goodbye_time =
+            (deadline.saturating_duration_since(Instant::now()) / 4).min(GOODBYE_RESERVE);
+        let flush_until = deadline.checked_sub(goodbye_time).unwrap_or(deadline);
+        let _ = tokio::time::timeout_at(flush_until.into(), self.flush()).await;
         self.publish();
         let unsent = self.window.held().iter().sum();
         let flushed = Flushed { complete: self.window.is_empty(), unsent };
         if let Link::Up(session) = self.link {
+            // What was sent and not acknowledged may arrive yet; the rest never will.
+            self.stage.give_up(DropCause::ShutdownDeadline, self.window.unsent());
             let ledger = loopd_wire::encode_ledger(self.stage.ledger());
             let goodbye = pb::Goodbye { reason: "shutdown".to_owned(), ledger };
             let _ = tokio::time::timeout_at(deadline.into(), session.finish(goodbye)).await;

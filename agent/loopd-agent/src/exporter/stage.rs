@@ -139,6 +139,16 @@ impl Stage {
         }
     }
 
+    /// Counts records, by kind, that were staged and then not sent after all.
+    pub(crate) fn give_up(&mut self, cause: DropCause, counts: [u64; 9]) {
+        for kind in RecordKind::ALL {
+            let count = counts[kind as usize];
+            if count > 0 {
+                *self.dropped.entry((kind, cause)).or_default() += count;
+            }
+        }
+    }
+
     /// Whether the next record belongs into another batch.
     pub(crate) fn is_full(&self) -> bool {
         self.spans >= self.max_spans

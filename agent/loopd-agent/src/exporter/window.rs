@@ -13,6 +13,7 @@ use loopd_wire::pb;
 use prost::Message;
 use prost::bytes::Bytes;
 
+use crate::exporter::cut::cut;
 use crate::exporter::stage::event_kind;
 use crate::exporter::tables::Dictionary;
 
@@ -23,6 +24,9 @@ pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// merge beyond that.
 const MAX_LESSON_BYTES: usize = 256 << 10;
 const MAX_LESSON: usize = 4 << 10;
+
+/// The most that a batch's number adds to its body.
+const SEQ_BYTES: usize = 11;
 
 /// One batch waiting for its acknowledgement.
 #[derive(Default)]
@@ -37,6 +41,8 @@ struct Entry {
     spans: [u64; 9],
     events: [u64; 9],
     from: Nanos,
+    /// Records taken out of it that the collector counts as lost when it gets the batch.
+    given_up: [u64; 9],
     /// How often the collector could not read it.
     refusals: u32,
 }
@@ -61,6 +67,10 @@ pub(crate) struct Window {
     sealed_to: Nanos,
     /// Records taken out of batches since the start.
     evicted: u64,
+    /// The largest body that the collector takes.
+    max_body_bytes: usize,
+    /// Records that could not be sent for that; counted until [`Window::take_oversized`].
+    oversized: [u64; 9],
 }
 
 /// The collector said something that cannot be.
@@ -81,20 +91,22 @@ impl Window {
             cursor: 0,
             sealed_to: Nanos(0),
             evicted: 0,
+            max_body_bytes: loopd_wire::MAX_BATCH_BYTES - SEQ_BYTES,
+            oversized: [0; 9],
         }
+    }
+
+    /// What the collector takes, as it said in its welcome; 0 if it did not say.
+    pub(crate) fn set_max_batch_bytes(&mut self, bytes: u32) {
+        let bytes = if bytes == 0 { loopd_wire::MAX_BATCH_BYTES } else { bytes as usize };
+        self.max_body_bytes = bytes.saturating_sub(SEQ_BYTES);
     }
 
     /// Adds a batch, evicting the content of older ones if need be.
     pub(crate) fn push(&mut self, batch: Batch) {
-        let mut entry = Entry { from: self.sealed_to, anchor: batch.anchor, ..Entry::default() };
+        let from = self.sealed_to;
         self.sealed_to = batch.anchor.at;
-        for segment in &batch.segments {
-            entry.spans[segment.kind as usize] += u64::from(segment.count);
-        }
-        for event in &batch.events {
-            entry.events[event_kind(&event.kind) as usize] += 1;
-        }
-        entry.set_body(&loopd_wire::encode_batch(batch));
+        let entry = Entry::new(batch, from);
         self.bytes += entry.body.len();
         self.entries.push_back(entry);
         self.make_room();
@@ -107,19 +119,74 @@ impl Window {
                 if self.bytes <= self.max_bytes {
                     return self.merge_emptied();
                 }
-                self.evicted += self.strip(index, what, DropCause::WindowEvicted);
+                let evicted = self.strip(index, what, DropCause::WindowEvicted);
+                self.evicted += evicted.iter().sum::<u64>();
             }
         }
         self.merge_emptied();
     }
 
-    /// Takes content out of a batch, leaving a loss; says how many records that were.
-    fn strip(&mut self, index: usize, what: Strip, cause: DropCause) -> u64 {
+    /// Takes content out of a batch, leaving a loss; says how many records that were, by kind.
+    fn strip(&mut self, index: usize, what: Strip, cause: DropCause) -> [u64; 9] {
         let entry = &mut self.entries[index];
         let before = entry.body.len();
-        let count = entry.strip(what, cause);
+        let counts = entry.strip(what, cause);
         self.bytes = self.bytes - before + entry.body.len();
-        count
+        counts
+    }
+
+    /// Makes an entry one that the collector takes. One that has a number already can not be cut.
+    fn fit(&mut self, index: usize) {
+        let is_too_large = |entry: &Entry| entry.body.len() > self.max_body_bytes;
+        let Some(entry) = self.entries.get(index).filter(|entry| is_too_large(entry)) else {
+            return;
+        };
+        if entry.seq == 0
+            && let Some(pieces) = entry.cut(self.max_body_bytes)
+        {
+            self.bytes -= entry.body.len();
+            self.entries.remove(index);
+            for piece in pieces.into_iter().rev() {
+                self.bytes += piece.body.len();
+                self.entries.insert(index, piece);
+            }
+        }
+        if self.entries[index].body.len() > self.max_body_bytes {
+            let counts = self.strip(index, Strip::CONTENT, DropCause::AgentLimit);
+            self.oversized.iter_mut().zip(counts).for_each(|(all, count)| *all += count);
+        }
+        if self.entries[index].body.len() > self.max_body_bytes {
+            self.forget_definitions(index);
+        }
+    }
+
+    fn forget_definitions(&mut self, index: usize) {
+        let entry = &mut self.entries[index];
+        self.bytes -= entry.body.len();
+        entry.rewrite(|batch| {
+            batch.names.clear();
+            batch.locations.clear();
+            batch.stacks.clear();
+        });
+        self.bytes += entry.body.len();
+    }
+
+    /// Records that were too large for the collector since the last call, by kind. They are in
+    /// batches as losses, and not in the agent's totals yet.
+    pub(crate) fn take_oversized(&mut self) -> [u64; 9] {
+        std::mem::take(&mut self.oversized)
+    }
+
+    /// Records that were not sent on this connection, by kind, also those that are only told of as
+    /// losses.
+    pub(crate) fn unsent(&self) -> [u64; 9] {
+        let mut unsent = [0; 9];
+        for entry in self.entries.iter().skip(self.cursor) {
+            for (kind, count) in unsent.iter_mut().enumerate() {
+                *count += entry.spans[kind] + entry.events[kind] + entry.given_up[kind];
+            }
+        }
+        unsent
     }
 
     /// Joins neighbours that hold nothing any more and were never sent.
@@ -166,6 +233,7 @@ impl Window {
         if self.cursor >= MAX_IN_FLIGHT {
             return None;
         }
+        self.fit(self.cursor);
         let entry = self.entries.get_mut(self.cursor)?;
         if entry.seq == 0 {
             entry.seq = self.next_seq;
@@ -184,14 +252,7 @@ impl Window {
         self.entries[index].refusals += 1;
         self.strip(index, Strip::CONTENT, cause);
         if dictionary {
-            let entry = &mut self.entries[index];
-            self.bytes -= entry.body.len();
-            entry.rewrite(|batch| {
-                batch.names.clear();
-                batch.locations.clear();
-                batch.stacks.clear();
-            });
-            self.bytes += entry.body.len();
+            self.forget_definitions(index);
         }
         self.cursor = self.cursor.min(index);
         self.entries[index].refusals
@@ -285,6 +346,33 @@ impl Strip {
 }
 
 impl Entry {
+    /// Of a batch whose records were made since `from`.
+    fn new(batch: Batch, from: Nanos) -> Self {
+        let mut entry = Self { from, anchor: batch.anchor, ..Self::default() };
+        for segment in &batch.segments {
+            entry.spans[segment.kind as usize] += u64::from(segment.count);
+        }
+        for event in &batch.events {
+            entry.events[event_kind(&event.kind) as usize] += 1;
+        }
+        entry.set_body(&loopd_wire::encode_batch(batch));
+        entry
+    }
+
+    /// Cuts it into several; what it gave up is told by the last. `None` if there is nothing to cut.
+    fn cut(&self, max_bytes: usize) -> Option<Vec<Self>> {
+        let batch = pb::Batch::decode(self.body.clone()).ok()?;
+        let mut pieces = Vec::new();
+        for piece in cut(batch, max_bytes) {
+            // Only a batch with a number can be read.
+            let piece = pb::Batch { seq: 1, ..piece };
+            let (piece, _) = loopd_wire::decode_batch(piece).ok()?;
+            pieces.push(Self::new(Batch { seq: 0, ..piece }, self.from));
+        }
+        pieces.last_mut()?.given_up = self.given_up;
+        Some(pieces)
+    }
+
     fn set_body(&mut self, batch: &pb::Batch) {
         self.definitions = batch.names.len() + batch.locations.len() + batch.stacks.len();
         self.body = batch.encode_to_vec().into();
@@ -302,7 +390,7 @@ impl Entry {
         self.spans.iter().chain(&self.events).all(|&count| count == 0)
     }
 
-    fn strip(&mut self, what: Strip, cause: DropCause) -> u64 {
+    fn strip(&mut self, what: Strip, cause: DropCause) -> [u64; 9] {
         let mut counts = [0; 9];
         for (is_taken, taken) in [(what.segments, &mut self.spans), (what.events, &mut self.events)]
         {
@@ -312,7 +400,10 @@ impl Entry {
             }
         }
         if counts == [0; 9] {
-            return 0;
+            return counts;
+        }
+        if cause != DropCause::AgentLimit {
+            self.given_up.iter_mut().zip(counts).for_each(|(all, count)| *all += count);
         }
         let (from, to) = (self.from, self.anchor.at);
         self.rewrite(|batch| {
@@ -329,7 +420,7 @@ impl Entry {
                 }
             }
         });
-        counts.iter().sum()
+        counts
     }
 
     fn can_absorb(&self, later: &Self) -> bool {
@@ -344,6 +435,7 @@ impl Entry {
     fn absorb(&mut self, later: &Self) {
         let later_batch = pb::Batch::decode(later.body.clone()).unwrap_or_default();
         self.anchor = later.anchor;
+        self.given_up.iter_mut().zip(later.given_up).for_each(|(all, count)| *all += count);
         self.rewrite(|batch| {
             batch.names.extend(later_batch.names);
             batch.locations.extend(later_batch.locations);
@@ -375,8 +467,8 @@ fn add_loss(batch: &mut pb::Batch, loss: pb::Loss) {
 mod tests {
     use super::*;
     use loopd_model::{
-        Event, EventKind, LedgerEntry, LoopId, Name, NameId, Outcome, Segment, TaskId, UnixNanos,
-        WorkerId,
+        Event, EventKind, LedgerEntry, LocationId, LoopId, Name, NameId, Outcome, ResourceId,
+        Segment, TaskId, UnixNanos, WorkerId,
     };
 
     /// A batch with a segment of `polls` polls in 1,000 bytes, one event and one name.
@@ -503,5 +595,68 @@ mod tests {
         assert_eq!(batches.iter().map(|batch| batch.seq).collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(batches.iter().map(|batch| batch.names.len()).sum::<usize>(), 5_001);
         assert_eq!(batches[2].events.len(), 1);
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_collector_is_cut_before_it_has_a_number() {
+        let mut window = Window::new(1 << 20);
+        let mut batch = Batch { segments: Vec::new(), ..large(1) };
+        // Longer alone than the collector takes.
+        let opened = EventKind::ResourceOpened {
+            resource: ResourceId(1),
+            kind: String::new(),
+            name: "x".repeat(400),
+            open_location: LocationId::NONE,
+            task: TaskId::NONE,
+        };
+        batch.events.insert(50, Event { at: Nanos(0), kind: opened });
+        window.push(batch);
+        window.set_max_batch_bytes(300);
+        let sent: Vec<_> = std::iter::from_fn(|| sent(&mut window)).collect();
+        assert!(sent.iter().all(|batch| batch.encoded_len() <= 300));
+        let oversized = window.take_oversized();
+        assert_eq!((oversized[RecordKind::Resource as usize], oversized.iter().sum()), (1, 1u64));
+        let seqs: Vec<_> = sent.iter().map(|batch| batch.seq).collect();
+        assert_eq!(seqs, (1..=sent.len() as u64).collect::<Vec<_>>());
+        assert_eq!(sent.iter().map(|batch| batch.events.len()).sum::<usize>(), 100);
+        assert_eq!(sent.iter().map(|batch| batch.losses.len()).sum::<usize>(), 1);
+        window.ack(sent.len() as u64).unwrap();
+        assert_eq!(window.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_too_large_and_has_a_number_is_a_loss() {
+        let mut window = Window::new(1 << 20);
+        window.push(large(1));
+        sent(&mut window);
+        window.set_max_batch_bytes(500);
+        window.restart(0).unwrap();
+        let again = sent(&mut window).unwrap();
+        assert_eq!((again.seq, again.events.len(), again.segments.len()), (1, 0, 0));
+        assert_eq!(again.losses.len(), 2);
+        let limit = |loss: &pb::Loss| loss.cause() == pb::loss::Cause::AgentLimit;
+        assert!(again.losses.iter().all(limit));
+        let oversized = window.take_oversized();
+        assert_eq!((oversized[RecordKind::Poll as usize], oversized.iter().sum()), (3, 103u64));
+        assert_eq!(window.take_oversized(), [0; 9]);
+    }
+
+    #[test]
+    fn what_was_not_sent_counts_also_if_only_as_losses() {
+        let mut window = Window::new(2_500);
+        for id in 1..=5 {
+            window.push(batch(id, 7));
+        }
+        let unsent = window.unsent();
+        assert_eq!((unsent[RecordKind::Poll as usize], unsent[RecordKind::Task as usize]), (35, 5));
+        while window.next().is_some() {}
+        assert_eq!(window.unsent(), [0; 9]);
+    }
+
+    /// As [`batch`], with a hundred events.
+    fn large(id: u64) -> Batch {
+        let batch = batch(id, 3);
+        let events = std::iter::repeat_n(batch.events[0].clone(), 100).collect();
+        Batch { events, ..batch }
     }
 }

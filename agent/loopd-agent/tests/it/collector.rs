@@ -31,6 +31,8 @@ pub(crate) struct Script {
     pub(crate) hangs_up_after: Option<u64>,
     pub(crate) epoch: Vec<u8>,
     pub(crate) settings: Option<pb::Settings>,
+    /// No batch may be larger.
+    pub(crate) max_batch_bytes: u32,
 }
 
 impl Default for Script {
@@ -43,6 +45,7 @@ impl Default for Script {
             hangs_up_after: None,
             epoch: vec![1; 16],
             settings: None,
+            max_batch_bytes: 1 << 20,
         }
     }
 }
@@ -267,6 +270,10 @@ async fn serve(
 ) {
     use pb::collector_message::Kind;
     while let Ok(Some(got)) = messages.message().await {
+        if let Some(pb::agent_message::Kind::Batch(batch)) = &got.kind {
+            let bytes = loopd_wire::encoded_len(batch);
+            assert!(bytes <= state.lock().unwrap().script.max_batch_bytes as usize, "{bytes}");
+        }
         let answer = match loopd_wire::decode_message(got).unwrap() {
             loopd_wire::AgentMessage::Hello(hello) => {
                 let mut state = state.lock().unwrap();
@@ -278,7 +285,7 @@ async fn serve(
                     store_epoch: state.script.epoch.clone(),
                     durable_seq: state.seen.durable,
                     settings: state.script.settings,
-                    max_batch_bytes: 1 << 20,
+                    max_batch_bytes: state.script.max_batch_bytes,
                 }))
             }
             loopd_wire::AgentMessage::Batch(batch, tolerated) => {

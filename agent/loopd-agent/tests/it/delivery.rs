@@ -106,6 +106,50 @@ fn a_refused_batch_is_counted_and_the_rest_goes_on() {
 }
 
 #[test]
+fn batches_are_cut_to_what_the_collector_takes() {
+    let collector = Collector::start_with(Script { max_batch_bytes: 2_000, ..Script::default() });
+    let agent = agent_for(&collector);
+    let runtime = agent.attach("main", current_thread()).build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..2_000 {
+            tokio::task::yield_now().await;
+        }
+    });
+    record_resources(&"x".repeat(100), 300);
+    drop(runtime);
+    let flushed = agent.shutdown(FLUSH);
+    assert!(flushed.complete, "{:?}", loopd_agent::stats());
+    let seen = collector.seen();
+    assert!(seen.batches.len() > 20, "{}", seen.batches.len());
+    assert_eq!(seen.stored_and_lost(RecordKind::Resource), (600, 0));
+    for entry in &seen.goodbyes[0].ledger {
+        let (stored, lost) = seen.stored_and_lost(entry.kind);
+        assert_eq!((entry.produced, entry.dropped), (stored + lost, lost), "{:?}", entry.kind);
+    }
+}
+
+#[test]
+fn the_goodbye_counts_what_could_not_be_sent_in_time() {
+    let script = Script { acks: false, max_batch_bytes: 2_000, ..Script::default() };
+    let collector = Collector::start_with(script);
+    let agent = agent_for(&collector);
+    wait_until("being connected", |stats| stats.connected);
+    // More batches than are sent without an acknowledgement.
+    for _ in 0..8 {
+        record_resources(&"x".repeat(200), 100);
+    }
+    let flushed = agent.shutdown(Duration::from_millis(500));
+    assert!(!flushed.complete);
+    let seen = collector.wait("the goodbye", |seen| !seen.goodbyes.is_empty());
+    let ledger = &seen.goodbyes[0].ledger;
+    let resources = ledger.iter().find(|entry| entry.kind == RecordKind::Resource).unwrap();
+    let (stored, lost) = seen.stored_and_lost(RecordKind::Resource);
+    assert_eq!(lost, 0);
+    assert!(stored > 0 && resources.dropped > 0, "{resources:?}");
+    assert_eq!((resources.produced, resources.dropped), (1_600, 1_600 - stored));
+}
+
+#[test]
 fn a_full_window_drops_the_oldest_and_says_so() {
     let address = free_port();
     let agent = Config::from_env()
