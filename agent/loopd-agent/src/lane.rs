@@ -4,6 +4,7 @@
 //! reads [`Lane::running`]. Every field is an atomic used with relaxed order where only its own
 //! thread writes and reads it, so that nothing here needs `unsafe`.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire,
@@ -112,7 +113,8 @@ pub(crate) struct Lane {
     pub(crate) thread: Mutex<ThreadInfo>,
     /// The thread's id for signals; 0 while nobody holds the lane.
     tid: AtomicI32,
-    /// One past the highest address of the thread's stack; 0 if unknown.
+    /// The thread's own stack, from its lowest address to one past its highest; equal if unknown.
+    stack_start: AtomicUsize,
     stack_end: AtomicUsize,
 }
 
@@ -133,19 +135,22 @@ impl Lane {
             drops: Default::default(),
             thread: Mutex::default(),
             tid: AtomicI32::new(0),
+            stack_start: AtomicUsize::new(0),
             stack_end: AtomicUsize::new(0),
         }
     }
 
     /// Hands the lane to the calling thread. The caller holds the pool's lock.
-    pub(crate) fn hold(&self, thread: ThreadInfo, stack_end: usize) {
+    pub(crate) fn hold(&self, thread: ThreadInfo, stack: Range<usize>) {
         self.current.started.store(0, Relaxed);
         self.depth.store(0, Relaxed);
         self.parked_at.store(0, Relaxed);
         self.place_loop.store(0, Relaxed);
         self.attention.store(true, Relaxed);
-        self.stack_end.store(stack_end, Relaxed);
-        self.tid.store(i32::try_from(thread.id).unwrap_or(0), Relaxed);
+        self.stack_start.store(stack.start, Relaxed);
+        self.stack_end.store(stack.end, Relaxed);
+        // Last, and in this order also for a signal handler that interrupts this very function.
+        self.tid.store(i32::try_from(thread.id).unwrap_or(0), Release);
         if let Ok(mut info) = self.thread.lock() {
             *info = thread;
         }
@@ -173,9 +178,16 @@ impl Lane {
         }
     }
 
-    /// The holder's thread id, 0 without one, and the end of its stack.
-    pub(crate) fn whereabouts(&self) -> (i32, usize) {
-        (self.tid.load(Relaxed), self.stack_end.load(Relaxed))
+    /// The holder's thread id for signals; 0 without one. Any thread.
+    pub(crate) fn tid(&self) -> i32 {
+        self.tid.load(Relaxed)
+    }
+
+    /// The stack of the calling thread, if that is `tid` and holds this lane. Only the holder writes
+    /// these fields, so what it reads itself is of one piece. Async-signal-safe.
+    pub(crate) fn own_stack(&self, tid: i32) -> Option<Range<usize>> {
+        (tid != 0 && self.tid.load(Acquire) == tid)
+            .then(|| self.stack_start.load(Relaxed)..self.stack_end.load(Relaxed))
     }
 
     /// Records refused so far.

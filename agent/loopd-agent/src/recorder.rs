@@ -58,14 +58,25 @@ pub(crate) struct Loop {
     pub(crate) id: LoopId,
     pub(crate) name: String,
     pub(crate) facts: OnceLock<LoopFacts>,
+    /// Set when its runtime is gone; never for one first seen through a wrapper.
+    is_closed: AtomicBool,
     outside: Arc<Outside>,
 }
 
-/// What is known of a loop once its runtime exists.
+/// What is known of a loop once its runtime exists. No handle to the runtime is kept here: the
+/// runtime's hooks own the loop, and the two would keep each other alive.
 pub(crate) struct LoopFacts {
     pub(crate) flavor: &'static str,
     pub(crate) workers: u32,
-    pub(crate) metrics: RuntimeMetrics,
+}
+
+/// How a loop came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoopOrigin {
+    /// The program had us build its runtime, so that its end will be known.
+    Attached,
+    /// A task was spawned or polled on its runtime; its end is never known.
+    Seen,
 }
 
 /// A thread that is no worker of any loop has this number until it is given one.
@@ -78,12 +89,13 @@ impl Loop {
             id: LoopId(NEXT_LOOP.fetch_add(1, Relaxed)),
             name: name.to_owned(),
             facts: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
             outside: Arc::default(),
         })
     }
 
     /// Its runtime exists: announces the loop.
-    pub(crate) fn open(self: &Arc<Self>, handle: &Handle) {
+    pub(crate) fn open(self: &Arc<Self>, handle: &Handle, origin: LoopOrigin) {
         let flavor = match handle.runtime_flavor() {
             RuntimeFlavor::CurrentThread => "tokio current_thread",
             RuntimeFlavor::MultiThread => "tokio multi_thread",
@@ -91,11 +103,27 @@ impl Loop {
         };
         let metrics = handle.metrics();
         let workers = u32::try_from(metrics.num_workers()).unwrap_or(0);
-        let _ = self.facts.set(LoopFacts { flavor, workers, metrics });
-        if let Some(recorder) = RECORDER.get() {
+        let _ = self.facts.set(LoopFacts { flavor, workers });
+        if let Some(recorder) = RECORDER.get()
+            && is_recording()
+        {
             recorder.remember(handle, self);
-            recorder.send(Control::LoopOpened(self.clone()));
+            recorder.send(Control::LoopOpened(self.clone(), metrics, origin));
         }
+    }
+
+    /// Its runtime is gone, since `began` in ticks.
+    pub(crate) fn close(self: Arc<Self>, began: u64) {
+        self.is_closed.store(true, Release);
+        if let Some(recorder) = RECORDER.get() {
+            recorder.forget(self.id);
+            recorder.send(Control::LoopClosed(self, began));
+        }
+    }
+
+    /// Whether its runtime is known to be gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Acquire)
     }
 
     /// Numbers the calling thread, which polls for this loop without being one of its workers:
@@ -108,8 +136,9 @@ impl Loop {
 
 /// What a thread of the program tells the exporter off the hot path.
 pub(crate) enum Control {
-    /// A loop came under watch.
-    LoopOpened(Arc<Loop>),
+    /// A loop came under watch. The reader of its metrics keeps the runtime's file descriptors
+    /// open for as long as it is kept.
+    LoopOpened(Arc<Loop>, RuntimeMetrics, LoopOrigin),
     /// Its runtime is gone, and so are its threads; with when in ticks its shutdown began.
     LoopClosed(Arc<Loop>, u64),
     /// The watchdog took a stack.
@@ -202,7 +231,7 @@ impl Recorder {
     /// Tells the exporter something.
     pub(crate) fn send(&self, control: Control) {
         let kind = match &control {
-            Control::LoopOpened(_) | Control::LoopClosed(..) => RecordKind::Loop,
+            Control::LoopOpened(..) | Control::LoopClosed(..) => RecordKind::Loop,
             Control::Sample(_) => RecordKind::Sample,
         };
         if let Ok(mut controls) = self.controls.lock()
@@ -242,10 +271,10 @@ impl Recorder {
 
     fn acquire(&self, wants_big: bool) -> Option<&'static Lane> {
         let thread = ThreadInfo { name: sys::thread_name(), id: sys::thread_id() };
-        let stack_end = sys::stack_end();
+        let stack = sys::stack();
         let mut pool = self.pool.lock().ok()?;
         let lane = pool.take(wants_big).or_else(|| pool.take(!wants_big))?;
-        lane.hold(thread, stack_end);
+        lane.hold(thread, stack);
         self.generation.store(pool.lanes.len(), Release);
         Some(lane)
     }
@@ -448,6 +477,6 @@ pub(crate) fn loop_of(handle: &Handle) -> Option<Arc<Loop>> {
     }
     // Two threads may come here at once; the second loop would only be a second name.
     let loop_ = Loop::new("tokio");
-    loop_.open(handle);
+    loop_.open(handle, LoopOrigin::Seen);
     Some(loop_)
 }

@@ -1,6 +1,8 @@
 //! What is asked of the operating system about the calling thread, and about forks.
 #![expect(unsafe_code, reason = "calls into libc; each call states why it is sound")]
 
+use std::ops::Range;
+
 use crate::recorder;
 
 /// The calling thread's id, as signals and `/proc` know it; 0 if there is none.
@@ -26,24 +28,26 @@ pub(crate) fn thread_name() -> String {
     }
 }
 
-/// One past the highest address of the calling thread's stack; 0 if unknown.
-pub(crate) fn stack_end() -> usize {
+/// The addresses of the calling thread's own stack; empty if unknown.
+pub(crate) fn stack() -> Range<usize> {
     #[cfg(target_os = "linux")]
     // SAFETY: `attributes` is initialised by pthread_getattr_np before it is read, and destroyed
     // once; the out-pointers are valid for writes.
     unsafe {
         let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
         if libc::pthread_getattr_np(libc::pthread_self(), &mut attributes) != 0 {
-            return 0;
+            return 0..0;
         }
         let mut lowest = std::ptr::null_mut();
         let mut size = 0;
         let is_known = libc::pthread_attr_getstack(&attributes, &mut lowest, &mut size) == 0;
         libc::pthread_attr_destroy(&mut attributes);
-        if is_known { lowest as usize + size } else { 0 }
+        if is_known { lowest as usize..lowest as usize + size } else { 0..0 }
     }
     #[cfg(not(target_os = "linux"))]
-    0
+    {
+        0..0
+    }
 }
 
 /// From now on forked children do not record: they have neither exporter nor watchdog, and the

@@ -105,14 +105,14 @@ impl Dog {
     }
 
     fn sample(&mut self, lane: &'static Lane, poll: RunningPoll) -> bool {
-        let (tid, stack_end) = lane.whereabouts();
+        let tid = lane.tid();
         if tid == 0 {
             return false;
         }
         // Before the signal: that makes a sleeping thread run.
         let running = running(tid);
         let unwind = &mut self.unwind;
-        let taken = signal::take(tid, stack_end, |shot| {
+        let taken = signal::take(lane, tid, |shot| {
             // The poll may have ended meanwhile; then the stack is something else's.
             (lane.running() == Some(poll)).then(|| unwind.addresses(shot))
         });

@@ -1,17 +1,21 @@
 //! Taking the registers and the upper part of a thread's own stack, by a signal to that thread.
 //!
-//! One request is open at a time. Its life is one atomic, [`STATE`]: the watchdog makes it `ASKED`,
-//! the handler takes it from `ASKED` to `COPYING` to `DONE`, the watchdog takes it back to `IDLE`.
-//! Between `COPYING` and `DONE` only the handler touches the buffer, otherwise only the watchdog. A
-//! request that was withdrawn (`ASKED` to `IDLE`) leaves a handler that comes late nothing to do.
+//! One request is open at a time. Its life is one atomic, [`REQUEST`], which names the thread it is
+//! for: the watchdog makes it `ASKED`, that thread's handler takes it from `ASKED` to `COPYING` to
+//! `DONE`, the watchdog takes it back to `IDLE`. Between `COPYING` and `DONE` only the handler
+//! touches the buffer, otherwise only the watchdog. A request that was withdrawn (`ASKED` to `IDLE`)
+//! leaves a handler that comes late nothing to do, and one for another thread likewise.
 #![expect(unsafe_code, reason = "installs a signal handler and copies raw stack memory in it")]
 
 use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::ptr;
 use std::sync::atomic::{
-    AtomicI32, AtomicU32, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
-    Ordering::Release,
+    AtomicPtr, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 use std::time::{Duration, Instant};
+
+use crate::lane::Lane;
 
 /// Reserved by nobody, ignored by default, and restarts what it interrupts. Go chose it for the
 /// same reasons.
@@ -21,23 +25,22 @@ const MAX_STACK: usize = 64 << 10;
 /// A thread that does not run its handler within this is left alone.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-const IDLE: u32 = 0;
-const ASKED: u32 = 1;
-const COPYING: u32 = 2;
-const DONE: u32 = 3;
+/// The low two bits of a request; the thread's id is above them, and 0 while `IDLE`.
+const IDLE: u64 = 0;
+const ASKED: u64 = 1;
+const COPYING: u64 = 2;
+const DONE: u64 = 3;
 
-static STATE: AtomicU32 = AtomicU32::new(IDLE);
-/// Which thread the request is for; another thread's handler, called by somebody else's signal,
-/// must not answer.
-static WANTED: AtomicI32 = AtomicI32::new(0);
-static STACK_END: AtomicUsize = AtomicUsize::new(0);
+static REQUEST: AtomicU64 = AtomicU64::new(IDLE);
+/// The lane that the thread was seen to hold. Written while `IDLE`, read while `COPYING`.
+static LANE: AtomicPtr<Lane> = AtomicPtr::new(ptr::null_mut());
 static SHOT: Shared =
     Shared(UnsafeCell::new(Shot { ip: 0, sp: 0, fp: 0, len: 0, stack: [0; MAX_STACK / 8] }));
 
 /// What the handler leaves behind.
 struct Shared(UnsafeCell<Shot>);
 
-// SAFETY: who may touch the shot is handed over by STATE, as the module says.
+// SAFETY: who may touch the shot is handed over by REQUEST, as the module says.
 unsafe impl Sync for Shared {}
 
 /// Registers and stack of a thread at one instant.
@@ -65,7 +68,7 @@ pub(super) fn install() -> Result<(), &'static str> {
     // signal handler may.
     unsafe {
         let mut current: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(SIGNAL, std::ptr::null(), &mut current) != 0 {
+        if libc::sigaction(SIGNAL, ptr::null(), &mut current) != 0 {
             return Err("the system does not tell who handles SIGURG");
         }
         if current.sa_sigaction != libc::SIG_DFL && current.sa_sigaction != libc::SIG_IGN {
@@ -77,53 +80,68 @@ pub(super) fn install() -> Result<(), &'static str> {
         action.sa_sigaction = handler as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
         libc::sigemptyset(&mut action.sa_mask);
-        match libc::sigaction(SIGNAL, &action, std::ptr::null_mut()) {
+        match libc::sigaction(SIGNAL, &action, ptr::null_mut()) {
             0 => Ok(()),
             _ => Err("the system refused a handler for SIGURG"),
         }
     }
 }
 
-/// Asks a thread for its registers and stack, and runs `use_shot` on them. Watchdog only.
-pub(super) fn take<T>(tid: i32, stack_end: usize, use_shot: impl FnOnce(&Shot) -> T) -> Option<T> {
-    // A handler still copying for an earlier request that was given up.
-    if STATE.load(Acquire) == DONE {
-        STATE.store(IDLE, Relaxed);
+/// The request for this thread, in this state.
+fn request(tid: i32, state: u64) -> u64 {
+    u64::from(tid.unsigned_abs()) << 2 | state
+}
+
+/// Asks the thread that holds a lane for its registers and stack, and runs `use_shot` on them.
+/// Watchdog only.
+pub(super) fn take<T>(
+    lane: &'static Lane,
+    tid: i32,
+    use_shot: impl FnOnce(&Shot) -> T,
+) -> Option<T> {
+    match REQUEST.load(Acquire) & 3 {
+        IDLE => {}
+        // The answer to an earlier request that was given up.
+        DONE => REQUEST.store(IDLE, Relaxed),
+        // A handler is still copying for one.
+        _ => return None,
     }
-    WANTED.store(tid, Relaxed);
-    STACK_END.store(stack_end, Relaxed);
-    STATE.compare_exchange(IDLE, ASKED, AcqRel, Relaxed).ok()?;
+    LANE.store(ptr::from_ref(lane).cast_mut(), Relaxed);
+    REQUEST.store(request(tid, ASKED), Release);
     // SAFETY: takes plain numbers; a thread that is gone is an error, not undefined.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) } == 0;
     let since = Instant::now();
-    while sent && STATE.load(Acquire) != DONE && since.elapsed() < PATIENCE {
+    let done = request(tid, DONE);
+    while sent && REQUEST.load(Acquire) != done && since.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_micros(20));
     }
-    if STATE.compare_exchange(ASKED, IDLE, AcqRel, Relaxed).is_ok() {
+    if REQUEST.compare_exchange(request(tid, ASKED), IDLE, AcqRel, Relaxed).is_ok() {
         return None;
     }
-    if STATE.load(Acquire) != DONE {
+    if REQUEST.load(Acquire) != done {
         return None;
     }
     // SAFETY: the state is DONE, so the handler has finished and no other can start.
     let result = use_shot(unsafe { &*SHOT.0.get() });
-    STATE.store(IDLE, Release);
+    REQUEST.store(IDLE, Release);
     Some(result)
 }
 
 /// Runs on the interrupted thread. Async-signal-safe: atomics, one system call, plain copying.
 extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: errno is this thread's own; it is put back as it was found. `context` is what the
-    // kernel passes to an SA_SIGINFO handler.
+    // kernel passes to an SA_SIGINFO handler. Lanes are never freed.
     unsafe {
         let errno = libc::__errno_location();
         let saved = *errno;
         let tid = libc::syscall(libc::SYS_gettid) as i32;
-        if tid == WANTED.load(Relaxed)
-            && STATE.compare_exchange(ASKED, COPYING, AcqRel, Relaxed).is_ok()
-        {
-            copy(&mut *SHOT.0.get(), context.cast_const().cast());
-            STATE.store(DONE, Release);
+        let (asked, copying) = (request(tid, ASKED), request(tid, COPYING));
+        if REQUEST.compare_exchange(asked, copying, AcqRel, Relaxed).is_ok() {
+            // A thread that no longer holds the lane may have another's id: then it has no stack.
+            let lane = LANE.load(Relaxed).as_ref();
+            let stack = lane.and_then(|lane| lane.own_stack(tid)).unwrap_or(0..0);
+            copy(&mut *SHOT.0.get(), context.cast_const().cast(), &stack);
+            REQUEST.store(request(tid, DONE), Release);
         }
         *errno = saved;
     }
@@ -132,8 +150,8 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
 /// Copies the registers, and the stack from the stack pointer upwards.
 ///
 /// # Safety
-/// `context` is the interrupted thread's, and this is that thread.
-unsafe fn copy(shot: &mut Shot, context: *const libc::ucontext_t) {
+/// `context` is the interrupted thread's, this is that thread, and `stack` its own stack.
+unsafe fn copy(shot: &mut Shot, context: *const libc::ucontext_t, stack: &Range<usize>) {
     // SAFETY: promised by the caller.
     let machine = unsafe { &(*context).uc_mcontext };
     #[cfg(target_arch = "x86_64")]
@@ -142,18 +160,65 @@ unsafe fn copy(shot: &mut Shot, context: *const libc::ucontext_t) {
         shot.sp = machine.gregs[libc::REG_RSP as usize] as u64 & !7;
         shot.fp = machine.gregs[libc::REG_RBP as usize] as u64;
     }
-    shot.len = 0;
-    let (sp, end) = (shot.sp as usize, STACK_END.load(Relaxed));
-    // A stack pointer elsewhere is a coroutine's or an alternate stack, of which we know no end.
-    const MOST_PLAUSIBLE: usize = 1 << 30;
-    if sp == 0 || sp >= end || end - sp > MOST_PLAUSIBLE {
-        return;
-    }
-    let words = ((end - sp) / 8).min(shot.stack.len());
-    for index in 0..words {
+    let sp = shot.sp as usize;
+    shot.len = readable_words(sp, stack).min(shot.stack.len());
+    for index in 0..shot.len {
         // SAFETY: between the stack pointer and the end of the thread's own stack everything is
         // mapped. Other code owns these words, but runs on this very thread, which is in here.
-        shot.stack[index] = unsafe { std::ptr::read_volatile((sp as *const u64).add(index)) };
+        shot.stack[index] = unsafe { ptr::read_volatile((sp as *const u64).add(index)) };
     }
-    shot.len = words;
+}
+
+/// How many words may be read from the stack pointer upwards: none unless it is in the thread's own
+/// stack. Elsewhere it is a coroutine's, which may end anywhere, before unmapped memory.
+fn readable_words(sp: usize, stack: &Range<usize>) -> usize {
+    // Without a limit on its size the main thread's stack is told to reach down to whatever was
+    // mapped below it at that time; what is mapped there later is not stack.
+    const MOST_PLAUSIBLE: usize = 1 << 30;
+    if stack.contains(&sp) && stack.end - sp <= MOST_PLAUSIBLE { (stack.end - sp) / 8 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::ThreadInfo;
+
+    const STACK: Range<usize> = 0x7000_0000_0000..0x7000_0020_0000;
+
+    #[test]
+    fn only_the_threads_own_stack_is_read_and_only_to_its_end() {
+        for (sp, words) in [
+            (STACK.start, (2 << 20) / 8),
+            (STACK.end - 8, 1),
+            (STACK.end - 7, 0),
+            (STACK.end, 0),
+            (STACK.start - 8, 0),
+            // A coroutine's stack, mapped below the worker's.
+            (STACK.start - (1 << 20), 0),
+            (STACK.end + (1 << 20), 0),
+            (0, 0),
+        ] {
+            assert_eq!(readable_words(sp, &STACK), words, "{sp:x}");
+        }
+        assert_eq!(readable_words(STACK.start, &(0..0)), 0, "an unknown stack");
+        assert_eq!(readable_words(STACK.start, &(4096..STACK.end)), (2 << 20) / 8);
+        assert_eq!(readable_words(1 << 40, &(4096..STACK.end)), 0, "far below the stack's end");
+    }
+
+    #[test]
+    fn a_lane_tells_its_stack_to_its_holder_only() {
+        let lane = Lane::new(1024, false);
+        assert_eq!(lane.own_stack(0), None);
+        lane.hold(ThreadInfo { name: String::new(), id: 7 }, STACK);
+        assert_eq!((lane.own_stack(7), lane.own_stack(8)), (Some(STACK), None));
+        lane.retire();
+        assert_eq!((lane.own_stack(7), lane.own_stack(0)), (None, None));
+    }
+
+    #[test]
+    fn a_request_is_for_one_thread() {
+        assert_ne!(request(7, ASKED), request(8, ASKED));
+        assert_eq!(request(i32::MAX, DONE) & 3, DONE);
+        assert_eq!(request(i32::MAX, DONE) >> 2, i32::MAX as u64);
+    }
 }

@@ -116,6 +116,43 @@ fn a_spinning_poll_is_caught_with_its_stack() {
     check_caught(a_spin_in_a_poll, "a_spin_in_a_poll", Running::OnCpu);
 }
 
+/// As [`a_nap_in_a_poll`], by a thread that is on another stack than its own.
+#[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
+fn a_nap_on_a_coroutines_stack() {
+    crate::fiber::call(a_nap_in_a_poll);
+}
+
+#[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
+#[test]
+fn a_poll_on_a_coroutines_stack_is_caught_without_reading_that_stack() {
+    let collector = Collector::start();
+    let agent =
+        Config::from_env().endpoint(&collector.endpoint).slow_threshold(THRESHOLD).start().unwrap();
+    let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
+    let watcher = std::thread::spawn(move || {
+        collector.wait("two samples", |seen| samples(seen).len() >= 2);
+        IS_ENOUGH.store(true, Relaxed);
+        collector
+    });
+    runtime.block_on(async move {
+        let blocker = loopd_agent::task("blocker");
+        blocker.spawn(async move { a_nap_on_a_coroutines_stack() }).await.unwrap();
+    });
+    let collector = watcher.join().unwrap();
+    drop(runtime);
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    let task = seen.task_named("blocker").unwrap();
+    let taken = samples(&seen);
+    let of_task: Vec<_> = taken.iter().filter(|taken| taken.task == task).collect();
+    assert!(of_task.len() >= 2, "{} samples", of_task.len());
+    for taken in of_task {
+        // The interrupted instruction, with what was inlined there, has one address.
+        let leaf = taken.frames[0].address;
+        assert!(taken.frames.iter().all(|frame| frame.address == leaf), "{:?}", taken.frames);
+    }
+}
+
 #[test]
 fn a_signal_that_the_program_uses_is_left_to_it() {
     extern "C" fn own(_: libc::c_int) {}
