@@ -33,17 +33,23 @@ pub(crate) async fn open_for_writing(
     // Looked at before it is opened for writing, which changes it: one that is not ours, or newer
     // than this binary, stays byte for byte as it is.
     check_read_only(path).await?;
-    let mut db = connect::write_options(path, options.durability)
-        .connect()
-        .await
-        .map_err(|source| corrupt(path, "open the database", source))?;
+    let mut db = connect_writer(options).await?;
     migrations::migrator().run(&mut db).await.map_err(|source| StoreError::Migrate {
         path: path.clone(),
         known: migrations::NEWEST,
         source,
     })?;
-    connect::equip(&mut db).await.map_err(StoreError::sqlite("equip the writer"))?;
     Ok((db, lock))
+}
+
+/// A connection for the writer. The lock must be held.
+pub(crate) async fn connect_writer(options: &StoreOptions) -> Result<SqliteConnection, StoreError> {
+    let mut db = connect::write_options(&options.path, options.durability)
+        .connect()
+        .await
+        .map_err(|source| corrupt(&options.path, "open the database", source))?;
+    connect::equip(&mut db).await.map_err(StoreError::sqlite("equip the writer"))?;
+    Ok(db)
 }
 
 /// Takes the lock file beside the database; the operating system frees it however we end.

@@ -37,9 +37,9 @@ impl Checkpointer {
     }
 
     /// Stops it, and waits until its connection is closed.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(&mut self) {
         self.stop.send_replace(true);
-        if let Err(error) = self.task.await {
+        if let Err(error) = (&mut self.task).await {
             warn!(%error, "checkpointer failed");
         }
     }

@@ -9,6 +9,7 @@ mod lanes;
 mod maintain;
 mod sessions;
 mod tasks;
+mod transact;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -34,6 +35,9 @@ use sessions::Known;
 #[derive(Debug)]
 pub struct Writer {
     db: SqliteConnection,
+    /// A write transaction on `db` failed or was given up; nothing more may be done with it.
+    is_broken: bool,
+    options: StoreOptions,
     checkpointer: Checkpointer,
     head: watch::Sender<Head>,
     /// Processes with a session, and those that batches came for since.
@@ -87,6 +91,8 @@ impl Writer {
             .map_err(StoreError::sqlite("read the epoch"))?;
         Ok(Self {
             db,
+            is_broken: false,
+            options: options.clone(),
             checkpointer: Checkpointer::start(&options.path, options.durability).await?,
             head: watch::Sender::new(Head::default()),
             known: HashMap::new(),
@@ -112,23 +118,27 @@ impl Writer {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         if !digest.processes.is_empty() {
-            self.write(&mut digest).await.map_err(StoreError::sqlite("store batches"))?;
+            self.write(&mut digest).await?;
             self.move_on(&digest);
         }
         Ok(committed)
     }
 
-    async fn write(&mut self, digest: &mut Digest) -> Result<(), sqlx::Error> {
+    async fn write(&mut self, digest: &mut Digest) -> Result<(), StoreError> {
         let mut names = self.metric_names.clone();
-        let mut tx = self.db.begin_with("BEGIN IMMEDIATE").await?;
-        apply::rows(&mut tx, digest, &mut names).await?;
-        apply::books(&mut tx, digest).await?;
-        for &process in digest.processes.keys() {
-            if self.known.get(&ProcessKey(process)).is_some_and(|known| known.has_hole) {
-                sessions::count_hole(&mut tx, process).await?;
+        let has_hole = |process: &i64| {
+            self.known.get(&ProcessKey(*process)).is_some_and(|known| known.has_hole)
+        };
+        let holes: Vec<i64> = digest.processes.keys().copied().filter(has_hole).collect();
+        self.transact("store batches", async |db| {
+            apply::rows(db, digest, &mut names).await?;
+            apply::books(db, digest).await?;
+            for process in holes {
+                sessions::count_hole(db, process).await?;
             }
-        }
-        tx.commit().await?;
+            Ok(())
+        })
+        .await?;
         // Only now: a name given in a transaction that failed has no id.
         self.metric_names = names;
         Ok(())
@@ -149,7 +159,7 @@ impl Writer {
     /// Writes everything into the main file and lets go of it.
     pub async fn close(mut self) -> Result<(), StoreError> {
         self.checkpointer.stop().await;
-        let closed = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.db).await;
+        let closed = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(self.db().await?).await;
         closed.map_err(StoreError::sqlite("write the log into the main file"))?;
         self.db.close().await.map_err(StoreError::sqlite("close the database"))
     }

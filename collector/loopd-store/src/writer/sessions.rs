@@ -1,8 +1,8 @@
 //! Sessions: which process a batch belongs to, and how far its batches are on disk.
 
 use loopd_model::{Coverage, CoverageState, DropCause, LedgerEntry, Process, UnixNanos};
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
 
 use super::{Writer, apply, digest};
 use crate::instant::{self, count};
@@ -68,51 +68,13 @@ impl Writer {
         process: &Process,
         first_seq: u64,
     ) -> Result<Session, StoreError> {
-        let began = self.begin(process, first_seq).await;
-        let (key, known) = began.map_err(StoreError::sqlite("begin a session"))?;
+        let (key, known) = self
+            .transact("begin a session", async |db| begin(db, process, first_seq).await)
+            .await?;
         self.known.insert(key, known);
         self.publish([key]);
         let durable_seq = known.durable_seq;
         Ok(Session { process: key, durable_seq, store_epoch: self.epoch })
-    }
-
-    async fn begin(
-        &mut self,
-        process: &Process,
-        first_seq: u64,
-    ) -> Result<(ProcessKey, Known), sqlx::Error> {
-        let mut tx = self.db.begin_with("BEGIN IMMEDIATE").await?;
-        let cut = |text: &str| digest::cut(text, MAX_TEXT);
-        let row = sqlx::query(UPSERT)
-            .bind(process.id.0.to_vec())
-            .bind(cut(&process.app))
-            .bind(cut(&process.app_version))
-            .bind(cut(&process.host))
-            .bind(i64::from(process.pid))
-            .bind(labels_json(&process.labels))
-            .bind(cut(&process.agent))
-            .bind(cut(&process.agent_version))
-            .bind(coverage_json(&process.coverage))
-            .bind(instant::length(process.slow_threshold).max(1))
-            .bind(instant::origin(process.anchor))
-            .fetch_one(&mut *tx)
-            .await?;
-        let key = ProcessKey(row.try_get(0)?);
-        let mut known = known(&row, 1)?;
-        // Its agent lives, so what came after the last batch was not lost.
-        sqlx::query("DELETE FROM loss WHERE process = ? AND cause = ?")
-            .bind(key.0)
-            .bind(DropCause::UnknownTail as i64)
-            .execute(&mut *tx)
-            .await?;
-        // Numbers beyond what SQL has are nobody's.
-        let last_missing = first_seq.saturating_sub(1).min(i64::MAX as u64 - 1);
-        if last_missing > known.durable_seq {
-            note_hole(&mut tx, key.0, last_missing, known.last_at).await?;
-            (known.durable_seq, known.has_hole) = (last_missing, true);
-        }
-        tx.commit().await?;
-        Ok((key, known))
     }
 
     /// Ends a session; `at` is when the collector noticed. A later [`Self::begin_session`] takes it
@@ -124,54 +86,11 @@ impl Writer {
         at: UnixNanos,
     ) -> Result<(), StoreError> {
         let mut known = *self.know(process).await?;
-        let ended = self.end(process, &how, at.0, &mut known).await;
-        ended.map_err(StoreError::sqlite("end a session"))?;
+        self.transact("end a session", async |db| end(db, process, &how, at.0, &mut known).await)
+            .await?;
         self.known.insert(process, known);
         self.publish([process]);
         Ok(())
-    }
-
-    async fn end(
-        &mut self,
-        process: ProcessKey,
-        how: &How,
-        at: i64,
-        known: &mut Known,
-    ) -> Result<(), sqlx::Error> {
-        let mut tx = self.db.begin_with("BEGIN IMMEDIATE").await?;
-        let ended_at = at.max(known.last_at);
-        let state = match how {
-            How::Goodbye { ledger } => {
-                let mut entries = PackedRows::new(6);
-                for entry in ledger {
-                    let (produced, dropped) = (count(entry.produced), count(entry.dropped));
-                    entries.push(&[process.0, entry.kind as i64, produced, 0, dropped, 0]);
-                }
-                apply::ledger(&mut tx, entries).await?;
-                known.state = ProcessState::Ended;
-                3
-            }
-            How::Lost => {
-                let sql = "INSERT INTO loss (process, cause, count, from_at, to_at)
-                    VALUES (?, ?, 0, ?, ?)";
-                sqlx::query(sql)
-                    .bind(process.0)
-                    .bind(DropCause::UnknownTail as i64)
-                    .bind(known.last_at)
-                    .bind(ended_at)
-                    .execute(&mut *tx)
-                    .await?;
-                known.state = ProcessState::Lost;
-                2
-            }
-        };
-        sqlx::query("UPDATE process SET state = ?, ended_at = ? WHERE id = ?")
-            .bind(state)
-            .bind(ended_at)
-            .bind(process.0)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await
     }
 
     /// What there is to know of a process, from memory or from the file.
@@ -179,7 +98,7 @@ impl Writer {
         if !self.known.contains_key(&process) {
             let sql = "SELECT origin, slow_threshold, durable_seq, last_at, state, has_hole
                 FROM process WHERE id = ?";
-            let row = sqlx::query(sql).bind(process.0).fetch_optional(&mut self.db).await;
+            let row = sqlx::query(sql).bind(process.0).fetch_optional(self.db().await?).await;
             let found = row.and_then(|row| row.map(|row| known(&row, 0)).transpose());
             let found = found.map_err(StoreError::sqlite("look up a process"))?;
             let found = found.ok_or(StoreError::NoSuchProcess { process: process.0 })?;
@@ -190,6 +109,85 @@ impl Writer {
         }
         Ok(&self.known[&process])
     }
+}
+
+async fn begin(
+    db: &mut SqliteConnection,
+    process: &Process,
+    first_seq: u64,
+) -> Result<(ProcessKey, Known), sqlx::Error> {
+    let cut = |text: &str| digest::cut(text, MAX_TEXT);
+    let row = sqlx::query(UPSERT)
+        .bind(process.id.0.to_vec())
+        .bind(cut(&process.app))
+        .bind(cut(&process.app_version))
+        .bind(cut(&process.host))
+        .bind(i64::from(process.pid))
+        .bind(labels_json(&process.labels))
+        .bind(cut(&process.agent))
+        .bind(cut(&process.agent_version))
+        .bind(coverage_json(&process.coverage))
+        .bind(instant::length(process.slow_threshold).max(1))
+        .bind(instant::origin(process.anchor))
+        .fetch_one(&mut *db)
+        .await?;
+    let key = ProcessKey(row.try_get(0)?);
+    let mut known = known(&row, 1)?;
+    // Its agent lives, so what came after the last batch was not lost.
+    sqlx::query("DELETE FROM loss WHERE process = ? AND cause = ?")
+        .bind(key.0)
+        .bind(DropCause::UnknownTail as i64)
+        .execute(&mut *db)
+        .await?;
+    // Numbers beyond what SQL has are nobody's.
+    let last_missing = first_seq.saturating_sub(1).min(i64::MAX as u64 - 1);
+    if last_missing > known.durable_seq {
+        note_hole(db, key.0, last_missing, known.last_at).await?;
+        (known.durable_seq, known.has_hole) = (last_missing, true);
+    }
+    Ok((key, known))
+}
+
+async fn end(
+    db: &mut SqliteConnection,
+    process: ProcessKey,
+    how: &How,
+    at: i64,
+    known: &mut Known,
+) -> Result<(), sqlx::Error> {
+    let ended_at = at.max(known.last_at);
+    let state = match how {
+        How::Goodbye { ledger } => {
+            let mut entries = PackedRows::new(6);
+            for entry in ledger {
+                let (produced, dropped) = (count(entry.produced), count(entry.dropped));
+                entries.push(&[process.0, entry.kind as i64, produced, 0, dropped, 0]);
+            }
+            apply::ledger(&mut *db, entries).await?;
+            known.state = ProcessState::Ended;
+            3
+        }
+        How::Lost => {
+            let sql = "INSERT INTO loss (process, cause, count, from_at, to_at)
+                VALUES (?, ?, 0, ?, ?)";
+            sqlx::query(sql)
+                .bind(process.0)
+                .bind(DropCause::UnknownTail as i64)
+                .bind(known.last_at)
+                .bind(ended_at)
+                .execute(&mut *db)
+                .await?;
+            known.state = ProcessState::Lost;
+            2
+        }
+    };
+    sqlx::query("UPDATE process SET state = ?, ended_at = ? WHERE id = ?")
+        .bind(state)
+        .bind(ended_at)
+        .bind(process.0)
+        .execute(&mut *db)
+        .await?;
+    Ok(())
 }
 
 /// Reads the columns of a [`Known`], from column `first` on.

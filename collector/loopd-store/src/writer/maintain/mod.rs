@@ -5,7 +5,6 @@ mod merge;
 mod retain;
 
 use loopd_model::UnixNanos;
-use sqlx::Connection;
 
 use super::Writer;
 use crate::{Retention, StoreError};
@@ -31,7 +30,7 @@ impl Writer {
         now: UnixNanos,
         retention: &Retention,
     ) -> Result<Maintained, StoreError> {
-        let done = self.step(now.0, retention).await.map_err(StoreError::sqlite("maintenance"))?;
+        let done = self.step(now.0, retention).await?;
         if done.removed_rows > 0 {
             // What is gone has to disappear from pages, too.
             self.publish([]);
@@ -39,13 +38,16 @@ impl Writer {
         Ok(done)
     }
 
-    async fn step(&mut self, now: i64, retention: &Retention) -> Result<Maintained, sqlx::Error> {
-        let mut tx = self.db.begin_with("BEGIN IMMEDIATE").await?;
-        let (folded_tiles, more_tiles) = fold::step(&mut tx, now).await?;
-        let (merged_segments, more_segments) = merge::step(&mut tx, now).await?;
-        let (removed_rows, more_rows) = retain::step(&mut tx, now, retention).await?;
-        tx.commit().await?;
-        let more_pages = retain::shrink(&mut self.db).await?;
+    async fn step(&mut self, now: i64, retention: &Retention) -> Result<Maintained, StoreError> {
+        // Each for itself, and what makes room first: the others need some.
+        let (removed_rows, more_rows) =
+            self.transact("retention", async |db| retain::step(db, now, retention).await).await?;
+        let (folded_tiles, more_tiles) =
+            self.transact("folding tiles", async |db| fold::step(db, now).await).await?;
+        let (merged_segments, more_segments) =
+            self.transact("merging segments", async |db| merge::step(db, now).await).await?;
+        let shrunk = retain::shrink(self.db().await?).await;
+        let more_pages = shrunk.map_err(StoreError::sqlite("shrinking the file"))?;
         let more = more_tiles || more_segments || more_rows || more_pages;
         Ok(Maintained { folded_tiles, merged_segments, removed_rows, more })
     }
