@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 
 use crate::clock::ticks;
 use crate::hooks::{self, Callback};
-use crate::recorder::{self, Control, Loop};
+use crate::recorder::{Loop, LoopOrigin};
 use crate::tasks;
 
 #[cfg(tokio_unstable)]
@@ -85,7 +85,7 @@ impl RuntimeBuilder {
         }
         let runtime = self.builder.build()?;
         if let Some(loop_) = &loop_ {
-            loop_.open(runtime.handle());
+            loop_.open(runtime.handle(), LoopOrigin::Attached);
         }
         let closing = Closing(Arc::default());
         let closer = Closer { loop_, began: closing.0.clone() };
@@ -203,9 +203,8 @@ struct Closer {
 
 impl Drop for Closer {
     fn drop(&mut self) {
-        if let (Some(loop_), Some(recorder)) = (self.loop_.take(), recorder::get()) {
-            recorder.forget(loop_.id);
-            recorder.send(Control::LoopClosed(loop_, self.began.load(Relaxed)));
+        if let Some(loop_) = self.loop_.take() {
+            loop_.close(self.began.load(Relaxed));
         }
     }
 }

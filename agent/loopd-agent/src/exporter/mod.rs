@@ -21,9 +21,10 @@ use std::time::{Duration, Instant};
 use loopd_model::{DropCause, EventKind, LoopId, Nanos, Process, RecordKind, TaskId, WorkerId};
 use loopd_wire::pb;
 use loopd_wire::pb::collector_message::Kind;
+use tokio::runtime::RuntimeMetrics;
 
 use crate::clock::{self, Calibration, Origin, ticks};
-use crate::recorder::{self, Control, Loop, Recorder};
+use crate::recorder::{self, Control, Loop, LoopOrigin, Recorder};
 use crate::status::{Flushed, Status};
 use crate::watch::Sample;
 
@@ -44,6 +45,9 @@ const BUSY_WORDS: u64 = 2_048;
 /// The longest that a record waits before it is put into a batch.
 const SEAL_INTERVAL: Duration = Duration::from_millis(150);
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// Runtimes first seen through a wrapper whose metrics are read. Nobody tells when one of them is
+/// gone, and reading it keeps its file descriptors open; so only the latest few are read.
+const MAX_SEEN: usize = 8;
 /// Batches on their way and no acknowledgement for this long: the connection is as good as dead.
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Of one batch on end, before the connection is given up for a while.
@@ -102,7 +106,8 @@ struct Exporter {
     tables: Tables,
     window: Window,
     clock: Option<Calibration>,
-    loops: Vec<Arc<Loop>>,
+    /// Loops whose metrics are read, oldest first.
+    loops: Vec<Watched>,
     link: Link,
     backoff: Backoff,
     /// The database of the last collector that welcomed us.
@@ -112,6 +117,20 @@ struct Exporter {
     measured_at: Instant,
     /// When the connection last made progress.
     progress_at: Instant,
+}
+
+/// A loop, and what its runtime says about itself.
+struct Watched {
+    loop_: Arc<Loop>,
+    metrics: RuntimeMetrics,
+    origin: LoopOrigin,
+}
+
+impl Watched {
+    fn measure(&self, stage: &mut Stage) {
+        let metrics = metrics::of_runtime(&self.metrics);
+        stage.event(ticks(), EventKind::Metrics { loop_id: self.loop_.id, metrics });
+    }
 }
 
 /// The connection to the collector.
@@ -212,7 +231,9 @@ impl Exporter {
         let mut closed = Vec::new();
         for (at, control) in controls {
             match control {
-                Control::LoopOpened(loop_) => self.loop_opened(at, loop_),
+                Control::LoopOpened(loop_, metrics, origin) => {
+                    self.loop_opened(at, Watched { loop_, metrics, origin });
+                }
                 Control::Sample(sample) => self.sampled(at, sample),
                 Control::LoopClosed(loop_, began) => closed.push((began, loop_)),
             }
@@ -261,7 +282,8 @@ impl Exporter {
         true
     }
 
-    fn loop_opened(&mut self, at: u64, loop_: Arc<Loop>) {
+    fn loop_opened(&mut self, at: u64, watched: Watched) {
+        let loop_ = &watched.loop_;
         let (flavor, workers) =
             loop_.facts.get().map_or(("tokio", 0), |facts| (facts.flavor, facts.workers));
         let opened = EventKind::LoopOpened {
@@ -271,29 +293,33 @@ impl Exporter {
             workers,
         };
         self.stage.event(at, opened);
-        self.loops.push(loop_);
+        let is_seen = |known: &Watched| known.origin == LoopOrigin::Seen;
+        if is_seen(&watched) && self.loops.iter().filter(|known| is_seen(known)).count() >= MAX_SEEN
+        {
+            let oldest = self.loops.iter().position(is_seen);
+            oldest.map(|index| self.loops.remove(index));
+        }
+        self.loops.push(watched);
     }
 
     fn loop_closed(&mut self, at: u64, loop_: &Arc<Loop>) {
-        self.loops.retain(|known| known.id != loop_.id);
         self.stage.event(at, EventKind::LoopClosed { loop_id: loop_.id });
-        self.measure_loop(loop_);
+        if let Some(index) = self.loops.iter().position(|known| known.loop_.id == loop_.id) {
+            self.loops.remove(index).measure(&mut self.stage);
+        }
     }
 
     fn measure(&mut self) {
         self.measured_at = Instant::now();
-        for loop_ in self.loops.clone() {
-            self.measure_loop(&loop_);
-        }
+        let Self { loops, stage, .. } = self;
+        // The word that a loop closed may have been lost. What is read after its end is final.
+        loops.retain(|watched| {
+            let is_closed = watched.loop_.is_closed();
+            watched.measure(stage);
+            !is_closed
+        });
         let metrics = metrics::of_process(self.memory());
         self.stage.event(ticks(), EventKind::Metrics { loop_id: LoopId::NONE, metrics });
-    }
-
-    fn measure_loop(&mut self, loop_: &Loop) {
-        if let Some(facts) = loop_.facts.get() {
-            let metrics = metrics::of_runtime(&facts.metrics);
-            self.stage.event(ticks(), EventKind::Metrics { loop_id: loop_.id, metrics });
-        }
     }
 
     fn sampled(&mut self, at: u64, sample: Sample) {

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use loopd_agent::{Config, RecordKind, StartError, Tracked};
+use loopd_model::{Event, EventKind};
 
-use crate::collector::{Collector, Script};
+use crate::collector::{Collector, Script, Seen};
 use crate::{FLUSH, agent_for, current_thread};
 
 /// Nothing about a deadline may depend on a busy machine's mood by more than this.
@@ -187,4 +188,27 @@ fn a_forked_child_does_not_record() {
     drop(Tracked::new("thing", "in the parent", ()));
     assert!(agent.shutdown(FLUSH).complete);
     assert_eq!(collector.seen().stored_and_lost(RecordKind::Resource), (2, 0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn runtimes_that_come_and_go_leave_no_file_descriptors() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let open_fds = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    collector.wait("the hello", |seen| !seen.hellos.is_empty());
+    let before = open_fds();
+    for _ in 0..200 {
+        let runtime = agent.attach("short", current_thread()).build().unwrap();
+        runtime.block_on(tokio::task::yield_now());
+    }
+    let closed = |seen: &Seen| {
+        let is_closed = |event: &&Event| matches!(event.kind, EventKind::LoopClosed { .. });
+        seen.events().filter(is_closed).count()
+    };
+    let seen = collector.wait("the ends", |seen| closed(seen) == 200);
+    assert!(open_fds() <= before + 8, "{} file descriptors, {before} before", open_fds());
+    let readings = seen.events().filter(|event| matches!(event.kind, EventKind::Metrics { .. }));
+    assert!(readings.count() >= 200);
+    assert!(agent.shutdown(FLUSH).complete);
 }
