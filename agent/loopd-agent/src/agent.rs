@@ -17,6 +17,8 @@ use crate::{sys, watch};
 
 /// How long dropping an [`Agent`] may take.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
+/// As good as none, and yet an instant that every clock can tell.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Texts about the process are cut here.
 const MAX_TEXT: usize = loopd_wire::MAX_TEXT_BYTES;
 
@@ -64,7 +66,7 @@ impl Agent {
         if OWNER.load(Relaxed) != std::process::id() {
             return Flushed::default();
         }
-        let deadline = Instant::now() + time;
+        let deadline = Instant::now() + time.min(LONGEST_DEADLINE);
         STATUS.ask_shutdown(deadline);
         if let Some(recorder) = recorder::get() {
             recorder.wakeup().wake();

@@ -42,6 +42,15 @@ fn a_program_without_a_collector_ends_without_delay() {
 }
 
 #[test]
+fn shutdown_may_be_given_all_the_time_there_is() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    drop(Tracked::new("thing", "", ()));
+    assert!(agent.shutdown(Duration::MAX).complete);
+    assert_eq!(collector.seen().stored_and_lost(RecordKind::Resource), (2, 0));
+}
+
+#[test]
 fn shutdown_keeps_its_deadline_when_nobody_accepts() {
     // Connections wait in the backlog for ever.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
