@@ -13,7 +13,7 @@ use crate::exporter::{self, Setup, Target};
 use crate::recorder::{self, Recorder, RingSizes};
 use crate::runtime::RuntimeBuilder;
 use crate::status::{Flushed, Stats, Status};
-use crate::{sys, watch};
+use crate::{fork, sys, watch};
 
 /// How long dropping an [`Agent`] may take.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
@@ -115,7 +115,7 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     STATUS.sample_stacks.store(config.sample_stacks, Relaxed);
     OWNER.store(std::process::id(), Relaxed);
     recorder::set_record_polls(config.record_polls);
-    sys::stop_in_forked_children();
+    fork::prepare();
 
     let coverage = config.coverage(watch::start(recorder, &STATUS, origin));
     STATUS.update(|stats| stats.coverage.clone_from(&coverage));

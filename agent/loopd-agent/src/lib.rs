@@ -104,6 +104,7 @@ mod agent;
 mod clock;
 mod config;
 mod exporter;
+mod fork;
 mod hooks;
 mod lane;
 mod outside;

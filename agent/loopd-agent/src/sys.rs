@@ -1,9 +1,7 @@
-//! What is asked of the operating system about the calling thread, and about forks.
+//! What is asked of the operating system about the calling thread and the process.
 #![expect(unsafe_code, reason = "calls into libc; each call states why it is sound")]
 
 use std::ops::Range;
-
-use crate::recorder;
 
 /// The calling thread's id, as signals and `/proc` know it; 0 if there is none.
 pub(crate) fn thread_id() -> u64 {
@@ -47,19 +45,6 @@ pub(crate) fn stack() -> Range<usize> {
     #[cfg(not(target_os = "linux"))]
     {
         0..0
-    }
-}
-
-/// From now on forked children do not record: they have neither exporter nor watchdog, and the
-/// connection is the parent's.
-pub(crate) fn stop_in_forked_children() {
-    extern "C" fn child() {
-        recorder::set_recording(false);
-    }
-    #[cfg(unix)]
-    // SAFETY: the handler only stores to an atomic, which is allowed between fork and exec.
-    unsafe {
-        libc::pthread_atfork(None, None, Some(child));
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use loopd_model::Frame;
 
+use crate::fork;
+
 /// Addresses remembered; beyond that they are looked up each time.
 const MAX_CACHED: usize = 8 << 10;
 /// As the wire format allows.
@@ -17,11 +19,18 @@ const MAX_FRAMES: usize = 128;
 #[derive(Default)]
 pub(super) struct Symbols {
     known: HashMap<u64, Vec<Frame>>,
+    /// Whether the loaded modules have been listed, which takes the dynamic loader's lock once.
+    is_listed: bool,
 }
 
 impl Symbols {
     /// The frames of a stack, leaf first, without the runtime's own below the task.
     pub(super) fn frames(&mut self, addresses: &[u64]) -> Vec<Frame> {
+        if !std::mem::replace(&mut self.is_listed, true) {
+            // In no module, so the list is all that is made. Reading debug information, which would
+            // keep a fork waiting for longer, takes no such lock.
+            fork::without_forks(|| backtrace::resolve(std::ptr::null_mut(), |_| ()));
+        }
         let frames = addresses.iter().flat_map(|&address| self.look_up(address));
         let mut frames: Vec<Frame> = frames.collect();
         frames.truncate(task_depth(&frames).unwrap_or(frames.len()));

@@ -3,11 +3,14 @@
 #![expect(unsafe_code, reason = "reads the unwind tables of loaded modules in place")]
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::ptr;
 
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, Module, Unwinder};
 
 use super::signal::Shot;
+use crate::fork;
 
 /// Frames of one stack; deeper ones are cut at the root.
 pub(super) const MAX_FRAMES: usize = 128;
@@ -25,18 +28,22 @@ impl Unwind {
     pub(super) fn addresses(&mut self, shot: &Shot) -> Vec<u64> {
         // No module can be unloaded while the loader's own list is being walked, so the tables
         // stay readable; the nested walk is allowed, since the lock is recursive.
-        let mut addresses = Vec::new();
-        with_modules_held(|| {
+        let walked = with_modules_held(|| {
             let mut unwinder = UnwinderX86_64::new();
             for module in modules() {
                 unwinder.add_module(module);
             }
-            addresses = self.walk(&unwinder, shot);
+            self.walk(&unwinder, shot)
         });
-        if addresses.len() < 2 {
-            addresses = frame_pointer_walk(shot);
+        match walked {
+            Some(addresses) if addresses.len() >= 2 => addresses,
+            Some(_) => frame_pointer_walk(shot),
+            None => {
+                // Left behind by a panic.
+                self.cache = CacheX86_64::default();
+                frame_pointer_walk(shot)
+            }
         }
-        addresses
     }
 
     fn walk(&mut self, unwinder: &UnwinderX86_64<&'static [u8]>, shot: &Shot) -> Vec<u64> {
@@ -70,42 +77,46 @@ fn frame_pointer_walk(shot: &Shot) -> Vec<u64> {
     addresses
 }
 
-/// Runs `f` while the loader's list of modules cannot change.
-fn with_modules_held(mut f: impl FnMut()) {
-    extern "C" fn first<F: FnMut()>(
-        _: *mut libc::dl_phdr_info,
-        _: libc::size_t,
-        f: *mut libc::c_void,
-    ) -> libc::c_int {
-        // SAFETY: `f` is the closure below, borrowed for the length of the walk.
-        let f = unsafe { &mut *f.cast::<F>() };
-        f();
-        // The first module is enough.
-        1
-    }
-    fn walk<F: FnMut()>(f: &mut F) {
-        // SAFETY: the callback has the right type and does not unwind.
-        unsafe { libc::dl_iterate_phdr(Some(first::<F>), std::ptr::from_mut(f).cast()) };
-    }
-    walk(&mut f);
+/// Runs `f` while the loader's list of modules cannot change and no thread forks: a child would
+/// find the loader's lock taken for ever. `None` if `f` panicked, as on tables that are broken.
+fn with_modules_held<T>(f: impl FnOnce() -> T) -> Option<T> {
+    let (mut f, mut result) = (Some(f), None);
+    fork::without_forks(|| {
+        each_module(|_| {
+            result = f.take().map(|f| f());
+            // The first module is enough.
+            true
+        });
+    });
+    result
 }
 
 /// Every loaded module that has unwind tables. Only under [`with_modules_held`].
 fn modules() -> Vec<Module<&'static [u8]>> {
-    extern "C" fn each(
+    let mut found = Vec::new();
+    each_module(|info| {
+        found.extend(module(info));
+        found.len() >= MAX_MODULES
+    });
+    found
+}
+
+/// Shows `f` each loaded module until it says that it has seen enough, or panics.
+fn each_module<F: FnMut(&libc::dl_phdr_info) -> bool>(mut f: F) {
+    extern "C" fn each<F: FnMut(&libc::dl_phdr_info) -> bool>(
         info: *mut libc::dl_phdr_info,
         _: libc::size_t,
-        found: *mut libc::c_void,
+        f: *mut libc::c_void,
     ) -> libc::c_int {
-        // SAFETY: the loader passes a valid description; `found` is the vector below.
-        let (info, found) = unsafe { (&*info, &mut *found.cast::<Vec<Module<&'static [u8]>>>()) };
-        found.extend(module(info));
-        libc::c_int::from(found.len() >= MAX_MODULES)
+        // SAFETY: the loader passes a valid description; `f` is the closure that was passed in,
+        // borrowed for the length of the walk.
+        let (info, f) = unsafe { (&*info, &mut *f.cast::<F>()) };
+        // A panic may not leave a function that C calls: that would end the program.
+        let is_enough = std::panic::catch_unwind(AssertUnwindSafe(|| f(info))).unwrap_or(true);
+        libc::c_int::from(is_enough)
     }
-    let mut found: Vec<Module<&'static [u8]>> = Vec::new();
     // SAFETY: the callback has the right type and does not unwind.
-    unsafe { libc::dl_iterate_phdr(Some(each), std::ptr::from_mut(&mut found).cast()) };
-    found
+    unsafe { libc::dl_iterate_phdr(Some(each::<F>), ptr::from_mut(&mut f).cast()) };
 }
 
 fn module(info: &libc::dl_phdr_info) -> Option<Module<&'static [u8]>> {
@@ -164,4 +175,22 @@ unsafe fn bytes(range: &Range<u64>) -> &'static [u8] {
     let len = (range.end - range.start) as usize;
     // SAFETY: promised by the caller.
     unsafe { std::slice::from_raw_parts(range.start as *const u8, len) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_modules_with_tables_are_found() {
+        let found = with_modules_held(|| modules().len());
+        assert!(found >= Some(2), "{found:?}: the program and libc");
+    }
+
+    #[test]
+    fn a_panic_while_the_modules_are_held_ends_only_the_walk() {
+        let walked: Option<()> = with_modules_held(|| panic!("on purpose"));
+        assert_eq!(walked, None);
+        assert_eq!(with_modules_held(|| 1), Some(1));
+    }
 }
