@@ -22,6 +22,9 @@ use crate::ring::{Pushed, Ring};
 /// not recorded.
 const MAX_DEPTH: usize = 4;
 
+/// The loop of a place that is not in the ring. No loop has this number.
+const NO_LOOP: u64 = u64::MAX;
+
 /// Worker number of a place that has not been found out.
 const NO_WORKER: u32 = u32::MAX;
 
@@ -100,7 +103,7 @@ pub(crate) struct Lane {
     pub(crate) is_big: bool,
     state: AtomicU8,
     current: Current,
-    /// The loop of the last place written to the ring; 0 when none was.
+    /// The loop of the last place written to the ring; [`NO_LOOP`] when none was.
     place_loop: AtomicU64,
     place_worker: AtomicU32,
     /// Nonzero when the next poll must take the slow path.
@@ -126,7 +129,7 @@ impl Lane {
             is_big,
             state: AtomicU8::new(LaneState::Free as u8),
             current: Current::default(),
-            place_loop: AtomicU64::new(0),
+            place_loop: AtomicU64::new(NO_LOOP),
             place_worker: AtomicU32::new(NO_WORKER),
             attention: AtomicBool::new(true),
             outer: Default::default(),
@@ -145,7 +148,7 @@ impl Lane {
         self.current.started.store(0, Relaxed);
         self.depth.store(0, Relaxed);
         self.parked_at.store(0, Relaxed);
-        self.place_loop.store(0, Relaxed);
+        self.place_loop.store(NO_LOOP, Relaxed);
         self.attention.store(true, Relaxed);
         self.stack_start.store(stack.start, Relaxed);
         self.stack_end.store(stack.end, Relaxed);
@@ -290,7 +293,7 @@ impl Lane {
         }
         let start = self.current.started.load(Relaxed);
         let task = self.current.task.load(Relaxed);
-        if self.place_loop.load(Relaxed) == 0 {
+        if self.place_loop.load(Relaxed) == NO_LOOP {
             return self.count_drop(RecordKind::Poll);
         }
         let length = now.saturating_sub(start);
@@ -336,7 +339,7 @@ impl Lane {
         }
         let pushed = Record::Place { at: ticks(), loop_id, worker }.push(&self.ring);
         // Without its place a record would be read as another worker's: such are dropped.
-        let place = if pushed == Pushed::No { 0 } else { loop_id };
+        let place = if pushed == Pushed::No { NO_LOOP } else { loop_id };
         self.place_loop.store(place, Relaxed);
         self.place_worker.store(worker, Relaxed);
         if pushed != Pushed::Yes {
@@ -346,7 +349,7 @@ impl Lane {
 
     /// A wake led to a poll that begins now, on the current worker.
     pub(crate) fn write_wake(&self, start: u64, poll_start: u64, task: u64, by: u64, count: u64) {
-        if self.place_loop.load(Relaxed) == 0 {
+        if self.place_loop.load(Relaxed) == NO_LOOP {
             return self.count_drop(RecordKind::Wake);
         }
         let length = poll_start.saturating_sub(start);
@@ -367,7 +370,7 @@ impl Lane {
         }
         self.write_place(loop_id, worker_index().unwrap_or_else(outside));
         self.attention.store(true, Relaxed);
-        if self.place_loop.load(Relaxed) == 0 {
+        if self.place_loop.load(Relaxed) == NO_LOOP {
             return self.count_drop(RecordKind::Park);
         }
         self.write(&Record::Park { start, length: ticks().saturating_sub(start) });
@@ -419,7 +422,7 @@ impl Lane {
         self.current.started.store(0, Relaxed);
         if is_recorded {
             let task = self.current.task.load(Relaxed);
-            if self.place_loop.load(Relaxed) == 0 {
+            if self.place_loop.load(Relaxed) == NO_LOOP {
                 self.count_drop(RecordKind::Poll);
             } else {
                 let pushed = record::push_poll(&self.ring, start, length, task);

@@ -17,8 +17,9 @@ use crate::outside::Outside;
 use crate::record::Record;
 use crate::sys;
 
-/// Loops remembered at once; further ones are recorded as loop 0. Programs have a handful.
-const MAX_LOOPS: usize = 256;
+/// Runtimes remembered at once that were first seen through a wrapper: nobody tells when they are
+/// gone. The oldest is forgotten for a new one; should it still be there, it gets another name.
+const MAX_SEEN: usize = 256;
 /// Messages to the exporter waiting at once: loops that come and go, stacks.
 const MAX_CONTROLS: usize = 1024;
 /// After having found no free ring, a thread asks again only every so many records.
@@ -31,6 +32,7 @@ static NEXT_LOOP: AtomicU64 = AtomicU64::new(1);
 static NEXT_ROOT: AtomicU64 = AtomicU64::new(loopd_model::TaskId::FIRST_ROOT.0);
 static NEXT_RESOURCE: AtomicU64 = AtomicU64::new(1);
 static NO_RING: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
+static NO_LOOP: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
 
 thread_local! {
@@ -107,7 +109,7 @@ impl Loop {
         if let Some(recorder) = RECORDER.get()
             && is_recording()
         {
-            recorder.remember(handle, self);
+            recorder.remember(handle, self, origin);
             recorder.send(Control::LoopOpened(self.clone(), metrics, origin));
         }
     }
@@ -150,7 +152,7 @@ pub(crate) struct Recorder {
     pool: Mutex<Pool>,
     /// Grows when a lane is made; the exporter then takes a new copy of the list.
     generation: AtomicUsize,
-    loops: RwLock<HashMap<tokio::runtime::Id, Arc<Loop>>>,
+    loops: RwLock<HashMap<tokio::runtime::Id, (Arc<Loop>, LoopOrigin)>>,
     controls: Mutex<Vec<(u64, Control)>>,
     lost_controls: [AtomicU64; 9],
     wakeup: Wakeup,
@@ -254,18 +256,22 @@ impl Recorder {
         self.lost_controls[kind as usize].load(Relaxed)
     }
 
-    fn remember(&self, handle: &Handle, loop_: &Arc<Loop>) {
-        if let Ok(mut loops) = self.loops.write()
-            && loops.len() < MAX_LOOPS
-        {
-            loops.insert(handle.id(), loop_.clone());
+    fn remember(&self, handle: &Handle, loop_: &Arc<Loop>, origin: LoopOrigin) {
+        let Ok(mut loops) = self.loops.write() else { return };
+        if origin == LoopOrigin::Seen {
+            let seen = || loops.iter().filter(|(_, (_, origin))| *origin == LoopOrigin::Seen);
+            if seen().count() >= MAX_SEEN {
+                let oldest = seen().min_by_key(|(_, (loop_, _))| loop_.id).map(|(id, _)| *id);
+                oldest.map(|id| loops.remove(&id));
+            }
         }
+        loops.insert(handle.id(), (loop_.clone(), origin));
     }
 
     /// Forgets a loop that is closed.
     pub(crate) fn forget(&self, loop_id: LoopId) {
         if let Ok(mut loops) = self.loops.write() {
-            loops.retain(|_, known| known.id != loop_id);
+            loops.retain(|_, (known, _)| known.id != loop_id);
         }
     }
 
@@ -338,6 +344,11 @@ pub(crate) fn next_resource() -> u64 {
 /// Records lost because no ring was left, since the start.
 pub(crate) fn no_ring_drops(kind: RecordKind) -> u64 {
     NO_RING[kind as usize].load(Relaxed)
+}
+
+/// Records lost because they happened on a thread of no known loop, since the start.
+pub(crate) fn no_loop_drops(kind: RecordKind) -> u64 {
+    NO_LOOP[kind as usize].load(Relaxed)
 }
 
 /// Asks the exporter to come sooner.
@@ -452,6 +463,12 @@ pub(crate) fn count_no_ring(kind: RecordKind) {
     NO_RING[kind as usize].fetch_add(1, Relaxed);
 }
 
+/// Counts a record that belongs to no known loop.
+#[cold]
+pub(crate) fn count_no_loop(kind: RecordKind) {
+    NO_LOOP[kind as usize].fetch_add(1, Relaxed);
+}
+
 /// The task being polled on this thread; 0 outside any.
 pub(crate) fn current_task() -> u64 {
     LANE.get().map_or(0, Lane::current_task)
@@ -468,11 +485,8 @@ pub(crate) fn loop_of(handle: &Handle) -> Option<Arc<Loop>> {
     let recorder = RECORDER.get()?;
     {
         let loops = recorder.loops.read().ok()?;
-        if let Some(loop_) = loops.get(&handle.id()) {
+        if let Some((loop_, _)) = loops.get(&handle.id()) {
             return Some(loop_.clone());
-        }
-        if loops.len() >= MAX_LOOPS {
-            return None;
         }
     }
     // Two threads may come here at once; the second loop would only be a second name.

@@ -59,14 +59,13 @@ impl Life {
         self.loop_.get().map_or(0, |loop_| loop_.id.0)
     }
 
-    fn place(&self) -> (u64, u32) {
+    /// Its loop and the worker that this thread is for it; `None` outside any runtime.
+    fn place(&self) -> Option<(u64, u32)> {
         if self.loop_.get().is_none() {
             self.set_loop(recorder::current_loop());
         }
-        match self.loop_.get() {
-            Some(loop_) => (loop_.id.0, worker_index().unwrap_or_else(|| loop_.outsider())),
-            None => (0, 0),
-        }
+        let loop_ = self.loop_.get()?;
+        Some((loop_.id.0, worker_index().unwrap_or_else(|| loop_.outsider())))
     }
 }
 
@@ -206,7 +205,8 @@ fn set_alarm<'a>(
 
 /// One poll of a wrapped future, closed also when the poll panics.
 struct PollScope {
-    lane: Option<&'static Lane>,
+    /// Where it is recorded, or who counts what is not.
+    lane: Result<&'static Lane, fn(RecordKind)>,
     started: u64,
     is_ours: bool,
 }
@@ -217,17 +217,20 @@ impl PollScope {
             && lane.current_task() == task
         {
             // Tokio's hook has seen this poll begin.
-            return Self { lane: Some(lane), started: lane.poll_started(), is_ours: false };
+            return Self { lane: Ok(lane), started: lane.poll_started(), is_ours: false };
         }
-        let lane = recorder::poll_lane();
-        if lane.is_none() && recorder::records_polls() {
-            recorder::count_no_ring(RecordKind::Poll);
+        let count: fn(RecordKind) = match (recorder::poll_lane(), life.place()) {
+            (Some(lane), Some((loop_id, worker))) => {
+                let started = lane.enter(loop_id, worker, task);
+                return Self { lane: Ok(lane), started, is_ours: true };
+            }
+            (Some(_), None) => recorder::count_no_loop,
+            (None, _) => recorder::count_no_ring,
+        };
+        if recorder::records_polls() {
+            count(RecordKind::Poll);
         }
-        let started = lane.map_or(0, |lane| {
-            let (loop_id, worker) = life.place();
-            lane.enter(loop_id, worker, task)
-        });
-        Self { lane, started, is_ours: true }
+        Self { lane: Err(count), started: 0, is_ours: true }
     }
 
     fn write_wake(&self, alarm: &Alarm, task: u64) {
@@ -237,10 +240,10 @@ impl PollScope {
             return;
         }
         match self.lane {
-            Some(lane) => {
+            Ok(lane) => {
                 lane.write_wake(woken, self.started, task, alarm.by.load(Relaxed), wakes.max(1));
             }
-            None => recorder::count_no_ring(RecordKind::Wake),
+            Err(count) => count(RecordKind::Wake),
         }
     }
 }
@@ -248,7 +251,7 @@ impl PollScope {
 impl Drop for PollScope {
     fn drop(&mut self) {
         if self.is_ours
-            && let Some(lane) = self.lane
+            && let Ok(lane) = self.lane
         {
             lane.exit();
         }

@@ -22,6 +22,7 @@ pub(crate) struct Drain {
     /// Which lane last announced itself as this worker.
     owners: HashMap<Place, usize>,
     no_ring: [u64; 9],
+    no_loop: [u64; 9],
     lost_controls: [u64; 9],
     /// When drops were last counted.
     counted_at: u64,
@@ -50,6 +51,7 @@ impl Drain {
             lanes: Vec::new(),
             owners: HashMap::new(),
             no_ring: [0; 9],
+            no_loop: [0; 9],
             lost_controls: [0; 9],
             counted_at: ticks(),
         }
@@ -190,6 +192,10 @@ impl Drain {
     fn move_to(&mut self, index: usize, place: Place, at: u64, stage: &mut Stage) {
         let reader = &mut self.lanes[index];
         reader.place = place;
+        if place.0 == LoopId::NONE {
+            debug_assert!(false, "a place without a loop");
+            return;
+        }
         if self.owners.get(&place) == Some(&index) && reader.announced.contains(&place) {
             return;
         }
@@ -239,6 +245,10 @@ impl Drain {
             let total = recorder::no_ring_drops(kind);
             let known = std::mem::replace(&mut self.no_ring[kind as usize], total);
             stage.loss(kind, DropCause::NoRing, total - known, between);
+            // No ring is to blame for these, and no memory would help.
+            let total = recorder::no_loop_drops(kind);
+            let known = std::mem::replace(&mut self.no_loop[kind as usize], total);
+            stage.loss(kind, DropCause::AgentLimit, total - known, between);
             let total = self.recorder.lost_controls(kind);
             let known = std::mem::replace(&mut self.lost_controls[kind as usize], total);
             stage.loss(kind, DropCause::AgentLimit, total - known, between);

@@ -221,3 +221,21 @@ fn runtimes_that_come_and_go_leave_no_file_descriptors() {
     assert!(readings.count() >= 200);
     assert!(agent.shutdown(FLUSH).complete);
 }
+
+#[test]
+fn however_many_runtimes_are_only_seen_each_is_a_loop() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let runtimes: Vec<_> = (0..300).map(|_| current_thread().build().unwrap()).collect();
+    for runtime in &runtimes {
+        runtime.block_on(async { loopd_agent::spawn(async {}).await.unwrap() });
+    }
+    let flushed = agent.shutdown(FLUSH);
+    assert!(flushed.complete, "{:?}", loopd_agent::stats());
+    let seen = collector.seen();
+    let loops = seen.spans(RecordKind::Poll).into_iter().map(|(loop_id, ..)| loop_id);
+    assert_eq!(loops.collect::<std::collections::BTreeSet<_>>().len(), 300);
+    for batch in seen.batches.values() {
+        assert_eq!(batch.losses, []);
+    }
+}
