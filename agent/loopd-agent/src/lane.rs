@@ -271,10 +271,11 @@ impl Lane {
 
     /// The poll begun by [`Lane::enter`] ends.
     pub(crate) fn exit(&self) {
-        if self.current.started.load(Relaxed) == 0 {
-            return;
-        }
         let now = ticks();
+        if self.current.started.load(Relaxed) == 0 {
+            // Too deep to have been kept while polls nested in it went on.
+            return self.pop_outer(now);
+        }
         let (loop_id, worker) =
             (self.current.loop_id.load(Relaxed), self.current.worker.load(Relaxed));
         // Inside a poll that a hook records whole, on the same worker, it would count twice.
@@ -300,9 +301,15 @@ impl Lane {
         self.settle(record::push_poll(&self.ring, start, length, task), Some(RecordKind::Poll));
     }
 
-    /// Puts the poll going on aside, if there is one.
+    /// Whether a poll is going on, be it one too deep to be recorded.
+    pub(crate) fn is_in_poll(&self) -> bool {
+        self.current.started.load(Relaxed) != 0 || self.depth.load(Relaxed) > 0
+    }
+
+    /// Puts the poll going on aside, if there is one. One too deep has no place to be put; it is
+    /// only counted, so that every end finds its own poll again.
     fn push_outer(&self) {
-        if self.current.started.load(Relaxed) == 0 {
+        if !self.is_in_poll() {
             return;
         }
         let depth = self.depth.load(Relaxed);
@@ -415,7 +422,10 @@ impl Lane {
     pub(crate) fn after_poll(&self, is_recorded: bool) {
         let start = self.current.started.load(Relaxed);
         if start == 0 {
-            // Recording began in the middle of this poll.
+            // Recording began in the middle of this poll, or it is too deep.
+            if self.depth.load(Relaxed) > 0 {
+                self.pop_outer(ticks());
+            }
             return;
         }
         let length = ticks().saturating_sub(start);
@@ -438,4 +448,50 @@ impl Lane {
 /// This thread's number as a worker of the runtime it runs, if it runs one.
 pub(crate) fn worker_index() -> Option<u32> {
     tokio::runtime::worker_index().and_then(|index| u32::try_from(index).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nests polls, each with two inside, one after the other.
+    fn nest(lane: &Lane, depth: u64, deepest: u64) {
+        lane.enter(1, 0, depth);
+        for _ in 0..2 {
+            if depth < deepest {
+                nest(lane, depth + 1, deepest);
+            }
+        }
+        lane.exit();
+    }
+
+    #[test]
+    fn polls_nested_too_deep_leave_the_outer_ones_as_they_were() {
+        let lane = Lane::new(1 << 16, true);
+        for deepest in [1, 3, 5, 6, 7, 10] {
+            lane.enter(1, 0, 100);
+            nest(&lane, 1, deepest);
+            assert_eq!((lane.current_task(), lane.depth.load(Relaxed)), (100, 0), "{deepest}");
+            lane.exit();
+            assert!(!lane.is_in_poll(), "{deepest}");
+        }
+    }
+
+    #[cfg(tokio_unstable)]
+    #[test]
+    fn hooked_polls_nested_too_deep_end_each_their_own() {
+        let lane = Lane::new(1 << 16, true);
+        for _ in 0..3 {
+            for task in 1..=9 {
+                lane.before_poll(1, task, || 0);
+            }
+            for outer in (0..9).rev() {
+                lane.after_poll(true);
+                assert_eq!(lane.depth.load(Relaxed) as u64, u64::saturating_sub(outer, 1));
+                let is_kept = outer <= MAX_DEPTH as u64;
+                assert_eq!(lane.current_task(), if is_kept { outer } else { 0 });
+            }
+            assert!(!lane.is_in_poll());
+        }
+    }
 }

@@ -378,7 +378,7 @@ pub(crate) fn poll_lane() -> Option<&'static Lane> {
 fn bigger_lane(small: Option<&'static Lane>) -> Option<&'static Lane> {
     // In the middle of a poll a change of lanes would tear it.
     if let Some(lane) = small
-        && lane.poll_started() != 0
+        && lane.is_in_poll()
     {
         return small;
     }
