@@ -113,6 +113,7 @@ mod record;
 mod recorder;
 mod ring;
 mod runtime;
+mod silence;
 mod status;
 mod sys;
 mod tasks;

@@ -25,6 +25,7 @@ use tokio::runtime::RuntimeMetrics;
 
 use crate::clock::{self, Calibration, Origin, ticks};
 use crate::recorder::{self, Control, Loop, LoopOrigin, Recorder};
+use crate::silence;
 use crate::status::{Flushed, Status};
 use crate::watch::Sample;
 
@@ -81,7 +82,7 @@ pub(crate) fn window_bytes(memory_limit: usize) -> usize {
 /// Runs the exporter until shutdown. The body of the thread `loopd-export`.
 pub(crate) fn run(setup: Setup) {
     // Whatever tonic, h2 and tokio trace on this thread must not reach the program's subscriber.
-    let _silence = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
+    let _silence = silence::on_this_thread();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let status = setup.status;
     match runtime {
