@@ -95,6 +95,19 @@
 //! One agent in a process, once. Naming the functions of the first stack reads the program's debug
 //! information: some tens of megabytes beside the memory limit, on the watchdog's thread. Stacks
 //! need line tables (`debug = "line-tables-only"`) to name source lines.
+//!
+//! Stacks are taken with the signal `SIGURG`, a few times in a poll that runs for longer than half
+//! the slow threshold. Its handler asks for interrupted system calls to be
+//! restarted, but some never are: `poll`, `epoll_wait`, `select`, `nanosleep`, and `recv`, `send`
+//! and `connect` on a socket with a timeout. Inside such a poll they can return
+//! [`Interrupted`](std::io::ErrorKind::Interrupted), as with any signal. The standard library tries
+//! again where it promises to: `thread::sleep`, `read_exact`, `read_to_end`, `write_all`,
+//! `io::copy`; a single `read` or `write` hands it on. Without `LOOPD_SAMPLE_STACKS` no
+//! signal is sent.
+//!
+//! Of a poll that runs on another stack than its thread's own, as coroutines and `stacker` make
+//! them, only the interrupted instruction is known. A fork waits until a stack being taken has been
+//! unwound: about a millisecond, fifty at most.
 #![warn(missing_docs)]
 
 #[doc(hidden)]
