@@ -42,14 +42,17 @@ pub(crate) const HELLO_TIME: Duration = Duration::from_secs(5);
 /// stops their agents, whose windows hold what is not acked.
 pub(crate) const MAX_COMMANDS: usize = 256;
 
-/// Encoded bytes of batches between a session and their commit, over all sessions. Enough to fill
-/// the next group while one is committed.
+/// What a span counts for in the room of a batch: about what it takes up unpacked.
+pub(crate) const SPAN_BYTES: usize = 64;
+
+/// Room of batches between a session and their commit, over all sessions. Enough to fill the next
+/// group while one is committed.
 pub(crate) const MAX_QUEUED_BYTES: usize = 16 * MAX_BATCH_BYTES;
 
 /// Batches in one commit. It bounds how long a commit takes, and so how old an ack can be.
 pub(crate) const MAX_GROUP_BATCHES: usize = 64;
 
-/// Encoded bytes in one commit.
+/// Room of the batches in one commit; the last may exceed it.
 pub(crate) const MAX_GROUP_BYTES: usize = 4 * MAX_BATCH_BYTES;
 
 /// How long the first batch of a group waits for others: an fsync costs about as much.

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 
 use loopd_model::Batch;
 use loopd_store::ProcessKey;
+use loopd_wire::pb;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::config::{GROUP_TIME, MAX_GROUP_BATCHES, MAX_GROUP_BYTES};
+use crate::config::{GROUP_TIME, MAX_GROUP_BATCHES, MAX_GROUP_BYTES, MAX_QUEUED_BYTES, SPAN_BYTES};
 use crate::keeper::SessionId;
 use crate::status::{Counters, add, sub};
 
@@ -36,6 +37,15 @@ impl Drop for Room {
 }
 
 impl Queued {
+    /// The room that a batch of so many encoded bytes takes up: spans take some when they are
+    /// unpacked, however few bytes they come in. The largest batch takes all there is.
+    pub(crate) fn room(batch: &pb::Batch, bytes: usize) -> usize {
+        // What a segment claims is what it holds, or the batch is refused before it is unpacked.
+        let spans = batch.segments.iter().map(|segment| segment.count as usize);
+        let unpacked = spans.fold(0, usize::saturating_add).saturating_mul(SPAN_BYTES);
+        bytes.max(unpacked).min(MAX_QUEUED_BYTES)
+    }
+
     pub(crate) fn new(
         session: SessionId,
         process: ProcessKey,
@@ -117,5 +127,26 @@ impl Group {
             rooms.push(room);
         }
         Taken { origins, batches, rooms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(counts: &[u32], bytes: usize, expected: usize) {
+        let segment = |&count: &u32| pb::Segment { count, ..pb::Segment::default() };
+        let segments = counts.iter().map(segment).collect();
+        let batch = pb::Batch { segments, ..pb::Batch::default() };
+        assert_eq!(Queued::room(&batch, bytes), expected);
+    }
+
+    #[test]
+    fn a_batch_takes_up_its_bytes_or_its_spans_whichever_is_more() {
+        check(&[], 200, 200);
+        check(&[1, 1], 200, 200);
+        check(&[1_000, 1_000], 200, 128_000);
+        check(&[1 << 20], 200, MAX_QUEUED_BYTES);
+        check(&[u32::MAX, u32::MAX], 200, MAX_QUEUED_BYTES);
     }
 }

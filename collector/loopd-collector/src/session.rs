@@ -21,7 +21,7 @@ use crate::status::{Counters, add, sub};
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) commands: mpsc::Sender<Command>,
-    /// Permits are encoded bytes between a session and their commit.
+    /// Permits are bytes between a session and their commit, see [`Queued::room`].
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) next_id: Arc<AtomicU64>,
@@ -153,8 +153,9 @@ impl Session {
             let reason = format!("the batch is {bytes} bytes long, the limit is {MAX_BATCH_BYTES}");
             return self.send(refuse(reason)).await;
         }
-        let Ok(permit) = Arc::clone(&self.link.budget).acquire_many_owned(bytes as u32).await
-        else {
+        let room = Queued::room(&batch, bytes);
+        let budget = Arc::clone(&self.link.budget);
+        let Ok(permit) = budget.acquire_many_owned(room as u32).await else {
             return Err(stopping());
         };
         let command = match loopd_wire::decode_batch(batch) {
@@ -162,7 +163,7 @@ impl Session {
                 let counters = &self.link.counters;
                 add(&counters.unknown, tolerated.unknown_kinds + tolerated.unknown_values);
                 add(&counters.cut_texts, tolerated.cut_texts);
-                let queued = Queued::new(session, process, batch, bytes, permit, counters);
+                let queued = Queued::new(session, process, batch, room, permit, counters);
                 Command::Batch(queued)
             }
             Err(error) => refuse(error.to_string()),

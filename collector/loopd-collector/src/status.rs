@@ -32,7 +32,8 @@ pub struct CollectorStatus {
     pub unknown: u64,
     /// Texts that were cut because they were too long.
     pub cut_texts: u64,
-    /// Encoded bytes of batches that wait for their commit now.
+    /// Room taken up by batches that wait for their commit now: their encoded bytes, or 64 bytes
+    /// for each of their spans, whichever is more.
     pub queued_bytes: u64,
     /// Commits so far.
     pub commits: u64,

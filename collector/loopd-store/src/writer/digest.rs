@@ -11,6 +11,7 @@ use loopd_model::{
     Stack, segment,
 };
 
+use super::bounds;
 use super::hash::IdMap;
 use super::lanes::LaneTiles;
 use super::tasks::{self, TaskDelta};
@@ -21,6 +22,8 @@ use crate::sql::packed_rows::{NULL, PackedRows};
 const MAX_NAME: usize = 256;
 /// Paths and addresses may be longer.
 const MAX_PATH: usize = 1024;
+/// With more lanes than this in one commit, each packs its tiles after every segment.
+const MAX_OPEN_LANES: usize = 256;
 /// Deeper stacks lose their outermost frames.
 const MAX_FRAMES: usize = 256;
 
@@ -172,6 +175,7 @@ impl Digest {
     /// Adds one batch, or says why it cannot be read; then nothing of it was added.
     pub(super) fn add(&mut self, source: &Source, batch: Batch) -> Result<(), String> {
         let segments = batch.segments.into_iter().map(unpack).collect::<Result<Vec<_>, _>>()?;
+        bounds::check(source, &segments)?;
         let process = source.process;
         let delta = self.processes.entry(process).or_default();
         delta.seq = batch.seq;
@@ -231,6 +235,7 @@ impl Digest {
     }
 
     fn add_polls(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &[Span]) {
+        let is_crowded = self.lanes.len() >= MAX_OPEN_LANES;
         let lane = self.lanes.entry((source.process, loop_id, worker)).or_default();
         let tasks = self.tasks.entry(source.process).or_default();
         // Polls near the threshold get a row too: an early sample may have made one that says
@@ -251,6 +256,9 @@ impl Digest {
                 let row = [source.process, loop_id, worker, start, length, end, is_slow, task];
                 self.slow_polls.push(row);
             }
+        }
+        if is_crowded {
+            lane.tiles.pack();
         }
     }
 

@@ -1,6 +1,7 @@
 //! The one writer: sessions, batches, maintenance.
 
 mod apply;
+mod bounds;
 mod checkpoint;
 mod digest;
 mod hash;

@@ -49,6 +49,9 @@ const MAX_KNOWN: usize = 4_096;
 /// Longer texts of an agent about itself are cut.
 const MAX_TEXT: usize = 1_024;
 
+/// No process's polls are slow below this, in nanoseconds: every slow poll is a row of its own.
+const MIN_SLOW_THRESHOLD: i64 = 100_000;
+
 const UPSERT: &str = "INSERT INTO process
         (uuid, app, app_version, host, pid, labels, agent, agent_version, coverage,
          slow_threshold, origin, durable_seq, state, last_at)
@@ -127,7 +130,7 @@ async fn begin(
         .bind(cut(&process.agent))
         .bind(cut(&process.agent_version))
         .bind(coverage_json(&process.coverage))
-        .bind(instant::length(process.slow_threshold).max(1))
+        .bind(instant::length(process.slow_threshold).max(MIN_SLOW_THRESHOLD))
         .bind(instant::origin(process.anchor))
         .fetch_one(&mut *db)
         .await?;

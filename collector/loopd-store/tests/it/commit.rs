@@ -83,6 +83,52 @@ async fn a_segment_that_is_not_what_it_says_is_malformed() {
     assert!(matches!(committed.outcome, CommitOutcome::Malformed { .. }));
 }
 
+/// Polls of no length, `gap` nanoseconds after one another, of `tasks` tasks in turn.
+fn many(count: u64, gap: u64, tasks: u64) -> Segment {
+    let span = |i| Span {
+        start: Nanos(i * gap),
+        task: TaskId(1 + i % tasks),
+        count: 1,
+        ..Span::default()
+    };
+    segment_of(RecordKind::Poll, 0, &(0..count).map(span).collect::<Vec<_>>())
+}
+
+async fn check_refused(segment: Segment, expected: &str) {
+    let mut store = Store::new().await;
+    let committed = store.commit(Batch { segments: vec![segment], ..Batch::default() }).await;
+    let CommitOutcome::Malformed { reason } = committed.outcome else { panic!("{committed:?}") };
+    assert_eq!(reason, expected);
+    assert_eq!(store.sql("SELECT count(*) FROM polls").await, ["0"]);
+}
+
+#[tokio::test]
+async fn polls_too_far_apart_are_malformed() {
+    let reason = "its polls touch 1048576 tiles, the limit is 4096";
+    check_refused(many(1 << 20, S, 1), reason).await;
+    check_refused(many(5_000, S, 1), "its polls touch 5000 tiles, the limit is 4096").await;
+    let mut store = Store::new().await;
+    store.stored(Batch { segments: vec![many(4_096, S, 1)], ..Batch::default() }).await;
+}
+
+#[tokio::test]
+async fn spans_of_too_many_tasks_are_malformed() {
+    let reason = "its spans are of 300000 tasks, the limit is 262144";
+    check_refused(many(300_000, 100, 300_000), reason).await;
+}
+
+#[tokio::test]
+async fn no_poll_below_100_us_is_slow_whatever_an_agent_says() {
+    let mut store = Store::new().await;
+    let eager = Process { slow_threshold: 0, ..process(1) };
+    store.writer.begin_session(&eager, 1).await.unwrap();
+    let span = |start, length| Span { start: Nanos(start), length, count: 1, ..Span::default() };
+    let spans = [span(0, 99_999), span(MS, 100_000)];
+    let segments = vec![segment_of(RecordKind::Poll, 0, &spans)];
+    store.stored(Batch { segments, ..Batch::default() }).await;
+    assert_eq!(store.sql("SELECT length FROM slow").await, ["100000"]);
+}
+
 #[tokio::test]
 async fn batches_of_a_process_nobody_has_heard_of_are_an_error() {
     let mut store = Store::new().await;
