@@ -33,7 +33,7 @@ impl Backoff {
         full.mul_f64((self.random >> 11) as f64 / (1u64 << 53) as f64)
     }
 
-    /// The collector answered: begin with short waits again.
+    /// The collector stored something: begin with short waits again.
     pub(crate) fn reset(&mut self) {
         self.attempts = 0;
     }

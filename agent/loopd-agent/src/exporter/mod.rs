@@ -395,9 +395,15 @@ impl Exporter {
             SessionEvent::Message(Kind::Welcome(welcome)) => self.welcomed(welcome),
             SessionEvent::Message(Kind::Ack(ack)) => {
                 self.progress_at = Instant::now();
-                if let Err(unsent) = self.window.ack(ack.durable_seq) {
-                    let seq = unsent.seq;
-                    self.hang_up(&format!("the collector acknowledged batch {seq}, never sent"));
+                match self.window.ack(ack.durable_seq) {
+                    // Not at its welcome: it may welcome us and end the stream over and over.
+                    Ok(()) => self.backoff.reset(),
+                    Err(unsent) => {
+                        let seq = unsent.seq;
+                        self.hang_up(&format!(
+                            "the collector acknowledged batch {seq}, never sent"
+                        ));
+                    }
                 }
                 self.publish();
             }
@@ -437,7 +443,6 @@ impl Exporter {
             return self.hang_up(&format!("the collector claims to have batch {seq}, never sent"));
         }
         self.link = Link::Up(session);
-        self.backoff.reset();
         self.progress_at = Instant::now();
         self.setup.status.update(|stats| {
             stats.connected = true;

@@ -45,6 +45,8 @@ struct Entry {
     given_up: [u64; 9],
     /// How often the collector could not read it.
     refusals: u32,
+    /// Holds nothing but a part of the dictionary, made by [`Window::teach`].
+    is_lesson: bool,
 }
 
 /// A batch to be sent: the number goes in front of the body, which is valid protobuf.
@@ -263,6 +265,9 @@ impl Window {
     pub(crate) fn teach(&mut self, dictionary: Dictionary) {
         self.next_seq = self.first_seq();
         self.cursor = 0;
+        // Lessons meant for the database before are in this dictionary too.
+        self.entries.retain(|entry| !entry.is_lesson);
+        self.bytes = self.entries.iter().map(|entry| entry.body.len()).sum();
         for entry in &mut self.entries {
             entry.seq = 0;
         }
@@ -277,7 +282,7 @@ impl Window {
                 stacks: lesson.stacks,
                 ..Batch::default()
             });
-            let mut entry = Entry { anchor, from: anchor.at, ..Entry::default() };
+            let mut entry = Entry { anchor, from: anchor.at, is_lesson: true, ..Entry::default() };
             entry.set_body(&batch);
             self.bytes += entry.body.len();
             self.entries.push_front(entry);
@@ -424,7 +429,7 @@ impl Entry {
     }
 
     fn can_absorb(&self, later: &Self) -> bool {
-        let is_fit = |entry: &Self| entry.seq == 0 && entry.is_emptied();
+        let is_fit = |entry: &Self| entry.seq == 0 && !entry.is_lesson && entry.is_emptied();
         is_fit(self)
             && is_fit(later)
             && self.body.len() + later.body.len() <= MAX_LESSON_BYTES
@@ -595,6 +600,24 @@ mod tests {
         assert_eq!(batches.iter().map(|batch| batch.seq).collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(batches.iter().map(|batch| batch.names.len()).sum::<usize>(), 5_001);
         assert_eq!(batches[2].events.len(), 1);
+    }
+
+    #[test]
+    fn lessons_for_a_database_that_is_gone_are_not_kept() {
+        let mut window = Window::new(2_000);
+        window.push(batch(1, 1));
+        let name = |id| Name { id: NameId(id), text: String::new() };
+        let names: Vec<_> = (1..=5_000).map(name).collect();
+        let mut sizes = Vec::new();
+        for round in 1..=20 {
+            window.teach(Dictionary { names: names.clone(), ..Dictionary::default() });
+            // Also those that were sent, and those next to batches that were emptied.
+            let sent = sent(&mut window).unwrap();
+            assert_eq!((sent.seq, sent.losses.len()), (1, 0));
+            window.push(batch(1 + round, 1));
+            sizes.push((window.entries.len(), window.bytes() / 1_000));
+        }
+        assert!(sizes[2..].iter().all(|size| *size <= (6, sizes[2].1 + 3)), "{sizes:?}");
     }
 
     #[test]
