@@ -34,8 +34,10 @@ pub struct Config {
     pub(crate) record_polls: bool,
     pub(crate) sample_stacks: bool,
     pub(crate) token: Option<String>,
-    /// The first environment variable that could not be read.
-    error: Option<StartError>,
+    /// Environment variables that could not be read.
+    errors: Vec<StartError>,
+    /// Those that were passed over, for [`Config::coverage`].
+    ignored: Vec<StartError>,
 }
 
 /// Why the agent did not start. The program goes on without being recorded.
@@ -78,7 +80,8 @@ impl Default for Config {
             record_polls: true,
             sample_stacks: true,
             token: None,
-            error: None,
+            errors: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 }
@@ -95,22 +98,22 @@ impl Config {
     fn from_variables(get: impl Fn(&'static str) -> Option<String>) -> Self {
         let mut config = Self::default();
         let set = |name| get(name).filter(|value| !value.is_empty()).map(|value| (name, value));
-        if let Err(error) = config.read(set) {
-            config.error = Some(error);
-        }
+        config.errors = config.read(set);
         config
     }
 
+    /// Takes what can be read; gives what cannot.
     fn read(
         &mut self,
         get: impl Fn(&'static str) -> Option<(&'static str, String)>,
-    ) -> Result<(), StartError> {
+    ) -> Vec<StartError> {
+        let mut errors = Vec::new();
+        let mut keep = |result: Result<(), StartError>| errors.extend(result.err());
         if let Some((name, value)) = get("LOOPD_ENABLED") {
-            self.is_enabled = parse_bool(name, &value)?;
+            keep(parse_bool(name, &value).map(|is_on| self.is_enabled = is_on));
         }
         if let Some((name, value)) = get("LOOPD_ENDPOINT") {
-            parse_endpoint(name, &value)?;
-            self.endpoint = value;
+            keep(parse_endpoint(name, &value).map(|_| self.endpoint = value));
         }
         if let Some((_, value)) = get("LOOPD_APP") {
             self.app = Some(value);
@@ -119,25 +122,31 @@ impl Config {
             self.app_version = value;
         }
         if let Some((name, value)) = get("LOOPD_LABELS") {
-            self.labels = parse_labels(name, &value)?;
+            keep(parse_labels(name, &value).map(|labels| self.labels = labels));
         }
         if let Some((name, value)) = get("LOOPD_SLOW_THRESHOLD") {
-            self.slow_threshold = parse_duration(name, &value)?;
+            keep(parse_duration(name, &value).map(|threshold| self.slow_threshold = threshold));
         }
         if let Some((name, value)) = get("LOOPD_MEMORY_LIMIT") {
-            self.memory_limit = parse_bytes(name, &value)?;
+            keep(parse_bytes(name, &value).map(|bytes| self.memory_limit = bytes));
         }
         if let Some((name, value)) = get("LOOPD_RECORD_POLLS") {
-            self.record_polls = parse_bool(name, &value)?;
+            keep(parse_bool(name, &value).map(|is_on| self.record_polls = is_on));
         }
         if let Some((name, value)) = get("LOOPD_SAMPLE_STACKS") {
-            self.sample_stacks = parse_bool(name, &value)?;
+            keep(parse_bool(name, &value).map(|is_on| self.sample_stacks = is_on));
         }
         if let Some((name, value)) = get("LOOPD_TOKEN") {
-            parse_token(name, &value)?;
-            self.token = Some(value);
+            keep(parse_token(name, &value).map(|_| self.token = Some(value)));
         }
-        Ok(())
+        errors
+    }
+
+    /// Goes on with the default of what could not be read, and says so among the coverage: for
+    /// programs that have no place to report an error.
+    pub(crate) fn forgiving(mut self) -> Self {
+        self.ignored.append(&mut self.errors);
+        self
     }
 
     /// What people call the program; by default the name of its executable.
@@ -209,7 +218,7 @@ impl Config {
 
     /// Checks everything, whether it came from the environment or from code.
     pub(crate) fn check(&self) -> Result<Checked, StartError> {
-        if let Some(error) = &self.error {
+        if let Some(error) = self.errors.first() {
             return Err(error.clone());
         }
         let endpoint = parse_endpoint("LOOPD_ENDPOINT", &self.endpoint)?;
@@ -239,7 +248,12 @@ impl Config {
             let reason = "without tokio_unstable: no spawn, poll and queue counters";
             layer("metrics", CoverageState::On, reason)
         };
-        vec![hooks, layer("wrapped", CoverageState::On, ""), watchdog, metrics]
+        let mut layers = vec![hooks, layer("wrapped", CoverageState::On, ""), watchdog, metrics];
+        for error in &self.ignored {
+            let reason = format!("{error}; the default is used instead");
+            layers.push(layer("configuration", CoverageState::Unavailable, &reason));
+        }
+        layers
     }
 }
 
@@ -402,6 +416,23 @@ mod tests {
         assert!(error("LOOPD_MEMORY_LIMIT", "1kb").contains("at least 1MiB"));
         let token = error("LOOPD_TOKEN", "se\ncret");
         assert!(token.contains("printable") && !token.contains("cret"), "{token}");
+    }
+
+    #[test]
+    fn a_forgiving_start_uses_the_default_and_says_so() {
+        let variables = [("LOOPD_SLOW_THRESHOLD", "banana"), ("LOOPD_APP", "orders")];
+        let config = config(&variables).forgiving();
+        assert!(config.check().is_ok());
+        assert_eq!(config.slow_threshold, DEFAULT_SLOW_THRESHOLD);
+        assert_eq!(config.app.as_deref(), Some("orders"));
+        let watchdog = Coverage {
+            layer: "watchdog".to_owned(),
+            state: CoverageState::On,
+            reason: String::new(),
+        };
+        let last = config.coverage(watchdog).pop().unwrap();
+        assert_eq!(last.layer, "configuration");
+        assert!(last.reason.contains("banana"), "{}", last.reason);
     }
 
     #[test]

@@ -18,14 +18,15 @@ pub struct Main {
     pub name: &'static str,
 }
 
-/// Runs the program's `main` on a recorded runtime. An agent that cannot start leaves its reason in
-/// [`stats`](crate::stats), and the program runs as if it was not there.
+/// Runs the program's `main` on a recorded runtime. A `LOOPD_…` variable that cannot be read counts
+/// as not set, which the dashboard and `loopd doctor` report; an agent that cannot start leaves its
+/// reason in [`stats`](crate::stats), and the program runs as if it was not there.
 ///
 /// # Panics
 /// If the runtime cannot be built, as `#[tokio::main]` does.
 #[track_caller]
 pub fn run<F: Future>(main: Main, future: F) -> F::Output {
-    let agent = Config::from_env().start().unwrap_or_else(|_| Agent::disabled());
+    let agent = Config::from_env().forgiving().start().unwrap_or_else(|_| Agent::disabled());
     let mut builder = match main.is_current_thread {
         true => Builder::new_current_thread(),
         false => Builder::new_multi_thread(),
