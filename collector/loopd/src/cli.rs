@@ -17,7 +17,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 ok · 1 failure, or something was found · 2 usage · 3 cannot connect or listen ·
+Exit codes: 0 ok · 1 failure, or doctor found something bad · 2 usage · 3 cannot connect or listen ·
 4 the data is incomplete · 5 the database, its path or its disk";
 
 /// Flags that every command understands.

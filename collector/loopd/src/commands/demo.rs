@@ -30,6 +30,9 @@ use crate::units::{self, Limit};
 const USUAL_PORT: u16 = 7411;
 /// How long the service may take to say goodbye.
 const GOODBYE_TIME: Duration = Duration::from_secs(10);
+/// A leak of a few things a minute is not told from the start-up of a service before this, in
+/// nanoseconds.
+const LEAKS_SHOW: u64 = 15_000_000_000;
 /// So many of the worst are named in the summary.
 const MAX_LINES: usize = 4;
 
@@ -100,7 +103,8 @@ async fn start_server(port: Option<u16>, db: PathBuf) -> anyhow::Result<RunningS
         allow_hosts: Vec::new(),
     };
     if let Some(port) = port {
-        return server::start(config(port)).await;
+        let started = server::start(config(port)).await;
+        return started.context("another --port, or --port 0 for any, may be free");
     }
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, USUAL_PORT));
     let is_free = std::net::TcpListener::bind(usual).is_ok();
@@ -114,6 +118,8 @@ fn start_service(url: &str) -> anyhow::Result<Child> {
         .env("LOOPD_ENDPOINT", url)
         .env("LOOPD_ENABLED", "1")
         .env_remove("LOOPD_APP")
+        // A ctrl-c in the terminal is for the demo, which then stops the service politely.
+        .process_group(0)
         // It stops when this end is closed, however we end.
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -132,7 +138,7 @@ async fn stop_service(mut service: Child) -> anyhow::Result<ExitStatus> {
     }
 }
 
-/// The example service itself, until standard input ends or somebody interrupts it.
+/// The example service itself, until standard input ends.
 pub(crate) async fn run_service() -> anyhow::Result<ExitCode> {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
@@ -208,6 +214,9 @@ async fn summary(reader: &Reader, screen: Screen) -> anyhow::Result<String> {
         );
     }
     let _ = writeln!(out, "\n{}", screen.paint(Style::Title, "What only grew"));
+    if leaks.window < LEAKS_SHOW {
+        let _ = writeln!(out, "  slow leaks take half a minute to show; this was shorter");
+    }
     let place = |location: Option<String>| location.unwrap_or_else(|| "not known".to_owned());
     for leak in leaks.tasks.iter().filter(|leak| leak.verdict == "growing").take(MAX_LINES) {
         let location = place(leak.location.as_ref().map(ToString::to_string));

@@ -87,7 +87,9 @@ pub(crate) async fn run(args: QueryArgs, global: &Global) -> anyhow::Result<Exit
     }
     if view.truncated {
         warn(&format!("only the first {} rows are shown; --limit gives more", view.rows.len()));
-        return Ok(Exit::Incomplete.into());
+        // Who asked for so many rows has all they asked for.
+        let is_asked = args.limit.is_some_and(|limit| view.rows.len() >= limit);
+        return Ok(if is_asked { ExitCode::SUCCESS } else { Exit::Incomplete.into() });
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use loopd_dashboard::views::losses::Loss;
-use loopd_dashboard::views::process::Process;
+use loopd_dashboard::views::process::{Coverage, Process};
 use loopd_dashboard::views::text::count_text;
 
 use super::render::warn;
@@ -60,4 +60,15 @@ pub(crate) async fn completeness(
         process.app, most.cause,
     ));
     Ok(Exit::Incomplete.into())
+}
+
+/// Says, on stderr, what of this program cannot be seen at all.
+pub(crate) fn warn_unseen(process: &Process) {
+    let is_missing = |layer: &&Coverage| {
+        matches!(layer.layer.as_str(), "hooks" | "watchdog" | "configuration")
+            && layer.state != "on"
+    };
+    for layer in process.coverage.iter().filter(is_missing) {
+        warn(&format!("{}: {}", process.app, layer.reason));
+    }
 }

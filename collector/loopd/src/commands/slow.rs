@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::Args;
 use jiff::tz::TimeZone;
 use loopd_analysis::slow::short_path;
@@ -10,10 +11,11 @@ use loopd_dashboard::views::process::Process;
 use loopd_dashboard::views::slow::{Frame, Site, SlowFilter, SlowPoll, SlowView};
 use loopd_dashboard::views::text::{count_text, duration_text};
 
-use super::read::{ReadArgs, completeness};
+use super::read::{ReadArgs, completeness, warn_unseen};
 use super::render::{Screen, Style, clean, print, print_lines};
 use super::time_arg::{TimeArg, clock_text};
 use crate::cli::Global;
+use crate::exit::{Exit, OrExit};
 
 /// The flags of `loopd slow`.
 #[derive(Debug, Args)]
@@ -50,21 +52,35 @@ pub(crate) async fn run(args: SlowArgs, global: &Global) -> anyhow::Result<ExitC
     let zone = TimeZone::system();
     let resolve = |arg: Option<TimeArg>| arg.map(|arg| arg.resolve(newest, &zone)).transpose();
     let (from, to) = (resolve(args.from)?, resolve(args.to)?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Err(anyhow!("--from is not before --to")).or_exit(Exit::Usage);
+    }
     let filter = SlowFilter { process: Some(process.process), from, to, limit: 1 };
     let view = source.slow(&filter).await?;
     if args.read.json {
         print_lines(view.sites.iter().take(args.limit))?;
     } else {
-        print(&text(&view, &process, args.limit, Screen::new(global.color)))?;
+        let is_part = from.is_some() || to.is_some();
+        print(&text(&view, &process, args.limit, is_part, Screen::new(global.color)))?;
     }
+    warn_unseen(&process);
     completeness(&source, &process, (from.map(|at| at.0), to.map(|at| at.0))).await
 }
 
-fn text(view: &SlowView, process: &Process, limit: usize, screen: Screen) -> String {
+fn text(view: &SlowView, process: &Process, limit: usize, is_part: bool, screen: Screen) -> String {
     let app = clean(&process.app);
     let threshold = duration_text(process.slow_threshold);
     if view.polls == 0 {
-        return format!("no poll of {app} took {threshold} or longer\n");
+        let zone = TimeZone::system();
+        let (first, last) =
+            (clock_text(process.started_at.0, &zone), clock_text(process.last_at.0, &zone));
+        let range = if is_part { " in that range" } else { "" };
+        return format!(
+            "no poll of {app} that was seen{range} took {threshold} or longer; it was recorded from \
+             {first} to {last}\n"
+        );
     }
     let mut out = format!(
         "{} of {app} ({threshold} or longer), {} in all\n",
@@ -109,7 +125,12 @@ fn one_site(site: &Site, screen: Screen) -> String {
     );
     let samples = site.on_cpu + site.off_cpu;
     if samples > 0 {
-        let _ = write!(out, "\n  computing in {} of {samples} samples", site.on_cpu);
+        let (what, n) = if site.on_cpu * 2 >= samples {
+            ("computing", site.on_cpu)
+        } else {
+            ("asleep in the kernel", site.off_cpu)
+        };
+        let _ = write!(out, "\n  {what} in {n} of {samples} samples");
     }
     if !site.leaf.is_empty() {
         let _ = write!(out, ", mostly in {}", without_parameters(&clean(&site.leaf)));

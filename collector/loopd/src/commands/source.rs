@@ -14,7 +14,7 @@ use loopd_dashboard::views::slow::{SlowFilter, SlowView};
 use loopd_dashboard::views::task::TaskView;
 use loopd_dashboard::views::tasks::{TaskFilter, TasksView};
 use loopd_dashboard::views::{self, ViewError, params::QueryPairs};
-use loopd_store::{Reader, StoreError};
+use loopd_store::Reader;
 
 use super::client::Client;
 use super::render::note;
@@ -102,7 +102,6 @@ impl Source {
     pub(crate) async fn file(path: &Path) -> anyhow::Result<Self> {
         match Reader::open(path).await {
             Ok(reader) => Ok(Self::File(reader)),
-            Err(error @ StoreError::Missing { .. }) => Err(error).or_exit(Exit::Connect),
             Err(error) => Err(error).or_exit(Exit::Storage),
         }
     }

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use loopd_dashboard::views::tasks::{MAX_LIMIT, SORTS, STATES, Task, TaskFilter, TasksView};
 use loopd_dashboard::views::text::{count_text, duration_text};
 
-use super::read::{ReadArgs, completeness};
+use super::read::{ReadArgs, completeness, warn_unseen};
 use super::render::{Screen, Style, Table, note, print, print_lines};
 use crate::cli::Global;
 
@@ -74,6 +74,7 @@ pub(crate) async fn run(args: TasksArgs, global: &Global) -> anyhow::Result<Exit
             ));
         }
     }
+    warn_unseen(&process);
     completeness(&source, &process, (None, None)).await
 }
 

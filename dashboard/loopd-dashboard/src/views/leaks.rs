@@ -179,8 +179,7 @@ fn missing(losses: &[LossRow]) -> Option<String> {
 /// What was never looked at, though nothing was lost.
 fn unseen(coverage: &[loopd_model::Coverage]) -> Option<String> {
     let hooks = coverage.iter().find(|coverage| coverage.layer == "hooks")?;
-    (hooks.state != CoverageState::On)
-        .then(|| format!("only tasks spawned through loopd_agent are seen here: {}", hooks.reason))
+    (hooks.state != CoverageState::On).then(|| hooks.reason.clone())
 }
 
 impl TaskLeak {
