@@ -1,5 +1,6 @@
 //! SQL for users: read-only, bounded, and over the documented views alone.
 
+mod bounded;
 mod functions;
 mod guard;
 pub(crate) mod packed_rows;

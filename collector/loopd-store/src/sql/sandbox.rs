@@ -38,7 +38,10 @@ const TABLES: [&str; 20] = [
 /// Table-valued functions that anybody may use.
 const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 
-/// SQLite's own functions that only compute, in bounded time and space.
+/// Functions that only compute, in time and space bounded by the length of a value: SQLite's own,
+/// and those that [`super::bounded`] puts in their place. Not `format` and `printf`, which a
+/// precision makes work without end and without a result, nor `unhex`, which searches one text for
+/// every character of another.
 const FUNCTIONS: &[&str] = &[
     // Numbers and text.
     "abs",
@@ -50,7 +53,6 @@ const FUNCTIONS: &[&str] = &[
     "concat_ws",
     "exp",
     "floor",
-    "format",
     "glob",
     "hex",
     "if",
@@ -73,7 +75,6 @@ const FUNCTIONS: &[&str] = &[
     "pi",
     "pow",
     "power",
-    "printf",
     "quote",
     "replace",
     "round",
@@ -85,7 +86,6 @@ const FUNCTIONS: &[&str] = &[
     "trim",
     "trunc",
     "typeof",
-    "unhex",
     "unicode",
     "upper",
     "likely",
@@ -139,12 +139,13 @@ const FUNCTIONS: &[&str] = &[
 /// Builds the walls around a connection for users' queries.
 pub(super) fn enclose(connection: &Connection, guard: &Guard) -> rusqlite::Result<()> {
     super::functions::register(connection)?;
+    super::bounded::register(connection)?;
     super::segment_spans::register(connection, guard.clone())?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     for (limit, value) in [
-        // No larger than the largest segment, which is read on this connection.
-        (Limit::SQLITE_LIMIT_LENGTH, 8 << 20),
+        // One step of SQLite, which nothing can stop, is bounded by this.
+        (Limit::SQLITE_LIMIT_LENGTH, super::bounded::MAX_LENGTH as i32),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, super::query::MAX_SQL as i32),
         (Limit::SQLITE_LIMIT_COLUMN, 100),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),

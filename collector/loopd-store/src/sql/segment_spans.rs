@@ -7,6 +7,7 @@
 use std::ffi::c_int;
 
 use loopd_model::{Span, segment};
+use rusqlite::limits::Limit;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::vtab::{
     Context, Filters, IndexConstraintOp, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor,
@@ -185,10 +186,22 @@ impl Cursor {
                 self.is_done = true;
                 return Ok(());
             };
-            self.current = self.guard.inside(|| load(&self.connection, id))?;
+            self.current = self.guard.inside(|| load_whole(&self.connection, id))?;
         }
         Ok(())
     }
+}
+
+/// No segment is larger.
+const MAX_SEGMENT: i32 = 8 << 20;
+
+/// Unpacks one segment, which may be longer than a user's values.
+fn load_whole(connection: &Connection, id: i64) -> Result<Current> {
+    let limit = connection.limit(Limit::SQLITE_LIMIT_LENGTH)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, limit.max(MAX_SEGMENT))?;
+    let current = load(connection, id);
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, limit)?;
+    current
 }
 
 /// Unpacks one segment; nothing if retention has removed it or its bytes are damaged.
