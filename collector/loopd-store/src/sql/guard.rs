@@ -13,9 +13,13 @@ pub(super) struct Guard(Arc<State>);
 struct State {
     /// Whether loopd itself is preparing a statement, from inside a virtual table.
     is_inside: AtomicBool,
-    /// Milliseconds since the first guard, when the query has to be done; 0: never.
+    /// Milliseconds since the first guard, when the query has to be done; 0: never, [`OVER`]: it
+    /// has to stop now.
     deadline: AtomicI64,
 }
+
+/// A deadline that has always passed.
+const OVER: i64 = -1;
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -26,7 +30,12 @@ impl Guard {
         self.0.deadline.store(deadline.clamp(1, 1 << 62) as i64, Ordering::Relaxed);
     }
 
-    /// Lifts the deadline.
+    /// Makes the query that runs stop at the next look at the clock.
+    pub(super) fn expire(&self) {
+        self.0.deadline.store(OVER, Ordering::Relaxed);
+    }
+
+    /// Lifts the deadline. Only when no query runs any more.
     pub(super) fn stop(&self) {
         self.0.deadline.store(0, Ordering::Relaxed);
     }

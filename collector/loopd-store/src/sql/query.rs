@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteColumn, SqliteConnection, SqliteRow};
-use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
-use tokio::sync::Semaphore;
+use sqlx::{Column, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::guard::Guard;
 use super::{QueryError, QueryLimits, QueryResult, Value, sandbox};
@@ -54,17 +55,78 @@ impl QueryPool {
         let started = Instant::now();
         check_text(sql)?;
         // Nobody closes the semaphore.
-        let _permit = self.permits.acquire().await;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut enclosed = match idle {
+        let enclosed = match idle {
             Some(enclosed) => enclosed,
             None => enclose(&self.path).await.map_err(|source| QueryError::Store { source })?,
         };
-        let result = run(&mut enclosed, sql, &limits).await;
-        // A query that was given up on never gets here, and its connection is closed.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(enclosed);
+        let mut lease = Lease { enclosed: Some(enclosed), permit };
+        let result = lease.run(sql, &limits).await;
+        if let Some(enclosed) = lease.end().await {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(enclosed);
+        }
         let (columns, rows, is_truncated) = result?;
         Ok(QueryResult { columns, rows, is_truncated, elapsed: started.elapsed() })
+    }
+}
+
+/// A connection while a query has it. However the query ends, the permit is given back only when
+/// SQLite has stopped working on it: sqlx steps on a thread of its own, which notices that nobody
+/// listens no sooner than the next row.
+struct Lease {
+    /// `None` once it has ended.
+    enclosed: Option<Enclosed>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Lease {
+    async fn run(
+        &mut self,
+        sql: &str,
+        limits: &QueryLimits,
+    ) -> Result<(Vec<String>, Vec<Vec<Value>>, bool), QueryError> {
+        match &mut self.enclosed {
+            Some(enclosed) => run(enclosed, sql, limits).await,
+            None => Err(QueryError::Store { source: sqlx::Error::WorkerCrashed }),
+        }
+    }
+
+    /// Gives the connection back, quiet and ready for the next query; `None` if it is broken.
+    async fn end(mut self) -> Option<Enclosed> {
+        let is_quiet = match &mut self.enclosed {
+            Some(enclosed) => enclosed.quiet().await.is_ok(),
+            None => false,
+        };
+        let enclosed = self.enclosed.take().filter(|_| is_quiet)?;
+        enclosed.guard.stop();
+        Some(enclosed)
+    }
+}
+
+impl Drop for Lease {
+    /// The query was given up on, as when a client hangs up.
+    fn drop(&mut self) {
+        let Some(mut enclosed) = self.enclosed.take() else { return };
+        enclosed.guard.expire();
+        let permit = self.permit.take();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                // Whether it is quiet or broken: its thread no longer works.
+                let _ = enclosed.quiet().await;
+                drop((enclosed, permit));
+            });
+        }
+    }
+}
+
+impl Enclosed {
+    /// Has SQLite stop whatever it still does, and waits until it has.
+    async fn quiet(&mut self) -> Result<(), sqlx::Error> {
+        self.guard.expire();
+        // Its thread answers in order. Taking the handle's lock instead, right after another lock
+        // was given back, can wait for ever.
+        self.db.ping().await
     }
 }
 
@@ -75,7 +137,9 @@ async fn enclose(path: &Path) -> Result<Enclosed, sqlx::Error> {
     let guard = Guard::default();
     connect::with_rusqlite(&mut db, |connection| sandbox::enclose(connection, &guard)).await?;
     let late = guard.clone();
+    db.ping().await?;
     db.lock_handle().await?.set_progress_handler(STEPS_PER_CHECK, move || !late.is_late());
+    db.ping().await?;
     Ok(Enclosed { db, guard })
 }
 
@@ -89,7 +153,6 @@ async fn run(
     let columns = compile(db, sql).await?;
     let result = fetch(db, sql, limits).await;
     let is_late = guard.is_late();
-    guard.stop();
     match result {
         Ok((rows, is_truncated)) => Ok((columns, rows, is_truncated)),
         Err(_) if is_late => Err(QueryError::Timeout { limit: limits.time }),
