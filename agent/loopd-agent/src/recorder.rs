@@ -275,18 +275,37 @@ impl Recorder {
         }
     }
 
-    fn acquire(&self, wants_big: bool) -> Option<&'static Lane> {
+    fn acquire(&self, wish: Wish) -> Option<&'static Lane> {
         let thread = ThreadInfo { name: sys::thread_name(), id: sys::thread_id() };
         let stack = sys::stack();
         let mut pool = self.pool.lock().ok()?;
-        let lane = pool.take(wants_big).or_else(|| pool.take(!wants_big))?;
+        let lane = pool.grant(wish)?;
         lane.hold(thread, stack);
         self.generation.store(pool.lanes.len(), Release);
         Some(lane)
     }
 }
 
+/// Which ring a thread asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// A big one or none.
+    Big,
+    /// A big one, or a small one if no other is left.
+    RatherBig,
+    /// A small one, or a big one if no other is left.
+    RatherSmall,
+}
+
 impl Pool {
+    fn grant(&mut self, wish: Wish) -> Option<&'static Lane> {
+        match wish {
+            Wish::Big => self.take(true),
+            Wish::RatherBig => self.take(true).or_else(|| self.take(false)),
+            Wish::RatherSmall => self.take(false).or_else(|| self.take(true)),
+        }
+    }
+
     fn take(&mut self, is_big: bool) -> Option<&'static Lane> {
         let is_free = |lane: &&&Lane| lane.is_big == is_big && lane.state() == LaneState::Free;
         if let Some(lane) = self.lanes.iter().find(is_free) {
@@ -385,19 +404,18 @@ fn bigger_lane(small: Option<&'static Lane>) -> Option<&'static Lane> {
     if !may_ask() {
         return small;
     }
-    let big = register(true).filter(|_| has_guard());
-    match (big, small) {
-        (Some(big), Some(small)) => {
-            small.retire();
-            LANE.set(Some(big));
-            Some(big)
-        }
-        (Some(big), None) => {
-            LANE.set(Some(big));
-            Some(big)
-        }
-        (None, small) => small,
+    // Another small ring would be no better than the one there is.
+    let wish = if small.is_some() { Wish::Big } else { Wish::RatherBig };
+    let Some(lane) = register(wish) else { return small };
+    if !has_guard() {
+        lane.retire();
+        return small;
     }
+    if let Some(small) = small {
+        small.retire();
+    }
+    LANE.set(Some(lane));
+    Some(lane)
 }
 
 /// Whether it is this thread's turn to ask for a lane (again).
@@ -411,11 +429,11 @@ fn may_ask() -> bool {
     true
 }
 
-fn register(is_big: bool) -> Option<&'static Lane> {
+fn register(wish: Wish) -> Option<&'static Lane> {
     if IS_REGISTERING.replace(true) {
         return None;
     }
-    let lane = RECORDER.get().and_then(|recorder| recorder.acquire(is_big));
+    let lane = RECORDER.get().and_then(|recorder| recorder.acquire(wish));
     IS_REGISTERING.set(false);
     lane
 }
@@ -436,7 +454,7 @@ pub(crate) fn write(record: &Record) {
 #[cold]
 #[inline(never)]
 fn write_slowly(record: &Record) {
-    let lane = if may_ask() { register(false) } else { None };
+    let lane = if may_ask() { register(Wish::RatherSmall) } else { None };
     match lane {
         Some(lane) if has_guard() => {
             RETRY.set(0);
@@ -493,4 +511,26 @@ pub(crate) fn loop_of(handle: &Handle) -> Option<Arc<Loop>> {
     let loop_ = Loop::new("tokio");
     loop_.open(handle, LoopOrigin::Seen);
     Some(loop_)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_with_a_small_ring_is_given_a_big_one_or_none() {
+        let (big_words, small_words) = (1 << 12, 1 << 8);
+        let budget = (big_words + 4 * small_words) * size_of::<u64>() + 5 * size_of::<Lane>();
+        let mut pool = Pool { lanes: Vec::new(), bytes: 0, budget, big_words, small_words };
+        let mut grant = |wish| {
+            let lane = pool.grant(wish)?;
+            lane.hold(ThreadInfo::default(), 0..0);
+            Some(lane.is_big)
+        };
+        assert_eq!(grant(Wish::RatherSmall), Some(false));
+        assert_eq!(grant(Wish::Big), Some(true));
+        assert_eq!(grant(Wish::Big), None);
+        assert_eq!(grant(Wish::RatherBig), Some(false));
+        assert_eq!(grant(Wish::Big), None);
+    }
 }
