@@ -131,7 +131,8 @@ async fn loops(db: &mut SqliteConnection, digest: &mut Digest) -> Result {
         " ON CONFLICT DO UPDATE SET thread_name = coalesce(excluded.thread_name, thread_name),
             thread_id = coalesce(excluded.thread_id, thread_id),
             started_at = coalesce(excluded.started_at, started_at),
-            stopped_at = coalesce(excluded.stopped_at, stopped_at)",
+            -- What came last holds: another thread may have become that worker since.
+            stopped_at = excluded.stopped_at",
     );
     insert(db, upsert, 7, std::mem::take(&mut digest.workers), |values, change| {
         let (process, loop_id, worker) = change.key;

@@ -278,3 +278,27 @@ async fn the_head_tells_of_every_commit() {
     let status = store.reader.status().await.unwrap();
     assert_eq!((status.batches, status.polls, status.events), (3, 3, 10));
 }
+
+#[tokio::test]
+async fn a_worker_runs_again_once_another_thread_is_it() {
+    let mut store = Store::new().await;
+    let (loop_id, worker) = (LoopId(1), WorkerId(0));
+    let started = |thread_id| EventKind::WorkerStarted {
+        loop_id,
+        worker,
+        thread_name: format!("thread {thread_id}"),
+        thread_id,
+    };
+    let stopped = || EventKind::WorkerStopped { loop_id, worker };
+    let running = "SELECT thread_name, stopped_at IS NULL FROM workers";
+    let mut check = async |events, expected: &str| {
+        store.stored(Batch { events, ..Batch::default() }).await;
+        assert_eq!(store.sql(running).await, [expected]);
+    };
+    check(vec![at(1, started(7))], "thread 7 1").await;
+    check(vec![at(2, stopped())], "thread 7 0").await;
+    // The exporter notes a stop when it finds it, so the next start may be older.
+    check(vec![at(1, started(8))], "thread 8 1").await;
+    check(vec![at(4, stopped()), at(5, started(9))], "thread 9 1").await;
+    check(vec![at(6, stopped())], "thread 9 0").await;
+}
