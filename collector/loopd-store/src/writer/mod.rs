@@ -8,6 +8,7 @@ mod hash;
 mod head;
 mod lanes;
 mod maintain;
+mod reserve;
 mod sessions;
 mod tasks;
 mod transact;
@@ -28,6 +29,7 @@ pub use sessions::{How, Session};
 use crate::{ProcessKey, StoreError, StoreOptions, open};
 use checkpoint::Checkpointer;
 use digest::{Digest, Source};
+use reserve::Reserve;
 use sessions::Known;
 
 /// The only way to change the store. There is one per file.
@@ -39,6 +41,7 @@ pub struct Writer {
     /// A write transaction on `db` failed or was given up; nothing more may be done with it.
     is_broken: bool,
     options: StoreOptions,
+    reserve: Reserve,
     checkpointer: Checkpointer,
     head: watch::Sender<Head>,
     /// Processes with a session, and those that batches came for since.
@@ -94,6 +97,7 @@ impl Writer {
             db,
             is_broken: false,
             options: options.clone(),
+            reserve: Reserve::new(&options.path),
             checkpointer: Checkpointer::start(&options.path, options.durability).await?,
             head: watch::Sender::new(Head::default()),
             known: HashMap::new(),

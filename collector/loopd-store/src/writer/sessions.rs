@@ -167,6 +167,11 @@ async fn end(
                 entries.push(&[process.0, entry.kind as i64, produced, 0, dropped, 0]);
             }
             apply::ledger(&mut *db, entries).await?;
+            // These are the last totals: nobody else will count it.
+            if known.has_hole && !ledger.is_empty() {
+                count_hole(&mut *db, process.0).await?;
+                known.has_hole = false;
+            }
             known.state = ProcessState::Ended;
             3
         }

@@ -52,10 +52,11 @@ async fn try_transact<T>(
 mod tests {
     use loopd_model::{
         Anchor, Batch, Event, EventKind, LocationId, LoopId, Name, NameId, Nanos, Process,
-        ProcessId, TaskId, TaskKind, UnixNanos,
+        ProcessId, RecordKind, Segment, Span, TaskId, TaskKind, UnixNanos, WorkerId, segment,
     };
 
     use super::*;
+    use crate::writer::Maintained;
     use crate::{How, ProcessKey, Retention, StoreOptions};
 
     fn process() -> Process {
@@ -124,6 +125,40 @@ mod tests {
         assert_eq!(number(&mut writer.db, "SELECT sum(stored) FROM ledger_entry").await, 2);
         writer.end_session(key, How::Lost, UnixNanos(1 << 60)).await.unwrap();
         writer.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn upkeep_that_finds_the_disk_full_is_done_later_and_retention_is_not_kept_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(directory.path().join("loopd.db"));
+        let mut writer = Writer::open(&options).await.unwrap();
+        let key = writer.begin_session(&process(), 1).await.unwrap().process;
+        for seq in 1..=20 {
+            let mixed = |i: u64| (seq << 20 | i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44;
+            let span = |i| Span {
+                start: Nanos(seq * 4_000_000_000 + (i << 20) + mixed(i)),
+                length: mixed(i * 7),
+                count: 1,
+                ..Span::default()
+            };
+            let spans: Vec<_> = (0..3_000).map(span).collect();
+            let segment = Segment {
+                loop_id: LoopId(1),
+                worker: WorkerId(0),
+                kind: RecordKind::Poll,
+                count: spans.len() as u32,
+                data: segment::encode(RecordKind::Poll, &spans, segment::Effort::Fast),
+            };
+            let batch = Batch { seq, segments: vec![segment], ..Batch::default() };
+            writer.commit(vec![(key, batch)]).await.unwrap();
+        }
+        let now = UnixNanos((1 << 60) + 3_600_000_000_000);
+        let keep = Retention { max_age: None, max_bytes: None };
+        fill(&mut writer).await;
+        let done = writer.maintain(now, &keep).await.unwrap();
+        assert_eq!(done, Maintained::default());
+        let done = writer.maintain(now, &keep).await.unwrap();
+        assert!(done.merged_segments > 0 && done.folded_tiles > 0, "{done:?}");
     }
 
     #[tokio::test]

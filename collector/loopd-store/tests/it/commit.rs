@@ -262,6 +262,23 @@ async fn a_hole_below_what_an_agent_can_send_is_counted_with_the_next_totals() {
 }
 
 #[tokio::test]
+async fn a_hole_is_counted_with_the_totals_of_a_goodbye_if_none_came_before() {
+    let mut store = Store::new().await;
+    store.writer.begin_session(&process(1), 11).await.unwrap();
+    store.seq = 10;
+    let segments = vec![polls(0, &[(1, 1, 7), (2, 1, 7)])];
+    store.stored(Batch { segments, ..Batch::default() }).await;
+    let ledger = vec![LedgerEntry { kind: RecordKind::Poll, produced: 100, dropped: 30 }];
+    let how = How::Goodbye { ledger };
+    store.writer.end_session(store.process, how, UnixNanos(ORIGIN + 1)).await.unwrap();
+    assert_eq!(
+        store.sql("SELECT kind, cause, count FROM losses").await,
+        ["poll store_rollback 68"]
+    );
+    assert_eq!(store.sql("SELECT * FROM ledger").await, ["1 poll 100 2 30 68"]);
+}
+
+#[tokio::test]
 async fn two_writers_on_one_file_are_refused_by_name_of_the_lock() {
     let store = Store::new().await;
     let error = loopd_store::open(StoreOptions::new(store.path())).await.unwrap_err();

@@ -5,6 +5,7 @@ mod merge;
 mod retain;
 
 use loopd_model::UnixNanos;
+use tracing::warn;
 
 use super::Writer;
 use crate::{Retention, StoreError};
@@ -40,15 +41,40 @@ impl Writer {
 
     async fn step(&mut self, now: i64, retention: &Retention) -> Result<Maintained, StoreError> {
         // Each for itself, and what makes room first: the others need some.
-        let (removed_rows, more_rows) =
-            self.transact("retention", async |db| retain::step(db, now, retention).await).await?;
+        let (removed_rows, more_rows) = match self.retain(now, retention).await {
+            Err(error) if error.is_full() && self.reserve.release() => {
+                warn!("the disk is full, retention uses the reserve");
+                self.retain(now, retention).await?
+            }
+            done => done?,
+        };
+        let done = Maintained { removed_rows, more: more_rows, ..Maintained::default() };
+        match self.tidy(now, done).await {
+            Err(error) if error.is_full() => {
+                warn!("the disk is full, only retention was done");
+                Ok(done)
+            }
+            Ok(done) => {
+                self.reserve.hold();
+                Ok(done)
+            }
+            failed => failed,
+        }
+    }
+
+    async fn retain(&mut self, now: i64, keep: &Retention) -> Result<(u64, bool), StoreError> {
+        self.transact("retention", async |db| retain::step(db, now, keep).await).await
+    }
+
+    /// Gives pages back, folds, and merges; adds what it did to `done`.
+    async fn tidy(&mut self, now: i64, done: Maintained) -> Result<Maintained, StoreError> {
+        let shrunk = retain::shrink(self.db().await?).await;
+        let more_pages = shrunk.map_err(StoreError::sqlite("shrinking the file"))?;
         let (folded_tiles, more_tiles) =
             self.transact("folding tiles", async |db| fold::step(db, now).await).await?;
         let (merged_segments, more_segments) =
             self.transact("merging segments", async |db| merge::step(db, now).await).await?;
-        let shrunk = retain::shrink(self.db().await?).await;
-        let more_pages = shrunk.map_err(StoreError::sqlite("shrinking the file"))?;
-        let more = more_tiles || more_segments || more_rows || more_pages;
-        Ok(Maintained { folded_tiles, merged_segments, removed_rows, more })
+        let more = done.more || more_tiles || more_segments || more_pages;
+        Ok(Maintained { folded_tiles, merged_segments, more, ..done })
     }
 }
