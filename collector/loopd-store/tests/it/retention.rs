@@ -103,6 +103,21 @@ async fn a_limit_that_cannot_be_met_keeps_what_is_alive_and_ends() {
 }
 
 #[tokio::test]
+async fn a_process_that_ended_long_ago_is_forgotten_with_all_of_its_rows() {
+    let mut store = filled(60).await;
+    let readings = (0..3_000).map(|_| Metric { name: "rss".into(), worker: None, value: 1.0 });
+    let kind = EventKind::Metrics { loop_id: LoopId(0), metrics: readings.collect() };
+    store.stored(Batch { events: vec![at(100_000_000, kind)], ..Batch::default() }).await;
+    let how = loopd_store::How::Lost;
+    store.writer.end_session(store.process, how, UnixNanos(end(100_000))).await.unwrap();
+    let keep = Retention { max_age: Some(Duration::from_secs(1)), max_bytes: None };
+    store.maintain_all(end(1_000_000), &keep).await;
+    for view in ["processes", "tasks", "metrics", "resources", "losses", "ledger", "workers"] {
+        assert_eq!(store.sql(&format!("SELECT count(*) FROM {view}")).await, ["0"], "{view}");
+    }
+}
+
+#[tokio::test]
 async fn the_file_shrinks_when_much_was_removed() {
     let mut store = Store::new().await;
     for second in 0..60u64 {

@@ -1,5 +1,5 @@
 //! Retention: removes what is too old, then the oldest while the file is too large, a little at a
-//! time. Raw segments go first, then fine tiles and readings; slow polls and their stacks outlive
+//! time. Raw segments and fine tiles go first, then ended tasks, coarse tiles and readings; slow polls and their stacks outlive
 //! every raw poll. Tasks that are alive and resources that are open always stay.
 
 use loopd_analysis::tiles::{BUCKETS, LEVELS, bucket_width};
@@ -80,13 +80,19 @@ async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Err
     if removed + fine > 0 {
         return Ok(removed + fine);
     }
+    // Ended tasks before what shows the course of things: there is no end of them, and they
+    // would otherwise outlive every graph.
+    let removed = chunk(db, ENDED_TASKS, i64::MAX).await?;
+    if removed > 0 {
+        return Ok(removed);
+    }
     for level in 0..LEVELS {
         let removed = tiles(db, level, i64::MAX).await?;
         if removed > 0 {
             return Ok(removed);
         }
     }
-    for sql in [METRICS, ENDED_TASKS, CLOSED_RESOURCES, LOSSES, SLOW_POLLS, SAMPLES] {
+    for sql in [METRICS, CLOSED_RESOURCES, LOSSES, SLOW_POLLS, SAMPLES] {
         let removed = chunk(db, sql, i64::MAX).await?;
         if removed > 0 {
             return Ok(removed);
@@ -157,27 +163,47 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
     let ended: Vec<i64> = sqlx::query_scalar(sql).bind(cutoff).fetch_all(&mut *db).await?;
     let mut removed = 0;
     for process in ended {
-        let parts = [
-            "DELETE FROM task WHERE process = ?1",
-            "DELETE FROM resource WHERE process = ?1",
-            "DELETE FROM slow_poll WHERE process = ?1",
-            "DELETE FROM sample WHERE process = ?1",
-            "DELETE FROM tile WHERE process = ?1",
-            "DELETE FROM segment WHERE process = ?1",
-            "DELETE FROM loss WHERE process = ?1",
-            "DELETE FROM ledger_entry WHERE process = ?1",
-            "DELETE FROM name WHERE process = ?1",
-            "DELETE FROM location WHERE process = ?1",
-            "DELETE FROM stack WHERE process = ?1",
-            "DELETE FROM worker WHERE process = ?1",
-            "DELETE FROM loop WHERE process = ?1",
-            "DELETE FROM process WHERE id = ?1",
-        ];
-        for sql in parts {
-            removed += sqlx::query(sql).bind(process).execute(&mut *db).await?.rows_affected();
+        removed += forget(db, process, MAX_ROWS as u64 - removed).await?;
+        if removed >= MAX_ROWS as u64 {
+            break;
         }
     }
     Ok(removed)
+}
+
+/// Removes up to `max` rows of a process, and the process itself once nothing else is left.
+async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64, sqlx::Error> {
+    const PARTS: [(&str, &str); 14] = [
+        ("task", "process, task"),
+        ("resource", "process, resource"),
+        ("slow_poll", "process, loop, worker, start_at"),
+        ("sample", "process, loop, worker, poll_started_at, at"),
+        ("metric", "rowid"),
+        ("tile", "id"),
+        ("segment", "id"),
+        ("loss", "id"),
+        ("ledger_entry", "process, kind"),
+        ("name", "process, name"),
+        ("location", "process, location"),
+        ("stack", "process, stack"),
+        ("worker", "process, loop, worker"),
+        ("loop", "process, loop"),
+    ];
+    let mut removed = 0;
+    for (table, key) in PARTS {
+        let sql = format!(
+            "DELETE FROM {table} WHERE ({key}) IN
+                (SELECT {key} FROM {table} WHERE process = ? LIMIT ?)"
+        );
+        let query =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(process).bind((max - removed) as i64);
+        removed += query.execute(&mut *db).await?.rows_affected();
+        if removed >= max {
+            return Ok(removed);
+        }
+    }
+    let gone = sqlx::query("DELETE FROM process WHERE id = ?").bind(process).execute(db).await?;
+    Ok(removed + gone.rows_affected())
 }
 
 /// Gives some free pages back to the file system; returns whether there are more.
