@@ -140,3 +140,23 @@ async fn the_file_shrinks_when_much_was_removed() {
     let after = store.reader.status().await.unwrap().bytes;
     assert!(after < before / 2, "{before} bytes before, {after} after");
 }
+
+#[tokio::test]
+async fn upkeep_leaves_damaged_rows_as_they_are_and_loses_nothing_else() {
+    let mut store = filled(60).await;
+    {
+        let db = rusqlite::Connection::open(store.path()).unwrap();
+        for sql in [
+            "UPDATE segment SET data = x'00' WHERE id = 1",
+            "UPDATE tile SET cells = x'ff' WHERE id = 1",
+        ] {
+            assert_eq!(db.execute(sql, []).unwrap(), 1);
+        }
+    }
+    store.maintain_all(end(4_000), &KEEP_ALL).await;
+    let db = rusqlite::Connection::open(store.path()).unwrap();
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(number("SELECT count(*) FROM segment WHERE merged = 2 AND data = x'00'"), 1);
+    assert_eq!(number("SELECT count(*) FROM tile WHERE folded = 1 AND cells = x'ff'"), 1);
+    assert_eq!(number("SELECT sum(spans) FROM segment"), 60 * 2_001);
+}

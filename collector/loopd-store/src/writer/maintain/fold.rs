@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use loopd_analysis::tiles::{BUCKETS, LEVELS, Strip, bucket_width, decode, encode, parent_of};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use tracing::warn;
 
 use super::super::apply::insert_tiles;
 use super::super::digest::TileRow;
@@ -69,7 +70,7 @@ async fn fold(
     parent: i64,
 ) -> Result<u64, sqlx::Error> {
     let place = "process = ? AND level = ? AND folded = 0 AND tile BETWEEN ? AND ?";
-    let sql = format!("SELECT tile, loop, worker, cells FROM tile WHERE {place}");
+    let sql = format!("SELECT tile, loop, worker, cells, id FROM tile WHERE {place}");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(process)
         .bind(level)
@@ -80,6 +81,13 @@ async fn fold(
     let mut tiles = BTreeMap::new();
     let mut parents = BTreeMap::new();
     for row in &rows {
+        if decode(row.try_get(3)?).is_none() {
+            let id: i64 = row.try_get(4)?;
+            warn!(tile = id, "a stored tile is damaged, it is left as it is");
+            let sql = "UPDATE tile SET folded = 1 WHERE id = ?";
+            sqlx::query(sql).bind(id).execute(&mut *db).await?;
+            continue;
+        }
         let (tile, lane) = (row.try_get(0)?, (row.try_get::<i64, _>(1)?, row.try_get(2)?));
         add(&mut tiles, level, tile, lane, (level, tile, row.try_get(3)?));
         add(&mut parents, level + 1, parent, lane, (level, tile, row.try_get(3)?));

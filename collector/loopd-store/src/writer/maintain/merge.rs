@@ -4,6 +4,7 @@ use loopd_model::segment::{self, Effort};
 use loopd_model::{RecordKind, Span};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use tracing::warn;
 
 use super::super::apply::insert_segments;
 use super::super::digest::SegmentRow;
@@ -47,16 +48,24 @@ type Lane = (i64, i64, i64, i64);
 /// Merges the oldest of one lane.
 async fn merge(db: &mut SqliteConnection, lane: Lane, now: i64) -> Result<u64, sqlx::Error> {
     let (process, kind, loop_id, worker) = lane;
-    let ids = choose(db, lane, now).await?;
+    let mut ids = choose(db, lane, now).await?;
+    let chosen = ids.len() as u64;
     let json = serde_json::to_string(&ids).unwrap_or_default();
-    let sql = "SELECT s.data, p.origin FROM json_each(?) j CROSS JOIN segment s ON s.id = j.value
+    let sql =
+        "SELECT s.data, p.origin, s.id FROM json_each(?) j CROSS JOIN segment s ON s.id = j.value
         JOIN process p ON p.id = s.process";
     let (mut spans, mut origin) = (Vec::<Span>::new(), 0);
     for row in sqlx::query(sql).bind(&json).fetch_all(&mut *db).await? {
-        // A damaged one is dropped here; its checksum says so to every reader anyway.
-        let unpacked = segment::decode(row.try_get(0)?);
-        spans.extend(unpacked.map(|(_, spans)| spans).unwrap_or_default());
         origin = row.try_get(1)?;
+        match segment::decode(row.try_get(0)?) {
+            Ok((_, unpacked)) => spans.extend(unpacked),
+            Err(error) => {
+                let id: i64 = row.try_get(2)?;
+                warn!(segment = id, %error, "a stored segment is damaged, it is left as it is");
+                ids.retain(|&whole| whole != id);
+                set_aside(db, id).await?;
+            }
+        }
     }
     spans.sort_by_key(|span| span.start);
     let kind = u8::try_from(kind).ok().and_then(RecordKind::from_number);
@@ -69,9 +78,16 @@ async fn merge(db: &mut SqliteConnection, lane: Lane, now: i64) -> Result<u64, s
         rows.push(SegmentRow { kind, ..row });
     }
     insert_segments(db, rows, true).await?;
+    let json = serde_json::to_string(&ids).unwrap_or_default();
     let sql = "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))";
     sqlx::query(sql).bind(&json).execute(db).await?;
-    Ok(ids.len() as u64)
+    Ok(chosen)
+}
+
+/// Leaves a damaged segment to whoever can repair it, and to retention.
+async fn set_aside(db: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE segment SET merged = 2 WHERE id = ?").bind(id).execute(db).await?;
+    Ok(())
 }
 
 /// The ids of the oldest segments of a lane that fit into one, at least one.
