@@ -27,7 +27,9 @@ CREATE TABLE task (
     PRIMARY KEY (process, task)
 ) WITHOUT ROWID;
 
-CREATE INDEX task_by_spawn ON task (process, spawned_at);
-CREATE INDEX task_by_end ON task (process, ended_at, spawned_at) WHERE ended_at IS NOT NULL;
+-- Both hold all that counting by spawn location looks at.
+CREATE INDEX task_by_spawn ON task (process, spawned_at, spawn_location);
+CREATE INDEX task_by_end ON task (process, ended_at, spawned_at, spawn_location)
+    WHERE ended_at IS NOT NULL;
 -- Tasks that end within one batch never enter it.
 CREATE INDEX task_alive ON task (process, spawn_location, spawned_at) WHERE ended_at IS NULL;

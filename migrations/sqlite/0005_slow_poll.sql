@@ -12,6 +12,9 @@ CREATE TABLE slow_poll (
 ) WITHOUT ROWID;
 
 CREATE INDEX slow_poll_by_time ON slow_poll (process, last_at, is_slow);
+CREATE INDEX slow_poll_by_start ON slow_poll (process, start_at) WHERE is_slow = 1;
+-- The few that may still run.
+CREATE INDEX slow_poll_unfinished ON slow_poll (process, task) WHERE length IS NULL;
 CREATE INDEX slow_poll_by_length ON slow_poll (process, length) WHERE is_slow = 1;
 CREATE INDEX slow_poll_by_task ON slow_poll (process, task, start_at) WHERE is_slow = 1;
 

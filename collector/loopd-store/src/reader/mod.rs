@@ -3,6 +3,8 @@
 mod books;
 mod check;
 mod metrics;
+#[cfg(test)]
+mod plans;
 mod processes;
 mod resources;
 mod sites;

@@ -27,6 +27,8 @@ struct Population {
     location: &'static str,
     born: &'static str,
     died: &'static str,
+    /// The index of what is alive.
+    alive: &'static str,
 }
 
 const TASKS: Population = Population {
@@ -36,6 +38,7 @@ const TASKS: Population = Population {
     location: "spawn_location",
     born: "spawned_at",
     died: "ended_at",
+    alive: "task_alive",
 };
 
 const RESOURCES: Population = Population {
@@ -45,6 +48,7 @@ const RESOURCES: Population = Population {
     location: "open_location",
     born: "opened_at",
     died: "closed_at",
+    alive: "resource_open",
 };
 
 /// The window that ends at `at`, cut into steps.
@@ -183,22 +187,9 @@ impl Reader {
         process: ProcessKey,
         window: Window,
     ) -> Result<Sites, sqlx::Error> {
-        let Population { table, id, sort, location, born, died } = of;
+        let Population { born, died, .. } = of;
         let mut sites = Sites::new();
-        // Alive at the window's end: still alive, or died since.
-        let columns = format!("{sort} AS sort, {location} AS place, {id} AS id, {born} AS born");
-        let alive = format!(
-            "SELECT {columns} FROM {table} WHERE process = ?1 AND {died} IS NULL
-                AND ({born} IS NULL OR {born} <= ?3)
-             UNION ALL
-             SELECT {columns} FROM {table} WHERE process = ?1 AND {died} > ?3 AND {born} <= ?3"
-        );
-        let sql = format!(
-            "SELECT * FROM (SELECT *,
-                row_number() OVER (PARTITION BY sort, place ORDER BY born) AS rank,
-                count(*) OVER (PARTITION BY sort, place) AS alive FROM ({alive}))
-             WHERE rank <= ?2 OR rank = (alive + 1) / 2 ORDER BY sort, place, rank"
-        );
+        let sql = alive_sql(of);
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(process.0)
             .bind(MAX_AGES as i64)
@@ -234,14 +225,7 @@ impl Reader {
         window: Window,
         (instant, is_birth): (&str, bool),
     ) -> Result<(), sqlx::Error> {
-        let Population { table, sort, location, born, .. } = of;
-        // Step 1 is the first after the window's start; the last is all that came after its end.
-        let sql = format!(
-            "SELECT {sort} AS sort, {location} AS place,
-                min(({instant} - ?2 - 1) / ?3 + 1, ?4) AS step, count(*) AS n
-             FROM {table} WHERE process = ?1 AND {instant} > ?2 AND {born} IS NOT NULL
-             GROUP BY 1, 2, 3"
-        );
+        let sql = steps_sql(of, instant);
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(process.0)
             .bind(window.start())
@@ -313,6 +297,41 @@ impl Reader {
         };
         Ok(rows.into_iter().map(location).collect())
     }
+}
+
+fn alive_sql(of: &Population) -> String {
+    let Population { table, id, sort, location, born, died, alive: index } = of;
+    // Alive at the window's end: still alive, or died since.
+    let columns = format!("{sort} AS sort, {location} AS place, {id} AS id, {born} AS born");
+    let alive = format!(
+        "SELECT {columns} FROM {table} INDEXED BY {index} WHERE process = ?1 AND {died} IS NULL
+            AND ({born} IS NULL OR {born} <= ?3)
+         UNION ALL
+         SELECT {columns} FROM {table} WHERE process = ?1 AND {died} > ?3 AND {born} <= ?3"
+    );
+    format!(
+        "SELECT * FROM (SELECT *,
+            row_number() OVER (PARTITION BY sort, place ORDER BY born) AS rank,
+            count(*) OVER (PARTITION BY sort, place) AS alive FROM ({alive}))
+         WHERE rank <= ?2 OR rank = (alive + 1) / 2 ORDER BY sort, place, rank"
+    )
+}
+
+fn steps_sql(of: &Population, instant: &str) -> String {
+    let Population { table, sort, location, born, .. } = of;
+    // Step 1 is the first after the window's start; the last is all that came after its end.
+    format!(
+        "SELECT {sort} AS sort, {location} AS place,
+            min(({instant} - ?2 - 1) / ?3 + 1, ?4) AS step, count(*) AS n
+         FROM {table} WHERE process = ?1 AND {instant} > ?2 AND {born} IS NOT NULL
+         GROUP BY 1, 2, 3"
+    )
+}
+
+/// What is sent to SQLite about tasks, for the test of its plans.
+#[cfg(test)]
+pub(super) fn statements() -> [String; 3] {
+    [alive_sql(&TASKS), steps_sql(&TASKS, TASKS.born), steps_sql(&TASKS, TASKS.died)]
 }
 
 fn window_of(at: UnixNanos, window: u64, samples: usize) -> Window {

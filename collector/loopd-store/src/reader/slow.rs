@@ -8,20 +8,43 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::timeline::LONGEST;
 use super::{Reader, lane, location, unsigned};
 use crate::{LaneId, ProcessKey, SampleRow, SlowPoll, SlowPolls, SlowQuery, StoreError};
 
 /// So many slow polls are given at most, whatever is asked for.
 const MAX_SLOW: u64 = 10_000;
 
-/// `?1` to `?4` are bound by [`bind`].
-const FILTER: &str = "s.is_slow = 1 AND (?1 IS NULL OR s.process = ?1)
-    AND (?2 IS NULL OR s.task = ?2) AND (?3 IS NULL OR s.last_at >= ?3)
-    AND (?4 IS NULL OR s.start_at < ?4)";
+/// What is asked for, in plain terms that SQLite can search by; `?1` to `?4` are bound by [`bind`].
+fn filter(query: &SlowQuery) -> String {
+    // Without statistics SQLite may prefer the primary key, which holds all polls of the process.
+    let index = match (query.process, query.task) {
+        (Some(_), Some(_)) => "INDEXED BY slow_poll_by_task ",
+        _ => "",
+    };
+    let mut filter = format!("{index}WHERE s.is_slow = 1");
+    if query.process.is_some() {
+        filter.push_str(" AND s.process = ?1");
+    }
+    if query.task.is_some() {
+        filter.push_str(" AND s.task = ?2");
+    }
+    if query.from.is_some() {
+        filter.push_str(" AND +s.last_at >= ?3");
+        if query.process.is_some() {
+            // Starts are what is searched by; no poll that ends later starts before this.
+            filter.push_str(&format!(" AND s.start_at >= ?3 - {LONGEST}"));
+        }
+    }
+    if query.to.is_some() {
+        filter.push_str(" AND s.start_at < ?4");
+    }
+    filter
+}
 
 /// The polls that are given in full; `?5` is their number.
 const PICKED: &str = "SELECT s.process, s.loop, s.worker, s.start_at, s.length, s.last_at, s.task
-    FROM slow_poll s WHERE {filter} ORDER BY s.start_at DESC LIMIT ?5";
+    FROM slow_poll s {filter} ORDER BY s.start_at DESC LIMIT ?5";
 
 /// What names a poll.
 type PollKey = (i64, LaneId, i64);
@@ -34,17 +57,10 @@ impl Reader {
     }
 
     async fn read_slow(&self, query: &SlowQuery) -> Result<SlowPolls, sqlx::Error> {
-        let mut filter = FILTER.to_owned();
-        if query.process.is_some() {
-            // Said once more plainly, so that SQLite searches by it.
-            filter.push_str(" AND s.process = ?1");
-        }
-        let totals = format!(
-            "SELECT count(*) AS n, CAST(total(s.last_at - s.start_at) AS INTEGER) AS t
-             FROM slow_poll s WHERE {filter}"
-        );
+        let filter = filter(query);
+        let totals = totals_sql(&filter);
         let totals = bind(&totals, query).fetch_one(&self.pool).await?;
-        let picked = PICKED.replace("{filter}", &filter);
+        let picked = picked_sql(&filter);
         let mut samples = self.samples(&picked, query).await?;
         let sql = format!(
             "WITH picked AS ({picked})
@@ -91,6 +107,24 @@ impl Reader {
         }
         Ok(samples)
     }
+}
+
+fn totals_sql(filter: &str) -> String {
+    format!(
+        "SELECT count(*) AS n, CAST(total(s.last_at - s.start_at) AS INTEGER) AS t
+         FROM slow_poll s {filter}"
+    )
+}
+
+fn picked_sql(filter: &str) -> String {
+    PICKED.replace("{filter}", filter)
+}
+
+/// What is sent to SQLite, for the test of its plans.
+#[cfg(test)]
+pub(super) fn statements(query: &SlowQuery) -> [String; 2] {
+    let filter = filter(query);
+    [totals_sql(&filter), picked_sql(&filter)]
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;

@@ -27,10 +27,12 @@ const BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
 const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.max_poll_time END";
 
+/// Looks only through the few polls without an end, whatever else the task did.
 fn is_running() -> String {
     format!(
-        "EXISTS (SELECT 1 FROM slow_poll s WHERE s.process = t.process AND s.task = t.task
-         AND s.is_slow = 1 AND t.ended_at IS NULL AND {IS_RUNNING})"
+        "(t.ended_at IS NULL AND EXISTS (
+            SELECT 1 FROM slow_poll s INDEXED BY slow_poll_unfinished
+            WHERE s.process = t.process AND s.task = t.task AND s.is_slow = 1 AND {IS_RUNNING}))"
     )
 }
 
@@ -88,7 +90,7 @@ impl Reader {
     }
 }
 
-fn select() -> QueryBuilder<Sqlite> {
+pub(super) fn select() -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
         "SELECT t.process, t.task, n.text, t.kind, t.ended_at, t.outcome, t.spawn_location, l.file,
             l.line, l.column, coalesce(t.loop, 0), t.parent, t.spawned_at, t.slow_polls, t.wakes,
@@ -103,7 +105,7 @@ fn select() -> QueryBuilder<Sqlite> {
     sql
 }
 
-fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
+pub(super) fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
     if let Some(process) = query.process {
         sql.push(" AND t.process = ").push_bind(process.0);
     }
@@ -138,7 +140,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
     }
 }
 
-fn order(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
+pub(super) fn order(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
     let direction = if query.is_descending { "DESC" } else { "ASC" };
     let key = match query.sort {
         TaskSort::Task => "t.task",

@@ -23,6 +23,22 @@ pub(super) const IS_RUNNING: &str = "s.length IS NULL
     AND NOT EXISTS (SELECT 1 FROM worker w WHERE w.process = s.process AND w.loop = s.loop
                     AND w.worker = s.worker AND w.last_poll_at > s.start_at)";
 
+/// No poll of process `?1` that the store has by itself is longer. What is not slow is shorter than
+/// the threshold.
+pub(super) const LONGEST: &str = "max(
+    coalesce((SELECT max(length) FROM slow_poll WHERE process = ?1 AND is_slow = 1), 0),
+    coalesce((SELECT max(last_at - start_at) FROM slow_poll INDEXED BY slow_poll_unfinished
+              WHERE process = ?1 AND length IS NULL), 0),
+    coalesce((SELECT slow_threshold FROM process WHERE id = ?1), 0))";
+
+/// Whether a poll of process `?1` overlaps the range from `?2` to `?3`. Its end is bounded on both
+/// sides, so that a range long ago does not read everything since.
+fn overlaps() -> String {
+    format!(
+        "s.process = ?1 AND s.last_at > ?2 AND s.last_at <= ?3 + {LONGEST} AND +s.start_at < ?3"
+    )
+}
+
 /// A stretch of buckets of one process.
 #[derive(Clone, Copy, Debug)]
 struct Range {
@@ -123,10 +139,7 @@ async fn read_tiles(db: &mut Db, range: &Range) -> Answer<Strips> {
 
 /// Tiles leave out the polls that are longest, and those that still run.
 async fn add_long_polls(db: &mut Db, range: &Range, strips: &mut Strips) -> Answer<()> {
-    let sql = "SELECT loop, worker, start_at, last_at - start_at FROM slow_poll
-        WHERE process = ? AND last_at > ? AND start_at < ? AND (length >= ? OR length IS NULL)
-        ORDER BY last_at - start_at DESC LIMIT ?";
-    let rows = sqlx::query(sql)
+    let rows = sqlx::query(AssertSqlSafe(long_polls_sql()))
         .bind(range.process)
         .bind(range.start())
         .bind(range.end())
@@ -139,6 +152,16 @@ async fn add_long_polls(db: &mut Db, range: &Range, strips: &mut Strips) -> Answ
         strip.add_poll(row.try_get(2)?, amount(&row, 3)?);
     }
     Ok(())
+}
+
+pub(super) fn long_polls_sql() -> String {
+    format!(
+        "SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at
+         FROM slow_poll s INDEXED BY slow_poll_by_time
+         WHERE {} AND (s.length >= ?4 OR s.length IS NULL)
+         ORDER BY s.last_at - s.start_at DESC LIMIT ?5",
+        overlaps()
+    )
 }
 
 async fn read_extent(db: &mut Db, process: i64) -> Answer<(Option<UnixNanos>, Option<UnixNanos>)> {
@@ -187,13 +210,7 @@ async fn name_lanes(db: &mut Db, process: i64, mut strips: Strips) -> Answer<Vec
 }
 
 async fn read_slow(db: &mut Db, range: &Range) -> Answer<Vec<SlowSpan>> {
-    let sql = format!(
-        "SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at, s.task, {IS_RUNNING}
-         FROM slow_poll s
-         WHERE s.process = ? AND s.last_at > ? AND s.start_at < ? AND s.is_slow = 1
-         ORDER BY s.last_at - s.start_at DESC LIMIT ?"
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let rows = sqlx::query(AssertSqlSafe(slow_sql()))
         .bind(range.process)
         .bind(range.start())
         .bind(range.end())
@@ -210,4 +227,13 @@ async fn read_slow(db: &mut Db, range: &Range) -> Answer<Vec<SlowSpan>> {
         })
     };
     rows.iter().map(span).collect()
+}
+
+pub(super) fn slow_sql() -> String {
+    format!(
+        "SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at, s.task, {IS_RUNNING}
+         FROM slow_poll s INDEXED BY slow_poll_by_time
+         WHERE {} AND s.is_slow = 1 ORDER BY s.last_at - s.start_at DESC LIMIT ?4",
+        overlaps()
+    )
 }

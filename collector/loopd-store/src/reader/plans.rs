@@ -1,0 +1,55 @@
+//! The statements that must stay quick on a large database search by index.
+
+use loopd_model::{TaskId, UnixNanos};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Reader, sites, slow, tasks, timeline};
+use crate::{ProcessKey, SlowQuery, StoreOptions, TaskQuery, TaskState};
+
+async fn plan(reader: &Reader, sql: &str) -> Vec<String> {
+    let sql = format!("EXPLAIN QUERY PLAN {sql}");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&reader.pool).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>("detail")).collect()
+}
+
+fn tasks_sql(query: &TaskQuery) -> String {
+    let mut sql = tasks::select();
+    tasks::filter(&mut sql, query);
+    tasks::order(&mut sql, query);
+    sql.sql().as_str().to_owned()
+}
+
+#[tokio::test]
+async fn no_large_table_is_read_from_end_to_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions::new(directory.path().join("loopd.db"));
+    let (_writer, reader) = crate::open(options).await.unwrap();
+
+    let process = Some(ProcessKey(1));
+    let running = TaskQuery { process, state: Some(TaskState::Running), ..TaskQuery::default() };
+    let all = SlowQuery { process, ..SlowQuery::default() };
+    let range = SlowQuery { from: Some(UnixNanos(1)), to: Some(UnixNanos(2)), ..all.clone() };
+    let task = SlowQuery { task: Some(TaskId(1)), ..all.clone() };
+    let mut statements = vec![
+        tasks_sql(&running),
+        tasks_sql(&TaskQuery { process, ..TaskQuery::default() }),
+        timeline::long_polls_sql(),
+        timeline::slow_sql(),
+    ];
+    statements.extend([all, range, task].iter().flat_map(slow::statements));
+    statements.extend(sites::statements());
+    for sql in statements {
+        let plan = plan(&reader, &sql).await;
+        let large = ["t", "s", "task", "slow_poll", "segment", "tile"];
+        let scans = |step: &&String| {
+            let mut words = step.split(' ');
+            words.next() == Some("SCAN") && words.next().is_some_and(|it| large.contains(&it))
+        };
+        assert_eq!(plan.iter().find(scans), None, "{sql}\n{plan:#?}");
+        let whole = |step: &&String| {
+            step.contains("task USING PRIMARY KEY (process=?)")
+                || step.contains("s USING PRIMARY KEY (process=?)")
+        };
+        assert_eq!(plan.iter().find(whole), None, "{sql}\n{plan:#?}");
+    }
+}
