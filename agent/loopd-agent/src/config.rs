@@ -14,7 +14,7 @@ const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
 const DEFAULT_SLOW_THRESHOLD: Duration = Duration::from_millis(100);
 /// Below this the watchdog would be busier than what it watches.
 pub(crate) const LEAST_SLOW_THRESHOLD: Duration = Duration::from_millis(1);
-const MOST_SLOW_THRESHOLD: Duration = Duration::from_secs(3600);
+pub(crate) const MOST_SLOW_THRESHOLD: Duration = Duration::from_secs(3600);
 const DEFAULT_MEMORY_LIMIT: usize = 32 << 20;
 /// Below this not even a few threads and batches have room.
 const LEAST_MEMORY_LIMIT: usize = 1 << 20;

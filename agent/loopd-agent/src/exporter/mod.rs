@@ -359,6 +359,10 @@ impl Exporter {
                 first_seq: self.window.first_seq(),
             };
             self.link = Link::Greeting(Session::start(self.setup.target.clone(), hello));
+            self.progress_at = Instant::now();
+        }
+        if matches!(self.link, Link::Greeting(_)) && self.progress_at.elapsed() >= ACK_TIMEOUT {
+            self.hang_up("the collector has not welcomed this process for 15 s");
         }
         if matches!(self.link, Link::Up(_))
             && self.window.is_waiting()
@@ -459,7 +463,9 @@ impl Exporter {
             self.setup.status.sample_stacks.store(is_on, Relaxed);
         }
         if let Some(nanos) = settings.slow_threshold_nanos {
-            let nanos = nanos.max(crate::config::LEAST_SLOW_THRESHOLD.as_nanos() as u64);
+            let (least, most) =
+                (crate::config::LEAST_SLOW_THRESHOLD, crate::config::MOST_SLOW_THRESHOLD);
+            let nanos = nanos.clamp(least.as_nanos() as u64, most.as_nanos() as u64);
             self.setup.status.slow_threshold.store(nanos, Relaxed);
         }
     }

@@ -25,6 +25,9 @@ pub(crate) const MAX_IN_FLIGHT: usize = 64;
 const MAX_LESSON_BYTES: usize = 256 << 10;
 const MAX_LESSON: usize = 4 << 10;
 
+/// A collector that takes less than this is not believed: any single event fits into it.
+const LEAST_BATCH_BYTES: usize = 1 << 10;
+
 /// The most that a batch's number adds to its body.
 const SEQ_BYTES: usize = 11;
 
@@ -101,7 +104,7 @@ impl Window {
     /// What the collector takes, as it said in its welcome; 0 if it did not say.
     pub(crate) fn set_max_batch_bytes(&mut self, bytes: u32) {
         let bytes = if bytes == 0 { loopd_wire::MAX_BATCH_BYTES } else { bytes as usize };
-        self.max_body_bytes = bytes.saturating_sub(SEQ_BYTES);
+        self.max_body_bytes = bytes.max(LEAST_BATCH_BYTES) - SEQ_BYTES;
     }
 
     /// Adds a batch, evicting the content of older ones if need be.
@@ -634,7 +637,7 @@ mod tests {
         };
         batch.events.insert(50, Event { at: Nanos(0), kind: opened });
         window.push(batch);
-        window.set_max_batch_bytes(300);
+        window.max_body_bytes = 300 - SEQ_BYTES;
         let sent: Vec<_> = std::iter::from_fn(|| sent(&mut window)).collect();
         assert!(sent.iter().all(|batch| batch.encoded_len() <= 300));
         let oversized = window.take_oversized();
@@ -652,7 +655,7 @@ mod tests {
         let mut window = Window::new(1 << 20);
         window.push(large(1));
         sent(&mut window);
-        window.set_max_batch_bytes(500);
+        window.max_body_bytes = 500 - SEQ_BYTES;
         window.restart(0).unwrap();
         let again = sent(&mut window).unwrap();
         assert_eq!((again.seq, again.events.len(), again.segments.len()), (1, 0, 0));
