@@ -52,7 +52,7 @@ pub enum ViewError {
     #[error("{0}")]
     Sql(String),
     /// The store failed.
-    #[error("the store could not be read")]
+    #[error("the store could not be read: {0}")]
     Store(#[from] StoreError),
 }
 
@@ -64,5 +64,16 @@ pub async fn find_process(reader: &Reader, process: Option<i64>) -> Result<Proce
             row.ok_or(ViewError::NoProcess { process })
         }
         None => reader.processes().await?.into_iter().next().ok_or(ViewError::Empty),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_store_says_what_it_was() {
+        let error = ViewError::from(StoreError::NoSuchProcess { process: 7 });
+        assert_eq!(error.to_string(), "the store could not be read: the store has no process 7");
     }
 }
