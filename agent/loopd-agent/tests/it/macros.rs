@@ -44,10 +44,13 @@ fn a_main_function_is_recorded_whole() {
 }
 
 #[test]
-fn a_bad_setting_never_stops_the_program() {
+fn a_bad_setting_is_reported_and_stops_neither_the_program_nor_the_recording() {
+    let collector = Collector::start();
+    set("LOOPD_ENDPOINT", &collector.endpoint);
     set("LOOPD_SLOW_THRESHOLD", "fast");
     nothing();
-    let stats = loopd_agent::stats();
-    assert!(stats.start_error.contains("LOOPD_SLOW_THRESHOLD is \"fast\""), "{stats:?}");
-    assert!(!stats.is_recording);
+    let seen = collector.wait("the goodbye", |seen| !seen.goodbyes.is_empty());
+    let coverage = &seen.hellos[0].process.coverage;
+    let complaint = coverage.iter().find(|layer| layer.layer == "configuration").unwrap();
+    assert!(complaint.reason.contains("LOOPD_SLOW_THRESHOLD is \"fast\""), "{complaint:?}");
 }

@@ -28,8 +28,8 @@ async fn no_large_table_is_read_from_end_to_end() {
     let process = Some(ProcessKey(1));
     let running = TaskQuery { process, state: Some(TaskState::Running), ..TaskQuery::default() };
     let all = SlowQuery { process, ..SlowQuery::default() };
-    let range = SlowQuery { from: Some(UnixNanos(1)), to: Some(UnixNanos(2)), ..all.clone() };
-    let task = SlowQuery { task: Some(TaskId(1)), ..all.clone() };
+    let range = SlowQuery { from: Some(UnixNanos(1)), to: Some(UnixNanos(2)), ..all };
+    let task = SlowQuery { task: Some(TaskId(1)), ..all };
     let mut statements = vec![
         tasks_sql(&running),
         tasks_sql(&TaskQuery { process, ..TaskQuery::default() }),

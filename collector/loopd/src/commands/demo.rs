@@ -34,7 +34,7 @@ const GOODBYE_TIME: Duration = Duration::from_secs(10);
 /// nanoseconds.
 const LEAKS_SHOW: u64 = 15_000_000_000;
 /// So many of the worst are named in the summary.
-const MAX_LINES: usize = 4;
+const MAX_LINES: usize = 6;
 
 /// The flags of `loopd demo`.
 #[derive(Debug, Args)]

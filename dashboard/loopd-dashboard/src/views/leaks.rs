@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 
 use loopd_analysis::leaks::{Population, judge};
 use loopd_model::{CoverageState, DropCause, RecordKind, UnixNanos};
-use loopd_store::{LossRow, ProcessRow, ProcessState, Reader, ResourceRow, ResourceSite, TaskSite};
+use loopd_store::{
+    LedgerRow, LossRow, ProcessRow, ProcessState, Reader, ResourceRow, ResourceSite, TaskSite,
+};
 use serde::{Deserialize, Serialize};
 
 use super::tasks::Location;
@@ -122,7 +124,8 @@ pub async fn leaks(reader: &Reader, process: Option<i64>) -> Result<LeaksView, V
     resources.sort_by_key(|leak| (rank(&leak.verdict), Reverse((leak.unclosed, leak.open))));
     resources.truncate(MAX_SITES);
 
-    let missing = missing(&losses);
+    let ledger = reader.ledger(key).await?;
+    let missing = missing(&losses).or_else(|| forgotten(&ledger));
     Ok(LeaksView {
         at: at.into(),
         window,
@@ -173,6 +176,19 @@ fn missing(losses: &[LossRow]) -> Option<String> {
             "{} task and resource records were lost, so some of these may have ended",
             count_text(n)
         ),
+    })
+}
+
+/// The same where retention has removed the losses themselves: the ledger keeps their sum.
+fn forgotten(ledger: &[LedgerRow]) -> Option<String> {
+    let is_about = |row: &&LedgerRow| matches!(row.kind, RecordKind::Task | RecordKind::Resource);
+    let gone = ledger.iter().filter(is_about).map(|row| row.dropped.saturating_add(row.lost));
+    let gone = gone.fold(0u64, u64::saturating_add);
+    (gone > 0).then(|| {
+        format!(
+            "{} task and resource records were lost longer ago, so some of these may have ended",
+            count_text(gone)
+        )
     })
 }
 
