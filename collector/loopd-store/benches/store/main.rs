@@ -68,16 +68,14 @@ impl Measured {
 
     fn json(&self) -> String {
         let (median, min, max) = self.sorted();
-        let number = |value: Option<f64>| value.map_or("null".to_owned(), |x| format!("{x:.4}"));
+        // Left out where there is nothing to compare with.
+        let compared = self.bare.map_or(String::new(), |bare| {
+            format!(",\"over_bare\":{:.4},\"ratio\":{:.4}", median - bare, median / bare)
+        });
         format!(
             "{{\"bench\":\"store\",\"case\":\"{}\",\"variant\":\"{}\",\"unit\":\"{}\",\
-             \"median\":{median:.4},\"min\":{min:.4},\"max\":{max:.4},\"over_bare\":{},\
-             \"ratio\":{}}}",
-            self.case,
-            self.variant,
-            self.unit,
-            number(self.bare.map(|bare| median - bare)),
-            number(self.bare.map(|bare| median / bare)),
+             \"median\":{median:.4},\"min\":{min:.4},\"max\":{max:.4}{compared}}}",
+            self.case, self.variant, self.unit,
         )
     }
 
