@@ -17,7 +17,7 @@ export const SITES = [
   { id: 6, file: "src/cache/warm.rs", line: 19, column: 5, weight: 5, name: null },
   { id: 7, file: "src/metrics/flush.rs", line: 24, column: 5, weight: 2, name: "metrics-flush" },
   { id: 8, file: "src/main.rs", line: 37, column: 1, weight: 1, name: "main" },
-  { id: 9, file: "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/hyper-util-0.1.19/src/rt/tokio.rs", line: 44, column: 9, weight: 11, name: null },
+  { id: 9, file: "/home/ada/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/hyper-util-0.1.19/src/rt/tokio.rs", line: 44, column: 9, weight: 11, name: null },
 ];
 const WEIGHTED = SITES.flatMap((site) => Array(site.weight).fill(site));
 
@@ -195,7 +195,7 @@ export const STACKS = {
   },
 };
 
-const TOKIO = "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.48.0/src/runtime";
+const TOKIO = "/home/ada/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.48.0/src/runtime";
 const RUNTIME_FRAMES = [
   ["tokio::runtime::task::core::Core<T,S>::poll", `${TOKIO}/task/core.rs`, 365],
   ["tokio::runtime::task::harness::Harness<T,S>::poll", `${TOKIO}/task/harness.rs`, 153],
