@@ -1,7 +1,7 @@
 //! Everything an agent can say about a process, but for polls, parks and wakes, which are
 //! [`Span`](crate::Span)s in segments. Field by field this is `proto/loopd/v1/event.proto`.
 
-use crate::{LocationId, LoopId, NameId, Nanos, ResourceId, StackId, TaskId, WorkerId};
+use crate::{LocationId, LoopId, NameId, Nanos, RecordKind, ResourceId, StackId, TaskId, WorkerId};
 
 /// Something that happened once.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +123,25 @@ pub enum EventKind {
         /// The readings.
         metrics: Vec<Metric>,
     },
+}
+
+impl EventKind {
+    /// What it counts as in the ledger.
+    pub const fn record_kind(&self) -> RecordKind {
+        match self {
+            Self::LoopOpened { .. }
+            | Self::LoopClosed { .. }
+            | Self::WorkerStarted { .. }
+            | Self::WorkerStopped { .. } => RecordKind::Loop,
+            Self::TaskSpawned { .. }
+            | Self::TaskNamed { .. }
+            | Self::BlockingStarted { .. }
+            | Self::TaskEnded { .. } => RecordKind::Task,
+            Self::ResourceOpened { .. } | Self::ResourceClosed { .. } => RecordKind::Resource,
+            Self::StackSample { .. } => RecordKind::Sample,
+            Self::Metrics { .. } => RecordKind::Metric,
+        }
+    }
 }
 
 /// What sort of task.

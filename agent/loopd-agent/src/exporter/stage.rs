@@ -47,23 +47,6 @@ pub(crate) struct Stage {
     dropped: BTreeMap<(RecordKind, DropCause), u64>,
 }
 
-/// The kind an event counts as.
-pub(crate) fn event_kind(event: &EventKind) -> RecordKind {
-    match event {
-        EventKind::LoopOpened { .. }
-        | EventKind::LoopClosed { .. }
-        | EventKind::WorkerStarted { .. }
-        | EventKind::WorkerStopped { .. } => RecordKind::Loop,
-        EventKind::TaskSpawned { .. }
-        | EventKind::TaskNamed { .. }
-        | EventKind::BlockingStarted { .. }
-        | EventKind::TaskEnded { .. } => RecordKind::Task,
-        EventKind::ResourceOpened { .. } | EventKind::ResourceClosed { .. } => RecordKind::Resource,
-        EventKind::StackSample { .. } => RecordKind::Sample,
-        EventKind::Metrics { .. } => RecordKind::Metric,
-    }
-}
-
 impl Stage {
     /// An empty stage that takes no more than its share.
     pub(crate) fn new(memory_limit: usize) -> Self {
@@ -112,7 +95,7 @@ impl Stage {
             _ => 0,
         };
         self.event_bytes += EVENT_BYTES + text;
-        self.produced[event_kind(&kind) as usize] += 1;
+        self.produced[kind.record_kind() as usize] += 1;
         self.events.push(Event { at: Nanos(at), kind });
     }
 

@@ -14,7 +14,6 @@ use prost::Message;
 use prost::bytes::Bytes;
 
 use crate::exporter::cut::cut;
-use crate::exporter::stage::event_kind;
 use crate::exporter::tables::Dictionary;
 
 /// Batches sent and not acknowledged: no more are sent until an acknowledgement comes.
@@ -361,7 +360,7 @@ impl Entry {
             entry.spans[segment.kind as usize] += u64::from(segment.count);
         }
         for event in &batch.events {
-            entry.events[event_kind(&event.kind) as usize] += 1;
+            entry.events[event.kind.record_kind() as usize] += 1;
         }
         entry.set_body(&loopd_wire::encode_batch(batch));
         entry

@@ -120,25 +120,9 @@ impl Seen {
     pub(crate) fn stored_and_lost(&self, kind: RecordKind) -> (u64, u64) {
         let spans = self.batches.values().flat_map(|batch| &batch.segments);
         let spans: u64 = spans.filter(|s| s.kind == kind).map(|s| u64::from(s.count)).sum();
-        let events = self.events().filter(|event| kind_of(&event.kind) == kind).count() as u64;
+        let events = self.events().filter(|event| event.kind.record_kind() == kind).count() as u64;
         let losses = self.batches.values().flat_map(|batch| &batch.losses);
         (spans + events, losses.filter(|loss| loss.kind == kind).map(|loss| loss.count).sum())
-    }
-}
-
-fn kind_of(event: &EventKind) -> RecordKind {
-    match event {
-        EventKind::LoopOpened { .. }
-        | EventKind::LoopClosed { .. }
-        | EventKind::WorkerStarted { .. }
-        | EventKind::WorkerStopped { .. } => RecordKind::Loop,
-        EventKind::TaskSpawned { .. }
-        | EventKind::TaskNamed { .. }
-        | EventKind::BlockingStarted { .. }
-        | EventKind::TaskEnded { .. } => RecordKind::Task,
-        EventKind::ResourceOpened { .. } | EventKind::ResourceClosed { .. } => RecordKind::Resource,
-        EventKind::StackSample { .. } => RecordKind::Sample,
-        EventKind::Metrics { .. } => RecordKind::Metric,
     }
 }
 

@@ -273,7 +273,7 @@ impl Digest {
     fn add_event(&mut self, source: &Source, event: Event) {
         let process = source.process;
         let at = wall(source.origin, event.at);
-        let kind = kind_of(&event.kind);
+        let kind = event.kind.record_kind();
         let delta = self.delta(process);
         delta.stored[kind as usize - 1] += 1;
         delta.last_at = delta.last_at.max(at);
@@ -459,23 +459,6 @@ fn unpack(segment: Segment) -> Result<(Segment, Vec<Span>), String> {
         return Err(format!("segment of {} is said to hold {said} spans, and holds {is}", lane()));
     }
     Ok((segment, spans))
-}
-
-/// The kind of record an event counts as.
-fn kind_of(kind: &EventKind) -> RecordKind {
-    match kind {
-        EventKind::LoopOpened { .. }
-        | EventKind::LoopClosed { .. }
-        | EventKind::WorkerStarted { .. }
-        | EventKind::WorkerStopped { .. } => RecordKind::Loop,
-        EventKind::TaskSpawned { .. }
-        | EventKind::TaskNamed { .. }
-        | EventKind::BlockingStarted { .. }
-        | EventKind::TaskEnded { .. } => RecordKind::Task,
-        EventKind::ResourceOpened { .. } | EventKind::ResourceClosed { .. } => RecordKind::Resource,
-        EventKind::StackSample { .. } => RecordKind::Sample,
-        EventKind::Metrics { .. } => RecordKind::Metric,
-    }
 }
 
 fn frames_json(frames: &[Frame]) -> String {

@@ -269,7 +269,8 @@ fn stack() -> Stack {
 /// Totals that say: nothing is missing but what the batch says was lost.
 fn ledger(batch: &Batch) -> Vec<LedgerEntry> {
     let entry = |kind| {
-        let events = batch.events.iter().filter(|event| kind_of(event) == kind).count() as u64;
+        let events =
+            batch.events.iter().filter(|event| event.kind.record_kind() == kind).count() as u64;
         let segments = batch.segments.iter().filter(|segment| segment.kind == kind);
         let spans: u64 = segments.map(|segment| u64::from(segment.count)).sum();
         let losses = batch.losses.iter().filter(|loss| loss.kind == kind);
@@ -277,20 +278,4 @@ fn ledger(batch: &Batch) -> Vec<LedgerEntry> {
         LedgerEntry { kind, produced: events + spans + dropped, dropped }
     };
     RecordKind::ALL.into_iter().map(entry).collect()
-}
-
-fn kind_of(event: &Event) -> RecordKind {
-    match event.kind {
-        EventKind::LoopOpened { .. }
-        | EventKind::LoopClosed { .. }
-        | EventKind::WorkerStarted { .. }
-        | EventKind::WorkerStopped { .. } => RecordKind::Loop,
-        EventKind::TaskSpawned { .. }
-        | EventKind::TaskNamed { .. }
-        | EventKind::BlockingStarted { .. }
-        | EventKind::TaskEnded { .. } => RecordKind::Task,
-        EventKind::ResourceOpened { .. } | EventKind::ResourceClosed { .. } => RecordKind::Resource,
-        EventKind::StackSample { .. } => RecordKind::Sample,
-        EventKind::Metrics { .. } => RecordKind::Metric,
-    }
 }
