@@ -112,7 +112,7 @@ pub(crate) struct Lane {
     depth: AtomicUsize,
     parked_at: AtomicU64,
     /// Records refused for want of room since the lane was made, by kind.
-    drops: [AtomicU64; 9],
+    drops: [AtomicU64; RecordKind::SLOTS],
     pub(crate) thread: Mutex<ThreadInfo>,
     /// The thread's id for signals; 0 while nobody holds the lane.
     tid: AtomicI32,

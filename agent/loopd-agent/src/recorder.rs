@@ -31,8 +31,8 @@ static RECORD_POLLS: AtomicBool = AtomicBool::new(true);
 static NEXT_LOOP: AtomicU64 = AtomicU64::new(1);
 static NEXT_ROOT: AtomicU64 = AtomicU64::new(loopd_model::TaskId::FIRST_ROOT.0);
 static NEXT_RESOURCE: AtomicU64 = AtomicU64::new(1);
-static NO_RING: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
-static NO_LOOP: [AtomicU64; 9] = [const { AtomicU64::new(0) }; 9];
+static NO_RING: [AtomicU64; RecordKind::SLOTS] = [const { AtomicU64::new(0) }; RecordKind::SLOTS];
+static NO_LOOP: [AtomicU64; RecordKind::SLOTS] = [const { AtomicU64::new(0) }; RecordKind::SLOTS];
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
 
 thread_local! {
@@ -154,7 +154,7 @@ pub(crate) struct Recorder {
     generation: AtomicUsize,
     loops: RwLock<HashMap<tokio::runtime::Id, (Arc<Loop>, LoopOrigin)>>,
     controls: Mutex<Vec<(u64, Control)>>,
-    lost_controls: [AtomicU64; 9],
+    lost_controls: [AtomicU64; RecordKind::SLOTS],
     wakeup: Wakeup,
 }
 

@@ -41,7 +41,8 @@ pub struct Anchor {
 /// Whether one capture layer works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
-    /// `hooks`, `wrapped`, `watchdog`, `metrics`.
+    /// `hooks`, `wrapped`, `watchdog`, `metrics`, `tracing`, `guards`, `fds`, `app_events`, or
+    /// `configuration`.
     pub layer: String,
     /// Whether it works.
     pub state: CoverageState,
@@ -63,10 +64,18 @@ pub enum CoverageState {
 /// What the collector asks of an agent; an absent field leaves things as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether to record single polls.
+    /// Whether to record single polls and parks.
     pub record_polls: Option<bool>,
+    /// Whether to record wakes.
+    pub record_wakes: Option<bool>,
+    /// Whether to record who waits for what, and what state resources are in.
+    pub record_waits: Option<bool>,
     /// Whether to take stacks of long polls.
     pub sample_stacks: Option<bool>,
+    /// Whether to follow every open file descriptor.
+    pub track_fds: Option<bool>,
+    /// Whether to record the program's own spans and events.
+    pub app_events: Option<bool>,
     /// From which length, in nanoseconds, a poll is slow.
     pub slow_threshold: Option<u64>,
 }
@@ -118,9 +127,9 @@ pub enum RecordKind {
     Park = 2,
     /// One wake that led to a poll.
     Wake = 3,
-    /// Spawned, named, started, ended.
+    /// Spawned, named, described, started, stranded, ended.
     Task = 4,
-    /// Opened, closed.
+    /// Opened, changed, closed.
     Resource = 5,
     /// A stack taken while a poll ran.
     Sample = 6,
@@ -128,11 +137,15 @@ pub enum RecordKind {
     Metric = 7,
     /// Loops and workers that come and go.
     Loop = 8,
+    /// Waits that begin and end, holds that end.
+    Wait = 9,
+    /// Marks, spans and events of the program's own.
+    Mark = 10,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Poll,
         Self::Park,
         Self::Wake,
@@ -141,12 +154,17 @@ impl RecordKind {
         Self::Sample,
         Self::Metric,
         Self::Loop,
+        Self::Wait,
+        Self::Mark,
     ];
+
+    /// How long an array is that is indexed by kind. Slot 0 is no kind.
+    pub const SLOTS: usize = Self::ALL.len() + 1;
 
     /// The kind with this number, if there is one.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
-            n @ 1..=8 => Some(Self::ALL[n as usize - 1]),
+            n @ 1..=10 => Some(Self::ALL[n as usize - 1]),
             _ => None,
         }
     }
@@ -162,6 +180,8 @@ impl RecordKind {
             Self::Sample => "sample",
             Self::Metric => "metric",
             Self::Loop => "loop",
+            Self::Wait => "wait",
+            Self::Mark => "mark",
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Everything an agent can say about a process, but for polls, parks and wakes, which are
 //! [`Span`](crate::Span)s in segments. Field by field this is `proto/loopd/v1/event.proto`.
 
-use crate::{LocationId, LoopId, NameId, Nanos, RecordKind, ResourceId, StackId, TaskId, WorkerId};
+use crate::{
+    AppSpanId, Coverage, LocationId, LoopId, NameId, Nanos, RecordKind, ResourceId, Settings,
+    StackId, TaskId, WaitId, WorkerId,
+};
 
 /// Something that happened once.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +96,15 @@ pub enum EventKind {
         open_location: LocationId,
         /// By which task; none outside any task.
         task: TaskId,
+        /// The stack that opened it; none if it was not taken.
+        stack: StackId,
+    },
+    /// How things stand with a resource; sent when that has changed, at most once a second each.
+    ResourceState {
+        /// The resource.
+        resource: ResourceId,
+        /// Each replaces the last one of the same name.
+        readings: Vec<Metric>,
     },
     /// A resource was closed, or dropped without.
     ResourceClosed {
@@ -100,6 +112,89 @@ pub enum EventKind {
         resource: ResourceId,
         /// How.
         how: CloseHow,
+    },
+    /// A task began to wait: an operation on a resource was not ready at once. Waits that ended
+    /// within a millisecond and one batch may have gone into the resource's totals instead.
+    WaitBegan {
+        /// The wait. A task can be in several at once.
+        wait: WaitId,
+        /// Who waits; none outside any task.
+        task: TaskId,
+        /// For what.
+        resource: ResourceId,
+        /// To do what: `lock`, `acquire`, `send`, `recv`, …
+        op: String,
+        /// Where in the program; none if not known.
+        location: LocationId,
+        /// How many permits are wanted; 0 where nothing is counted.
+        amount: u64,
+        /// Who held the resource then, as far as known: at most [`MAX_HOLDERS`].
+        holders: Vec<Holder>,
+    },
+    /// A wait is over.
+    WaitEnded {
+        /// The wait.
+        wait: WaitId,
+        /// How.
+        how: WaitHow,
+    },
+    /// A task gave back what it held. Sent if somebody waited for it meanwhile, or if it took as
+    /// long as a slow poll.
+    HoldEnded {
+        /// What was held.
+        resource: ResourceId,
+        /// By whom and since when.
+        hold: Holder,
+        /// Waits for the resource that began meanwhile.
+        waits: u64,
+    },
+    /// A pending task has no waker left: nothing will poll it again, unless a poll proves otherwise.
+    TaskUnwakeable {
+        /// The task.
+        task: TaskId,
+    },
+    /// What the program says about a task, beside its name.
+    TaskFields {
+        /// The task.
+        task: TaskId,
+        /// Keys and values.
+        fields: Vec<(String, String)>,
+    },
+    /// The program marked an instant, or traced an event.
+    Mark {
+        /// The task that was being polled; none outside any task.
+        task: TaskId,
+        /// How serious; [`MarkLevel::None`] for a mark.
+        level: MarkLevel,
+        /// The module that traced it; the name of a mark.
+        target: String,
+        /// What it says; may be empty.
+        message: String,
+        /// Keys and values.
+        fields: Vec<(String, String)>,
+        /// Where in the program; none if not known.
+        location: LocationId,
+    },
+    /// A span of the program's own tracing closed.
+    AppSpan {
+        /// The span.
+        span: AppSpanId,
+        /// The span that it is in; none at the top.
+        parent: AppSpanId,
+        /// The task that was being polled when it opened; none outside any task.
+        task: TaskId,
+        /// What the program calls it.
+        name: String,
+        /// The module that made it.
+        target: String,
+        /// When it opened; the event's own instant is when it closed.
+        opened_at: Nanos,
+        /// How long it was entered, in nanoseconds.
+        busy_time: u64,
+        /// Keys and values.
+        fields: Vec<(String, String)>,
+        /// Where in the program; none if not known.
+        location: LocationId,
     },
     /// What a worker was doing in the middle of a long poll.
     StackSample {
@@ -115,6 +210,10 @@ pub enum EventKind {
         stack: StackId,
         /// Whether the thread was computing.
         running: Running,
+        /// The system call that it was in, as `futex`, `read`; empty if in none, or not known.
+        syscall: String,
+        /// Where in the kernel it slept, as the kernel names it; empty if not asleep, or not known.
+        wchan: String,
     },
     /// Readings taken together.
     Metrics {
@@ -123,7 +222,17 @@ pub enum EventKind {
         /// The readings.
         metrics: Vec<Metric>,
     },
+    /// What is captured has changed.
+    CoverageChanged {
+        /// Every layer.
+        coverage: Vec<Coverage>,
+        /// What is in force; no field is absent.
+        settings: Settings,
+    },
 }
+
+/// Holders of one resource that are told one by one; more are only counted.
+pub const MAX_HOLDERS: usize = 8;
 
 impl EventKind {
     /// What it counts as in the ledger.
@@ -136,10 +245,18 @@ impl EventKind {
             Self::TaskSpawned { .. }
             | Self::TaskNamed { .. }
             | Self::BlockingStarted { .. }
+            | Self::TaskUnwakeable { .. }
+            | Self::TaskFields { .. }
             | Self::TaskEnded { .. } => RecordKind::Task,
-            Self::ResourceOpened { .. } | Self::ResourceClosed { .. } => RecordKind::Resource,
+            Self::ResourceOpened { .. }
+            | Self::ResourceState { .. }
+            | Self::ResourceClosed { .. } => RecordKind::Resource,
+            Self::WaitBegan { .. } | Self::WaitEnded { .. } | Self::HoldEnded { .. } => {
+                RecordKind::Wait
+            }
+            Self::Mark { .. } | Self::AppSpan { .. } => RecordKind::Mark,
             Self::StackSample { .. } => RecordKind::Sample,
-            Self::Metrics { .. } => RecordKind::Metric,
+            Self::Metrics { .. } | Self::CoverageChanged { .. } => RecordKind::Metric,
         }
     }
 }
@@ -181,6 +298,46 @@ pub enum CloseHow {
     Dropped,
     /// Dropped without the close that this kind requires.
     Unclosed,
+}
+
+/// A task that has a lock, or permits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Who; none outside any task.
+    pub task: TaskId,
+    /// Since when.
+    pub since: Nanos,
+    /// Where it was taken; none if not known.
+    pub location: LocationId,
+    /// How many permits; 0 where nothing is counted.
+    pub amount: u64,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WaitHow {
+    /// The operation was done.
+    Ready,
+    /// The operation was dropped before, as by a timeout.
+    Cancelled,
+}
+
+/// How serious an event of the program's own tracing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MarkLevel {
+    /// A mark, which has no level.
+    #[default]
+    None,
+    /// `TRACE`.
+    Trace,
+    /// `DEBUG`.
+    Debug,
+    /// `INFO`.
+    Info,
+    /// `WARN`.
+    Warn,
+    /// `ERROR`.
+    Error,
 }
 
 /// What a thread was doing when its stack was taken.

@@ -40,6 +40,10 @@ ids! {
     NameId,
     /// One interned call stack.
     StackId,
+    /// One wait of a task for a resource.
+    WaitId,
+    /// One span of the program's own tracing.
+    AppSpanId,
 }
 
 impl TaskId {

@@ -16,8 +16,11 @@ pub use batch::{
     Segment, Settings,
 };
 pub use event::{
-    CloseHow, Event, EventKind, Frame, Location, Metric, Name, Outcome, Running, Stack, TaskKind,
+    CloseHow, Event, EventKind, Frame, Holder, Location, MAX_HOLDERS, MarkLevel, Metric, Name,
+    Outcome, Running, Stack, TaskKind, WaitHow,
 };
-pub use ids::{LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WorkerId};
+pub use ids::{
+    AppSpanId, LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WaitId, WorkerId,
+};
 pub use span::Span;
 pub use time::{Nanos, UnixNanos};

@@ -166,7 +166,11 @@ pub fn decode_goodbye(goodbye: pb::Goodbye) -> Result<Goodbye, DecodeError> {
 pub fn decode_settings(settings: pb::Settings) -> model::Settings {
     model::Settings {
         record_polls: settings.record_polls,
+        record_wakes: settings.record_wakes,
+        record_waits: settings.record_waits,
         sample_stacks: settings.sample_stacks,
+        track_fds: settings.track_fds,
+        app_events: settings.app_events,
         slow_threshold: settings.slow_threshold_nanos,
     }
 }

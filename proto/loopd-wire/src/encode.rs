@@ -43,7 +43,11 @@ pub fn encode_process(process: model::Process) -> pb::Process {
 pub fn encode_settings(settings: model::Settings) -> pb::Settings {
     pb::Settings {
         record_polls: settings.record_polls,
+        record_wakes: settings.record_wakes,
+        record_waits: settings.record_waits,
         sample_stacks: settings.sample_stacks,
+        track_fds: settings.track_fds,
+        app_events: settings.app_events,
         slow_threshold_nanos: settings.slow_threshold,
     }
 }
@@ -155,35 +159,142 @@ fn encode_event(event: model::Event) -> pb::Event {
             task_id: task.0,
             outcome: encode_outcome(outcome).into(),
         }),
-        EventKind::ResourceOpened { resource, kind, name, open_location, task } => {
+        EventKind::ResourceOpened { resource, kind, name, open_location, task, stack } => {
             Kind::ResourceOpened(pb::ResourceOpened {
                 resource_id: resource.0,
                 kind,
                 name,
                 open_location_id: open_location.0,
                 task_id: task.0,
+                stack_id: stack.0,
             })
         }
         EventKind::ResourceClosed { resource, how } => Kind::ResourceClosed(pb::ResourceClosed {
             resource_id: resource.0,
             how: encode_how(how).into(),
         }),
-        EventKind::StackSample { loop_id, worker, task, poll_started_at, stack, running } => {
-            Kind::StackSample(pb::StackSample {
-                loop_id: loop_id.0,
-                worker: worker.0,
-                task_id: task.0,
-                poll_started_at: poll_started_at.0,
-                stack_id: stack.0,
-                running: encode_running(running).into(),
-            })
-        }
+        EventKind::StackSample {
+            loop_id,
+            worker,
+            task,
+            poll_started_at,
+            stack,
+            running,
+            syscall,
+            wchan,
+        } => Kind::StackSample(pb::StackSample {
+            loop_id: loop_id.0,
+            worker: worker.0,
+            task_id: task.0,
+            poll_started_at: poll_started_at.0,
+            stack_id: stack.0,
+            running: encode_running(running).into(),
+            syscall,
+            wchan,
+        }),
         EventKind::Metrics { loop_id, metrics } => Kind::Metrics(pb::Metrics {
             loop_id: loop_id.0,
             metrics: metrics.into_iter().map(encode_metric).collect(),
         }),
+        EventKind::ResourceState { resource, readings } => Kind::ResourceState(pb::ResourceState {
+            resource_id: resource.0,
+            readings: readings.into_iter().map(encode_metric).collect(),
+        }),
+        EventKind::WaitBegan { wait, task, resource, op, location, amount, holders } => {
+            Kind::WaitBegan(pb::WaitBegan {
+                wait_id: wait.0,
+                task_id: task.0,
+                resource_id: resource.0,
+                op,
+                location_id: location.0,
+                amount,
+                holders: holders.into_iter().map(encode_holder).collect(),
+            })
+        }
+        EventKind::WaitEnded { wait, how } => {
+            Kind::WaitEnded(pb::WaitEnded { wait_id: wait.0, how: encode_wait_how(how).into() })
+        }
+        EventKind::HoldEnded { resource, hold, waits } => Kind::HoldEnded(pb::HoldEnded {
+            resource_id: resource.0,
+            hold: Some(encode_holder(hold)),
+            waits,
+        }),
+        EventKind::TaskUnwakeable { task } => {
+            Kind::TaskUnwakeable(pb::TaskUnwakeable { task_id: task.0 })
+        }
+        EventKind::TaskFields { task, fields } => {
+            Kind::TaskFields(pb::TaskFields { task_id: task.0, fields: encode_fields(fields) })
+        }
+        EventKind::Mark { task, level, target, message, fields, location } => {
+            Kind::Mark(pb::Mark {
+                task_id: task.0,
+                level: encode_level(level).into(),
+                target,
+                message,
+                fields: encode_fields(fields),
+                location_id: location.0,
+            })
+        }
+        EventKind::AppSpan {
+            span,
+            parent,
+            task,
+            name,
+            target,
+            opened_at,
+            busy_time,
+            fields,
+            location,
+        } => Kind::AppSpan(pb::AppSpan {
+            span_id: span.0,
+            parent_span_id: parent.0,
+            task_id: task.0,
+            name,
+            target,
+            opened_at: opened_at.0,
+            busy_nanos: busy_time,
+            fields: encode_fields(fields),
+            location_id: location.0,
+        }),
+        EventKind::CoverageChanged { coverage, settings } => {
+            Kind::CoverageChanged(pb::CoverageChanged {
+                coverage: coverage.into_iter().map(encode_coverage).collect(),
+                settings: Some(encode_settings(settings)),
+            })
+        }
     };
     pb::Event { at: event.at.0, kind: Some(kind) }
+}
+
+fn encode_holder(holder: model::Holder) -> pb::Holder {
+    pb::Holder {
+        task_id: holder.task.0,
+        since_at: holder.since.0,
+        location_id: holder.location.0,
+        amount: holder.amount,
+    }
+}
+
+fn encode_fields(fields: Vec<(String, String)>) -> Vec<pb::Pair> {
+    fields.into_iter().map(|(key, value)| pb::Pair { key, value }).collect()
+}
+
+fn encode_wait_how(how: model::WaitHow) -> pb::wait_ended::How {
+    match how {
+        model::WaitHow::Ready => pb::wait_ended::How::Ready,
+        model::WaitHow::Cancelled => pb::wait_ended::How::Cancelled,
+    }
+}
+
+fn encode_level(level: model::MarkLevel) -> pb::mark::Level {
+    match level {
+        model::MarkLevel::None => pb::mark::Level::Unspecified,
+        model::MarkLevel::Trace => pb::mark::Level::Trace,
+        model::MarkLevel::Debug => pb::mark::Level::Debug,
+        model::MarkLevel::Info => pb::mark::Level::Info,
+        model::MarkLevel::Warn => pb::mark::Level::Warn,
+        model::MarkLevel::Error => pb::mark::Level::Error,
+    }
 }
 
 fn encode_metric(metric: model::Metric) -> pb::Metric {
@@ -238,6 +349,8 @@ fn encode_record_kind(kind: RecordKind) -> pb::RecordKind {
         RecordKind::Sample => pb::RecordKind::Sample,
         RecordKind::Metric => pb::RecordKind::Metric,
         RecordKind::Loop => pb::RecordKind::Loop,
+        RecordKind::Wait => pb::RecordKind::Wait,
+        RecordKind::Mark => pb::RecordKind::Mark,
     }
 }
 

@@ -35,10 +35,16 @@ pub const MAX_SPANS: usize = 1 << 20;
 /// Readings in one event.
 pub const MAX_METRICS: usize = 4_096;
 
+/// Holders of one wait.
+pub const MAX_HOLDERS: usize = loopd_model::MAX_HOLDERS;
+
+/// Keys and values of one task, mark or span.
+pub const MAX_FIELDS: usize = 32;
+
 /// Losses in one batch: every kind and cause a few times over.
 pub const MAX_LOSSES: usize = 1_024;
 
-/// Lines of one ledger. There are eight kinds of record; more may come.
+/// Lines of one ledger. There are ten kinds of record; more may come.
 pub const MAX_LEDGER: usize = 64;
 
 /// Labels of a process.
@@ -52,6 +58,9 @@ pub const MAX_TEXT_BYTES: usize = 256;
 
 /// Bytes of the name of a file or a resource.
 pub const MAX_PATH_BYTES: usize = 1_024;
+
+/// Bytes of what a mark says, and of the value of a field.
+pub const MAX_MESSAGE_TEXT_BYTES: usize = 1_024;
 
 /// Bytes of the name of a function. Generic Rust makes long ones.
 pub const MAX_FUNCTION_BYTES: usize = 1_024;

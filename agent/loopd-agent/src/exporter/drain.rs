@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use loopd_model::{
-    DropCause, EventKind, LoopId, Nanos, RecordKind, ResourceId, Span, TaskId, WorkerId,
+    DropCause, EventKind, LoopId, Nanos, RecordKind, ResourceId, Span, StackId, TaskId, WorkerId,
 };
 
 use crate::clock::ticks;
@@ -21,9 +21,9 @@ pub(crate) struct Drain {
     lanes: Vec<Reader>,
     /// Which lane last announced itself as this worker.
     owners: HashMap<Place, usize>,
-    no_ring: [u64; 9],
-    no_loop: [u64; 9],
-    lost_controls: [u64; 9],
+    no_ring: [u64; RecordKind::SLOTS],
+    no_loop: [u64; RecordKind::SLOTS],
+    lost_controls: [u64; RecordKind::SLOTS],
     /// When drops were last counted.
     counted_at: u64,
 }
@@ -32,7 +32,7 @@ struct Reader {
     lane: &'static Lane,
     place: Place,
     announced: Vec<Place>,
-    drops: [u64; 9],
+    drops: [u64; RecordKind::SLOTS],
 }
 
 /// What one round found.
@@ -50,9 +50,9 @@ impl Drain {
             recorder,
             lanes: Vec::new(),
             owners: HashMap::new(),
-            no_ring: [0; 9],
-            no_loop: [0; 9],
-            lost_controls: [0; 9],
+            no_ring: [0; RecordKind::SLOTS],
+            no_loop: [0; RecordKind::SLOTS],
+            lost_controls: [0; RecordKind::SLOTS],
             counted_at: ticks(),
         }
     }
@@ -179,6 +179,7 @@ impl Drain {
                     name,
                     open_location: tables.location(location),
                     task: TaskId(task),
+                    stack: StackId::NONE,
                 };
                 stage.event(at, opened);
             }
@@ -260,6 +261,6 @@ impl Drain {
 impl Reader {
     fn new(lane: &'static Lane) -> Self {
         let place = (LoopId::NONE, WorkerId(0));
-        Self { lane, place, announced: Vec::new(), drops: [0; 9] }
+        Self { lane, place, announced: Vec::new(), drops: [0; RecordKind::SLOTS] }
     }
 }

@@ -333,6 +333,8 @@ impl Exporter {
                     poll_started_at: Nanos(sample.poll.started),
                     stack,
                     running: sample.running,
+                    syscall: String::new(),
+                    wchan: String::new(),
                 };
                 self.stage.event(at, event);
             }
@@ -524,7 +526,7 @@ impl Exporter {
 
     /// Shows the program how things stand.
     fn publish(&self) {
-        let by_kind = |counts: &[u64; 9]| {
+        let by_kind = |counts: &[u64; RecordKind::SLOTS]| {
             let count = |kind: RecordKind| (kind, counts[kind as usize]);
             RecordKind::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect()
         };

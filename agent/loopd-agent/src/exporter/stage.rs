@@ -42,7 +42,7 @@ pub(crate) struct Stage {
     spans: usize,
     event_bytes: usize,
     /// Records staged since the start, by kind.
-    produced: [u64; 9],
+    produced: [u64; RecordKind::SLOTS],
     /// Records lost inside the agent since the start, by kind and cause.
     dropped: BTreeMap<(RecordKind, DropCause), u64>,
 }
@@ -90,6 +90,19 @@ impl Stage {
             EventKind::Metrics { metrics, .. } => metrics.len() * 32,
             EventKind::LoopOpened { name, .. } => name.len(),
             EventKind::WorkerStarted { thread_name, .. } => thread_name.len(),
+            EventKind::ResourceState { readings, .. } => readings.len() * 32,
+            EventKind::WaitBegan { op, holders, .. } => op.len() + holders.len() * 32,
+            EventKind::TaskFields { fields, .. } => fields_bytes(fields),
+            EventKind::Mark { target, message, fields, .. } => {
+                target.len() + message.len() + fields_bytes(fields)
+            }
+            EventKind::AppSpan { name, target, fields, .. } => {
+                name.len() + target.len() + fields_bytes(fields) + 32
+            }
+            EventKind::StackSample { syscall, wchan, .. } => syscall.len() + wchan.len(),
+            EventKind::CoverageChanged { coverage, .. } => {
+                coverage.iter().map(|layer| layer.layer.len() + layer.reason.len() + 8).sum()
+            }
             // Its name may travel with it.
             EventKind::TaskNamed { .. } => crate::record::MAX_TEXT / 4,
             _ => 0,
@@ -123,7 +136,7 @@ impl Stage {
     }
 
     /// Counts records, by kind, that were staged and then not sent after all.
-    pub(crate) fn give_up(&mut self, cause: DropCause, counts: [u64; 9]) {
+    pub(crate) fn give_up(&mut self, cause: DropCause, counts: [u64; RecordKind::SLOTS]) {
         for kind in RecordKind::ALL {
             let count = counts[kind as usize];
             if count > 0 {
@@ -150,7 +163,7 @@ impl Stage {
     }
 
     /// Records staged or lost since the start, by kind.
-    pub(crate) fn produced(&self) -> &[u64; 9] {
+    pub(crate) fn produced(&self) -> &[u64; RecordKind::SLOTS] {
         &self.produced
     }
 
@@ -200,8 +213,8 @@ impl Stage {
         let mut events = std::mem::take(&mut self.events);
         for event in &mut events {
             event.at = clock.at(event.at.0);
-            if let EventKind::StackSample { poll_started_at, .. } = &mut event.kind {
-                *poll_started_at = clock.at(poll_started_at.0);
+            for instant in instants(&mut event.kind) {
+                *instant = clock.at(instant.0);
             }
         }
         let mut losses = std::mem::take(&mut self.losses);
@@ -227,6 +240,23 @@ impl Stage {
             lanes.polls.capacity() + lanes.parks.capacity() + lanes.wakes.capacity()
         };
         self.workers.iter().map(capacity).sum()
+    }
+}
+
+fn fields_bytes(fields: &[(String, String)]) -> usize {
+    fields.iter().map(|(key, value)| key.len() + value.len() + 8).sum()
+}
+
+/// The instants inside an event.
+fn instants(kind: &mut EventKind) -> Vec<&mut Nanos> {
+    match kind {
+        EventKind::StackSample { poll_started_at, .. } => vec![poll_started_at],
+        EventKind::WaitBegan { holders, .. } => {
+            holders.iter_mut().map(|holder| &mut holder.since).collect()
+        }
+        EventKind::HoldEnded { hold, .. } => vec![&mut hold.since],
+        EventKind::AppSpan { opened_at, .. } => vec![opened_at],
+        _ => Vec::new(),
     }
 }
 

@@ -40,11 +40,11 @@ struct Entry {
     /// Names, places and stacks in it.
     definitions: usize,
     anchor: Anchor,
-    spans: [u64; 9],
-    events: [u64; 9],
+    spans: [u64; RecordKind::SLOTS],
+    events: [u64; RecordKind::SLOTS],
     from: Nanos,
     /// Records taken out of it that the collector counts as lost when it gets the batch.
-    given_up: [u64; 9],
+    given_up: [u64; RecordKind::SLOTS],
     /// How often the collector could not read it.
     refusals: u32,
     /// Holds nothing but a part of the dictionary, made by [`Window::teach`].
@@ -74,7 +74,7 @@ pub(crate) struct Window {
     /// The largest body that the collector takes.
     max_body_bytes: usize,
     /// Records that could not be sent for that; counted until [`Window::take_oversized`].
-    oversized: [u64; 9],
+    oversized: [u64; RecordKind::SLOTS],
 }
 
 /// The collector said something that cannot be.
@@ -96,7 +96,7 @@ impl Window {
             sealed_to: Nanos(0),
             evicted: 0,
             max_body_bytes: loopd_wire::MAX_BATCH_BYTES - SEQ_BYTES,
-            oversized: [0; 9],
+            oversized: [0; RecordKind::SLOTS],
         }
     }
 
@@ -131,7 +131,7 @@ impl Window {
     }
 
     /// Takes content out of a batch, leaving a loss; says how many records that were, by kind.
-    fn strip(&mut self, index: usize, what: Strip, cause: DropCause) -> [u64; 9] {
+    fn strip(&mut self, index: usize, what: Strip, cause: DropCause) -> [u64; RecordKind::SLOTS] {
         let entry = &mut self.entries[index];
         let before = entry.body.len();
         let counts = entry.strip(what, cause);
@@ -177,14 +177,14 @@ impl Window {
 
     /// Records that were too large for the collector since the last call, by kind. They are in
     /// batches as losses, and not in the agent's totals yet.
-    pub(crate) fn take_oversized(&mut self) -> [u64; 9] {
+    pub(crate) fn take_oversized(&mut self) -> [u64; RecordKind::SLOTS] {
         std::mem::take(&mut self.oversized)
     }
 
     /// Records that were not sent on this connection, by kind, also those that are only told of as
     /// losses.
-    pub(crate) fn unsent(&self) -> [u64; 9] {
-        let mut unsent = [0; 9];
+    pub(crate) fn unsent(&self) -> [u64; RecordKind::SLOTS] {
+        let mut unsent = [0; RecordKind::SLOTS];
         for entry in self.entries.iter().skip(self.cursor) {
             for (kind, count) in unsent.iter_mut().enumerate() {
                 *count += entry.spans[kind] + entry.events[kind] + entry.given_up[kind];
@@ -330,8 +330,8 @@ impl Window {
     }
 
     /// Records held, by kind.
-    pub(crate) fn held(&self) -> [u64; 9] {
-        let mut held = [0; 9];
+    pub(crate) fn held(&self) -> [u64; RecordKind::SLOTS] {
+        let mut held = [0; RecordKind::SLOTS];
         for entry in &self.entries {
             for (kind, count) in held.iter_mut().enumerate() {
                 *count += entry.spans[kind] + entry.events[kind];
@@ -397,8 +397,8 @@ impl Entry {
         self.spans.iter().chain(&self.events).all(|&count| count == 0)
     }
 
-    fn strip(&mut self, what: Strip, cause: DropCause) -> [u64; 9] {
-        let mut counts = [0; 9];
+    fn strip(&mut self, what: Strip, cause: DropCause) -> [u64; RecordKind::SLOTS] {
+        let mut counts = [0; RecordKind::SLOTS];
         for (is_taken, taken) in [(what.segments, &mut self.spans), (what.events, &mut self.events)]
         {
             if is_taken {
@@ -406,7 +406,7 @@ impl Entry {
                 counts.iter_mut().zip(taken).for_each(|(count, taken)| *count += taken);
             }
         }
-        if counts == [0; 9] {
+        if counts == [0; RecordKind::SLOTS] {
             return counts;
         }
         if cause != DropCause::AgentLimit {
@@ -633,6 +633,7 @@ mod tests {
             name: "x".repeat(400),
             open_location: LocationId::NONE,
             task: TaskId::NONE,
+            stack: loopd_model::StackId::NONE,
         };
         batch.events.insert(50, Event { at: Nanos(0), kind: opened });
         window.push(batch);
@@ -663,7 +664,7 @@ mod tests {
         assert!(again.losses.iter().all(limit));
         let oversized = window.take_oversized();
         assert_eq!((oversized[RecordKind::Poll as usize], oversized.iter().sum()), (3, 103u64));
-        assert_eq!(window.take_oversized(), [0; 9]);
+        assert_eq!(window.take_oversized(), [0; RecordKind::SLOTS]);
     }
 
     #[test]
@@ -675,7 +676,7 @@ mod tests {
         let unsent = window.unsent();
         assert_eq!((unsent[RecordKind::Poll as usize], unsent[RecordKind::Task as usize]), (35, 5));
         while window.next().is_some() {}
-        assert_eq!(window.unsent(), [0; 9]);
+        assert_eq!(window.unsent(), [0; RecordKind::SLOTS]);
     }
 
     /// As [`batch`], with a hundred events.

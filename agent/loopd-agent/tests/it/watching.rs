@@ -40,14 +40,14 @@ struct Taken {
 fn samples(seen: &Seen) -> Vec<Taken> {
     let stacks: Vec<_> = seen.batches.values().flat_map(|batch| batch.stacks.clone()).collect();
     let taken = seen.events().filter_map(|event| match &event.kind {
-        EventKind::StackSample { loop_id, worker, task, poll_started_at, stack, running } => {
-            Some(Taken {
-                task: task.0,
-                running: *running,
-                frames: stacks.iter().find(|known| known.id == *stack).unwrap().frames.clone(),
-                poll: (loop_id.0, worker.0, poll_started_at.0),
-            })
-        }
+        EventKind::StackSample {
+            loop_id, worker, task, poll_started_at, stack, running, ..
+        } => Some(Taken {
+            task: task.0,
+            running: *running,
+            frames: stacks.iter().find(|known| known.id == *stack).unwrap().frames.clone(),
+            poll: (loop_id.0, worker.0, poll_started_at.0),
+        }),
         _ => None,
     });
     taken.collect()

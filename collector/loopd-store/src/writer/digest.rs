@@ -66,10 +66,10 @@ pub(super) struct ProcessDelta {
     pub(super) tasks_spawned: i64,
     pub(super) batches: i64,
     /// By kind, less one.
-    pub(super) stored: [i64; 8],
-    pub(super) lost: [i64; 8],
+    pub(super) stored: [i64; RecordKind::ALL.len()],
+    pub(super) lost: [i64; RecordKind::ALL.len()],
     /// The agent's latest totals, produced and dropped.
-    pub(super) totals: [Option<(i64, i64)>; 8],
+    pub(super) totals: [Option<(i64, i64)>; RecordKind::ALL.len()],
 }
 
 #[derive(Debug)]
@@ -317,7 +317,7 @@ impl Digest {
             EventKind::TaskEnded { task: ended, outcome } => {
                 task(self, ended, &|delta| delta.ended(at, outcome));
             }
-            EventKind::ResourceOpened { resource, kind, name, open_location, task } => {
+            EventKind::ResourceOpened { resource, kind, name, open_location, task, stack: _ } => {
                 let opened = Some(Opened {
                     kind: cut(&kind, MAX_NAME),
                     name: cut(&name, MAX_PATH),
@@ -333,7 +333,15 @@ impl Digest {
                 let closed = Some((at, how as i64 + 1));
                 self.resources.push(ResourceChange { key, opened: None, closed });
             }
-            EventKind::StackSample { loop_id, worker, task, poll_started_at, stack, running } => {
+            EventKind::StackSample {
+                loop_id,
+                worker,
+                task,
+                poll_started_at,
+                stack,
+                running,
+                ..
+            } => {
                 let (loop_id, worker) = (id(loop_id.0), i64::from(worker.0));
                 let started = wall(source.origin, poll_started_at);
                 let (task, stack) = (id(task.0), id(stack.0));
@@ -365,6 +373,15 @@ impl Digest {
                     }
                 }));
             }
+            EventKind::ResourceState { .. }
+            | EventKind::WaitBegan { .. }
+            | EventKind::WaitEnded { .. }
+            | EventKind::HoldEnded { .. }
+            | EventKind::TaskUnwakeable { .. }
+            | EventKind::TaskFields { .. }
+            | EventKind::Mark { .. }
+            | EventKind::AppSpan { .. }
+            | EventKind::CoverageChanged { .. } => {}
         }
     }
 

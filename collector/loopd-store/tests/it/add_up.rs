@@ -28,6 +28,8 @@ fn facts() -> Vec<Batch> {
         poll_started_at: Nanos(30 * MS),
         stack: StackId(1),
         running: Running::OffCpu,
+        syscall: String::new(),
+        wchan: String::new(),
     };
     vec![
         event(1, spawned(7, 1)),

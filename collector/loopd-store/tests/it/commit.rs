@@ -155,6 +155,7 @@ async fn extreme_instants_ids_and_lengths_are_stored_without_overflow() {
             name: String::new(),
             open_location: LocationId(x),
             task: TaskId(x),
+            stack: loopd_model::StackId::NONE,
         };
         events.push(Event { at, kind });
         let kind = EventKind::StackSample {
@@ -164,6 +165,8 @@ async fn extreme_instants_ids_and_lengths_are_stored_without_overflow() {
             poll_started_at: Nanos(u64::MAX - x),
             stack: StackId(x),
             running: Running::OnCpu,
+            syscall: String::new(),
+            wchan: String::new(),
         };
         events.push(Event { at, kind });
         let metric = |value| Metric { name: "m".into(), worker: Some(WorkerId(u32::MAX)), value };

@@ -24,6 +24,8 @@ fn sample(ms: u64, started: u64, stack: u64) -> Event {
         poll_started_at: Nanos(started * MS),
         stack: StackId(stack),
         running: Running::OffCpu,
+        syscall: String::new(),
+        wchan: String::new(),
     };
     at(ms, kind)
 }
@@ -220,6 +222,7 @@ async fn resources_are_listed_and_counted_by_where_they_were_opened() {
         name: format!("/tmp/{resource}"),
         open_location: LocationId(1),
         task: TASK,
+        stack: loopd_model::StackId::NONE,
     };
     let close = |resource, how| EventKind::ResourceClosed { resource: ResourceId(resource), how };
     let events = vec![

@@ -26,6 +26,7 @@ async fn filled(batches: u64) -> Store {
             name: "/tmp/x".into(),
             open_location: LocationId(1),
             task: TaskId(task),
+            stack: loopd_model::StackId::NONE,
         };
         let closed =
             EventKind::ResourceClosed { resource: ResourceId(10 + second), how: CloseHow::Closed };

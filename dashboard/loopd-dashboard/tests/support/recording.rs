@@ -217,6 +217,8 @@ fn sample(at_ms: u64, poll_ms: u64, running: Running) -> Event {
         poll_started_at: Nanos(poll_ms * MS),
         stack: StackId(1),
         running,
+        syscall: String::new(),
+        wchan: String::new(),
     };
     at(at_ms * MS, kind)
 }
@@ -228,6 +230,7 @@ fn resource(start: u64, id: u64, kind: &str, name: &str) -> Event {
         name: name.into(),
         open_location: REPORT,
         task: TaskId(10),
+        stack: loopd_model::StackId::NONE,
     };
     at(start, kind)
 }

@@ -2,12 +2,12 @@
 
 use loopd_model as model;
 use model::{
-    CloseHow, EventKind, LocationId, LoopId, NameId, Nanos, Outcome, ResourceId, Running, StackId,
-    TaskId, TaskKind, WorkerId,
+    AppSpanId, CloseHow, EventKind, LocationId, LoopId, MarkLevel, NameId, Nanos, Outcome,
+    ResourceId, Running, StackId, TaskId, TaskKind, WaitHow, WaitId, WorkerId,
 };
 
 use super::check::Place;
-use super::{DecodeError, Tolerated};
+use super::{DecodeError, Tolerated, process};
 use crate::{limits, pb};
 
 /// Reads an event; `None` if it is of a kind that is not known here.
@@ -73,6 +73,7 @@ fn decode_kind(
             name: tolerated.cut(e.name, limits::MAX_PATH_BYTES),
             open_location: LocationId(place.number("open_location_id", e.open_location_id)?),
             task: TaskId(place.number("task_id", e.task_id)?),
+            stack: StackId(place.number("stack_id", e.stack_id)?),
         },
         Kind::ResourceClosed(e) => EventKind::ResourceClosed {
             resource: subject_resource(e.resource_id)?,
@@ -85,19 +86,105 @@ fn decode_kind(
             poll_started_at: Nanos(place.number("poll_started_at", e.poll_started_at)?),
             stack: StackId(place.required("stack_id", e.stack_id)?),
             running: decode_running(e.running, tolerated),
+            syscall: tolerated.text(e.syscall),
+            wchan: tolerated.text(e.wchan),
         },
-        Kind::Metrics(e) => {
-            place.at_most("metrics", e.metrics.len(), limits::MAX_METRICS)?;
-            EventKind::Metrics {
-                loop_id: LoopId(place.number("loop_id", e.loop_id)?),
-                metrics: e
-                    .metrics
-                    .into_iter()
-                    .filter_map(|m| decode_metric(m, tolerated))
-                    .collect(),
+        Kind::Metrics(e) => EventKind::Metrics {
+            loop_id: LoopId(place.number("loop_id", e.loop_id)?),
+            metrics: decode_metrics(place, "metrics", e.metrics, tolerated)?,
+        },
+        Kind::ResourceState(e) => EventKind::ResourceState {
+            resource: subject_resource(e.resource_id)?,
+            readings: decode_metrics(place, "readings", e.readings, tolerated)?,
+        },
+        Kind::WaitBegan(e) => {
+            place.at_most("holders", e.holders.len(), limits::MAX_HOLDERS)?;
+            let holders = e.holders.into_iter().map(|holder| decode_holder(place, holder));
+            EventKind::WaitBegan {
+                wait: WaitId(place.required("wait_id", e.wait_id)?),
+                task: TaskId(place.number("task_id", e.task_id)?),
+                resource: subject_resource(e.resource_id)?,
+                op: tolerated.text(e.op),
+                location: LocationId(place.number("location_id", e.location_id)?),
+                amount: place.number("amount", e.amount)?,
+                holders: holders.collect::<Result<_, _>>()?,
+            }
+        }
+        Kind::WaitEnded(e) => EventKind::WaitEnded {
+            wait: WaitId(place.required("wait_id", e.wait_id)?),
+            how: decode_wait_how(e.how, tolerated),
+        },
+        Kind::HoldEnded(e) => EventKind::HoldEnded {
+            resource: subject_resource(e.resource_id)?,
+            hold: decode_holder(place, e.hold.ok_or_else(|| place.missing("hold"))?)?,
+            waits: place.number("waits", e.waits)?,
+        },
+        Kind::TaskUnwakeable(e) => EventKind::TaskUnwakeable { task: subject_task(e.task_id)? },
+        Kind::TaskFields(e) => EventKind::TaskFields {
+            task: subject_task(e.task_id)?,
+            fields: decode_fields(place, e.fields, tolerated)?,
+        },
+        Kind::Mark(e) => EventKind::Mark {
+            task: TaskId(place.number("task_id", e.task_id)?),
+            level: decode_level(e.level, tolerated),
+            target: tolerated.text(e.target),
+            message: tolerated.cut(e.message, limits::MAX_MESSAGE_TEXT_BYTES),
+            fields: decode_fields(place, e.fields, tolerated)?,
+            location: LocationId(place.number("location_id", e.location_id)?),
+        },
+        Kind::AppSpan(e) => EventKind::AppSpan {
+            span: AppSpanId(place.required("span_id", e.span_id)?),
+            parent: AppSpanId(place.number("parent_span_id", e.parent_span_id)?),
+            task: TaskId(place.number("task_id", e.task_id)?),
+            name: tolerated.text(e.name),
+            target: tolerated.text(e.target),
+            opened_at: Nanos(place.number("opened_at", e.opened_at)?),
+            busy_time: place.number("busy_nanos", e.busy_nanos)?,
+            fields: decode_fields(place, e.fields, tolerated)?,
+            location: LocationId(place.number("location_id", e.location_id)?),
+        },
+        Kind::CoverageChanged(e) => {
+            let settings = e.settings.ok_or_else(|| place.missing("settings"))?;
+            if let Some(nanos) = settings.slow_threshold_nanos {
+                place.number("settings.slow_threshold_nanos", nanos)?;
+            }
+            EventKind::CoverageChanged {
+                coverage: process::decode_coverages(place, "coverage", e.coverage, tolerated)?,
+                settings: super::decode_settings(settings),
             }
         }
     })
+}
+
+fn decode_holder(place: Place, holder: pb::Holder) -> Result<model::Holder, DecodeError> {
+    Ok(model::Holder {
+        task: TaskId(place.number("holder.task_id", holder.task_id)?),
+        since: Nanos(place.number("holder.since_at", holder.since_at)?),
+        location: LocationId(place.number("holder.location_id", holder.location_id)?),
+        amount: place.number("holder.amount", holder.amount)?,
+    })
+}
+
+fn decode_fields(
+    place: Place,
+    fields: Vec<pb::Pair>,
+    tolerated: &mut Tolerated,
+) -> Result<Vec<(String, String)>, DecodeError> {
+    place.at_most("fields", fields.len(), limits::MAX_FIELDS)?;
+    let mut pair = |pair: pb::Pair| {
+        (tolerated.text(pair.key), tolerated.cut(pair.value, limits::MAX_MESSAGE_TEXT_BYTES))
+    };
+    Ok(fields.into_iter().map(&mut pair).collect())
+}
+
+fn decode_metrics(
+    place: Place,
+    list: &'static str,
+    metrics: Vec<pb::Metric>,
+    tolerated: &mut Tolerated,
+) -> Result<Vec<model::Metric>, DecodeError> {
+    place.at_most(list, metrics.len(), limits::MAX_METRICS)?;
+    Ok(metrics.into_iter().filter_map(|metric| decode_metric(metric, tolerated)).collect())
 }
 
 /// A reading that is no number is left out: neither SQL nor JSON has a word for it.
@@ -146,6 +233,31 @@ fn decode_how(number: i32, tolerated: &mut Tolerated) -> CloseHow {
         Ok(How::Unspecified) | Err(_) => None,
     };
     tolerated.known(how, CloseHow::Closed)
+}
+
+/// A wait that ended in a way that is not known here is over all the same.
+fn decode_wait_how(number: i32, tolerated: &mut Tolerated) -> WaitHow {
+    use pb::wait_ended::How;
+    let how = match How::try_from(number) {
+        Ok(How::Ready) => Some(WaitHow::Ready),
+        Ok(How::Cancelled) => Some(WaitHow::Cancelled),
+        Ok(How::Unspecified) | Err(_) => None,
+    };
+    tolerated.known(how, WaitHow::Cancelled)
+}
+
+fn decode_level(number: i32, tolerated: &mut Tolerated) -> MarkLevel {
+    use pb::mark::Level;
+    let level = match Level::try_from(number) {
+        Ok(Level::Unspecified) => Some(MarkLevel::None),
+        Ok(Level::Trace) => Some(MarkLevel::Trace),
+        Ok(Level::Debug) => Some(MarkLevel::Debug),
+        Ok(Level::Info) => Some(MarkLevel::Info),
+        Ok(Level::Warn) => Some(MarkLevel::Warn),
+        Ok(Level::Error) => Some(MarkLevel::Error),
+        Err(_) => None,
+    };
+    tolerated.known(level, MarkLevel::None)
 }
 
 fn decode_running(number: i32, tolerated: &mut Tolerated) -> Running {

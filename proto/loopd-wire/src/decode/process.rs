@@ -18,7 +18,6 @@ pub(super) fn decode(
         return Err(place.missing("process.id"));
     }
     at_most("process.labels", process.labels.len(), limits::MAX_LABELS)?;
-    at_most("process.coverage", process.coverage.len(), limits::MAX_COVERAGE)?;
     let mut labels: Vec<(String, String)> = process
         .labels
         .into_iter()
@@ -35,10 +34,20 @@ pub(super) fn decode(
         agent: tolerated.text(process.agent),
         agent_version: tolerated.text(process.agent_version),
         anchor: super::decode_anchor(process.anchor)?,
-        coverage: process.coverage.into_iter().map(|c| decode_coverage(c, tolerated)).collect(),
+        coverage: decode_coverages(place, "process.coverage", process.coverage, tolerated)?,
         slow_threshold: place
             .required("process.slow_threshold_nanos", process.slow_threshold_nanos)?,
     })
+}
+
+pub(super) fn decode_coverages(
+    place: Place,
+    list: &'static str,
+    coverage: Vec<pb::Coverage>,
+    tolerated: &mut Tolerated,
+) -> Result<Vec<model::Coverage>, DecodeError> {
+    place.at_most(list, coverage.len(), limits::MAX_COVERAGE)?;
+    Ok(coverage.into_iter().map(|layer| decode_coverage(layer, tolerated)).collect())
 }
 
 /// A layer in a state that is not known here does not count as working.

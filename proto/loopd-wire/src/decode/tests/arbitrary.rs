@@ -123,36 +123,144 @@ fn task_event() -> impl Strategy<Value = EventKind> {
 fn resource_event() -> impl Strategy<Value = EventKind> {
     let hows = [CloseHow::Closed, CloseHow::Dropped, CloseHow::Unclosed];
     prop_oneof![
-        (id(), text(), text(), number(), task_or_none()).prop_map(
-            |(resource, kind, name, location, task)| EventKind::ResourceOpened {
+        (id(), text(), text(), number(), task_or_none(), number()).prop_map(
+            |(resource, kind, name, location, task, stack)| EventKind::ResourceOpened {
                 resource: ResourceId(resource),
                 kind,
                 name,
                 open_location: LocationId(location),
                 task,
+                stack: StackId(stack),
             }
         ),
         (id(), prop::sample::select(hows.to_vec())).prop_map(|(resource, how)| {
             EventKind::ResourceClosed { resource: ResourceId(resource), how }
         }),
+        (id(), vec(metric(), 0..4)).prop_map(|(resource, readings)| {
+            EventKind::ResourceState { resource: ResourceId(resource), readings }
+        }),
     ]
+}
+
+fn metric() -> impl Strategy<Value = Metric> {
+    let value = prop::num::f64::NORMAL | prop::num::f64::ZERO;
+    (text(), option::of(worker()), value).prop_map(|(name, worker, value)| Metric {
+        name,
+        worker,
+        value,
+    })
+}
+
+fn location() -> impl Strategy<Value = LocationId> {
+    number().prop_map(LocationId)
+}
+
+fn holder() -> impl Strategy<Value = Holder> {
+    (task_or_none(), at(), location(), number())
+        .prop_map(|(task, since, location, amount)| Holder { task, since, location, amount })
+}
+
+fn wait_event() -> impl Strategy<Value = EventKind> {
+    let hows = [WaitHow::Ready, WaitHow::Cancelled];
+    let ids = (id().prop_map(WaitId), task_or_none(), id().prop_map(ResourceId));
+    prop_oneof![
+        (ids, text(), location(), number(), vec(holder(), 0..=MAX_HOLDERS)).prop_map(
+            |((wait, task, resource), op, location, amount, holders)| EventKind::WaitBegan {
+                wait,
+                task,
+                resource,
+                op,
+                location,
+                amount,
+                holders,
+            }
+        ),
+        (id(), prop::sample::select(hows.to_vec()))
+            .prop_map(|(wait, how)| EventKind::WaitEnded { wait: WaitId(wait), how }),
+        (id(), holder(), number()).prop_map(|(resource, hold, waits)| EventKind::HoldEnded {
+            resource: ResourceId(resource),
+            hold,
+            waits,
+        }),
+    ]
+}
+
+fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
+    vec((text(), text()), 0..4)
+}
+
+fn app_event() -> impl Strategy<Value = EventKind> {
+    use MarkLevel::{Debug, Error, Info, None, Trace, Warn};
+    let levels = prop::sample::select(vec![None, Trace, Debug, Info, Warn, Error]);
+    let span = (id().prop_map(AppSpanId), number().prop_map(AppSpanId), task_or_none());
+    prop_oneof![
+        task().prop_map(|task| EventKind::TaskUnwakeable { task }),
+        (task(), fields()).prop_map(|(task, fields)| EventKind::TaskFields { task, fields }),
+        (task_or_none(), levels, text(), text(), fields(), location()).prop_map(
+            |(task, level, target, message, fields, location)| EventKind::Mark {
+                task,
+                level,
+                target,
+                message,
+                fields,
+                location,
+            }
+        ),
+        (span, text(), text(), at(), number(), fields(), location()).prop_map(
+            |((span, parent, task), name, target, opened_at, busy_time, fields, location)| {
+                EventKind::AppSpan {
+                    span,
+                    parent,
+                    task,
+                    name,
+                    target,
+                    opened_at,
+                    busy_time,
+                    fields,
+                    location,
+                }
+            }
+        ),
+        (vec(coverage(), 0..4), settings())
+            .prop_map(|(coverage, settings)| { EventKind::CoverageChanged { coverage, settings } }),
+    ]
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let switch = || option::of(any::<bool>());
+    (switch(), switch(), switch(), switch(), switch(), switch(), option::of(number())).prop_map(
+        |(polls, wakes, waits, stacks, fds, app_events, slow_threshold)| Settings {
+            record_polls: polls,
+            record_wakes: wakes,
+            record_waits: waits,
+            sample_stacks: stacks,
+            track_fds: fds,
+            app_events,
+            slow_threshold,
+        },
+    )
 }
 
 fn other_event() -> impl Strategy<Value = EventKind> {
     let runnings = [Running::Unknown, Running::OnCpu, Running::OffCpu];
-    let value = prop::num::f64::NORMAL | prop::num::f64::ZERO;
-    let metric = (text(), option::of(worker()), value).prop_map(|(name, worker, value)| Metric {
-        name,
-        worker,
-        value,
-    });
+    let poll = (number().prop_map(LoopId), worker(), task_or_none(), at());
+    let running = prop::sample::select(runnings.to_vec());
     prop_oneof![
-        (number(), worker(), task_or_none(), at(), id(), prop::sample::select(runnings.to_vec()))
-            .prop_map(|(loop_id, worker, task, poll_started_at, stack, running)| {
-                let (loop_id, stack) = (LoopId(loop_id), StackId(stack));
-                EventKind::StackSample { loop_id, worker, task, poll_started_at, stack, running }
-            }),
-        (number(), vec(metric, 0..4)).prop_map(|(loop_id, metrics)| EventKind::Metrics {
+        (poll, id(), running, text(), text()).prop_map(
+            |((loop_id, worker, task, poll_started_at), stack, running, syscall, wchan)| {
+                EventKind::StackSample {
+                    loop_id,
+                    worker,
+                    task,
+                    poll_started_at,
+                    stack: StackId(stack),
+                    running,
+                    syscall,
+                    wchan,
+                }
+            }
+        ),
+        (number(), vec(metric(), 0..4)).prop_map(|(loop_id, metrics)| EventKind::Metrics {
             loop_id: LoopId(loop_id),
             metrics
         }),
@@ -160,7 +268,14 @@ fn other_event() -> impl Strategy<Value = EventKind> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let kind = prop_oneof![loop_event(), task_event(), resource_event(), other_event()];
+    let kind = prop_oneof![
+        loop_event().boxed(),
+        task_event().boxed(),
+        resource_event().boxed(),
+        wait_event().boxed(),
+        app_event().boxed(),
+        other_event().boxed(),
+    ];
     (at(), kind).prop_map(|(at, kind)| Event { at, kind })
 }
 
