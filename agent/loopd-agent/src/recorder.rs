@@ -28,6 +28,8 @@ const RETRY_EVERY: u32 = 1024;
 /// Whether anything is recorded. Off before start, after shutdown and in forked children.
 static RECORDING: AtomicBool = AtomicBool::new(false);
 static RECORD_POLLS: AtomicBool = AtomicBool::new(true);
+static RECORD_WAKES: AtomicBool = AtomicBool::new(true);
+static RECORD_WAITS: AtomicBool = AtomicBool::new(true);
 static NEXT_LOOP: AtomicU64 = AtomicU64::new(1);
 static NEXT_ROOT: AtomicU64 = AtomicU64::new(loopd_model::TaskId::FIRST_ROOT.0);
 static NEXT_RESOURCE: AtomicU64 = AtomicU64::new(1);
@@ -345,9 +347,31 @@ pub(crate) fn records_polls() -> bool {
     RECORD_POLLS.load(Relaxed)
 }
 
-/// Switches the recording of single polls, parks and wakes.
+/// Switches the recording of single polls and parks.
 pub(crate) fn set_record_polls(is_on: bool) {
     RECORD_POLLS.store(is_on, Relaxed);
+}
+
+/// Whether wakes are recorded.
+#[inline(always)]
+pub(crate) fn records_wakes() -> bool {
+    RECORD_WAKES.load(Relaxed)
+}
+
+/// Switches the recording of wakes.
+pub(crate) fn set_record_wakes(is_on: bool) {
+    RECORD_WAKES.store(is_on, Relaxed);
+}
+
+/// Whether waits, holds and the states of resources are recorded.
+#[inline(always)]
+pub(crate) fn records_waits() -> bool {
+    RECORD_WAITS.load(Relaxed)
+}
+
+/// Switches the recording of waits, holds and the states of resources.
+pub(crate) fn set_record_waits(is_on: bool) {
+    RECORD_WAITS.store(is_on, Relaxed);
 }
 
 /// A fresh id for a root of `block_on`.

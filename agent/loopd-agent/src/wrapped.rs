@@ -236,7 +236,7 @@ impl PollScope {
     fn write_wake(&self, alarm: &Alarm, task: u64) {
         let woken = alarm.woken.swap(0, AcqRel);
         let wakes = alarm.wakes.swap(0, Relaxed);
-        if woken == 0 || !recorder::records_polls() {
+        if woken == 0 || !recorder::records_wakes() {
             return;
         }
         match self.lane {

@@ -461,6 +461,12 @@ impl Exporter {
         if let Some(is_on) = settings.record_polls {
             recorder::set_record_polls(is_on);
         }
+        if let Some(is_on) = settings.record_wakes {
+            recorder::set_record_wakes(is_on);
+        }
+        if let Some(is_on) = settings.record_waits {
+            recorder::set_record_waits(is_on);
+        }
         if let Some(is_on) = settings.sample_stacks {
             self.setup.status.sample_stacks.store(is_on, Relaxed);
         }
