@@ -13,7 +13,7 @@ use crate::exporter::{self, Setup, Target};
 use crate::recorder::{self, Recorder, RingSizes};
 use crate::runtime::RuntimeBuilder;
 use crate::status::{Flushed, Stats, Status};
-use crate::{fork, sys, watch};
+use crate::{cost, fork, sys, watch};
 
 /// How long dropping an [`Agent`] may take.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
@@ -146,7 +146,9 @@ pub(crate) fn spawn_thread(
         builder.spawn(move || {
             // By construction nothing here panics; should it, the program must not notice more
             // than that its recording ends.
+            cost::thread_began();
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            cost::thread_ended();
             if ended.is_err() {
                 recorder::set_recording(false);
                 STATUS.update(|stats| stats.last_error = format!("thread {name} panicked"));

@@ -116,6 +116,7 @@ pub mod __private;
 mod agent;
 mod clock;
 mod config;
+mod cost;
 mod exporter;
 mod fork;
 mod hooks;

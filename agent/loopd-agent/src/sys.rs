@@ -59,10 +59,62 @@ pub(crate) fn host_name() -> String {
 
 /// Processor time used by the whole process so far.
 pub(crate) fn cpu_nanos() -> Option<u64> {
+    clock_nanos(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// Processor time used so far by the thread of this process with this id; `None` when it is gone.
+pub(crate) fn thread_cpu_nanos(thread_id: u64) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        // How the kernel and `pthread_getcpuclockid` write it: a thread's clock, of time scheduled.
+        const PER_THREAD_SCHEDULED: libc::clockid_t = 4 | 2;
+        let id = libc::clockid_t::try_from(thread_id).ok().filter(|&id| id > 0)?;
+        clock_nanos(!id << 3 | PER_THREAD_SCHEDULED)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = thread_id;
+        None
+    }
+}
+
+fn clock_nanos(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is valid for writes.
-    let code = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    // SAFETY: `time` is valid for writes; a clock that does not exist is an error.
+    let code = unsafe { libc::clock_gettime(clock, &mut time) };
     (code == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// What the whole process used so far, threads that have ended included.
+pub(crate) struct Usage {
+    /// Times that a thread gave up the processor to wait for something.
+    pub(crate) voluntary_switches: u64,
+    /// Times that one was taken off it.
+    pub(crate) involuntary_switches: u64,
+    /// Pages that had to be read from disk.
+    pub(crate) major_faults: u64,
+}
+
+/// What the process used so far.
+pub(crate) fn usage() -> Option<Usage> {
+    // SAFETY: `usage` is valid for writes, and zeroes are a valid value of it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::getrusage(libc::RUSAGE_SELF, &mut usage) == 0).then_some(usage)
+    }?;
+    Some(Usage {
+        voluntary_switches: u64::try_from(usage.ru_nvcsw).ok()?,
+        involuntary_switches: u64::try_from(usage.ru_nivcsw).ok()?,
+        major_faults: u64::try_from(usage.ru_majflt).ok()?,
+    })
+}
+
+/// How many file descriptors the process may have open; `None` when there is no limit.
+pub(crate) fn max_fds() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid for writes.
+    let code = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    (code == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 /// Bytes in a page of memory.

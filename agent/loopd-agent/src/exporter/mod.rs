@@ -8,6 +8,7 @@ mod metrics;
 mod session;
 mod stage;
 mod tables;
+mod vitals;
 pub(crate) mod wakeup;
 mod window;
 
@@ -24,6 +25,7 @@ use loopd_wire::pb::collector_message::Kind;
 use tokio::runtime::RuntimeMetrics;
 
 use crate::clock::{self, Calibration, Origin, ticks};
+use crate::cost;
 use crate::recorder::{self, Control, Loop, LoopOrigin, Recorder};
 use crate::silence;
 use crate::status::{Flushed, Status};
@@ -35,6 +37,7 @@ pub(crate) use session::Target;
 use session::{Outgoing, Session, SessionEvent};
 use stage::Stage;
 use tables::Tables;
+use vitals::{Own, Vitals};
 use wakeup::EventFd;
 use window::Window;
 
@@ -83,7 +86,14 @@ pub(crate) fn window_bytes(memory_limit: usize) -> usize {
 pub(crate) fn run(setup: Setup) {
     // Whatever tonic, h2 and tokio trace on this thread must not reach the program's subscriber.
     let _silence = silence::on_this_thread();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // Those that look up host names.
+        .thread_name("loopd-lookup")
+        .on_thread_start(cost::thread_began)
+        .on_thread_stop(cost::thread_ended)
+        .build();
     let status = setup.status;
     match runtime {
         Ok(runtime) => {
@@ -106,6 +116,7 @@ struct Exporter {
     stage: Stage,
     tables: Tables,
     window: Window,
+    vitals: Vitals,
     clock: Option<Calibration>,
     /// Loops whose metrics are read, oldest first.
     loops: Vec<Watched>,
@@ -166,6 +177,7 @@ impl Exporter {
             stage: Stage::new(setup.memory_limit),
             tables: Tables::new(setup.memory_limit),
             window: Window::new(window_bytes(setup.memory_limit)),
+            vitals: Vitals::default(),
             clock: None,
             loops: Vec::new(),
             link: Link::Down(now),
@@ -319,7 +331,12 @@ impl Exporter {
             watched.measure(stage);
             !is_closed
         });
-        let metrics = metrics::of_process(self.memory());
+        let own = Own {
+            memory: self.memory(),
+            produced: self.stage.produced().iter().sum(),
+            dropped: self.stage.dropped().iter().map(|(_, _, count)| count).sum(),
+        };
+        let metrics = self.vitals.read(own);
         self.stage.event(ticks(), EventKind::Metrics { loop_id: LoopId::NONE, metrics });
     }
 

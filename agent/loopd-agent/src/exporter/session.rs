@@ -20,6 +20,7 @@ use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Endpoint;
 
+use crate::cost;
 use crate::exporter::window::Numbered;
 
 /// For the connection itself, and again for the collector's first answer.
@@ -68,8 +69,12 @@ impl Encoder for BatchEncoder {
 
     fn encode(&mut self, item: Outgoing, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
         match item {
-            Outgoing::Batch(batch) => put_batch(&batch, out),
+            Outgoing::Batch(batch) => {
+                cost::sent(batch.body.len());
+                put_batch(&batch, out);
+            }
             Outgoing::Message(message) => {
+                cost::sent(message.encoded_len());
                 message.encode(out).map_err(|error| Status::internal(error.to_string()))?;
             }
         }
