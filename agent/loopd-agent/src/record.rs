@@ -96,7 +96,8 @@ impl Record {
             }
             Self::Named { at, task, name } => {
                 let name = cut(name).as_bytes();
-                ring.push_texts(&[head(NAMED, name.len() as u64), *at, *task], &[name])
+                let head = head(NAMED, name.len() as u64);
+                ring.push_texts(&[head, *at, *task], &[name], Class::Lifecycle)
             }
             &Self::BlockingStarted { at, task } => {
                 ring.push([BLOCKING_STARTED, at, task], Class::Lifecycle)
@@ -107,7 +108,8 @@ impl Record {
             Self::Opened { at, resource, location, task, kind, name } => {
                 let (kind, name) = (cut(kind).as_bytes(), cut(name).as_bytes());
                 let head = head(OPENED, (kind.len() | name.len() << 16) as u64);
-                ring.push_texts(&[head, *at, *resource, *location, *task], &[kind, name])
+                let words = [head, *at, *resource, *location, *task];
+                ring.push_texts(&words, &[kind, name], Class::Lifecycle)
             }
             &Self::Closed { at, resource, how } => {
                 ring.push([head(CLOSED, how_number(how)), at, resource], Class::Lifecycle)
@@ -118,16 +120,16 @@ impl Record {
     /// Start, length and task of the record at `position`, if it is a short poll: two words.
     #[inline]
     pub(crate) fn read_short_poll(ring: &Ring, position: u64) -> Option<(u64, u64, u64)> {
-        let head = ring.word(position);
+        let head = ring.word(position, 0);
         let length = (head >> KIND_BITS) & ((1 << SHORT_LENGTH_BITS) - 1);
-        (head & KIND_MASK == SHORT_POLL).then(|| (ring.word(position + 1), length, head >> 32))
+        (head & KIND_MASK == SHORT_POLL).then(|| (ring.word(position, 1), length, head >> 32))
     }
 
     /// Reads the record at `position`; also says how many words it took. `None`: not a record,
     /// which only a defect in this module could cause.
     #[inline]
     pub(crate) fn read(ring: &Ring, position: u64) -> Option<(Self, u64)> {
-        let word = |i: u64| ring.word(position + i);
+        let word = |i: usize| ring.word(position, i);
         let head = word(0);
         let payload = head >> KIND_BITS;
         Some(match head & KIND_MASK {
@@ -149,18 +151,18 @@ impl Record {
                 (Self::Spawned { at, task, loop_id, location, parent, kind }, 6)
             }
             NAMED => {
-                let (name, words) = text(ring, position + 3, payload as usize);
-                (Self::Named { at: word(1), task: word(2), name }, 3 + words)
+                let (name, words) = text(ring, position, 3, payload as usize);
+                (Self::Named { at: word(1), task: word(2), name }, 3 + words as u64)
             }
             BLOCKING_STARTED => (Self::BlockingStarted { at: word(1), task: word(2) }, 3),
             ENDED => (Self::Ended { at: word(1), task: word(2), outcome: outcome(payload) }, 3),
             OPENED => {
-                let (kind, kind_words) = text(ring, position + 5, payload as usize & 0xffff);
+                let (kind, kind_words) = text(ring, position, 5, payload as usize & 0xffff);
                 let (name, name_words) =
-                    text(ring, position + 5 + kind_words, payload as usize >> 16);
+                    text(ring, position, 5 + kind_words, payload as usize >> 16);
                 let (at, resource, location, task) = (word(1), word(2), word(3), word(4));
                 let record = Self::Opened { at, resource, location, task, kind, name };
-                (record, 5 + kind_words + name_words)
+                (record, (5 + kind_words + name_words) as u64)
             }
             CLOSED => (Self::Closed { at: word(1), resource: word(2), how: how(payload) }, 3),
             _ => return None,
@@ -172,11 +174,12 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
-fn text(ring: &Ring, position: u64, len: usize) -> (String, u64) {
+/// The text that begins `offset` words into the record at `position`, and how many words it takes.
+fn text(ring: &Ring, position: u64, offset: usize, len: usize) -> (String, usize) {
     let len = len.min(MAX_TEXT);
-    let words = len.div_ceil(8) as u64;
+    let words = len.div_ceil(8);
     let mut bytes: Vec<u8> =
-        (0..words).flat_map(|i| ring.word(position + i).to_le_bytes()).collect();
+        (0..words).flat_map(|i| ring.word(position, offset + i).to_le_bytes()).collect();
     bytes.truncate(len);
     (String::from_utf8(bytes).unwrap_or_default(), words)
 }

@@ -15,6 +15,7 @@ use crate::exporter::wakeup::Wakeup;
 use crate::lane::{Lane, LaneState, ThreadInfo};
 use crate::outside::Outside;
 use crate::record::Record;
+use crate::ring::Ring;
 use crate::sys;
 
 /// Runtimes remembered at once that were first seen through a wrapper: nobody tells when they are
@@ -314,7 +315,7 @@ impl Pool {
             return Some(lane);
         }
         let words = if is_big { self.big_words } else { self.small_words };
-        let bytes = words.next_power_of_two() * size_of::<u64>() + size_of::<Lane>();
+        let bytes = Ring::bytes(words) + size_of::<Lane>();
         if self.bytes + bytes > self.budget {
             return None;
         }
@@ -544,7 +545,8 @@ mod tests {
     #[test]
     fn a_thread_with_a_small_ring_is_given_a_big_one_or_none() {
         let (big_words, small_words) = (1 << 12, 1 << 8);
-        let budget = (big_words + 4 * small_words) * size_of::<u64>() + 5 * size_of::<Lane>();
+        let rings = Ring::bytes(big_words) + 4 * Ring::bytes(small_words);
+        let budget = rings + 5 * size_of::<Lane>();
         let mut pool = Pool { lanes: Vec::new(), bytes: 0, budget, big_words, small_words };
         let mut grant = |wish| {
             let lane = pool.grant(wish)?;
