@@ -70,7 +70,7 @@
 //! |---|---|---|
 //! | hooks | spawn, every poll, end of every task of an attached runtime; parks of its workers | `tokio_unstable` |
 //! | wrapped | names, how tasks end, who wakes whom; blocking jobs; the roots of `block_on`; all of the above on runtimes that are not attached | spawning through this crate |
-//! | watchdog | the stack of a poll while it blocks, asleep or computing | Linux on x86_64, and `SIGURG` not used by the program |
+//! | watchdog | the stack of a poll while it blocks, computing or in which system call | Linux on x86_64 or aarch64, and `SIGURG` not used by the program |
 //! | metrics | tokio's own counters each second, memory, file descriptors, processor time | more counters with `tokio_unstable` |
 //! | resources | [`Tracked`] values from open to close | wrapping them |
 //!
@@ -82,8 +82,9 @@
 //! - Recording never blocks, panics, prints, calls the system or waits for a lock after a thread's
 //!   first event. Each thread has a ring of its own; a full ring refuses polls first, so that
 //!   spawns, ends and resources still find room, and everything refused is counted.
-//! - Nothing runs on the program's runtimes. The agent has two threads, `loopd-export` and
-//!   `loopd-watch`, which take none of the program's signals and trace nothing into its subscriber.
+//! - Nothing runs on the program's runtimes. The agent has three threads, `loopd-export`,
+//!   `loopd-watch` and, once there is a stack to name, `loopd-symbols`, which take none of the
+//!   program's signals and trace nothing into its subscriber.
 //! - While no collector is there, batches are kept within a quarter of the memory limit, at most
 //!   8 MiB; beyond that the oldest give up their polls, then their events, for a count of both.
 //! - What the collector acknowledged is on its disk; the rest is sent again, and never counted
@@ -93,16 +94,18 @@
 //! # Limits
 //!
 //! One agent in a process, once. Naming the functions of the first stack reads the program's debug
-//! information: some tens of megabytes beside the memory limit, on the watchdog's thread. Stacks
-//! need line tables (`debug = "line-tables-only"`) to name source lines.
+//! information: some tens of megabytes beside the memory limit, on a thread of its own, given back
+//! after half a minute without another stack. Stacks need line tables (`debug =
+//! "line-tables-only"`) to name source lines; without them a frame has a function but no file, and
+//! functions that were inlined are missing. A stripped program (`strip = true`) has addresses only.
 //!
-//! Stacks are taken with the signal `SIGURG`, a few times in a poll that runs for longer than half
-//! the slow threshold. Its handler asks for interrupted system calls to be
-//! restarted, but some never are: `poll`, `epoll_wait`, `select`, `nanosleep`, and `recv`, `send`
-//! and `connect` on a socket with a timeout. Inside such a poll they can return
-//! [`Interrupted`](std::io::ErrorKind::Interrupted), as with any signal. The standard library tries
-//! again where it promises to: `thread::sleep`, `read_exact`, `read_to_end`, `write_all`,
-//! `io::copy`; a single `read` or `write` hands it on. Without `LOOPD_SAMPLE_STACKS` no
+//! Stacks are taken with the signal `SIGURG`, from a poll that runs for longer than half the slow
+//! threshold, and again at doubled ages; twenty in a second at most, over all workers. Its handler
+//! asks for interrupted system calls to be restarted, but some never are: `poll`, `epoll_wait`,
+//! `select`, `nanosleep`, and `recv`, `send` and `connect` on a socket with a timeout. Inside such a
+//! poll they can return [`Interrupted`](std::io::ErrorKind::Interrupted), as with any signal. The
+//! standard library tries again where it promises to: `thread::sleep`, `read_exact`, `read_to_end`,
+//! `write_all`, `io::copy`; a single `read` or `write` hands it on. Without `LOOPD_SAMPLE_STACKS` no
 //! signal is sent.
 //!
 //! Of a poll that runs on another stack than its thread's own, as coroutines and `stacker` make

@@ -244,9 +244,14 @@ impl Recorder {
         {
             controls.push((crate::clock::ticks(), control));
         } else {
-            self.lost_controls[kind as usize].fetch_add(1, Relaxed);
+            self.lose_control(kind);
         }
         self.wakeup.wake();
+    }
+
+    /// Counts a message that found no room on its way here.
+    pub(crate) fn lose_control(&self, kind: RecordKind) {
+        self.lost_controls[kind as usize].fetch_add(1, Relaxed);
     }
 
     /// Takes what was told.

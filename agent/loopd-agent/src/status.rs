@@ -49,8 +49,8 @@ pub(crate) struct Status {
     pub(crate) slow_threshold: AtomicU64,
     /// Whether stacks of long polls are taken.
     pub(crate) sample_stacks: AtomicBool,
-    /// Whether the watchdog is making something of a stack it has taken.
-    pub(crate) is_sampling: AtomicBool,
+    /// Stacks that the watchdog is taking or naming, so that a shutdown can wait for them.
+    pub(crate) samples_underway: AtomicU64,
     stats: Mutex<Stats>,
     shutdown: Mutex<Shutdown>,
     changed: Condvar,
@@ -67,7 +67,7 @@ impl Status {
         Self {
             slow_threshold: AtomicU64::new(100_000_000),
             sample_stacks: AtomicBool::new(false),
-            is_sampling: AtomicBool::new(false),
+            samples_underway: AtomicU64::new(0),
             stats: Mutex::new(Stats {
                 is_recording: false,
                 connected: false,

@@ -15,7 +15,7 @@ mod window;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -247,7 +247,7 @@ impl Exporter {
                 Control::LoopOpened(loop_, metrics, origin) => {
                     self.loop_opened(at, Watched { loop_, metrics, origin });
                 }
-                Control::Sample(sample) => self.sampled(at, sample),
+                Control::Sample(sample) => self.sampled(sample),
                 Control::LoopClosed(loop_, began) => closed.push((began, loop_)),
             }
         }
@@ -340,7 +340,8 @@ impl Exporter {
         self.stage.event(ticks(), EventKind::Metrics { loop_id: LoopId::NONE, metrics });
     }
 
-    fn sampled(&mut self, at: u64, sample: Sample) {
+    fn sampled(&mut self, sample: Sample) {
+        let at = sample.at;
         match self.tables.stack(sample.addresses, sample.frames) {
             Some(stack) => {
                 let event = EventKind::StackSample {
@@ -350,8 +351,8 @@ impl Exporter {
                     poll_started_at: Nanos(sample.poll.started),
                     stack,
                     running: sample.running,
-                    syscall: String::new(),
-                    wchan: String::new(),
+                    syscall: sample.syscall,
+                    wchan: sample.wchan,
                 };
                 self.stage.event(at, event);
             }
@@ -499,7 +500,7 @@ impl Exporter {
     async fn finish(mut self, deadline: Instant) -> Flushed {
         let deadline = deadline.checked_sub(SHUTDOWN_RESERVE).unwrap_or(deadline);
         // A stack taken just now may still be on its way; naming its functions takes a while.
-        while self.setup.status.is_sampling.load(Relaxed)
+        while self.setup.status.samples_underway.load(Acquire) > 0
             && Instant::now() + SAMPLE_RESERVE < deadline
         {
             tokio::time::sleep(BUSY_INTERVAL).await;

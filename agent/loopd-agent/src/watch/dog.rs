@@ -1,25 +1,22 @@
 //! The watchdog's loop.
 
-use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering::Release;
+use std::time::Duration;
 
-use loopd_model::Running;
-
-use super::Sample;
-use super::signal;
-use super::symbols::Symbols;
+use super::due::{Due, Running};
+use super::naming::{Captured, Naming};
+use super::signal::{self, MAX_AT_ONCE};
+use super::thread::{CpuShare, Doing};
 use super::unwind::Unwind;
 use crate::clock::{BASELINE, Calibration, Origin, ticks};
-use crate::lane::{Lane, RunningPoll};
-use crate::recorder::{self, Control, Recorder};
+use crate::lane::Lane;
+use crate::recorder::{self, Recorder};
 use crate::status::Status;
 
-/// The watchdog looks four times per threshold, within these.
+/// Between two looks.
 const SHORTEST_TICK: Duration = Duration::from_millis(1);
-const LONGEST_TICK: Duration = Duration::from_millis(25);
-/// Stacks per second, over all workers: what a program that blocks everywhere pays at most.
-const MAX_SAMPLES_PER_SECOND: u32 = 20;
+/// So that a change of the settings is soon followed.
+const LONGEST_TICK: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub(super) struct Dog {
@@ -28,13 +25,11 @@ pub(super) struct Dog {
     origin: Origin,
     clock: Option<Calibration>,
     lanes: Vec<&'static Lane>,
-    /// Per lane, by its place in `lanes`: the poll last sampled, and at which age, in ticks, the
-    /// next sample of it is due.
-    watched: HashMap<usize, (u64, u64)>,
+    /// By lane.
+    cpu: Vec<CpuShare>,
+    due: Due,
     unwind: Unwind,
-    symbols: Symbols,
-    /// Samples taken in the second that began then.
-    budget: (Instant, u32),
+    naming: Naming,
 }
 
 impl Dog {
@@ -49,88 +44,80 @@ impl Dog {
             origin,
             clock: None,
             lanes: Vec::new(),
-            watched: HashMap::new(),
+            cpu: Vec::new(),
+            due: Due::default(),
             unwind: Unwind::default(),
-            symbols: Symbols::default(),
-            budget: (Instant::now(), 0),
+            naming: Naming::new(recorder, status),
         }
     }
 
     /// The body of the thread `loopd-watch`.
     pub(super) fn run(mut self) {
-        loop {
-            let threshold = Duration::from_nanos(self.status.slow_threshold());
-            if self.status.sleep((threshold / 4).clamp(SHORTEST_TICK, LONGEST_TICK)) {
-                return;
-            }
-            if recorder::is_recording() && self.status.samples_stacks() {
-                self.status.is_sampling.store(true, Relaxed);
-                self.look();
-                self.status.is_sampling.store(false, Relaxed);
-            }
+        let mut tick = SHORTEST_TICK;
+        while !self.status.sleep(tick) {
+            tick = if recorder::is_recording() && self.status.samples_stacks() {
+                self.status.samples_underway.fetch_add(1, Release);
+                let tick = self.look();
+                self.status.samples_underway.fetch_sub(1, Release);
+                tick
+            } else {
+                LONGEST_TICK
+            };
         }
     }
 
-    fn look(&mut self) {
+    /// Takes the stacks that are due; says when to look again.
+    fn look(&mut self) -> Duration {
+        let clock = self.clock();
+        let threshold = Duration::from_nanos(self.status.slow_threshold());
+        let in_ticks = |time: Duration| clock.ticks_in(time.as_nanos() as u64);
+        self.due.set_pace(in_ticks(threshold / 2), in_ticks(Duration::from_secs(1)));
+        let running = self.running();
+        for some in self.due.plan(ticks(), &running).chunks(MAX_AT_ONCE) {
+            self.take(some);
+        }
+        // A poll that begins now and becomes slow is seen before it is.
+        let tick = (threshold * 3 / 4).clamp(SHORTEST_TICK, LONGEST_TICK);
+        let next = self.due.next(ticks(), &running);
+        let next = next.map_or(tick, |next| Duration::from_nanos(clock.length(next)));
+        next.clamp(SHORTEST_TICK, tick)
+    }
+
+    fn clock(&mut self) -> Calibration {
         if self.clock.is_none() && self.origin.elapsed() >= BASELINE {
             self.clock = Some(self.origin.calibrate());
         }
-        let clock = self.clock.unwrap_or_else(|| self.origin.calibrate());
+        self.clock.unwrap_or_else(|| self.origin.calibrate())
+    }
+
+    /// The polls going on.
+    fn running(&mut self) -> Vec<Running> {
         if let Some(lanes) = self.recorder.lanes_beyond(self.lanes.len()) {
             self.lanes = lanes;
+            self.cpu.resize_with(self.lanes.len(), CpuShare::default);
         }
-        let first_due = clock.ticks_in(self.status.slow_threshold() / 2);
-        for index in 0..self.lanes.len() {
-            let Some(poll) = self.lanes[index].running() else { continue };
-            let age = ticks().saturating_sub(poll.started);
-            let due = match self.watched.get(&index) {
-                Some(&(started, due)) if started == poll.started => due,
-                _ => first_due,
-            };
-            // What could not be taken, because the thread did not get to run its handler or the
-            // poll ended, is tried again at the next tick.
-            if age >= due && self.may_sample() && self.sample(self.lanes[index], poll) {
-                self.watched.insert(index, (poll.started, (age * 2).max(1)));
-            }
-        }
-    }
-
-    fn may_sample(&mut self) -> bool {
-        let (since, taken) = &mut self.budget;
-        if since.elapsed() >= Duration::from_secs(1) {
-            (*since, *taken) = (Instant::now(), 0);
-        }
-        *taken += 1;
-        *taken <= MAX_SAMPLES_PER_SECOND
-    }
-
-    fn sample(&mut self, lane: &'static Lane, poll: RunningPoll) -> bool {
-        let tid = lane.tid();
-        if tid == 0 {
-            return false;
-        }
-        // Before the signal: that makes a sleeping thread run.
-        let running = running(tid);
-        let unwind = &mut self.unwind;
-        let taken = signal::take(lane, tid, |shot| {
-            // The poll may have ended meanwhile; then the stack is something else's.
-            (lane.running() == Some(poll)).then(|| unwind.addresses(shot))
+        let lanes = self.lanes.iter().zip(&mut self.cpu).enumerate();
+        let running = lanes.filter_map(|(index, (lane, cpu))| {
+            let poll = lane.running()?;
+            let tid = Some(lane.tid()).filter(|tid| *tid != 0)?;
+            Some(Running { lane: index, tid, poll, cpu_share: cpu.look(tid) })
         });
-        let Some(Some(addresses)) = taken else { return false };
-        let frames = self.symbols.frames(&addresses);
-        self.recorder.send(Control::Sample(Sample { poll, addresses, frames, running }));
-        true
+        running.collect()
     }
-}
 
-/// Whether a thread is computing or asleep, as the kernel sees it.
-fn running(tid: i32) -> Running {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap_or_default();
-    // The state follows the name, which is in parentheses and may hold anything.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    match state {
-        Some('R') => Running::OnCpu,
-        Some('S' | 'D') => Running::OffCpu,
-        _ => Running::Unknown,
+    /// Takes the stacks of up to [`MAX_AT_ONCE`] polls.
+    fn take(&mut self, some: &[Running]) {
+        let Self { lanes, due, unwind, naming, .. } = self;
+        let threads: Vec<_> = some.iter().map(|one| (lanes[one.lane], one.tid)).collect();
+        let mut doing: Vec<_> = some.iter().map(|one| Doing::of(one.tid, one.cpu_share)).collect();
+        signal::take(&threads, |index, shot| {
+            let (at, one) = (ticks(), &some[index]);
+            // The poll may have ended meanwhile; then the stack is something else's.
+            if lanes[one.lane].running() == Some(one.poll) {
+                let doing = std::mem::take(&mut doing[index]);
+                naming.push(Captured { at, poll: one.poll, stack: unwind.stack(shot), doing });
+                due.taken(at, one);
+            }
+        });
     }
 }

@@ -1,13 +1,22 @@
 //! The watchdog: a thread that sees, from one atomic per worker, a poll still running past half the
-//! slow threshold, and takes that worker's stack while it blocks, again at doubling intervals.
+//! slow threshold, and takes that worker's stack while it blocks, again at doubling ages. A second
+//! thread names what the first has taken.
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod dog;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod due;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod naming;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod signal;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod symbols;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod syscalls;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod thread;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod unwind;
 
 use loopd_model::{Coverage, CoverageState, Frame, Running};
@@ -19,6 +28,8 @@ use crate::status::Status;
 
 /// A stack taken in the middle of a poll.
 pub(crate) struct Sample {
+    /// When, in ticks.
+    pub(crate) at: u64,
     /// The poll.
     pub(crate) poll: RunningPoll,
     /// Return addresses, leaf first: what makes two stacks the same.
@@ -27,6 +38,10 @@ pub(crate) struct Sample {
     pub(crate) frames: Vec<Frame>,
     /// Whether the thread was computing.
     pub(crate) running: Running,
+    /// The system call it was in; empty if in none, or not known.
+    pub(crate) syscall: String,
+    /// Where in the kernel it slept; empty if it did not, or not known.
+    pub(crate) wchan: String,
 }
 
 /// Starts the watchdog if it can work here, and says whether it does.
@@ -37,25 +52,31 @@ pub(crate) fn start(
 ) -> Coverage {
     let is_wanted = status.samples_stacks();
     let (state, reason) = match try_start(recorder, status, origin) {
-        Ok(()) if is_wanted => (CoverageState::On, String::new()),
-        Ok(()) => (CoverageState::Off, "LOOPD_SAMPLE_STACKS is off".to_owned()),
+        Ok(limits) if is_wanted => (CoverageState::On, limits.to_owned()),
+        Ok(_) => (CoverageState::Off, "LOOPD_SAMPLE_STACKS is off".to_owned()),
         Err(reason) => (CoverageState::Unavailable, reason),
     };
     Coverage { layer: "watchdog".to_owned(), state, reason }
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+/// Says what it cannot see, if it works otherwise.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn try_start(
     recorder: &'static Recorder,
     status: &'static Status,
     origin: Origin,
-) -> Result<(), String> {
+) -> Result<&'static str, String> {
     signal::install()?;
     let dog = dog::Dog::new(recorder, status, origin);
-    crate::agent::spawn_thread("loopd-watch", move || dog.run()).map_err(|error| error.to_string())
+    crate::agent::spawn_thread("loopd-watch", move || dog.run())
+        .map_err(|error| error.to_string())?;
+    Ok(match thread::tells_syscalls() {
+        true => "",
+        false => "the system does not tell which system call a blocked thread is in",
+    })
 }
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn try_start(_: &'static Recorder, _: &'static Status, _: Origin) -> Result<(), String> {
-    Err("stacks can be taken on Linux on x86_64 only, so far".to_owned())
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+fn try_start(_: &'static Recorder, _: &'static Status, _: Origin) -> Result<&'static str, String> {
+    Err("stacks can be taken on Linux on x86_64 and aarch64 only, so far".to_owned())
 }

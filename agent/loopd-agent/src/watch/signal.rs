@@ -1,10 +1,12 @@
-//! Taking the registers and the upper part of a thread's own stack, by a signal to that thread.
+//! Taking the registers and the upper part of threads' own stacks, by a signal to each thread.
 //!
-//! One request is open at a time. Its life is one atomic, [`REQUEST`], which names the thread it is
-//! for: the watchdog makes it `ASKED`, that thread's handler takes it from `ASKED` to `COPYING` to
-//! `DONE`, the watchdog takes it back to `IDLE`. Between `COPYING` and `DONE` only the handler
-//! touches the buffer, otherwise only the watchdog. A request that was withdrawn (`ASKED` to `IDLE`)
-//! leaves a handler that comes late nothing to do, and one for another thread likewise.
+//! A few requests can be open at a time, each in a slot of its own, so that threads that wait for a
+//! processor are waited for together. The life of a request is one atomic, [`Slot::request`], which
+//! names the thread it is for: the watchdog makes it `ASKED`, that thread's handler takes it from
+//! `ASKED` to `COPYING` to `DONE`, the watchdog takes it back to `IDLE`. Between `COPYING` and `DONE`
+//! only the handler touches the slot, otherwise only the watchdog. A request that was withdrawn
+//! (`ASKED` to `IDLE`) leaves a handler that comes late nothing to do, and one for another thread
+//! likewise.
 #![expect(unsafe_code, reason = "installs a signal handler and copies raw stack memory in it")]
 
 use std::cell::UnsafeCell;
@@ -22,8 +24,14 @@ use crate::lane::Lane;
 const SIGNAL: libc::c_int = libc::SIGURG;
 /// The part of the stack that is copied; deeper frames are cut.
 const MAX_STACK: usize = 64 << 10;
+/// Threads asked at the same time: as many as get to run on a busy machine while we wait.
+pub(super) const MAX_AT_ONCE: usize = 4;
 /// A thread that does not run its handler within this is left alone.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// Between looks at the requests: at first as short as a sleep can be, since a thread that is
+/// asleep or computing answers at once; one that waits for a processor takes milliseconds.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// The low two bits of a request; the thread's id is above them, and 0 while `IDLE`.
 const IDLE: u64 = 0;
@@ -31,23 +39,27 @@ const ASKED: u64 = 1;
 const COPYING: u64 = 2;
 const DONE: u64 = 3;
 
-static REQUEST: AtomicU64 = AtomicU64::new(IDLE);
-/// The lane that the thread was seen to hold. Written while `IDLE`, read while `COPYING`.
-static LANE: AtomicPtr<Lane> = AtomicPtr::new(ptr::null_mut());
-static SHOT: Shared =
-    Shared(UnsafeCell::new(Shot { ip: 0, sp: 0, fp: 0, len: 0, stack: [0; MAX_STACK / 8] }));
+static SLOTS: [Slot; MAX_AT_ONCE] = [const { Slot::new() }; MAX_AT_ONCE];
 
-/// What the handler leaves behind.
-struct Shared(UnsafeCell<Shot>);
+/// One request and its answer.
+struct Slot {
+    request: AtomicU64,
+    /// The lane that the thread was seen to hold. Written while `IDLE`, read while `COPYING`.
+    lane: AtomicPtr<Lane>,
+    shot: UnsafeCell<Shot>,
+}
 
-// SAFETY: who may touch the shot is handed over by REQUEST, as the module says.
-unsafe impl Sync for Shared {}
+// SAFETY: who may touch the shot is handed over by `request`, as the module says.
+unsafe impl Sync for Slot {}
 
 /// Registers and stack of a thread at one instant.
 pub(super) struct Shot {
     pub(super) ip: u64,
     pub(super) sp: u64,
     pub(super) fp: u64,
+    /// Where the interrupted function returns to, unless it has stored that on its stack.
+    #[cfg(target_arch = "aarch64")]
+    pub(super) lr: u64,
     /// Words of `stack` that are filled.
     len: usize,
     stack: [u64; MAX_STACK / 8],
@@ -92,39 +104,76 @@ fn request(tid: i32, state: u64) -> u64 {
     u64::from(tid.unsigned_abs()) << 2 | state
 }
 
-/// Asks the thread that holds a lane for its registers and stack, and runs `use_shot` on them.
-/// Watchdog only.
-pub(super) fn take<T>(
-    lane: &'static Lane,
-    tid: i32,
-    use_shot: impl FnOnce(&Shot) -> T,
-) -> Option<T> {
-    match REQUEST.load(Acquire) & 3 {
-        IDLE => {}
-        // The answer to an earlier request that was given up.
-        DONE => REQUEST.store(IDLE, Relaxed),
-        // A handler is still copying for one.
-        _ => return None,
+impl Slot {
+    const fn new() -> Self {
+        let shot = Shot {
+            ip: 0,
+            sp: 0,
+            fp: 0,
+            #[cfg(target_arch = "aarch64")]
+            lr: 0,
+            len: 0,
+            stack: [0; MAX_STACK / 8],
+        };
+        Self {
+            request: AtomicU64::new(IDLE),
+            lane: AtomicPtr::new(ptr::null_mut()),
+            shot: UnsafeCell::new(shot),
+        }
     }
-    LANE.store(ptr::from_ref(lane).cast_mut(), Relaxed);
-    REQUEST.store(request(tid, ASKED), Release);
-    // SAFETY: takes plain numbers; a thread that is gone is an error, not undefined.
-    let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) } == 0;
-    let since = Instant::now();
-    let done = request(tid, DONE);
-    while sent && REQUEST.load(Acquire) != done && since.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_micros(20));
+
+    /// Asks the thread that holds a lane, if the slot is not still busy with an earlier request.
+    fn ask(&self, lane: &'static Lane, tid: i32) -> bool {
+        match self.request.load(Acquire) & 3 {
+            IDLE => {}
+            // The answer to an earlier request that was given up.
+            DONE => self.request.store(IDLE, Relaxed),
+            // A handler is still copying for one.
+            _ => return false,
+        }
+        self.lane.store(ptr::from_ref(lane).cast_mut(), Relaxed);
+        self.request.store(request(tid, ASKED), Release);
+        // SAFETY: takes plain numbers; a thread that is gone is an error, not undefined.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) } == 0;
+        if !sent {
+            self.withdraw(tid);
+        }
+        sent
     }
-    if REQUEST.compare_exchange(request(tid, ASKED), IDLE, AcqRel, Relaxed).is_ok() {
-        return None;
+
+    /// Gives `use_shot` the answer and frees the slot, once the thread has answered.
+    fn answer(&self, tid: i32, use_shot: impl FnOnce(&Shot)) -> bool {
+        let is_done = self.request.load(Acquire) == request(tid, DONE);
+        if is_done {
+            // SAFETY: the state is DONE, so the handler has finished and no other can start.
+            use_shot(unsafe { &*self.shot.get() });
+            self.request.store(IDLE, Release);
+        }
+        is_done
     }
-    if REQUEST.load(Acquire) != done {
-        return None;
+
+    /// Takes the request back, unless the thread has begun to answer.
+    fn withdraw(&self, tid: i32) {
+        let _ = self.request.compare_exchange(request(tid, ASKED), IDLE, AcqRel, Relaxed);
     }
-    // SAFETY: the state is DONE, so the handler has finished and no other can start.
-    let result = use_shot(unsafe { &*SHOT.0.get() });
-    REQUEST.store(IDLE, Release);
-    Some(result)
+}
+
+/// Asks threads that hold lanes for their registers and stacks, and runs `use_shot` on each answer
+/// with the number of its thread in `threads`, as they come. Of the threads only the first
+/// [`MAX_AT_ONCE`] are asked. Watchdog only.
+pub(super) fn take(threads: &[(&'static Lane, i32)], mut use_shot: impl FnMut(usize, &Shot)) {
+    let asked = SLOTS.iter().zip(threads).enumerate();
+    let mut open: Vec<_> = asked
+        .filter(|(_, (slot, (lane, tid)))| slot.ask(lane, *tid))
+        .map(|(index, (slot, (_, tid)))| (index, slot, *tid))
+        .collect();
+    let (since, mut pause) = (Instant::now(), SHORTEST_PAUSE);
+    while !open.is_empty() && since.elapsed() < PATIENCE {
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        open.retain(|(index, slot, tid)| !slot.answer(*tid, |shot| use_shot(*index, shot)));
+    }
+    open.iter().for_each(|(_, slot, tid)| slot.withdraw(*tid));
 }
 
 /// Runs on the interrupted thread. Async-signal-safe: atomics, one system call, plain copying.
@@ -136,12 +185,14 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
         let saved = *errno;
         let tid = libc::syscall(libc::SYS_gettid) as i32;
         let (asked, copying) = (request(tid, ASKED), request(tid, COPYING));
-        if REQUEST.compare_exchange(asked, copying, AcqRel, Relaxed).is_ok() {
+        let take =
+            |slot: &&Slot| slot.request.compare_exchange(asked, copying, AcqRel, Relaxed).is_ok();
+        if let Some(slot) = SLOTS.iter().find(take) {
             // A thread that no longer holds the lane may have another's id: then it has no stack.
-            let lane = LANE.load(Relaxed).as_ref();
+            let lane = slot.lane.load(Relaxed).as_ref();
             let stack = lane.and_then(|lane| lane.own_stack(tid)).unwrap_or(0..0);
-            copy(&mut *SHOT.0.get(), context.cast_const().cast(), &stack);
-            REQUEST.store(request(tid, DONE), Release);
+            copy(&mut *slot.shot.get(), context.cast_const().cast(), &stack);
+            slot.request.store(request(tid, DONE), Release);
         }
         *errno = saved;
     }
@@ -159,6 +210,13 @@ unsafe fn copy(shot: &mut Shot, context: *const libc::ucontext_t, stack: &Range<
         shot.ip = machine.gregs[libc::REG_RIP as usize] as u64;
         shot.sp = machine.gregs[libc::REG_RSP as usize] as u64 & !7;
         shot.fp = machine.gregs[libc::REG_RBP as usize] as u64;
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        shot.ip = machine.pc;
+        shot.sp = machine.sp & !7;
+        shot.fp = machine.regs[29];
+        shot.lr = machine.regs[30];
     }
     let sp = shot.sp as usize;
     shot.len = readable_words(sp, stack).min(shot.stack.len());

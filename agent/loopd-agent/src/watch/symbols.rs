@@ -1,57 +1,82 @@
 //! From addresses to functions, files and lines, and which frames are worth showing.
 
 use std::collections::HashMap;
+use std::panic::catch_unwind;
 
 use loopd_model::Frame;
 
+use super::unwind::{Modules, RawStack};
 use crate::fork;
 
-/// Addresses remembered; beyond that they are looked up each time.
-const MAX_CACHED: usize = 8 << 10;
+/// Stacks remembered with their names, some tens of kilobytes each at most: a program blocks in few
+/// places over and over.
+const MAX_KNOWN: usize = 64;
 /// As the wire format allows.
 const MAX_FUNCTION: usize = 512;
 const MAX_FILE: usize = 512;
 /// Frames of one stack after inlined functions have been told apart.
 const MAX_FRAMES: usize = 128;
 
-/// Looks up addresses. The first one reads the program's debug information, which takes a tenth of
-/// a second and some tens of megabytes; later ones take microseconds.
+/// Names stacks. The first one reads the program's debug information, which takes a tenth of a
+/// second and some tens of megabytes; later ones take microseconds.
 #[derive(Default)]
 pub(super) struct Symbols {
-    known: HashMap<u64, Vec<Frame>>,
-    /// Whether the loaded modules have been listed, which takes the dynamic loader's lock once.
-    is_listed: bool,
+    /// By addresses.
+    known: HashMap<Vec<u64>, Vec<Frame>>,
+    /// The modules listed, which takes the dynamic loader's lock once.
+    listed: Option<Modules>,
 }
 
 impl Symbols {
     /// The frames of a stack, leaf first, without the runtime's own below the task.
-    pub(super) fn frames(&mut self, addresses: &[u64]) -> Vec<Frame> {
-        if !std::mem::replace(&mut self.is_listed, true) {
-            // In no module, so the list is all that is made. Reading debug information, which would
-            // keep a fork waiting for longer, takes no such lock.
-            fork::without_forks(|| backtrace::resolve(std::ptr::null_mut(), |_| ()));
+    pub(super) fn frames(&mut self, stack: &RawStack) -> Vec<Frame> {
+        if self.listed != Some(stack.modules) {
+            self.list(stack.modules);
         }
-        let frames = addresses.iter().flat_map(|&address| self.look_up(address));
+        if let Some(frames) = self.known.get(&stack.addresses) {
+            return frames.clone();
+        }
+        let frames = stack.addresses.iter().flat_map(|&address| resolve(address));
         let mut frames: Vec<Frame> = frames.collect();
         frames.truncate(task_depth(&frames).unwrap_or(frames.len()));
         frames.truncate(MAX_FRAMES);
+        if self.known.len() >= MAX_KNOWN {
+            // What is still wanted is soon known again.
+            self.known.clear();
+        }
+        self.known.insert(stack.addresses.clone(), frames.clone());
         frames
     }
 
-    fn look_up(&mut self, address: u64) -> Vec<Frame> {
-        if let Some(frames) = self.known.get(&address) {
-            return frames.clone();
+    fn list(&mut self, modules: Modules) {
+        self.forget();
+        // In no module, so the list is all that is made. Reading debug information, which would
+        // keep a fork waiting for longer, takes no such lock.
+        fork::without_forks(|| backtrace::resolve(std::ptr::null_mut(), |_| ()));
+        self.listed = Some(modules);
+    }
+
+    /// Gives the debug information back, also what the program itself has read of it by the same
+    /// library: either reads it again when needed.
+    pub(super) fn forget(&mut self) {
+        self.known = HashMap::new();
+        if self.listed.take().is_some() {
+            backtrace::clear_symbol_cache();
         }
-        let frames = resolve(address);
-        if self.known.len() < MAX_CACHED {
-            self.known.insert(address, frames.clone());
-        }
-        frames
     }
 }
 
 /// The functions at this address, the innermost inlined one first.
 fn resolve(address: u64) -> Vec<Frame> {
+    // Debug information that is broken in a way nobody thought of costs the names only.
+    let mut frames = catch_unwind(|| symbols(address)).unwrap_or_default();
+    if frames.is_empty() {
+        frames.push(Frame { address, ..Frame::default() });
+    }
+    frames
+}
+
+fn symbols(address: u64) -> Vec<Frame> {
     let mut frames = Vec::new();
     backtrace::resolve(address as usize as *mut _, |symbol| {
         let function = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
@@ -63,9 +88,6 @@ fn resolve(address: u64) -> Vec<Frame> {
             address,
         });
     });
-    if frames.is_empty() {
-        frames.push(Frame { address, ..Frame::default() });
-    }
     frames
 }
 
@@ -178,11 +200,16 @@ mod tests {
 
     #[test]
     fn a_known_function_is_found() {
-        let frames = Symbols::default().frames(&[super::resolve as *const () as u64 + 1]);
+        let addresses = vec![super::resolve as *const () as u64 + 1];
+        let stack = RawStack { addresses, modules: Modules::default() };
+        let mut symbols = Symbols::default();
+        let frames = symbols.frames(&stack);
         assert!(
             frames.iter().any(|frame| frame.function.contains("symbols::resolve")),
             "{frames:?}"
         );
         assert!(frames.iter().any(|frame| frame.file.ends_with("symbols.rs") && frame.line > 0));
+        symbols.forget();
+        assert_eq!(symbols.frames(&stack), frames, "and again after it was forgotten");
     }
 }

@@ -2,12 +2,14 @@
 //! so no frame pointers are needed.
 #![expect(unsafe_code, reason = "reads the unwind tables of loaded modules in place")]
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::panic::AssertUnwindSafe;
 use std::ptr;
 
-use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
-use framehop::{ExplicitModuleSectionInfo, Module, Unwinder};
+use framehop::{
+    CacheNative, ExplicitModuleSectionInfo, MayAllocateDuringUnwind, Module, UnwindRegsNative,
+    Unwinder, UnwinderNative,
+};
 
 use super::signal::Shot;
 use crate::fork;
@@ -17,39 +19,85 @@ pub(super) const MAX_FRAMES: usize = 128;
 /// Loaded modules looked at.
 const MAX_MODULES: usize = 512;
 
-/// Unwinds stacks. The cache makes the same stack cheaper the second time.
+/// How often modules were loaded and unloaded so far: while it is the same, so are the modules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Modules {
+    loads: u64,
+    unloads: u64,
+}
+
+/// Memory of a loaded module: addresses within a segment that is mapped and readable while the
+/// module is loaded. Looked at only under [`with_modules_held`], when it still is.
+#[derive(Default)]
+struct Section(Range<u64>);
+
+impl Deref for Section {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        if self.0.is_empty() {
+            return &[];
+        }
+        let len = (self.0.end - self.0.start) as usize;
+        // SAFETY: what the type and its use promise; nobody writes to these segments.
+        unsafe { std::slice::from_raw_parts(self.0.start as *const u8, len) }
+    }
+}
+
+/// A stack that nobody has named yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RawStack {
+    /// The addresses to look up, leaf first: of the interrupted instruction, then of the calls.
+    pub(super) addresses: Vec<u64>,
+    /// What was loaded then.
+    pub(super) modules: Modules,
+}
+
+/// Unwinds stacks. The tables of all modules are listed once, and what was learned of an address is
+/// kept, so that the same stack is cheap the second time.
 #[derive(Default)]
 pub(super) struct Unwind {
-    cache: CacheX86_64<framehop::MayAllocateDuringUnwind>,
+    /// Those that the unwinder knows.
+    modules: Option<Modules>,
+    unwinder: UnwinderNative<Section, MayAllocateDuringUnwind>,
+    cache: CacheNative<MayAllocateDuringUnwind>,
 }
 
 impl Unwind {
-    /// The addresses to look up, leaf first: of the interrupted instruction, then of the calls.
-    pub(super) fn addresses(&mut self, shot: &Shot) -> Vec<u64> {
+    /// The stack of a thread that was stopped like this.
+    pub(super) fn stack(&mut self, shot: &Shot) -> RawStack {
         // No module can be unloaded while the loader's own list is being walked, so the tables
-        // stay readable; the nested walk is allowed, since the lock is recursive.
-        let walked = with_modules_held(|| {
-            let mut unwinder = UnwinderX86_64::new();
-            for module in modules() {
-                unwinder.add_module(module);
-            }
-            self.walk(&unwinder, shot)
+        // stay readable. Between walks they may go, which the counts tell before they are read.
+        let walked = with_modules_held(|loaded| {
+            self.follow(loaded);
+            self.walk(shot)
         });
-        match walked {
-            Some(addresses) if addresses.len() >= 2 => addresses,
-            Some(_) => frame_pointer_walk(shot),
-            None => {
-                // Left behind by a panic.
-                self.cache = CacheX86_64::default();
-                frame_pointer_walk(shot)
-            }
+        if walked.is_none() {
+            // Left behind by a panic.
+            *self = Self::default();
+        }
+        let addresses = walked.filter(|addresses| addresses.len() >= 2);
+        RawStack {
+            addresses: addresses.unwrap_or_else(|| frame_pointer_walk(shot)),
+            modules: self.modules.unwrap_or_default(),
         }
     }
 
-    fn walk(&mut self, unwinder: &UnwinderX86_64<&'static [u8]>, shot: &Shot) -> Vec<u64> {
-        let registers = UnwindRegsX86_64::new(shot.ip, shot.sp, shot.fp);
+    /// Lists the modules if they are not those listed last. The nested walk is allowed, since the
+    /// loader's lock is recursive.
+    fn follow(&mut self, loaded: Modules) {
+        if self.modules == Some(loaded) {
+            return;
+        }
+        self.unwinder = UnwinderNative::new();
+        modules().into_iter().for_each(|module| self.unwinder.add_module(module));
+        self.modules = Some(loaded);
+    }
+
+    fn walk(&mut self, shot: &Shot) -> Vec<u64> {
         let mut read = |address| shot.read(address).ok_or(());
-        let mut frames = unwinder.iter_frames(shot.ip, registers, &mut self.cache, &mut read);
+        let registers = registers(shot);
+        let mut frames = self.unwinder.iter_frames(shot.ip, registers, &mut self.cache, &mut read);
         let mut addresses = Vec::new();
         while addresses.len() < MAX_FRAMES
             && let Ok(Some(frame)) = frames.next()
@@ -58,6 +106,18 @@ impl Unwind {
         }
         addresses
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn registers(shot: &Shot) -> UnwindRegsNative {
+    UnwindRegsNative::new(shot.ip, shot.sp, shot.fp)
+}
+
+#[cfg(target_arch = "aarch64")]
+fn registers(shot: &Shot) -> UnwindRegsNative {
+    // Return addresses may be signed, in the bits above the 48 that Linux programs use.
+    let mask = framehop::aarch64::PtrAuthMask(u64::MAX >> 16);
+    UnwindRegsNative::new_with_ptr_auth_mask(mask, shot.lr, shot.sp, shot.fp)
 }
 
 /// For code without unwind tables, if it keeps frame pointers.
@@ -79,11 +139,12 @@ fn frame_pointer_walk(shot: &Shot) -> Vec<u64> {
 
 /// Runs `f` while the loader's list of modules cannot change and no thread forks: a child would
 /// find the loader's lock taken for ever. `None` if `f` panicked, as on tables that are broken.
-fn with_modules_held<T>(f: impl FnOnce() -> T) -> Option<T> {
+fn with_modules_held<T>(f: impl FnOnce(Modules) -> T) -> Option<T> {
     let (mut f, mut result) = (Some(f), None);
     fork::without_forks(|| {
-        each_module(|_| {
-            result = f.take().map(|f| f());
+        each_module(|info| {
+            let loaded = Modules { loads: info.dlpi_adds, unloads: info.dlpi_subs };
+            result = f.take().map(|f| f(loaded));
             // The first module is enough.
             true
         });
@@ -92,7 +153,7 @@ fn with_modules_held<T>(f: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Every loaded module that has unwind tables. Only under [`with_modules_held`].
-fn modules() -> Vec<Module<&'static [u8]>> {
+fn modules() -> Vec<Module<Section>> {
     let mut found = Vec::new();
     each_module(|info| {
         found.extend(module(info));
@@ -119,7 +180,7 @@ fn each_module<F: FnMut(&libc::dl_phdr_info) -> bool>(mut f: F) {
     unsafe { libc::dl_iterate_phdr(Some(each::<F>), ptr::from_mut(&mut f).cast()) };
 }
 
-fn module(info: &libc::dl_phdr_info) -> Option<Module<&'static [u8]>> {
+fn module(info: &libc::dl_phdr_info) -> Option<Module<Section>> {
     if info.dlpi_phdr.is_null() || info.dlpi_phnum == 0 {
         return None;
     }
@@ -137,9 +198,7 @@ fn module(info: &libc::dl_phdr_info) -> Option<Module<&'static [u8]>> {
     if hdr.end - hdr.start < 12 {
         return None;
     }
-    // SAFETY: the segment is mapped and readable while the module is loaded.
-    let hdr_bytes = unsafe { bytes(&hdr) };
-    let frame_start = eh_frame_address(hdr_bytes, hdr.start)?;
+    let frame_start = eh_frame_address(&Section(hdr.clone()), hdr.start)?;
     // The table has no length of its own; it ends by its terminator within its segment.
     let segment = loaded().map(range).find(|range| range.contains(&frame_start))?;
     let frame = frame_start..segment.end;
@@ -148,13 +207,11 @@ fn module(info: &libc::dl_phdr_info) -> Option<Module<&'static [u8]>> {
     let sections = ExplicitModuleSectionInfo {
         base_svma: 0,
         text_svma: text.as_ref().map(relative),
-        // SAFETY: an executable segment of Linux programs is readable.
-        text: text.as_ref().map(|text| unsafe { bytes(text) }),
+        text: text.map(Section),
         eh_frame_svma: Some(relative(&frame)),
-        // SAFETY: within a mapped, readable segment.
-        eh_frame: Some(unsafe { bytes(&frame) }),
+        eh_frame: Some(Section(frame)),
         eh_frame_hdr_svma: Some(relative(&hdr)),
-        eh_frame_hdr: Some(hdr_bytes),
+        eh_frame_hdr: Some(Section(hdr)),
         ..ExplicitModuleSectionInfo::default()
     };
     Some(Module::new(String::new(), whole, base, sections))
@@ -169,28 +226,20 @@ fn eh_frame_address(hdr: &[u8], at: u64) -> Option<u64> {
         .then(|| (at + 4).wrapping_add_signed(i32::from_le_bytes(pointer).into()))
 }
 
-/// # Safety
-/// The range is mapped, readable, and stays so while the result is used.
-unsafe fn bytes(range: &Range<u64>) -> &'static [u8] {
-    let len = (range.end - range.start) as usize;
-    // SAFETY: promised by the caller.
-    unsafe { std::slice::from_raw_parts(range.start as *const u8, len) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_modules_with_tables_are_found() {
-        let found = with_modules_held(|| modules().len());
+        let found = with_modules_held(|_| modules().len());
         assert!(found >= Some(2), "{found:?}: the program and libc");
     }
 
     #[test]
     fn a_panic_while_the_modules_are_held_ends_only_the_walk() {
-        let walked: Option<()> = with_modules_held(|| panic!("on purpose"));
+        let walked: Option<()> = with_modules_held(|_| panic!("on purpose"));
         assert_eq!(walked, None);
-        assert_eq!(with_modules_held(|| 1), Some(1));
+        assert_eq!(with_modules_held(|_| 1), Some(1));
     }
 }
