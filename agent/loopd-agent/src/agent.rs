@@ -13,7 +13,7 @@ use crate::exporter::{self, Setup, Target};
 use crate::recorder::{self, Recorder, RingSizes};
 use crate::runtime::RuntimeBuilder;
 use crate::status::{Flushed, Stats, Status};
-use crate::{cost, fork, sys, watch};
+use crate::{cost, fds, fork, sys, watch};
 
 /// How long dropping an [`Agent`] may take.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
@@ -116,6 +116,7 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     OWNER.store(std::process::id(), Relaxed);
     recorder::set_record_polls(config.record_polls);
     fork::prepare();
+    fds::set_tracking(config.track_fds);
 
     let coverage = config.coverage(watch::start(recorder, &STATUS, origin));
     STATUS.update(|stats| stats.coverage.clone_from(&coverage));

@@ -33,6 +33,7 @@ pub struct Config {
     pub(crate) memory_limit: usize,
     pub(crate) record_polls: bool,
     pub(crate) sample_stacks: bool,
+    pub(crate) track_fds: bool,
     pub(crate) token: Option<String>,
     /// Environment variables that could not be read.
     errors: Vec<StartError>,
@@ -79,6 +80,7 @@ impl Default for Config {
             memory_limit: DEFAULT_MEMORY_LIMIT,
             record_polls: true,
             sample_stacks: true,
+            track_fds: false,
             token: None,
             errors: Vec::new(),
             ignored: Vec::new(),
@@ -135,6 +137,9 @@ impl Config {
         }
         if let Some((name, value)) = get("LOOPD_SAMPLE_STACKS") {
             keep(parse_bool(name, &value).map(|is_on| self.sample_stacks = is_on));
+        }
+        if let Some((name, value)) = get("LOOPD_TRACK_FDS") {
+            keep(parse_bool(name, &value).map(|is_on| self.track_fds = is_on));
         }
         if let Some((name, value)) = get("LOOPD_TOKEN") {
             keep(parse_token(name, &value).map(|_| self.token = Some(value)));
@@ -199,6 +204,12 @@ impl Config {
         self
     }
 
+    /// Whether to track every open file descriptor (Linux only).
+    pub fn track_fds(mut self, is_on: bool) -> Self {
+        self.track_fds = is_on;
+        self
+    }
+
     /// Whether to record at all. When not, [`Config::start`] gives an agent that does nothing.
     pub fn enabled(mut self, is_on: bool) -> Self {
         self.is_enabled = is_on;
@@ -248,7 +259,8 @@ impl Config {
             let reason = "without tokio_unstable: no spawn, poll and queue counters";
             layer("metrics", CoverageState::On, reason)
         };
-        let mut layers = vec![hooks, layer("wrapped", CoverageState::On, ""), watchdog, metrics];
+        let wrapped = layer("wrapped", CoverageState::On, "");
+        let mut layers = vec![hooks, wrapped, watchdog, metrics, crate::fds::coverage()];
         for error in &self.ignored {
             let reason = format!("{error}; the default is used instead");
             layers.push(layer("configuration", CoverageState::Unavailable, &reason));

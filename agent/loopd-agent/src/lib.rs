@@ -57,6 +57,7 @@
 //! | `LOOPD_MEMORY_LIMIT` | `32MiB` | the most memory that rings, unsent batches and tables take |
 //! | `LOOPD_RECORD_POLLS` | `true` | whether to record single polls, parks and wakes |
 //! | `LOOPD_SAMPLE_STACKS` | `true` | whether to take the stacks of polls that run long |
+//! | `LOOPD_TRACK_FDS` | `false` | whether to track every open file descriptor (Linux) |
 //! | `LOOPD_TOKEN` | none | what the collector asks for, if it asks |
 //!
 //! A value that cannot be used makes [`Config::start`] return an error that names it. Under
@@ -73,6 +74,7 @@
 //! | watchdog | the stack of a poll while it blocks, computing or in which system call | Linux on x86_64 or aarch64, and `SIGURG` not used by the program |
 //! | metrics | tokio's own counters each second, memory, file descriptors, processor time | more counters with `tokio_unstable` |
 //! | resources | [`Tracked`] values from open to close | wrapping them |
+//! | fds | every open file descriptor with its path or addresses, whoever opened it; with the feature `fd-stacks` also the task and stack that did | Linux, and `LOOPD_TRACK_FDS` |
 //!
 //! Not seen, because tokio has no hook for them: tasks of a `LocalSet`, blocking jobs and `block_on`
 //! roots that do not go through this crate, and how a task ended that does not.
@@ -121,6 +123,7 @@ mod clock;
 mod config;
 mod cost;
 mod exporter;
+mod fds;
 mod fork;
 mod hooks;
 mod lane;

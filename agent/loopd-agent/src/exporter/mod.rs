@@ -4,6 +4,7 @@
 mod backoff;
 mod cut;
 mod drain;
+mod fds;
 mod metrics;
 mod session;
 mod stage;
@@ -263,6 +264,7 @@ impl Exporter {
                 break;
             }
         }
+        while !fds::stage_changes(&mut self.stage, &mut self.tables) && self.seal() {}
         for (at, loop_) in closed {
             self.loop_closed(at, &loop_);
         }
@@ -365,6 +367,7 @@ impl Exporter {
             + self.window.bytes()
             + self.stage.bytes()
             + self.tables.bytes()
+            + crate::fds::bytes()
     }
 
     fn connect_if_due(&mut self) {
@@ -499,8 +502,9 @@ impl Exporter {
     /// Everything that is left, within the deadline.
     async fn finish(mut self, deadline: Instant) -> Flushed {
         let deadline = deadline.checked_sub(SHUTDOWN_RESERVE).unwrap_or(deadline);
-        // A stack taken just now may still be on its way; naming its functions takes a while.
-        while self.setup.status.samples_underway.load(Acquire) > 0
+        // A stack taken just now may still be on its way; naming its functions takes a while. So may
+        // the file descriptors that have survived.
+        while (self.setup.status.samples_underway.load(Acquire) > 0 || crate::fds::is_looking())
             && Instant::now() + SAMPLE_RESERVE < deadline
         {
             tokio::time::sleep(BUSY_INTERVAL).await;

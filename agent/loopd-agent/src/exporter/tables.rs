@@ -88,6 +88,15 @@ impl Tables {
         id
     }
 
+    /// The id of a place that no constant of the compiler's names; none when the table is full.
+    pub(crate) fn location_at(&mut self, file: &str, line: u32) -> LocationId {
+        if self.by_place.len() >= self.limits.locations {
+            let known = self.by_place.get(&(file.to_owned(), line, 0));
+            return known.copied().unwrap_or(LocationId::NONE);
+        }
+        self.location_named(file, line, 0)
+    }
+
     fn location_named(&mut self, file: &str, line: u32, column: u32) -> LocationId {
         let next = LocationId(self.all.locations.len() as u64 + 1);
         let id = *self.by_place.entry((file.to_owned(), line, column)).or_insert(next);
@@ -112,6 +121,11 @@ impl Tables {
         self.all.names.push(Name { id, text: text.clone() });
         self.by_name.insert(text, id);
         Some(id)
+    }
+
+    /// The id of the stack with these addresses, if it is in the table.
+    pub(crate) fn known_stack(&self, addresses: &[u64]) -> Option<StackId> {
+        self.by_stack.get(addresses).copied()
     }
 
     /// The id of the stack with these addresses; `frames` says what they are. `None` when the

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use loopd_model::Metric;
 
 use crate::exporter::metrics::whole;
-use crate::{cost, sys};
+use crate::{cost, fds, sys};
 
 /// Threads whose waits for a processor are added up; of a process with more there is no such
 /// reading. One thread costs about six microseconds.
@@ -59,6 +59,9 @@ impl Vitals {
         let threads = threads();
         add("threads", threads.as_ref().map(|threads| threads.len() as u64));
         add("run_queue_wait_nanos", threads.and_then(|threads| self.run_queue.add_up(&threads)));
+        let shortcomings = fds::shortcomings();
+        add("untracked_fds", shortcomings.map(|(untracked, _)| untracked));
+        add("fds_without_stack", shortcomings.map(|(_, without_stack)| without_stack));
         let throttled = self.cgroup.get_or_insert_with(Cgroup::find).throttled();
         add("cgroup_throttled_nanos", throttled.map(|(nanos, _)| nanos));
         add("cgroup_throttled_periods", throttled.map(|(_, periods)| periods));

@@ -5,6 +5,9 @@
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
 
 #[cfg(target_os = "linux")]
+use std::sync::atomic::AtomicI32;
+
+#[cfg(target_os = "linux")]
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Shared by the exporter and everybody who may call it.
@@ -12,6 +15,9 @@ pub(crate) struct Wakeup {
     is_waiting: AtomicBool,
     #[cfg(target_os = "linux")]
     event: Option<OwnedFd>,
+    /// The exporter's number for it; -1 while it has none.
+    #[cfg(target_os = "linux")]
+    watched: AtomicI32,
 }
 
 impl Wakeup {
@@ -28,6 +34,8 @@ impl Wakeup {
             is_waiting: AtomicBool::new(false),
             #[cfg(target_os = "linux")]
             event,
+            #[cfg(target_os = "linux")]
+            watched: AtomicI32::new(-1),
         }
     }
 
@@ -70,11 +78,19 @@ impl Wakeup {
         std::future::pending::<()>().await;
     }
 
+    /// The file descriptors taken: ours, and the one that the exporter's runtime watches.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn numbers(&self) -> (Option<i32>, Option<i32>) {
+        let ours = self.event.as_ref().map(AsRawFd::as_raw_fd);
+        (ours, Some(self.watched.load(Relaxed)).filter(|&fd| fd >= 0))
+    }
+
     /// Registers with the exporter's own runtime.
     pub(crate) fn event_fd(&self) -> Option<EventFd> {
         #[cfg(target_os = "linux")]
         {
             let fd = self.event.as_ref()?.try_clone().ok()?;
+            self.watched.store(fd.as_raw_fd(), Relaxed);
             let interest = tokio::io::Interest::READABLE;
             // SAFETY: an `OwnedFd` names one open descriptor all its life, and is dropped only
             // after it has been deregistered.

@@ -4,6 +4,8 @@
 
 mod collector;
 mod delivery;
+#[cfg(target_os = "linux")]
+mod fds;
 #[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
 mod fiber;
 mod macros;
