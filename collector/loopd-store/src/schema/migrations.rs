@@ -15,7 +15,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str); 10] = steps![
+const STEPS: [(i64, &str, &str); 13] = steps![
     1 "0001_meta",
     2 "0002_process",
     3 "0003_task",
@@ -26,6 +26,9 @@ const STEPS: [(i64, &str, &str); 10] = steps![
     8 "0008_ledger",
     9 "0009_tile",
     10 "0010_views",
+    11 "0011_waits",
+    13 "0013_marks",
+    14 "0014_views",
 ];
 
 /// The newest schema this binary knows.

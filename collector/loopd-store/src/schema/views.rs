@@ -6,12 +6,33 @@ const fn column(name: &'static str, kind: &'static str, about: &'static str) -> 
     SchemaColumn { name, kind, about }
 }
 
+// What a resource tells of itself, in two views.
+const DEPTH: SchemaColumn = column("depth", "integer", "values in a queue; NULL if never told");
+const CAPACITY: SchemaColumn = column("capacity", "integer", "values or permits that there can be");
+const PERMITS: SchemaColumn = column("permits", "integer", "permits that are free");
+const WAITERS: SchemaColumn = column("waiters", "integer", "waits that last");
+const SENDERS: SchemaColumn = column("senders", "integer", "handles that can send");
+const RECEIVERS: SchemaColumn = column("receivers", "integer", "handles that can receive");
+const LOCKED: SchemaColumn = column("locked", "integer", "1: somebody has it");
+const ACQUIRED: SchemaColumn = column("acquired", "integer", "how often it was taken, in all");
+const CONTENDED: SchemaColumn = column("contended", "integer", "how often somebody waited, in all");
+const WAITED_TIME: SchemaColumn = column("waited_time", "integer", "ns of all waits");
+const HELD_TIME: SchemaColumn = column("held_time", "integer", "ns of all holds");
+const SENT: SchemaColumn = column("sent", "integer", "values sent, in all");
+const RECEIVED: SchemaColumn = column("received", "integer", "values received, in all");
+const LAGGED: SchemaColumn = column("lagged", "integer", "values that a receiver missed, in all");
+
 pub(super) const FUNCTIONS: &[SchemaFunction] = &[
     SchemaFunction {
         signature: "wall_time(ns)",
         about: "unix ns as text: 2026-11-22T17:13:07.000000042Z",
     },
     SchemaFunction { signature: "duration(ns)", about: "ns as text: 1.25 ms" },
+    SchemaFunction {
+        signature: "short_path(path)",
+        about: "a path or location as pages show it, from the folder of its crate on: \
+                orders/src/main.rs:10",
+    },
     SchemaFunction {
         signature: "percentile(x, p)",
         about: "aggregate: the smallest x that at least p % (0 to 100) of all do not exceed; beyond \
@@ -119,6 +140,12 @@ pub(super) const VIEWS: &[SchemaView] = &[
                 "ns between wakes and the polls they led to; NULL if no wake was seen",
             ),
             column("last_waker", "integer", "the task that woke it last; NULL if none did"),
+            column("fields", "text", "JSON object of what the program says of it; NULL if nothing"),
+            column(
+                "unwakeable",
+                "integer",
+                "1: it is pending and nothing is left that could wake it",
+            ),
         ],
     },
     SchemaView {
@@ -189,6 +216,12 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column("task", "integer", "the task polled"),
             column("stack", "integer", "see frames"),
             column("running", "text", "on_cpu or off_cpu; NULL if not known"),
+            column("syscall", "text", "such as futex or read; NULL if in none, or not known"),
+            column(
+                "wchan",
+                "text",
+                "where in the kernel it slept; NULL if not asleep, or not known",
+            ),
         ],
     },
     SchemaView {
@@ -226,6 +259,147 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column("opened_at", "integer", "unix ns"),
             column("closed_at", "integer", "unix ns; NULL while open"),
             column("how", "text", "closed, dropped or unclosed; NULL while open"),
+            column(
+                "open_stack",
+                "integer",
+                "the stack that opened it, see frames; NULL if not taken",
+            ),
+            DEPTH,
+            CAPACITY,
+            PERMITS,
+            WAITERS,
+            SENDERS,
+            RECEIVERS,
+            LOCKED,
+            ACQUIRED,
+            CONTENDED,
+            WAITED_TIME,
+            HELD_TIME,
+            SENT,
+            RECEIVED,
+            LAGGED,
+            column("state_at", "integer", "when the latest of these was told, unix ns"),
+        ],
+    },
+    SchemaView {
+        name: "resource_states",
+        about: "how things stood with a resource; told when it changed, at most once a second; the latest million",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("resource", "integer", "the resource"),
+            column("at", "integer", "unix ns"),
+            DEPTH,
+            CAPACITY,
+            PERMITS,
+            WAITERS,
+            SENDERS,
+            RECEIVERS,
+            LOCKED,
+            ACQUIRED,
+            CONTENDED,
+            WAITED_TIME,
+            HELD_TIME,
+            SENT,
+            RECEIVED,
+            LAGGED,
+        ],
+    },
+    SchemaView {
+        name: "waits",
+        about: "one wait of a task for a resource; those below a millisecond may be in the resource's totals only",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("wait", "integer", "its id"),
+            column("task", "integer", "who waits; NULL outside any task"),
+            column("resource", "integer", "for what; NULL if not known"),
+            column("op", "text", "to do what: lock, acquire, send, recv …"),
+            column("location", "text", "where it waits, file:line; NULL if not known"),
+            column("amount", "integer", "permits wanted; 0 where nothing is counted"),
+            column("began_at", "integer", "unix ns"),
+            column("ended_at", "integer", "unix ns; NULL while it lasts"),
+            column("length", "integer", "ns; up to the last data while it lasts"),
+            column(
+                "state",
+                "text",
+                "pending, ready, cancelled, or unfinished: its task or process ended first",
+            ),
+            column("holder", "integer", "the first task that held it then; NULL if not known"),
+            column(
+                "holders",
+                "integer",
+                "how many held it then, as far as known; see wait_holders",
+            ),
+        ],
+    },
+    SchemaView {
+        name: "wait_holders",
+        about: "one task that held what another began to wait for",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("wait", "integer", "the wait"),
+            column("task", "integer", "who held it; NULL outside any task"),
+            column("since_at", "integer", "unix ns"),
+            column("location", "text", "where it was taken, file:line; NULL if not known"),
+            column("amount", "integer", "permits; 0 where nothing is counted"),
+        ],
+    },
+    SchemaView {
+        name: "holds",
+        about: "one hold of a lock or of permits that somebody waited for, or that took as long as a slow poll",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("resource", "integer", "what was held"),
+            column("task", "integer", "by whom; NULL outside any task"),
+            column("since_at", "integer", "unix ns"),
+            column("ended_at", "integer", "unix ns"),
+            column("length", "integer", "ns"),
+            column("location", "text", "where it was taken, file:line; NULL if not known"),
+            column("amount", "integer", "permits; 0 where nothing is counted"),
+            column("waits", "integer", "waits that began meanwhile"),
+        ],
+    },
+    SchemaView {
+        name: "marks",
+        about: "one mark of the program's own, or one event that it traced",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("at", "integer", "unix ns"),
+            column("task", "integer", "the task polled then; NULL outside any"),
+            column("level", "text", "trace, debug, info, warn or error; NULL for a mark"),
+            column("target", "text", "the module that traced it; the name of a mark"),
+            column("message", "text", "may be empty"),
+            column("fields", "text", "JSON object"),
+            column("location", "text", "file:line; NULL if not known"),
+        ],
+    },
+    SchemaView {
+        name: "app_spans",
+        about: "one span of the program's own tracing, once it has closed",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("span", "integer", "its id"),
+            column("parent", "integer", "the span that it is in; NULL at the top"),
+            column("task", "integer", "the task polled when it opened; NULL outside any"),
+            column("name", "text", "what the program calls it"),
+            column("target", "text", "the module that made it"),
+            column("opened_at", "integer", "unix ns"),
+            column("closed_at", "integer", "unix ns"),
+            column("length", "integer", "ns between the two"),
+            column("busy_time", "integer", "ns for which it was entered"),
+            column("fields", "text", "JSON object"),
+            column("location", "text", "file:line; NULL if not known"),
+        ],
+    },
+    SchemaView {
+        name: "coverage",
+        about: "one capture layer, as it was from an instant on",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("at", "integer", "unix ns"),
+            column("layer", "text", "hooks, wrapped, watchdog, metrics, tracing, guards, fds …"),
+            column("state", "text", "on, off or unavailable"),
+            column("reason", "text", "why not, and what would turn it on; NULL when on"),
+            column("settings", "text", "JSON object of the settings in force; {} if not told"),
         ],
     },
     SchemaView {
@@ -248,7 +422,7 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column(
                 "kind",
                 "text",
-                "poll, park, wake, task, resource, sample, metric or loop; NULL: anything",
+                "poll, park, wake, task, resource, sample, metric, loop, wait or mark; NULL: anything",
             ),
             column(
                 "cause",
@@ -265,7 +439,11 @@ pub(super) const VIEWS: &[SchemaView] = &[
         about: "the books of one kind of record: produced = stored + dropped + lost, up to the last batch",
         columns: &[
             column("process", "integer", "its process"),
-            column("kind", "text", "poll, park, wake, task, resource, sample, metric or loop"),
+            column(
+                "kind",
+                "text",
+                "poll, park, wake, task, resource, sample, metric, loop, wait or mark",
+            ),
             column("produced", "integer", "recorded or dropped, says the agent"),
             column("stored", "integer", "stored here, ever"),
             column("dropped", "integer", "dropped by the agent"),

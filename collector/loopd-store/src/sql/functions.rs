@@ -1,6 +1,7 @@
-//! The SQL functions that loopd adds: `wall_time`, `duration`, `percentile`.
+//! The SQL functions that loopd adds: `wall_time`, `duration`, `short_path`, `percentile`.
 
 use loopd_analysis::histogram::Histogram;
+use loopd_analysis::slow::short_path;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::{Connection, Error, Result};
 
@@ -14,6 +15,10 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     })?;
     connection.create_scalar_function(c"duration", 1, flags, |context| {
         Ok(context.get::<Option<f64>>(0)?.map(duration))
+    })?;
+    connection.create_scalar_function(c"short_path", 1, flags, |context| {
+        let path = context.get::<Option<String>>(0)?;
+        Ok(path.map(|path| short_path(&path).to_owned()))
     })?;
     connection.create_aggregate_function(c"percentile", 2, flags, Percentile)
 }

@@ -76,7 +76,7 @@ pub enum QueryError {
         hint: String,
     },
     /// It took too long.
-    #[error("the query took longer than {} s; narrow it by process and time, or raise the limit", limit.as_secs_f64())]
+    #[error("the query took longer than {} s; narrow it by process and time, or give it longer: --timeout on the command line, timeout_ms in a request", limit.as_secs_f64())]
     Timeout {
         /// The limit it ran into.
         limit: Duration,

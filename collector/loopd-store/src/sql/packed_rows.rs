@@ -18,7 +18,7 @@ use rusqlite::{Connection, Result, ffi};
 /// as ids with it are read back as NULL by nobody: agents count up from 1.
 pub(crate) const NULL: i64 = i64::MIN;
 
-const COLUMNS: usize = 24;
+const COLUMNS: usize = 32;
 const REALS: usize = 8;
 const WORD: usize = 8;
 

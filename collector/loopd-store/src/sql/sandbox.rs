@@ -12,7 +12,7 @@ use super::guard::Guard;
 use crate::schema;
 
 /// Tables that the views are made of. Naming one directly is refused.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 29] = [
     "process",
     "loop",
     "worker",
@@ -30,6 +30,15 @@ const TABLES: [&str; 20] = [
     "loss",
     "tile",
     "meta",
+    "word",
+    "wait",
+    "wait_holder",
+    "hold",
+    "resource_state",
+    "resource_reading",
+    "mark",
+    "app_span",
+    "coverage_change",
     "segment_spans",
     "json_each",
     "json_tree",
@@ -133,6 +142,7 @@ const FUNCTIONS: &[&str] = &[
     // loopd's.
     "wall_time",
     "duration",
+    "short_path",
     "percentile",
 ];
 

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::digest::{Digest, SegmentRow, TileRow};
+use super::words::WordIds;
 use crate::sql::packed_rows::PackedRows;
 
 /// SQLite binds at most 32,766 values to a statement; half of that is as fast.
@@ -19,6 +20,13 @@ type Result<T = ()> = std::result::Result<T, sqlx::Error>;
 
 /// Metric names and their ids, as far as they have been needed.
 pub(super) type MetricNames = HashMap<String, i64>;
+
+/// Texts that have ids in the database, as far as they have been needed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interned {
+    metric_names: MetricNames,
+    words: WordIds,
+}
 
 const UPSERT_TASKS: &str = include_str!("upsert_tasks.sql");
 const UPSERT_TASK_TOTALS: &str = include_str!("upsert_task_totals.sql");
@@ -33,8 +41,8 @@ const UPSERT_SLOW_POLLS: &str =
         length = coalesce(length, excluded.length)";
 
 const INSERT_SAMPLES: &str = "INSERT OR IGNORE INTO sample
-    (process, loop, worker, poll_started_at, at, task, stack, running)
-    SELECT c0, c1, c2, c3, c4, c5, c6, c7 FROM packed_rows(?, ?)";
+    (process, loop, worker, poll_started_at, at, task, stack, running, syscall, wchan)
+    SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 FROM packed_rows(?, ?)";
 
 const UPSERT_LANES: &str = "INSERT INTO worker (process, loop, worker, last_poll_at)
     SELECT c0, c1, c2, c3 FROM packed_rows(?, ?) WHERE true
@@ -45,9 +53,10 @@ const UPSERT_LANES: &str = "INSERT INTO worker (process, loop, worker, last_poll
 pub(super) async fn rows(
     db: &mut SqliteConnection,
     digest: &mut Digest,
-    names: &mut MetricNames,
+    interned: &mut Interned,
 ) -> Result {
     words(db, digest).await?;
+    let word_ids = std::mem::take(&mut digest.words).write(db, &mut interned.words).await?;
     loops(db, digest).await?;
     let (lifecycle, totals) = digest.take_tasks();
     packed(db, UPSERT_TASKS, lifecycle).await?;
@@ -55,14 +64,20 @@ pub(super) async fn rows(
     let (lanes, tiles) = digest.take_lanes();
     packed(db, UPSERT_LANES, lanes).await?;
     packed(db, UPSERT_SLOW_POLLS, digest.take_slow_polls()).await?;
-    packed(db, INSERT_SAMPLES, digest.take_samples()).await?;
+    packed(db, INSERT_SAMPLES, digest.take_samples(&word_ids)).await?;
     insert_tiles(db, tiles).await?;
     insert_segments(db, std::mem::take(&mut digest.segments), false).await?;
     resources(db, digest).await?;
-    metrics(db, digest, names).await
+    std::mem::take(&mut digest.waits).write(db, &word_ids).await?;
+    std::mem::take(&mut digest.told).write(db).await?;
+    metrics(db, digest, &mut interned.metric_names).await
 }
 
-async fn packed(db: &mut SqliteConnection, sql: &'static str, rows: PackedRows) -> Result {
+pub(super) async fn packed(
+    db: &mut SqliteConnection,
+    sql: &'static str,
+    rows: PackedRows,
+) -> Result {
     if rows.is_empty() {
         return Ok(());
     }
@@ -72,7 +87,7 @@ async fn packed(db: &mut SqliteConnection, sql: &'static str, rows: PackedRows) 
 }
 
 /// Inserts rows of `columns` values each, as many to a statement as SQLite binds.
-async fn insert<T>(
+pub(super) async fn insert<T>(
     db: &mut SqliteConnection,
     (head, tail): (&str, &str),
     columns: usize,
@@ -185,25 +200,25 @@ pub(super) async fn insert_segments(
 async fn resources(db: &mut SqliteConnection, digest: &mut Digest) -> Result {
     let upsert = (
         "INSERT INTO resource
-            (process, resource, kind, name, open_location, task, opened_at, closed_at, how) ",
+            (process, resource, kind, name, open_location, task, opened_at, closed_at, how, stack) ",
         " ON CONFLICT DO UPDATE SET kind = coalesce(kind, excluded.kind),
             name = coalesce(name, excluded.name),
             open_location = coalesce(open_location, excluded.open_location),
             task = coalesce(task, excluded.task),
             opened_at = coalesce(opened_at, excluded.opened_at),
             closed_at = coalesce(closed_at, excluded.closed_at),
-            how = coalesce(how, excluded.how)",
+            how = coalesce(how, excluded.how), stack = coalesce(stack, excluded.stack)",
     );
-    insert(db, upsert, 9, std::mem::take(&mut digest.resources), |values, change| {
+    insert(db, upsert, 10, std::mem::take(&mut digest.resources), |values, change| {
         let opened = change.opened;
         let (location, task) =
             (opened.as_ref().map(|o| o.location), opened.as_ref().map(|o| o.task));
-        let at = opened.as_ref().map(|o| o.at);
+        let (at, stack) = (opened.as_ref().map(|o| o.at), opened.as_ref().map(|o| o.stack));
         let (kind, name) = opened.map_or((None, None), |o| (Some(o.kind), Some(o.name)));
         let (closed_at, how) = change.closed.unzip();
         values.push_bind(change.key.0).push_bind(change.key.1).push_bind(kind).push_bind(name);
         values.push_bind(location).push_bind(task).push_bind(at);
-        values.push_bind(closed_at).push_bind(how);
+        values.push_bind(closed_at).push_bind(how).push_bind(stack);
     })
     .await
 }

@@ -15,6 +15,9 @@ use super::bounds;
 use super::hash::IdMap;
 use super::lanes::LaneTiles;
 use super::tasks::{self, TaskDelta};
+use super::told::{AppSpanRow, MarkRow, Told, slow_threshold};
+use super::waits::{Began, Waits};
+use super::words::{Words, word_id};
 use crate::instant::{count, length, wall};
 use crate::sql::packed_rows::{NULL, PackedRows};
 
@@ -53,14 +56,23 @@ pub(super) struct Digest {
     tasks: IdMap<i64, IdMap<i64, TaskDelta>>,
     lanes: IdMap<(i64, i64, i64), LaneDelta>,
     slow_polls: Vec<[i64; 8]>,
-    samples: Vec<[i64; 8]>,
+    /// As in the table; system call and kernel function are places in `words`.
+    samples: Vec<[i64; SAMPLE_WIDTH]>,
+    pub(super) words: Words,
+    pub(super) waits: Waits,
+    pub(super) told: Told,
 }
+
+/// Columns of a sample.
+const SAMPLE_WIDTH: usize = 10;
 
 /// What a commit adds to one process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProcessDelta {
     /// The last batch.
     pub(super) seq: u64,
+    /// What is slow from now on, if the agent said so, and when: the latest.
+    pub(super) slow_threshold: Option<(i64, i64)>,
     /// The latest instant that was seen.
     pub(super) last_at: i64,
     pub(super) tasks_spawned: i64,
@@ -111,6 +123,7 @@ pub(super) struct Opened {
     pub(super) name: String,
     pub(super) location: i64,
     pub(super) task: i64,
+    pub(super) stack: i64,
     pub(super) at: i64,
 }
 
@@ -317,12 +330,13 @@ impl Digest {
             EventKind::TaskEnded { task: ended, outcome } => {
                 task(self, ended, &|delta| delta.ended(at, outcome));
             }
-            EventKind::ResourceOpened { resource, kind, name, open_location, task, stack: _ } => {
+            EventKind::ResourceOpened { resource, kind, name, open_location, task, stack } => {
                 let opened = Some(Opened {
                     kind: cut(&kind, MAX_NAME),
                     name: cut(&name, MAX_PATH),
                     location: id(open_location.0),
                     task: id(task.0),
+                    stack: id(stack.0),
                     at,
                 });
                 let key = (process, id(resource.0));
@@ -340,11 +354,13 @@ impl Digest {
                 poll_started_at,
                 stack,
                 running,
-                ..
+                syscall,
+                wchan,
             } => {
                 let (loop_id, worker) = (id(loop_id.0), i64::from(worker.0));
                 let started = wall(source.origin, poll_started_at);
                 let (task, stack) = (id(task.0), id(stack.0));
+                let (syscall, wchan) = (self.words.place(&syscall), self.words.place(&wchan));
                 self.samples.push([
                     process,
                     loop_id,
@@ -354,6 +370,8 @@ impl Digest {
                     task,
                     stack,
                     running as i64,
+                    syscall,
+                    wchan,
                 ]);
                 // It has already lasted long enough, whatever comes.
                 if at - started >= source.slow_threshold {
@@ -373,15 +391,62 @@ impl Digest {
                     }
                 }));
             }
-            EventKind::ResourceState { .. }
-            | EventKind::WaitBegan { .. }
-            | EventKind::WaitEnded { .. }
-            | EventKind::HoldEnded { .. }
-            | EventKind::TaskUnwakeable { .. }
-            | EventKind::TaskFields { .. }
-            | EventKind::Mark { .. }
-            | EventKind::AppSpan { .. }
-            | EventKind::CoverageChanged { .. } => {}
+            EventKind::ResourceState { resource, readings } => {
+                self.waits.state(source, at, resource, &readings);
+            }
+            EventKind::WaitBegan { wait, task: by, resource, op, location, amount, holders } => {
+                let (op, holders) = (self.words.place(&op), &holders);
+                let began = Began { wait, task: by, resource, op, location, amount, holders };
+                self.waits.began(source, at, &began);
+                // Whether it still waits is known from its task, which must be known for that.
+                task(self, by, &|_| ());
+            }
+            EventKind::WaitEnded { wait, how } => self.waits.ended(source, at, wait, how),
+            EventKind::HoldEnded { resource, hold, waits } => {
+                self.waits.hold_ended(source, at, resource, &hold, waits);
+            }
+            EventKind::TaskUnwakeable { task: stranded } => {
+                task(self, stranded, &|delta| delta.unwakeable(at));
+            }
+            EventKind::TaskFields { task, fields } => {
+                if !task.is_none() && !fields.is_empty() {
+                    self.told.task_fields(process, id(task.0), &fields);
+                }
+            }
+            EventKind::Mark { task, level, target, message, fields, location } => {
+                let (task, location) = (id(task.0), id(location.0));
+                let row = MarkRow { process, at, task, level, target, message, fields, location };
+                self.told.marks.push(row);
+            }
+            EventKind::AppSpan {
+                span,
+                parent,
+                task,
+                name,
+                target,
+                opened_at,
+                busy_time,
+                fields,
+                location,
+            } => self.told.spans.push(AppSpanRow {
+                process,
+                span: id(span.0),
+                parent: id(parent.0),
+                task: id(task.0),
+                name,
+                target,
+                opened_at: wall(source.origin, opened_at),
+                closed_at: at,
+                busy_time: length(busy_time),
+                fields,
+                location: id(location.0),
+            }),
+            EventKind::CoverageChanged { coverage, settings } => {
+                self.told.coverage((process, at), &coverage, &settings);
+                let threshold = settings.slow_threshold.map(|nanos| (at, slow_threshold(nanos)));
+                let latest = &mut self.delta(process).slow_threshold;
+                *latest = threshold.max(*latest);
+            }
         }
     }
 
@@ -440,8 +505,14 @@ impl Digest {
         packed(std::mem::take(&mut self.slow_polls))
     }
 
-    pub(super) fn take_samples(&mut self) -> PackedRows {
-        packed(std::mem::take(&mut self.samples))
+    /// Samples; `words` are the ids of the commit's words.
+    pub(super) fn take_samples(&mut self, words: &[i64]) -> PackedRows {
+        let mut packed = PackedRows::new(SAMPLE_WIDTH);
+        for mut row in std::mem::take(&mut self.samples) {
+            row[8..].iter_mut().for_each(|word| *word = word_id(words, *word));
+            packed.push(&row);
+        }
+        packed
     }
 }
 

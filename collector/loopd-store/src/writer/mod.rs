@@ -11,7 +11,10 @@ mod maintain;
 mod reserve;
 mod sessions;
 mod tasks;
+mod told;
 mod transact;
+mod waits;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -46,7 +49,7 @@ pub struct Writer {
     head: watch::Sender<Head>,
     /// Processes with a session, and those that batches came for since.
     known: HashMap<ProcessKey, Known>,
-    metric_names: apply::MetricNames,
+    interned: apply::Interned,
     epoch: [u8; 16],
     /// Held, not used: while it is open nobody else gets a writer.
     _lock: File,
@@ -101,7 +104,7 @@ impl Writer {
             checkpointer: Checkpointer::start(&options.path, options.durability).await?,
             head: watch::Sender::new(Head::default()),
             known: HashMap::new(),
-            metric_names: HashMap::new(),
+            interned: apply::Interned::default(),
             epoch: epoch.try_into().unwrap_or_default(),
             _lock: lock,
         })
@@ -130,13 +133,13 @@ impl Writer {
     }
 
     async fn write(&mut self, digest: &mut Digest) -> Result<(), StoreError> {
-        let mut names = self.metric_names.clone();
+        let mut interned = self.interned.clone();
         let has_hole = |process: &i64| {
             self.known.get(&ProcessKey(*process)).is_some_and(|known| known.has_hole)
         };
         let holes: Vec<i64> = digest.processes.keys().copied().filter(has_hole).collect();
         self.transact("store batches", async |db| {
-            apply::rows(db, digest, &mut names).await?;
+            apply::rows(db, digest, &mut interned).await?;
             apply::books(db, digest).await?;
             for process in holes {
                 sessions::count_hole(db, process).await?;
@@ -144,8 +147,8 @@ impl Writer {
             Ok(())
         })
         .await?;
-        // Only now: a name given in a transaction that failed has no id.
-        self.metric_names = names;
+        // Only now: a text stored in a transaction that failed has no id.
+        self.interned = interned;
         Ok(())
     }
 
@@ -155,6 +158,8 @@ impl Writer {
             if let Some(known) = self.known.get_mut(&ProcessKey(process)) {
                 known.durable_seq = delta.seq;
                 known.last_at = known.last_at.max(delta.last_at);
+                known.slow_threshold =
+                    delta.slow_threshold.map_or(known.slow_threshold, |(_, threshold)| threshold);
                 known.has_hole &= delta.totals.iter().all(Option::is_none);
             }
         }
@@ -194,6 +199,11 @@ fn digest_all(
             match digest.add(&source, batch) {
                 Ok(()) => {
                     known.durable_seq = seq;
+                    // From the next batch on: within one, polls and settings have no order.
+                    let threshold = digest.processes.get(&process.0);
+                    if let Some((_, threshold)) = threshold.and_then(|delta| delta.slow_threshold) {
+                        known.slow_threshold = threshold;
+                    }
                     Outcome::Stored
                 }
                 Err(reason) => Outcome::Malformed { reason },

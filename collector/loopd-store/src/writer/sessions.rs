@@ -1,10 +1,10 @@
 //! Sessions: which process a batch belongs to, and how far its batches are on disk.
 
-use loopd_model::{Coverage, CoverageState, DropCause, LedgerEntry, Process, UnixNanos};
+use loopd_model::{DropCause, LedgerEntry, Process, UnixNanos};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Writer, apply, digest};
+use super::{Writer, apply, digest, told};
 use crate::instant::{self, count};
 use crate::sql::packed_rows::PackedRows;
 use crate::{ProcessKey, ProcessState, StoreError};
@@ -48,9 +48,6 @@ pub(super) struct Known {
 const MAX_KNOWN: usize = 4_096;
 /// Longer texts of an agent about itself are cut.
 const MAX_TEXT: usize = 1_024;
-
-/// No process's polls are slow below this, in nanoseconds: every slow poll is a row of its own.
-const MIN_SLOW_THRESHOLD: i64 = 100_000;
 
 const UPSERT: &str = "INSERT INTO process
         (uuid, app, app_version, host, pid, labels, agent, agent_version, coverage,
@@ -129,13 +126,14 @@ async fn begin(
         .bind(labels_json(&process.labels))
         .bind(cut(&process.agent))
         .bind(cut(&process.agent_version))
-        .bind(coverage_json(&process.coverage))
-        .bind(instant::length(process.slow_threshold).max(MIN_SLOW_THRESHOLD))
+        .bind(told::coverage_json(&process.coverage))
+        .bind(told::slow_threshold(process.slow_threshold))
         .bind(instant::origin(process.anchor))
         .fetch_one(&mut *db)
         .await?;
     let key = ProcessKey(row.try_get(0)?);
     let mut known = known(&row, 1)?;
+    told::note_coverage(db, (key.0, known.last_at), &process.coverage).await?;
     // Its agent lives, so what came after the last batch was not lost.
     sqlx::query("DELETE FROM loss WHERE process = ? AND cause = ?")
         .bind(key.0)
@@ -268,16 +266,4 @@ fn labels_json(labels: &[(String, String)]) -> String {
     let cut = |text: &str| digest::cut(text, MAX_TEXT);
     let labels = labels.iter().map(|(key, value)| (cut(key), cut(value).into()));
     serde_json::Value::Object(labels.collect()).to_string()
-}
-
-fn coverage_json(coverage: &[Coverage]) -> String {
-    let layers = coverage.iter().map(|layer| {
-        let state = match layer.state {
-            CoverageState::On => "on",
-            CoverageState::Off => "off",
-            CoverageState::Unavailable => "unavailable",
-        };
-        serde_json::json!([layer.layer, state, layer.reason])
-    });
-    serde_json::Value::Array(layers.collect()).to_string()
 }

@@ -30,6 +30,8 @@ pub(super) struct TaskDelta {
     scheduled_time: i64,
     last_waker: i64,
     last_woken_at: i64,
+    last_poll_start: i64,
+    unwakeable_at: i64,
 }
 
 impl Default for TaskDelta {
@@ -56,12 +58,14 @@ impl Default for TaskDelta {
             scheduled_time: 0,
             last_waker: NULL,
             last_woken_at: NULL,
+            last_poll_start: NULL,
+            unwakeable_at: NULL,
         }
     }
 }
 
 /// Columns of a packed row: process, task, and the fields above in order.
-pub(super) const WIDTH: usize = 23;
+pub(super) const WIDTH: usize = 25;
 
 impl TaskDelta {
     pub(super) fn spawned(&mut self, at: i64, kind: TaskKind, loop_id: i64) {
@@ -110,6 +114,7 @@ impl TaskDelta {
         self.slow_polls += i64::from(is_slow);
         earliest(&mut self.first_poll_at, start);
         self.last_poll_at = self.last_poll_at.max(start + length);
+        self.last_poll_start = self.last_poll_start.max(start);
     }
 
     pub(super) fn woken(&mut self, at: i64, span: &Span, by: i64) {
@@ -122,6 +127,10 @@ impl TaskDelta {
         if (at, by) > (self.last_woken_at, self.last_waker) {
             (self.last_woken_at, self.last_waker) = (at, by);
         }
+    }
+
+    pub(super) fn unwakeable(&mut self, at: i64) {
+        self.unwakeable_at = self.unwakeable_at.max(at);
     }
 
     /// Whether it touches what the indices of `task` hold.
@@ -157,6 +166,8 @@ impl TaskDelta {
             self.scheduled_time,
             self.last_waker,
             self.last_woken_at,
+            self.last_poll_start,
+            self.unwakeable_at,
         ]
     }
 }

@@ -1,8 +1,9 @@
 -- Tasks that were only polled or woken in this commit. Nothing here is in an index, so that a busy
 -- task costs one write of its row.
 INSERT INTO task (process, task, polls, busy_time, max_poll_time, slow_polls, first_poll_at,
-    last_poll_at, wakes, self_wakes, scheduled_time, last_waker, last_woken_at)
-SELECT c0, c1, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22
+    last_poll_at, wakes, self_wakes, scheduled_time, last_waker, last_woken_at, last_poll_start,
+    unwakeable_at)
+SELECT c0, c1, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24
 FROM packed_rows(?, ?) WHERE true
 ON CONFLICT DO UPDATE SET
     polls = min(polls + excluded.polls, 1 << 62),
@@ -22,4 +23,8 @@ ON CONFLICT DO UPDATE SET
                       THEN max(last_waker, excluded.last_waker)
                       ELSE last_waker END,
     last_woken_at = coalesce(max(last_woken_at, excluded.last_woken_at), last_woken_at,
-                             excluded.last_woken_at)
+                             excluded.last_woken_at),
+    last_poll_start = coalesce(max(last_poll_start, excluded.last_poll_start), last_poll_start,
+                               excluded.last_poll_start),
+    unwakeable_at = coalesce(max(unwakeable_at, excluded.unwakeable_at), unwakeable_at,
+                             excluded.unwakeable_at)

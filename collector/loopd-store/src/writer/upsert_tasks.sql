@@ -1,9 +1,10 @@
 -- Tasks that were spawned, named, started or ended in this commit; with all they did meanwhile.
 INSERT INTO task (process, task, kind, loop, spawn_location, parent, spawned_at, name, named_at,
     started_at, ended_at, outcome, polls, busy_time, max_poll_time, slow_polls, first_poll_at,
-    last_poll_at, wakes, self_wakes, scheduled_time, last_waker, last_woken_at)
+    last_poll_at, wakes, self_wakes, scheduled_time, last_waker, last_woken_at, last_poll_start,
+    unwakeable_at)
 SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19,
-    c20, c21, c22
+    c20, c21, c22, c23, c24
 FROM packed_rows(?, ?) WHERE true
 ON CONFLICT DO UPDATE SET
     kind = coalesce(kind, excluded.kind),
@@ -36,4 +37,8 @@ ON CONFLICT DO UPDATE SET
                       THEN max(last_waker, excluded.last_waker)
                       ELSE last_waker END,
     last_woken_at = coalesce(max(last_woken_at, excluded.last_woken_at), last_woken_at,
-                             excluded.last_woken_at)
+                             excluded.last_woken_at),
+    last_poll_start = coalesce(max(last_poll_start, excluded.last_poll_start), last_poll_start,
+                               excluded.last_poll_start),
+    unwakeable_at = coalesce(max(unwakeable_at, excluded.unwakeable_at), unwakeable_at,
+                             excluded.unwakeable_at)

@@ -44,6 +44,8 @@ fn facts() -> Vec<Batch> {
         event(5, EventKind::BlockingStarted { task: TaskId(8) }),
         event(6, ended(8)),
         event(7, ended(9)),
+        event(11, crate::waits::began(1, 7, &[(8, 3)])),
+        event(14, crate::waits::over(1, WaitHow::Ready)),
         Batch {
             names: vec![
                 Name { id: NameId(1), text: "first".into() },
@@ -64,6 +66,7 @@ async fn picture(facts: Vec<Batch>) -> Vec<String> {
     let mut picture = store.sql("SELECT * FROM tasks ORDER BY task").await;
     picture.extend(store.sql("SELECT * FROM slow ORDER BY start_at").await);
     picture.extend(store.sql("SELECT * FROM samples").await);
+    picture.extend(store.sql("SELECT * FROM waits").await);
     picture
 }
 
@@ -76,16 +79,21 @@ async fn tasks_are_summed_up() {
         [
             format!(
                 "1 7 last async ended completed src/main.rs:10 1 - {}000000 {}000000 500000000 4 \
-                 246000000 150000000 1 4 2 2000000 8",
+                 246000000 150000000 1 4 2 2000000 8 - 0",
                 o + 1,
                 o + 501
             ),
             format!(
-                "1 8 - - ended completed - - - - {}000000 0 1 1000000 1000000 0 - - - -",
+                "1 8 - - ended completed - - - - {}000000 0 1 1000000 1000000 0 - - - - - 0",
                 o + 6
             ),
             format!("1 1 0 {}000000 150000000 7 src/main.rs:10 1", o + 30),
-            format!("1 1 0 {}000000 {}000000 7 1 off_cpu", o + 30, o + 140),
+            format!("1 1 0 {}000000 {}000000 7 1 off_cpu - -", o + 30, o + 140),
+            format!(
+                "1 1 7 5 lock src/main.rs:10 1 {}000000 {}000000 3000000 ready 8 1",
+                o + 11,
+                o + 14
+            ),
         ]
     );
 }

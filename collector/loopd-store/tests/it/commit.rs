@@ -169,6 +169,40 @@ async fn extreme_instants_ids_and_lengths_are_stored_without_overflow() {
             wchan: String::new(),
         };
         events.push(Event { at, kind });
+        let holder = Holder { task: TaskId(x), since: at, location: LocationId(x), amount: x };
+        let began = EventKind::WaitBegan {
+            wait: WaitId(x),
+            task: TaskId(x),
+            resource,
+            op: "lock".into(),
+            location: LocationId(x),
+            amount: x,
+            holders: vec![holder; 9],
+        };
+        events.push(Event { at, kind: began });
+        let kind = EventKind::WaitEnded { wait: WaitId(x), how: WaitHow::Ready };
+        events.push(Event { at: Nanos(u64::MAX - x), kind });
+        let kind = EventKind::HoldEnded { resource, hold: holder, waits: x };
+        events.push(Event { at: Nanos(u64::MAX - x), kind });
+        events.push(Event { at, kind: EventKind::TaskUnwakeable { task: TaskId(x) } });
+        let reading = |value| Metric { name: "depth".into(), worker: None, value };
+        let readings = [f64::MAX, f64::NEG_INFINITY, -1.0].map(reading).to_vec();
+        events.push(Event { at, kind: EventKind::ResourceState { resource, readings } });
+        let kind = EventKind::AppSpan {
+            span: AppSpanId(x),
+            parent: AppSpanId(x),
+            task: TaskId(x),
+            name: String::new(),
+            target: String::new(),
+            opened_at: Nanos(u64::MAX - x),
+            busy_time: x,
+            fields: Vec::new(),
+            location: LocationId(x),
+        };
+        events.push(Event { at, kind });
+        let settings = Settings { slow_threshold: Some(x), ..Settings::default() };
+        let kind = EventKind::CoverageChanged { coverage: Vec::new(), settings };
+        events.push(Event { at, kind });
         let metric = |value| Metric { name: "m".into(), worker: Some(WorkerId(u32::MAX)), value };
         let metrics = [f64::NAN, f64::MAX, -0.0].map(metric).to_vec();
         events.push(Event { at, kind: EventKind::Metrics { loop_id: LoopId(x), metrics } });

@@ -8,3 +8,5 @@ mod reading;
 mod retention;
 mod sandbox;
 mod support;
+mod told;
+mod waits;

@@ -1,6 +1,7 @@
 //! Retention: removes what is too old, then the oldest while the file is too large, a little at a
-//! time. Raw segments and fine tiles go first, then ended tasks, coarse tiles and readings; slow polls and their stacks outlive
-//! every raw poll. Tasks that are alive and resources that are open always stay.
+//! time. Raw segments and fine tiles go first, then ended tasks, coarse tiles, readings, marks and
+//! waits; slow polls and their stacks outlive every raw poll. Tasks that are alive, resources that
+//! are open, and waits that last always stay.
 
 use loopd_analysis::tiles::{BUCKETS, LEVELS, bucket_width};
 use sqlx::sqlite::SqliteConnection;
@@ -13,6 +14,9 @@ const MAX_SEGMENTS: i64 = 64;
 const FINE_LEVELS: u8 = 2;
 /// So many rows of any other table.
 const MAX_ROWS: i64 = 2_000;
+/// So many readings of resources are kept, some 100 MB: beside the latest of each, what they say is
+/// how things came about lately.
+const MAX_READINGS: i64 = 1_000_000;
 /// So many pages are given back to the file system in one step: 4 MiB.
 const MAX_FREE_PAGES: i64 = 512;
 
@@ -22,6 +26,10 @@ pub(super) async fn step(
     now: i64,
     retention: &Retention,
 ) -> Result<(u64, bool), sqlx::Error> {
+    let removed = surplus_readings(db).await?;
+    if removed > 0 {
+        return Ok((removed, true));
+    }
     if let Some(age) = retention.max_age {
         let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
         let removed = older_than(db, now.saturating_sub(age)).await?;
@@ -57,9 +65,12 @@ async fn older_than(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx:
     for level in 0..LEVELS {
         removed += tiles(db, level, cutoff).await?;
     }
-    for sql in [METRICS, LOSSES, ENDED_TASKS, SLOW_POLLS, SAMPLES, CLOSED_RESOURCES] {
+    let early = [METRICS, READINGS, APP_SPANS, MARKS, HOLDS, LOSSES, COVERAGE];
+    let late = [ENDED_TASKS, SLOW_POLLS, SAMPLES, CLOSED_RESOURCES, STATES];
+    for sql in early.into_iter().chain(late) {
         removed += chunk(db, sql, cutoff).await?;
     }
+    removed += waits(db, cutoff).await?;
     if removed == 0 {
         removed = processes(db, cutoff).await?;
     }
@@ -92,7 +103,17 @@ async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Err
             return Ok(removed);
         }
     }
-    for sql in [METRICS, CLOSED_RESOURCES, LOSSES, SLOW_POLLS, SAMPLES] {
+    for sql in [METRICS, READINGS, APP_SPANS, MARKS] {
+        let removed = chunk(db, sql, i64::MAX).await?;
+        if removed > 0 {
+            return Ok(removed);
+        }
+    }
+    let removed = waits(db, i64::MAX).await?;
+    if removed > 0 {
+        return Ok(removed);
+    }
+    for sql in [HOLDS, CLOSED_RESOURCES, STATES, LOSSES, COVERAGE, SLOW_POLLS, SAMPLES] {
         let removed = chunk(db, sql, i64::MAX).await?;
         if removed > 0 {
             return Ok(removed);
@@ -103,6 +124,36 @@ async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Err
 
 const METRICS: &str = "DELETE FROM metric WHERE at < ?1 AND rowid IN
     (SELECT rowid FROM metric ORDER BY rowid LIMIT ?2)";
+const READINGS: &str = "DELETE FROM resource_reading WHERE at < ?1 AND rowid IN
+    (SELECT rowid FROM resource_reading ORDER BY rowid LIMIT ?2)";
+const HOLDS: &str = "DELETE FROM hold WHERE ended_at < ?1 AND rowid IN
+    (SELECT rowid FROM hold ORDER BY rowid LIMIT ?2)";
+const MARKS: &str = "DELETE FROM mark WHERE at < ?1 AND rowid IN
+    (SELECT rowid FROM mark ORDER BY rowid LIMIT ?2)";
+const APP_SPANS: &str = "DELETE FROM app_span WHERE closed_at < ?1 AND rowid IN
+    (SELECT rowid FROM app_span ORDER BY rowid LIMIT ?2)";
+/// What holds now stays.
+const COVERAGE: &str = "DELETE FROM coverage_change WHERE at < ?1 AND rowid IN
+    (SELECT c.rowid FROM coverage_change c WHERE EXISTS
+        (SELECT 1 FROM coverage_change n WHERE n.process = c.process AND n.at > c.at)
+     ORDER BY c.rowid LIMIT ?2)";
+/// Of resources that are gone, or that never were.
+const STATES: &str = "DELETE FROM resource_state WHERE (process, resource) IN
+    (SELECT s.process, s.resource FROM resource_state s WHERE s.at < ?1
+     AND NOT EXISTS (SELECT 1 FROM resource r
+                     WHERE r.process = s.process AND r.resource = s.resource) LIMIT ?2)";
+/// Waits that are over: they ended, or their task did, or their process. A wait without a beginning
+/// is one whose beginning was lost.
+const DOOMED_WAITS: &str = "SELECT w.process, w.wait FROM process p
+    CROSS JOIN wait w INDEXED BY wait_by_time ON w.process = p.id AND w.began_at < ?1
+    WHERE w.ended_at < ?1 OR (w.ended_at IS NULL AND (p.ended_at < ?1
+        OR (w.task <> 0 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.process = w.process
+            AND t.task = w.task AND coalesce(t.ended_at, ?1) >= ?1))))
+    UNION ALL
+    SELECT w.process, w.wait FROM process p
+    CROSS JOIN wait w INDEXED BY wait_by_time ON w.process = p.id AND w.began_at IS NULL
+    WHERE w.ended_at < ?1
+    LIMIT ?2";
 const LOSSES: &str = "DELETE FROM loss WHERE to_at < ?1 AND id IN
     (SELECT id FROM loss ORDER BY id LIMIT ?2)";
 const ENDED_TASKS: &str = "DELETE FROM task WHERE (process, task) IN
@@ -125,6 +176,31 @@ async fn chunk(
     cutoff: i64,
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(sql).bind(cutoff).bind(MAX_ROWS).execute(db).await?;
+    Ok(done.rows_affected())
+}
+
+/// Removes waits that were over before `cutoff`, with their holders.
+async fn waits(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+    let doomed: Vec<(i64, i64)> =
+        sqlx::query_as(DOOMED_WAITS).bind(cutoff).bind(MAX_ROWS).fetch_all(&mut *db).await?;
+    if doomed.is_empty() {
+        return Ok(0);
+    }
+    let keys = serde_json::to_string(&doomed).unwrap_or_default();
+    let key = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)";
+    for table in ["wait_holder", "wait"] {
+        let sql = format!("DELETE FROM {table} WHERE (process, wait) IN ({key})");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&keys).execute(&mut *db).await?;
+    }
+    Ok(doomed.len() as u64)
+}
+
+/// Readings of resources beyond [`MAX_READINGS`], the oldest.
+async fn surplus_readings(db: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let sql = "DELETE FROM resource_reading WHERE rowid IN
+        (SELECT rowid FROM resource_reading
+         WHERE rowid <= (SELECT max(rowid) FROM resource_reading) - ? ORDER BY rowid LIMIT ?)";
+    let done = sqlx::query(sql).bind(MAX_READINGS).bind(MAX_ROWS).execute(db).await?;
     Ok(done.rows_affected())
 }
 
@@ -173,7 +249,15 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
 
 /// Removes up to `max` rows of a process, and the process itself once nothing else is left.
 async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64, sqlx::Error> {
-    const PARTS: [(&str, &str); 14] = [
+    const PARTS: [(&str, &str); 22] = [
+        ("wait", "process, wait"),
+        ("wait_holder", "process, wait, place"),
+        ("hold", "rowid"),
+        ("resource_state", "process, resource"),
+        ("resource_reading", "rowid"),
+        ("mark", "rowid"),
+        ("app_span", "rowid"),
+        ("coverage_change", "rowid"),
         ("task", "process, task"),
         ("resource", "process, resource"),
         ("slow_poll", "process, loop, worker, start_at"),

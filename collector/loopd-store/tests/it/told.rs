@@ -1,0 +1,191 @@
+//! What programs say themselves is kept: marks, spans, fields of tasks; and what their agents capture.
+
+use crate::support::*;
+use loopd_model::*;
+use loopd_store::Retention;
+
+fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect()
+}
+
+fn mark(task: u64, level: MarkLevel, message: &str) -> EventKind {
+    EventKind::Mark {
+        task: TaskId(task),
+        level,
+        target: "orders::cart".into(),
+        message: message.into(),
+        fields: fields(&[("user", "7"), ("name", "ü")]),
+        location: LocationId(1),
+    }
+}
+
+fn span(opened: u64) -> EventKind {
+    EventKind::AppSpan {
+        span: AppSpanId(3),
+        parent: AppSpanId(2),
+        task: TaskId(7),
+        name: "checkout".into(),
+        target: "orders".into(),
+        opened_at: Nanos(opened * MS),
+        busy_time: 2 * MS,
+        fields: Vec::new(),
+        location: LocationId(1),
+    }
+}
+
+fn changed(layer: &str, settings: Settings) -> EventKind {
+    let layer = Coverage {
+        layer: layer.into(),
+        state: CoverageState::Unavailable,
+        reason: "no tokio_unstable".into(),
+    };
+    EventKind::CoverageChanged { coverage: vec![layer], settings }
+}
+
+#[tokio::test]
+async fn marks_and_spans_are_kept_with_their_fields() {
+    let mut store = Store::new().await;
+    let events = vec![
+        at(5, mark(7, MarkLevel::Warn, "paid")),
+        at(6, mark(0, MarkLevel::None, "")),
+        at(9, span(4)),
+    ];
+    store.stored(Batch { locations: locations(1), events, ..Batch::default() }).await;
+    let marks = "SELECT task, level, target, message, fields ->> 'user', fields ->> 'name',
+        location FROM marks ORDER BY at";
+    assert_eq!(
+        store.sql(marks).await,
+        ["7 warn orders::cart paid 7 ü src/main.rs:10", "- - orders::cart  7 ü src/main.rs:10"]
+    );
+    let spans = "SELECT span, parent, task, name, length, busy_time, fields FROM app_spans";
+    assert_eq!(store.sql(spans).await, ["3 2 7 checkout 5000000 2000000 {}"]);
+    let kinds = "SELECT kind, stored FROM ledger";
+    assert_eq!(store.sql(kinds).await, ["mark 3"]);
+    store.maintain_all(ORIGIN, &Retention { max_age: None, max_bytes: Some(1) }).await;
+    assert_eq!(store.sql("SELECT count(*) FROM marks").await, ["0"]);
+    assert_eq!(store.sql("SELECT count(*) FROM app_spans").await, ["0"]);
+}
+
+#[tokio::test]
+async fn fields_of_a_task_add_up_and_stay_small() {
+    let mut store = Store::new().await;
+    let say =
+        |pairs: &[(&str, &str)]| EventKind::TaskFields { task: TaskId(7), fields: fields(pairs) };
+    store
+        .stored(Batch { events: vec![at(2, say(&[("a", "1"), ("b", "1")]))], ..Batch::default() })
+        .await;
+    let events = vec![at(1, spawned(7, 1)), at(3, say(&[("b", "2")]))];
+    store.stored(Batch { events, ..Batch::default() }).await;
+    assert_eq!(store.sql("SELECT task, fields FROM tasks").await, [r#"7 {"a":"1","b":"2"}"#]);
+    let long = "x".repeat(5_000);
+    for i in 0..50 {
+        let key = i.to_string();
+        let events = vec![at(4, say(&[(&key, &long)]))];
+        store.stored(Batch { events, ..Batch::default() }).await;
+    }
+    let sql = "SELECT length(fields) <= 17000, fields ->> '49' IS NOT NULL FROM tasks";
+    assert_eq!(store.sql(sql).await, ["1 1"]);
+}
+
+#[tokio::test]
+async fn a_task_is_unwakeable_until_a_poll_that_begins_later_proves_otherwise() {
+    let mut store = Store::new().await;
+    let sql = "SELECT unwakeable FROM tasks";
+    let stranded = EventKind::TaskUnwakeable { task: TaskId(7) };
+    // Within its last poll, told before that poll ends.
+    let batch = Batch {
+        events: vec![at(1, spawned(7, 1)), at(12, stranded.clone())],
+        segments: vec![polls(0, &[(2, 3, 7), (10, 3, 7)])],
+        ..Batch::default()
+    };
+    store.stored(batch).await;
+    assert_eq!(store.sql(sql).await, ["1"]);
+    store.stored(Batch { segments: vec![polls(0, &[(20, 1, 7)])], ..Batch::default() }).await;
+    assert_eq!(store.sql(sql).await, ["0"]);
+    store.stored(Batch { events: vec![at(22, stranded)], ..Batch::default() }).await;
+    assert_eq!(store.sql(sql).await, ["1"]);
+    store.stored(Batch { events: vec![at(30, ended(7))], ..Batch::default() }).await;
+    assert_eq!(store.sql(sql).await, ["0"]);
+}
+
+#[tokio::test]
+async fn what_is_captured_changes_and_its_history_stays() {
+    let mut store = Store::new().await;
+    let settings =
+        Settings { record_polls: Some(false), slow_threshold: Some(MS), ..Settings::default() };
+    let sql = "SELECT (at - p.started_at) / 1000000, layer, c.state, settings
+        FROM coverage c JOIN processes p USING (process) ORDER BY at";
+    assert_eq!(store.sql(sql).await, ["0 hooks off {}"]);
+    store.stored(Batch { events: vec![at(5, changed("fds", settings))], ..Batch::default() }).await;
+    let changes = [
+        "0 hooks off {}",
+        r#"5 fds unavailable {"record_polls":false,"slow_threshold_nanos":1000000}"#,
+    ];
+    assert_eq!(store.sql(sql).await, changes);
+    assert_eq!(store.sql("SELECT slow_threshold FROM processes").await, ["1000000"]);
+    let process = store.reader.process(store.process).await.unwrap().unwrap();
+    assert_eq!(process.coverage[0].layer, "fds");
+    // From the next batch on a poll is slow by the new threshold, also after a restart.
+    store.stored(Batch { segments: vec![polls(0, &[(20, 2, 7)])], ..Batch::default() }).await;
+    assert_eq!(store.sql("SELECT length FROM slow").await, ["2000000"]);
+    let keep = Retention { max_age: Some(std::time::Duration::from_secs(1)), max_bytes: None };
+    store.maintain_all(ORIGIN + 60 * S as i64, &keep).await;
+    assert_eq!(store.sql(sql).await, changes[1..]);
+}
+
+#[tokio::test]
+async fn samples_say_which_system_call_it_was() {
+    let mut store = Store::new().await;
+    let sample = |syscall: &str, wchan: &str| EventKind::StackSample {
+        loop_id: LoopId(1),
+        worker: WorkerId(0),
+        task: TaskId(7),
+        poll_started_at: Nanos(MS),
+        stack: StackId(1),
+        running: Running::OffCpu,
+        syscall: syscall.into(),
+        wchan: wchan.into(),
+    };
+    let futex = || sample("futex", "futex_do_wait");
+    store.stored(Batch { events: vec![at(150, futex())], ..Batch::default() }).await;
+    // The words are known now; others are not.
+    let events = vec![at(250, futex()), at(350, sample("", "")), at(450, sample("read", ""))];
+    store.stored(Batch { events, ..Batch::default() }).await;
+    let sql = "SELECT syscall, wchan FROM samples ORDER BY at";
+    assert_eq!(
+        store.sql(sql).await,
+        ["futex futex_do_wait", "futex futex_do_wait", "- -", "read -"]
+    );
+}
+
+#[tokio::test]
+async fn hostile_texts_are_cut_and_too_many_words_are_left_out() {
+    let mut store = Store::new().await;
+    let long = "ü".repeat(100_000);
+    let many: Vec<_> = (0..1_000).map(|i| (format!("{i} {long}"), long.clone())).collect();
+    let kind = EventKind::Mark {
+        task: TaskId(1),
+        level: MarkLevel::None,
+        target: long.clone(),
+        message: long.clone(),
+        fields: many,
+        location: LocationId(1),
+    };
+    let wait = |i: u64| EventKind::WaitBegan {
+        wait: WaitId(i),
+        task: TaskId(1),
+        resource: ResourceId(1),
+        op: format!("op {i}"),
+        location: LocationId(1),
+        amount: u64::MAX,
+        holders: vec![Holder::default(); 100],
+    };
+    let mut events: Vec<_> = (1..=5_000).map(|i| at(1, wait(i))).collect();
+    events.push(at(1, kind));
+    store.stored(Batch { events, ..Batch::default() }).await;
+    let sql =
+        "SELECT length(target) <= 256, length(message) <= 4096, length(fields) < 100000 FROM marks";
+    assert_eq!(store.sql(sql).await, ["1 1 1"]);
+    let sql = "SELECT count(*), count(op), max(holders) FROM waits";
+    assert_eq!(store.sql(sql).await, ["5000 4096 8"]);
+}

@@ -1,0 +1,171 @@
+//! Waits, holds and the state of resources are kept, whatever the order in which they come.
+
+use std::time::Duration;
+
+use crate::support::*;
+use loopd_model::*;
+use loopd_store::{How, Retention, UnixNanos};
+
+pub(crate) fn began(wait: u64, task: u64, holders: &[(u64, u64)]) -> EventKind {
+    let holder = |&(task, since): &(u64, u64)| Holder {
+        task: TaskId(task),
+        since: Nanos(since * MS),
+        location: LocationId(2),
+        amount: 1,
+    };
+    EventKind::WaitBegan {
+        wait: WaitId(wait),
+        task: TaskId(task),
+        resource: ResourceId(5),
+        op: "lock".into(),
+        location: LocationId(1),
+        amount: 1,
+        holders: holders.iter().map(holder).collect(),
+    }
+}
+
+pub(crate) fn over(wait: u64, how: WaitHow) -> EventKind {
+    EventKind::WaitEnded { wait: WaitId(wait), how }
+}
+
+fn state(readings: &[(&str, f64)]) -> EventKind {
+    let metric = |&(name, value): &(&str, f64)| Metric { name: name.into(), worker: None, value };
+    let readings = readings.iter().map(metric).collect();
+    EventKind::ResourceState { resource: ResourceId(5), readings }
+}
+
+fn opened(stack: u64) -> EventKind {
+    EventKind::ResourceOpened {
+        resource: ResourceId(5),
+        kind: "mutex".into(),
+        name: "config".into(),
+        open_location: LocationId(1),
+        task: TaskId(1),
+        stack: StackId(stack),
+    }
+}
+
+async fn commit(store: &mut Store, events: Vec<Event>) {
+    store.stored(Batch { events, ..Batch::default() }).await;
+}
+
+const WAITS: &str =
+    "SELECT wait, task, resource, op, location, (began_at - p.started_at) / 1000000,
+    length / 1000000, w.state, holder, holders FROM waits w JOIN processes p USING (process)
+    ORDER BY wait";
+
+#[tokio::test]
+async fn a_wait_is_one_row_in_whatever_order_it_comes() {
+    let mut store = Store::new().await;
+    store.stored(Batch { locations: locations(2), ..Batch::default() }).await;
+    // Within one batch, over two, and with the end first.
+    let ready = WaitHow::Ready;
+    commit(&mut store, vec![at(10, began(1, 7, &[(8, 3), (9, 4)])), at(15, over(1, ready))]).await;
+    commit(&mut store, vec![at(20, began(2, 7, &[]))]).await;
+    commit(&mut store, vec![at(45, over(3, WaitHow::Cancelled))]).await;
+    assert_eq!(store.sql("SELECT wait FROM waits").await, ["1", "2"]);
+    commit(&mut store, vec![at(40, began(3, 9, &[(7, 30)])), at(26, over(2, ready))]).await;
+    let expected = [
+        "1 7 5 lock src/main.rs:10 10 5 ready 8 2",
+        "2 7 5 lock src/main.rs:10 20 6 ready - 0",
+        "3 9 5 lock src/main.rs:10 40 5 cancelled 7 1",
+    ];
+    assert_eq!(store.sql(WAITS).await, expected);
+    // Nothing of it is told twice after a crash, and nothing is gone.
+    let store = store.reopen(false).await;
+    assert_eq!(store.sql(WAITS).await, expected);
+    let holders = "SELECT task, (since_at - p.started_at) / 1000000, location, amount
+        FROM wait_holders JOIN processes p USING (process) WHERE wait = 1 ORDER BY task";
+    assert_eq!(store.sql(holders).await, ["8 3 src/main.rs:20 1", "9 4 src/main.rs:20 1"]);
+}
+
+#[tokio::test]
+async fn a_wait_is_pending_until_it_its_task_or_its_process_ends() {
+    let mut store = Store::new().await;
+    commit(&mut store, vec![at(1, began(1, 7, &[])), at(1, began(2, 8, &[]))]).await;
+    commit(&mut store, vec![at(9, ended(8))]).await;
+    let sql = "SELECT task, state, length / 1000000 FROM waits ORDER BY task";
+    assert_eq!(store.sql(sql).await, ["7 pending 8", "8 unfinished 8"]);
+    let at = UnixNanos(ORIGIN + 20 * MS as i64);
+    store.writer.end_session(store.process, How::Lost, at).await.unwrap();
+    assert_eq!(store.sql(sql).await, ["7 unfinished 8", "8 unfinished 8"]);
+}
+
+#[tokio::test]
+async fn waits_count_in_the_books() {
+    let mut store = Store::new().await;
+    let hold = Holder { task: TaskId(8), since: Nanos(3 * MS), ..Holder::default() };
+    let held = EventKind::HoldEnded { resource: ResourceId(5), hold, waits: 2 };
+    let events = vec![at(1, began(1, 7, &[])), at(2, over(1, WaitHow::Ready)), at(13, held)];
+    let ledger = vec![LedgerEntry { kind: RecordKind::Wait, produced: 3, dropped: 0 }];
+    store.stored(Batch { events, ledger, ..Batch::default() }).await;
+    let books = "SELECT kind, produced, stored, dropped, lost FROM ledger";
+    assert_eq!(store.sql(books).await, ["wait 3 3 0 0"]);
+    let holds = "SELECT resource, task, length / 1000000, waits FROM holds";
+    assert_eq!(store.sql(holds).await, ["5 8 10 2"]);
+}
+
+#[tokio::test]
+async fn of_every_reading_of_a_resource_the_latest_counts() {
+    let mut store = Store::new().await;
+    // The state may come before the resource, and an older reading after a newer one.
+    commit(&mut store, vec![at(30, state(&[("waiters", 3.0), ("waited_nanos", 9.0)]))]).await;
+    commit(&mut store, vec![at(20, state(&[("waiters", 1.0), ("locked", 1.0)]))]).await;
+    let odd = [("waiters", f64::NAN), ("no_such", 1.0), ("depth", -4.0)];
+    commit(&mut store, vec![at(25, state(&odd)), at(1, opened(77))]).await;
+    let sql = "SELECT waiters, locked, waited_time, depth, capacity, open_stack,
+        (state_at - p.started_at) / 1000000 FROM resources JOIN processes p USING (process)";
+    assert_eq!(store.sql(sql).await, ["3 1 9 0 - 77 30"]);
+    assert_eq!(store.sql("SELECT count(*) FROM resource_states").await, ["3"]);
+}
+
+#[tokio::test]
+async fn retention_removes_waits_that_are_over_and_keeps_those_that_last() {
+    let mut store = Store::new().await;
+    let hold = Holder { task: TaskId(8), since: Nanos(3 * MS), ..Holder::default() };
+    let events = vec![
+        at(1, opened(0)),
+        at(1, spawned(7, 1)),
+        at(1, spawned(8, 1)),
+        at(1, began(1, 7, &[(8, 1)])),
+        at(2, over(1, WaitHow::Ready)),
+        at(2, began(2, 7, &[(8, 1)])),
+        at(2, began(3, 8, &[(7, 1)])),
+        at(3, over(4, WaitHow::Ready)),
+        at(3, state(&[("waiters", 1.0)])),
+        at(4, EventKind::HoldEnded { resource: ResourceId(5), hold, waits: 2 }),
+        at(5, ended(8)),
+    ];
+    commit(&mut store, events).await;
+    let keep = Retention { max_age: Some(Duration::from_secs(60)), max_bytes: None };
+    store.maintain_all(ORIGIN + 61 * S as i64, &keep).await;
+    // Task 7 still waits, and has its holder; its resource is open and has its state.
+    assert_eq!(store.sql("SELECT wait, state, holder FROM waits").await, ["2 pending 8"]);
+    assert_eq!(store.sql("SELECT count(*) FROM wait_holders").await, ["1"]);
+    assert_eq!(store.sql("SELECT resource, waiters FROM resources").await, ["5 1"]);
+    assert_eq!(store.sql("SELECT count(*) FROM resource_states").await, ["0"]);
+    assert_eq!(store.sql("SELECT count(*) FROM holds").await, ["0"]);
+    // Later the process itself goes, and takes all with it.
+    let at = UnixNanos(ORIGIN + 62 * S as i64);
+    store.writer.end_session(store.process, How::Lost, at).await.unwrap();
+    store.maintain_all(ORIGIN + 200 * S as i64, &keep).await;
+    for view in ["processes", "waits", "wait_holders", "resources", "coverage", "tasks"] {
+        assert_eq!(store.sql(&format!("SELECT count(*) FROM {view}")).await, ["0"], "{view}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_large_loses_marks_and_finished_waits_before_the_rest() {
+    let mut store = Store::new().await;
+    for i in 0..20 {
+        let pair = |k| {
+            [at(i, began(i * 100 + k, 7, &[(8, 1)])), at(i + 1, over(i * 100 + k, WaitHow::Ready))]
+        };
+        let mut events: Vec<_> = (0..100).flat_map(pair).collect();
+        events.push(at(i, began(100_000 + i, 7, &[(8, 1)])));
+        commit(&mut store, events).await;
+    }
+    store.maintain_all(ORIGIN, &Retention { max_age: None, max_bytes: Some(1) }).await;
+    assert_eq!(store.sql("SELECT count(*), min(wait) FROM waits").await, ["20 100000"]);
+    assert_eq!(store.sql("SELECT count(*) FROM wait_holders").await, ["20"]);
+}
