@@ -2,6 +2,7 @@
 //! started once in a process.
 #![expect(clippy::unwrap_used, reason = "in helpers of tests too, a surprise ends the test")]
 
+mod blocking;
 mod collector;
 mod delivery;
 #[cfg(target_os = "linux")]
