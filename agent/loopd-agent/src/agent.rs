@@ -13,7 +13,7 @@ use crate::exporter::{self, Setup, Target};
 use crate::recorder::{self, Recorder, RingSizes};
 use crate::runtime::RuntimeBuilder;
 use crate::status::{Flushed, Stats, Status};
-use crate::{cost, fds, fork, sys, watch};
+use crate::{cost, coverage, fds, fork, settings, sys, watch};
 
 /// How long dropping an [`Agent`] may take.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
@@ -118,12 +118,17 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     fork::prepare();
     fds::set_tracking(config.track_fds);
 
-    let coverage = config.coverage(watch::start(recorder, &STATUS, origin));
+    for layer in config.coverage(watch::start(recorder, &STATUS, origin)) {
+        coverage::set(layer);
+    }
+    let configured = settings::in_force(&STATUS);
+    let coverage = coverage::now(&configured);
     STATUS.update(|stats| stats.coverage.clone_from(&coverage));
     let setup = Setup {
         recorder,
         status: &STATUS,
         process: describe(&config, &origin, coverage),
+        configured,
         origin,
         target: Target::new(checked.endpoint, checked.token),
         memory_limit: config.memory_limit,

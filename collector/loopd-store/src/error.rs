@@ -87,6 +87,12 @@ pub enum StoreError {
         /// The key.
         process: i64,
     },
+    /// Settings for so many programs by name are more than anybody means.
+    #[error("{limit} programs have settings by name, which is the limit; take back some others")]
+    TooManySettings {
+        /// The most there may be.
+        limit: u64,
+    },
     /// Anything else that SQLite says.
     #[error("{attempt} failed")]
     Sqlite {

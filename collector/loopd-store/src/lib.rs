@@ -13,6 +13,7 @@ mod options;
 mod reader;
 mod rows;
 mod schema;
+mod settings;
 mod sql;
 mod writer;
 
@@ -22,6 +23,10 @@ pub use options::{Durability, Retention, StoreOptions};
 pub use reader::Reader;
 pub use rows::*;
 pub use schema::{Schema, SchemaColumn, SchemaFunction, SchemaView, schema};
+pub use settings::{
+    InvalidSetting, ProcessSettings, ReportedSettings, SLOW_THRESHOLDS, SettingKey, SettingValue,
+    SettingsChange, SettingsScope,
+};
 pub use sql::{QueryError, QueryLimits, QueryResult, Value};
 pub use writer::{
     Committed, Head, HeadProcess, How, Maintained, Outcome as CommitOutcome, Session, Writer,

@@ -37,6 +37,10 @@ pub struct Hello {
     pub process: model::Process,
     /// The lowest sequence number that it can still send; at least 1.
     pub first_seq: u64,
+    /// What is in force; `None` if the agent does not say.
+    pub settings: Option<model::Settings>,
+    /// What the agent's own configuration says; `None` if the agent does not say.
+    pub configured: Option<model::Settings>,
 }
 
 /// An agent's last words.
@@ -150,7 +154,18 @@ pub fn decode_hello(hello: pb::Hello) -> Result<Hello, DecodeError> {
     let process = hello.process.ok_or_else(|| Place::MESSAGE.missing("process"))?;
     let process = process::decode(process, &mut Tolerated::default())?;
     let first_seq = Place::MESSAGE.required("first_seq", hello.first_seq)?;
-    Ok(Hello { process, first_seq })
+    let settings = |settings: Option<pb::Settings>| {
+        let settings = settings.map(decode_settings);
+        let threshold = settings.and_then(|settings| settings.slow_threshold).unwrap_or_default();
+        Place::MESSAGE.number("settings.slow_threshold_nanos", threshold)?;
+        Ok(settings)
+    };
+    Ok(Hello {
+        process,
+        first_seq,
+        settings: settings(hello.settings)?,
+        configured: settings(hello.configured)?,
+    })
 }
 
 /// Reads a goodbye.

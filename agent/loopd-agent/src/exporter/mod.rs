@@ -20,14 +20,18 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use loopd_model::{DropCause, EventKind, LoopId, Nanos, Process, RecordKind, TaskId, WorkerId};
+use loopd_model::{
+    Coverage, DropCause, EventKind, LoopId, Nanos, Process, RecordKind, Settings, TaskId, WorkerId,
+};
 use loopd_wire::pb;
 use loopd_wire::pb::collector_message::Kind;
 use tokio::runtime::RuntimeMetrics;
 
 use crate::clock::{self, Calibration, Origin, ticks};
 use crate::cost;
+use crate::coverage;
 use crate::recorder::{self, Control, Loop, LoopOrigin, Recorder};
+use crate::settings;
 use crate::silence;
 use crate::status::{Flushed, Status};
 use crate::watch::Sample;
@@ -72,6 +76,8 @@ pub(crate) struct Setup {
     pub(crate) recorder: &'static Recorder,
     pub(crate) status: &'static Status,
     pub(crate) process: Process,
+    /// The settings with which the program started.
+    pub(crate) configured: Settings,
     pub(crate) origin: Origin,
     pub(crate) target: Arc<Target>,
     pub(crate) memory_limit: usize,
@@ -130,6 +136,8 @@ struct Exporter {
     measured_at: Instant,
     /// When the connection last made progress.
     progress_at: Instant,
+    /// What is captured, as far as it was last told.
+    told: (Vec<Coverage>, Settings),
 }
 
 /// A loop, and what its runtime says about itself.
@@ -188,6 +196,7 @@ impl Exporter {
             sealed_at: now,
             measured_at: now,
             progress_at: now,
+            told: (setup.process.coverage.clone(), setup.configured),
             setup,
         }
     }
@@ -270,6 +279,7 @@ impl Exporter {
         }
         if self.measured_at.elapsed() >= METRICS_INTERVAL {
             self.measure();
+            self.tell_changes();
         }
         if self.sealed_at.elapsed() >= SEAL_INTERVAL && !self.stage.is_empty() {
             self.seal();
@@ -374,12 +384,16 @@ impl Exporter {
         if let Link::Down(due) = self.link
             && Instant::now() >= due
         {
+            let settings = settings::in_force(self.setup.status);
             let mut process = self.setup.process.clone();
+            process.coverage = coverage::now(&settings);
             process.slow_threshold = self.setup.status.slow_threshold();
             let hello = pb::Hello {
                 protocol: loopd_wire::PROTOCOL,
                 process: Some(loopd_wire::encode_process(process)),
                 first_seq: self.window.first_seq(),
+                settings: Some(loopd_wire::encode_settings(settings)),
+                configured: Some(loopd_wire::encode_settings(self.setup.configured)),
             };
             self.link = Link::Greeting(Session::start(self.setup.target.clone(), hello));
             self.progress_at = Instant::now();
@@ -434,7 +448,10 @@ impl Exporter {
                 }
                 self.publish();
             }
-            SessionEvent::Message(Kind::Settings(settings)) => self.apply(&settings),
+            SessionEvent::Message(Kind::Settings(asked)) => {
+                settings::apply(self.setup.status, &loopd_wire::decode_settings(asked));
+                self.tell_changes();
+            }
             SessionEvent::Message(Kind::Refused(refused)) => {
                 self.progress_at = Instant::now();
                 let refusals = self.window.refuse(refused.seq, DropCause::Malformed);
@@ -455,9 +472,11 @@ impl Exporter {
         let Link::Greeting(session) = before else {
             return self.hang_up("the collector said welcome twice");
         };
-        if let Some(settings) = &welcome.settings {
-            self.apply(settings);
+        if let Some(asked) = welcome.settings {
+            settings::apply(self.setup.status, &loopd_wire::decode_settings(asked));
         }
+        // Also if nothing changed: the collector may still get older batches that say otherwise.
+        self.tell_coverage();
         let is_other_store =
             self.store_epoch.as_ref().is_some_and(|known| *known != welcome.store_epoch);
         self.store_epoch = Some(welcome.store_epoch);
@@ -478,25 +497,25 @@ impl Exporter {
         self.publish();
     }
 
-    fn apply(&self, settings: &pb::Settings) {
-        if let Some(is_on) = settings.record_polls {
-            recorder::set_record_polls(is_on);
+    /// Tells the collector what is captured from now on, if that changed.
+    fn tell_changes(&mut self) {
+        let settings = settings::in_force(self.setup.status);
+        if self.told.1 != settings || self.told.0 != coverage::now(&settings) {
+            self.tell_coverage();
         }
-        if let Some(is_on) = settings.record_wakes {
-            recorder::set_record_wakes(is_on);
+    }
+
+    /// Tells the collector what is captured from now on. Not at the end: nothing follows, and the
+    /// last batch is made before the last welcome.
+    fn tell_coverage(&mut self) {
+        if self.setup.status.shutdown_deadline().is_some() {
+            return;
         }
-        if let Some(is_on) = settings.record_waits {
-            recorder::set_record_waits(is_on);
-        }
-        if let Some(is_on) = settings.sample_stacks {
-            self.setup.status.sample_stacks.store(is_on, Relaxed);
-        }
-        if let Some(nanos) = settings.slow_threshold_nanos {
-            let (least, most) =
-                (crate::config::LEAST_SLOW_THRESHOLD, crate::config::MOST_SLOW_THRESHOLD);
-            let nanos = nanos.clamp(least.as_nanos() as u64, most.as_nanos() as u64);
-            self.setup.status.slow_threshold.store(nanos, Relaxed);
-        }
+        let settings = settings::in_force(self.setup.status);
+        let coverage = coverage::now(&settings);
+        self.setup.status.update(|stats| stats.coverage.clone_from(&coverage));
+        self.told = (coverage.clone(), settings);
+        self.stage.event(ticks(), EventKind::CoverageChanged { coverage, settings });
     }
 
     /// Everything that is left, within the deadline.

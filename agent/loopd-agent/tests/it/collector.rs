@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt};
-use loopd_model::{Batch, Event, EventKind, RecordKind, Span, segment};
+use loopd_model::{Batch, Coverage, Event, EventKind, RecordKind, Settings, Span, segment};
 use loopd_wire::pb;
 use loopd_wire::pb::ingest_server::{Ingest, IngestServer};
 use tokio::sync::mpsc;
@@ -31,6 +31,8 @@ pub(crate) struct Script {
     pub(crate) hangs_up_after: Option<u64>,
     pub(crate) epoch: Vec<u8>,
     pub(crate) settings: Option<pb::Settings>,
+    /// Sent once, after the next message.
+    pub(crate) asks: Option<pb::Settings>,
     /// No batch may be larger.
     pub(crate) max_batch_bytes: u32,
 }
@@ -45,6 +47,7 @@ impl Default for Script {
             hangs_up_after: None,
             epoch: vec![1; 16],
             settings: None,
+            asks: None,
             max_batch_bytes: 1 << 20,
         }
     }
@@ -77,6 +80,15 @@ impl Seen {
                 spans.into_iter().map(|span| (one.loop_id.0, one.worker.0, span))
             })
             .collect()
+    }
+
+    /// What the agent said is captured, and its settings, in order.
+    pub(crate) fn coverage(&self) -> Vec<(&[Coverage], Settings)> {
+        let changed = self.events().filter_map(|event| match &event.kind {
+            EventKind::CoverageChanged { coverage, settings } => Some((&coverage[..], *settings)),
+            _ => None,
+        });
+        changed.collect()
     }
 
     pub(crate) fn name_of(&self, task: u64) -> Option<&str> {
@@ -306,7 +318,8 @@ async fn serve(
             }
             loopd_wire::AgentMessage::Unknown => panic!("an unknown message"),
         };
-        if let Some(answer) = answer {
+        let asked = state.lock().unwrap().script.asks.take().map(Kind::Settings);
+        for answer in answer.into_iter().chain(asked) {
             let _ = answers.send(message(answer)).await;
         }
         if state.lock().unwrap().script.stops_reading {

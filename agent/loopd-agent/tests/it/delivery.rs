@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use loopd_agent::{Config, RecordKind, Tracked};
-use loopd_wire::pb;
 
 use crate::collector::{Collector, LIMIT, Script};
-use crate::{FLUSH, agent_for, current_thread, spawn};
+use crate::{FLUSH, agent_for, current_thread};
 
 /// A port that nobody listens on yet.
 fn free_port() -> std::net::SocketAddr {
@@ -211,19 +210,4 @@ fn another_database_is_told_the_names_again() {
     assert!(seen.hellos[1].first_seq > 1);
     drop(runtime);
     drop(agent);
-}
-
-#[test]
-fn the_collector_switches_polls_off_and_on() {
-    let off = pb::Settings { record_polls: Some(false), ..pb::Settings::default() };
-    let collector = Collector::start_with(Script { settings: Some(off), ..Script::default() });
-    let agent = agent_for(&collector);
-    wait_until("being connected", |stats| stats.connected);
-    let runtime = agent.attach("main", current_thread()).build().unwrap();
-    runtime.block_on(async { spawn(tokio::task::yield_now()).await.unwrap() });
-    drop(runtime);
-    assert!(agent.shutdown(FLUSH).complete);
-    let seen = collector.seen();
-    assert_eq!(seen.stored_and_lost(RecordKind::Poll), (0, 0));
-    assert_eq!(seen.stored_and_lost(RecordKind::Task).0, 4);
 }

@@ -4,6 +4,7 @@
 
 mod blocking;
 mod collector;
+mod control;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod fds;

@@ -131,7 +131,7 @@ pub(crate) fn hello(n: u8) -> pb::Hello {
         slow_threshold: 100_000_000,
     };
     let process = Some(loopd_wire::encode_process(process));
-    pb::Hello { protocol: 1, process, first_seq: 1 }
+    pb::Hello { protocol: 1, process, first_seq: 1, ..pb::Hello::default() }
 }
 
 /// A batch in which one task is spawned, whose id is the batch's number.

@@ -7,6 +7,7 @@ mod metrics;
 mod plans;
 mod processes;
 mod resources;
+mod settings;
 mod sites;
 mod slow;
 mod spans;
@@ -20,6 +21,8 @@ use loopd_model::{Location, LocationId, LoopId, UnixNanos, WorkerId};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{ColumnIndex, Row, Sqlite};
+
+pub(crate) use settings::of_process;
 
 use crate::sql::QueryPool;
 use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, connect, open};

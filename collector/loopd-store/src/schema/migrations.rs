@@ -15,7 +15,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str); 13] = steps![
+const STEPS: [(i64, &str, &str); 14] = steps![
     1 "0001_meta",
     2 "0002_process",
     3 "0003_task",
@@ -27,6 +27,7 @@ const STEPS: [(i64, &str, &str); 13] = steps![
     9 "0009_tile",
     10 "0010_views",
     11 "0011_waits",
+    12 "0012_settings",
     13 "0013_marks",
     14 "0014_views",
 ];

@@ -10,6 +10,7 @@ mod lanes;
 mod maintain;
 mod reserve;
 mod sessions;
+mod settings;
 mod tasks;
 mod told;
 mod transact;

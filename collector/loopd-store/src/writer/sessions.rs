@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{Writer, apply, digest, told};
 use crate::instant::{self, count};
+use crate::settings::{self, ReportedSettings};
 use crate::sql::packed_rows::PackedRows;
 use crate::{ProcessKey, ProcessState, StoreError};
 
@@ -51,13 +52,13 @@ const MAX_TEXT: usize = 1_024;
 
 const UPSERT: &str = "INSERT INTO process
         (uuid, app, app_version, host, pid, labels, agent, agent_version, coverage,
-         slow_threshold, origin, durable_seq, state, last_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, 1, ?11)
+         slow_threshold, origin, durable_seq, state, last_at, in_force, configured)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, 1, ?11, ?12, ?13)
     ON CONFLICT (uuid) DO UPDATE SET app = excluded.app, app_version = excluded.app_version,
         host = excluded.host, pid = excluded.pid, labels = excluded.labels,
         agent = excluded.agent, agent_version = excluded.agent_version,
         coverage = excluded.coverage, slow_threshold = excluded.slow_threshold,
-        state = 1, ended_at = NULL
+        in_force = excluded.in_force, configured = excluded.configured, state = 1, ended_at = NULL
     RETURNING id, origin, slow_threshold, durable_seq, last_at, state, has_hole";
 
 impl Writer {
@@ -68,8 +69,18 @@ impl Writer {
         process: &Process,
         first_seq: u64,
     ) -> Result<Session, StoreError> {
+        self.begin_session_saying(process, first_seq, &ReportedSettings::default()).await
+    }
+
+    /// As [`Self::begin_session`], of an agent that says what settings it has.
+    pub async fn begin_session_saying(
+        &mut self,
+        process: &Process,
+        first_seq: u64,
+        settings: &ReportedSettings,
+    ) -> Result<Session, StoreError> {
         let (key, known) = self
-            .transact("begin a session", async |db| begin(db, process, first_seq).await)
+            .transact("begin a session", async |db| begin(db, process, first_seq, settings).await)
             .await?;
         self.known.insert(key, known);
         self.publish([key]);
@@ -115,6 +126,7 @@ async fn begin(
     db: &mut SqliteConnection,
     process: &Process,
     first_seq: u64,
+    said: &ReportedSettings,
 ) -> Result<(ProcessKey, Known), sqlx::Error> {
     let cut = |text: &str| digest::cut(text, MAX_TEXT);
     let row = sqlx::query(UPSERT)
@@ -129,11 +141,14 @@ async fn begin(
         .bind(told::coverage_json(&process.coverage))
         .bind(told::slow_threshold(process.slow_threshold))
         .bind(instant::origin(process.anchor))
+        .bind(said.in_force.as_ref().map(settings::to_json))
+        .bind(said.configured.as_ref().map(settings::to_json))
         .fetch_one(&mut *db)
         .await?;
     let key = ProcessKey(row.try_get(0)?);
     let mut known = known(&row, 1)?;
-    told::note_coverage(db, (key.0, known.last_at), &process.coverage).await?;
+    let place = (key.0, known.last_at);
+    told::note_coverage(db, place, &process.coverage, said.in_force.as_ref()).await?;
     // Its agent lives, so what came after the last batch was not lost.
     sqlx::query("DELETE FROM loss WHERE process = ? AND cause = ?")
         .bind(key.0)

@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::apply::insert;
 use super::digest::cut;
 use crate::instant;
+use crate::settings;
 
 /// Longer texts are cut: a message is a sentence, not a file.
 const MAX_MESSAGE: usize = 4_096;
@@ -139,7 +140,8 @@ impl Told {
 
 /// The process says what holds now, which is what the latest change said.
 const PUT_IN_FORCE: &str = "UPDATE process SET coverage = c.layers,
-        slow_threshold = coalesce(json_extract(c.settings, '$.slow_threshold_nanos'), slow_threshold)
+        in_force = coalesce(nullif(c.settings, '{}'), in_force),
+        slow_threshold = coalesce(json_extract(c.settings, '$.slow_threshold'), slow_threshold)
     FROM (SELECT layers, settings FROM coverage_change WHERE process = ?1
           ORDER BY at DESC, rowid DESC LIMIT 1) c
     WHERE id = ?1";
@@ -149,13 +151,16 @@ pub(super) async fn note_coverage(
     db: &mut SqliteConnection,
     (process, at): (i64, i64),
     layers: &[Coverage],
+    in_force: Option<&Settings>,
 ) -> Result<(), sqlx::Error> {
     let sql = "INSERT INTO coverage_change (process, at, layers, settings)
-        SELECT ?1, ?2, ?3, coalesce((SELECT settings FROM coverage_change WHERE process = ?1
-                                     ORDER BY at DESC, rowid DESC LIMIT 1), '{}')
-        WHERE ?3 IS NOT (SELECT layers FROM coverage_change WHERE process = ?1
-                         ORDER BY at DESC, rowid DESC LIMIT 1)";
-    sqlx::query(sql).bind(process).bind(at).bind(coverage_json(layers)).execute(db).await?;
+        SELECT ?1, ?2, ?3, coalesce(?4, (SELECT settings FROM coverage_change WHERE process = ?1
+                                         ORDER BY at DESC, rowid DESC LIMIT 1), '{}')
+        WHERE (?3, coalesce(?4, '')) IS NOT
+            (SELECT layers, iif(?4 IS NULL, '', settings) FROM coverage_change
+             WHERE process = ?1 ORDER BY at DESC, rowid DESC LIMIT 1)";
+    let query = sqlx::query(sql).bind(process).bind(at).bind(coverage_json(layers));
+    query.bind(in_force.map(settings_json)).execute(db).await?;
     Ok(())
 }
 
@@ -181,19 +186,8 @@ pub(super) fn coverage_json(coverage: &[Coverage]) -> String {
 
 /// Settings as a JSON object, without those that were not told.
 fn settings_json(settings: &Settings) -> String {
-    let switches = [
-        ("record_polls", settings.record_polls),
-        ("record_wakes", settings.record_wakes),
-        ("record_waits", settings.record_waits),
-        ("sample_stacks", settings.sample_stacks),
-        ("track_fds", settings.track_fds),
-        ("app_events", settings.app_events),
-    ];
-    let switches = switches.into_iter().filter_map(|(name, is_on)| Some((name, is_on?.into())));
-    let threshold = settings.slow_threshold.map(|nanos| slow_threshold(nanos).into());
-    let threshold = threshold.map(|nanos| ("slow_threshold_nanos", nanos));
-    let all = switches.chain(threshold).map(|(name, value)| (name.to_owned(), value));
-    serde_json::Value::Object(all.collect()).to_string()
+    let threshold = settings.slow_threshold.map(|nanos| slow_threshold(nanos).unsigned_abs());
+    settings::to_json(&Settings { slow_threshold: threshold, ..*settings })
 }
 
 /// The threshold that counts when an agent asks for this one.

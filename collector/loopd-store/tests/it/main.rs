@@ -7,6 +7,7 @@ mod open;
 mod reading;
 mod retention;
 mod sandbox;
+mod settings;
 mod support;
 mod told;
 mod waits;

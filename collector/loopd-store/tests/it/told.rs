@@ -117,10 +117,8 @@ async fn what_is_captured_changes_and_its_history_stays() {
         FROM coverage c JOIN processes p USING (process) ORDER BY at";
     assert_eq!(store.sql(sql).await, ["0 hooks off {}"]);
     store.stored(Batch { events: vec![at(5, changed("fds", settings))], ..Batch::default() }).await;
-    let changes = [
-        "0 hooks off {}",
-        r#"5 fds unavailable {"record_polls":false,"slow_threshold_nanos":1000000}"#,
-    ];
+    let changes =
+        ["0 hooks off {}", r#"5 fds unavailable {"record_polls":false,"slow_threshold":1000000}"#];
     assert_eq!(store.sql(sql).await, changes);
     assert_eq!(store.sql("SELECT slow_threshold FROM processes").await, ["1000000"]);
     let process = store.reader.process(store.process).await.unwrap().unwrap();

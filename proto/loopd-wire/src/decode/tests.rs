@@ -1,10 +1,10 @@
 use super::*;
 use crate::limits::{self, MAX_NUMBER};
-use crate::{encode_batch, encode_process};
+use crate::{encode_batch, encode_process, encode_settings};
 
 mod arbitrary;
 
-use arbitrary::{batch, process};
+use arbitrary::{batch, process, settings};
 use loopd_model::segment::{self, Effort};
 use loopd_model::{Batch, EventKind, Outcome, Span, TaskId, TaskKind};
 use proptest::prelude::*;
@@ -19,14 +19,22 @@ proptest! {
     }
 
     #[test]
-    fn a_process_survives_the_way(process in process(), first_seq in 1..=MAX_NUMBER) {
+    fn a_process_survives_the_way(
+        process in process(),
+        first_seq in 1..=MAX_NUMBER,
+        settings in prop::option::of(settings()),
+        configured in prop::option::of(settings()),
+    ) {
         let hello = pb::Hello {
             protocol: limits::PROTOCOL,
             process: Some(encode_process(process.clone())),
             first_seq,
+            settings: settings.map(encode_settings),
+            configured: configured.map(encode_settings),
         };
         let hello = pb::Hello::decode(&hello.encode_to_vec()[..]).unwrap();
-        prop_assert_eq!(decode_hello(hello).unwrap(), Hello { process, first_seq });
+        let expected = Hello { process, first_seq, settings, configured };
+        prop_assert_eq!(decode_hello(hello).unwrap(), expected);
     }
 
     #[test]

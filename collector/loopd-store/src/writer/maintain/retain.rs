@@ -249,7 +249,8 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
 
 /// Removes up to `max` rows of a process, and the process itself once nothing else is left.
 async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64, sqlx::Error> {
-    const PARTS: [(&str, &str); 22] = [
+    const PARTS: [(&str, &str); 23] = [
+        ("setting", "scope, app, process"),
         ("wait", "process, wait"),
         ("wait_holder", "process, wait, place"),
         ("hold", "rowid"),

@@ -226,7 +226,7 @@ fn app_event() -> impl Strategy<Value = EventKind> {
     ]
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+pub(super) fn settings() -> impl Strategy<Value = Settings> {
     let switch = || option::of(any::<bool>());
     (switch(), switch(), switch(), switch(), switch(), switch(), option::of(number())).prop_map(
         |(polls, wakes, waits, stacks, fds, app_events, slow_threshold)| Settings {

@@ -1,0 +1,95 @@
+//! What is captured now, what is not, and why: what each layer said it can do, and what is switched
+//! off at the moment.
+
+use std::sync::Mutex;
+
+use loopd_model::{Coverage, CoverageState, Settings};
+
+/// What the layers can do here, whatever is switched. A layer more than once: the last word counts.
+static LAYERS: Mutex<Vec<Coverage>> = Mutex::new(Vec::new());
+
+/// Says what a layer can do here, in the place of what was said of it before. The exporter tells
+/// the collector within a second.
+pub(crate) fn set(layer: Coverage) {
+    let Ok(mut layers) = LAYERS.lock() else { return };
+    match layers.iter_mut().find(|known| known.layer == layer.layer) {
+        Some(known) => *known = layer,
+        None => layers.push(layer),
+    }
+}
+
+/// What is captured under these settings.
+pub(crate) fn now(settings: &Settings) -> Vec<Coverage> {
+    set(crate::fds::coverage());
+    let layers = LAYERS.lock().map(|layers| layers.clone()).unwrap_or_default();
+    under(layers, settings)
+}
+
+fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
+    for layer in &mut layers {
+        if layer.state == CoverageState::Unavailable {
+            continue;
+        }
+        match layer.layer.as_str() {
+            "watchdog" => switch(layer, settings.sample_stacks, "the taking of stacks"),
+            "fds" => switch(layer, settings.track_fds, "the tracking of file descriptors"),
+            "app_events" => switch(layer, settings.app_events, "the recording of spans and events"),
+            "hooks" => part(layer, settings.record_polls, "single polls and parks"),
+            "wrapped" => part(layer, settings.record_wakes, "wakes"),
+            "guards" | "tracing" => part(layer, settings.record_waits, "waits"),
+            _ => {}
+        }
+    }
+    layers
+}
+
+/// A layer that is one switch.
+fn switch(layer: &mut Coverage, is_on: Option<bool>, what: &str) {
+    if is_on == Some(false) {
+        layer.state = CoverageState::Off;
+        layer.reason = format!("{what} is switched off");
+    } else if layer.state == CoverageState::Off {
+        *layer = Coverage { state: CoverageState::On, reason: String::new(), ..layer.clone() };
+    }
+}
+
+/// A layer of which a part can be switched off.
+fn part(layer: &mut Coverage, is_on: Option<bool>, what: &str) {
+    if is_on != Some(false) {
+        return;
+    }
+    let more = if layer.reason.is_empty() { "" } else { "; " };
+    layer.reason = format!("{}{more}{what} are switched off", layer.reason);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(name: &str, state: CoverageState, reason: &str) -> Coverage {
+        Coverage { layer: name.to_owned(), state, reason: reason.to_owned() }
+    }
+
+    fn check(layer: Coverage, settings: Settings, state: CoverageState, reason: &str) {
+        let now = under(vec![layer], &settings).remove(0);
+        assert_eq!((now.state, now.reason.as_str()), (state, reason), "{settings:?}");
+    }
+
+    #[test]
+    fn what_is_switched_off_is_said_and_what_cannot_be_had_stays_so() {
+        use CoverageState::{Off, On, Unavailable};
+        let all = Settings::default();
+        let no_stacks = Settings { sample_stacks: Some(false), ..all };
+        let stacks = Settings { sample_stacks: Some(true), ..all };
+        let reason = "the taking of stacks is switched off";
+        check(layer("watchdog", On, ""), no_stacks, Off, reason);
+        check(layer("watchdog", On, "only here"), stacks, On, "only here");
+        check(layer("watchdog", Off, "LOOPD_SAMPLE_STACKS is off"), stacks, On, "");
+        check(layer("watchdog", Unavailable, "not here"), no_stacks, Unavailable, "not here");
+        let no_polls = Settings { record_polls: Some(false), ..all };
+        check(layer("hooks", On, ""), no_polls, On, "single polls and parks are switched off");
+        check(layer("metrics", On, ""), no_polls, On, "");
+        let no_waits = Settings { record_waits: Some(false), ..all };
+        check(layer("guards", On, "few"), no_waits, On, "few; waits are switched off");
+    }
+}
