@@ -119,6 +119,7 @@
 #[path = "main_macro.rs"]
 pub mod __private;
 mod agent;
+mod alarm;
 mod clock;
 mod config;
 mod cost;
@@ -128,6 +129,8 @@ mod fds;
 mod fork;
 mod hooks;
 mod lane;
+mod marks;
+mod notes;
 mod outside;
 mod place;
 mod record;
@@ -147,6 +150,7 @@ pub use agent::{Agent, stats};
 pub use config::{Config, StartError};
 pub use loopd_agent_macros::main;
 pub use loopd_model::{Coverage, CoverageState, DropCause, RecordKind};
+pub use marks::{Mark, mark};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use status::{Flushed, Stats};
 pub use tasks::{JoinSetExt, Task, block_on, spawn, spawn_blocking, spawn_local, task};

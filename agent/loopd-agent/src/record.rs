@@ -5,6 +5,7 @@
 
 use loopd_model::{CloseHow, Outcome, RecordKind, TaskKind};
 
+use crate::notes::Note;
 use crate::ring::{Class, Pushed, Ring};
 
 /// Longer names are cut here, at a character boundary.
@@ -21,6 +22,7 @@ const BLOCKING_STARTED: u64 = 8;
 const ENDED: u64 = 9;
 const OPENED: u64 = 10;
 const CLOSED: u64 = 11;
+const NOTE: u64 = 13;
 
 const KIND_BITS: u32 = 4;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
@@ -50,6 +52,8 @@ pub(crate) enum Record {
     Opened { at: u64, resource: u64, location: u64, task: u64, kind: String, name: String },
     /// A resource was closed.
     Closed { at: u64, resource: u64, how: CloseHow },
+    /// What the program says of itself, and other rare things.
+    Note(Note),
 }
 
 /// Writes a poll: the one record that must be cheap.
@@ -75,6 +79,7 @@ impl Record {
             | Self::BlockingStarted { .. }
             | Self::Ended { .. } => RecordKind::Task,
             Self::Opened { .. } | Self::Closed { .. } => RecordKind::Resource,
+            Self::Note(note) => note.kind(),
         })
     }
 
@@ -114,6 +119,7 @@ impl Record {
             &Self::Closed { at, resource, how } => {
                 ring.push([head(CLOSED, how_number(how)), at, resource], Class::Lifecycle)
             }
+            Self::Note(note) => note.push(ring, NOTE, KIND_BITS),
         }
     }
 
@@ -165,6 +171,10 @@ impl Record {
                 (record, (5 + kind_words + name_words) as u64)
             }
             CLOSED => (Self::Closed { at: word(1), resource: word(2), how: how(payload) }, 3),
+            NOTE => {
+                let (note, words) = Note::read(ring, position, payload)?;
+                (Self::Note(note), words as u64)
+            }
             _ => return None,
         })
     }

@@ -517,6 +517,13 @@ pub(crate) fn count_no_loop(kind: RecordKind) {
     NO_LOOP[kind as usize].fetch_add(1, Relaxed);
 }
 
+/// Counts a record beyond a limit of the agent's own.
+#[cold]
+pub(crate) fn count_over_limit(kind: RecordKind) {
+    // Told with those of no known loop: neither is for want of memory.
+    NO_LOOP[kind as usize].fetch_add(1, Relaxed);
+}
+
 /// The task being polled on this thread; 0 outside any.
 pub(crate) fn current_task() -> u64 {
     LANE.get().map_or(0, Lane::current_task)

@@ -30,7 +30,6 @@ pub(crate) enum Class {
     /// Polls, parks, wakes: refused when three quarters are used.
     Flood,
     /// Waits, marks, states of resources: refused when seven eighths are used.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for records that are about to come"))]
     Detail,
     /// Spawns, ends, opens, closes: refused only by a full ring.
     Lifecycle,

@@ -1,6 +1,7 @@
 //! Spawning through loopd: adds a name, how the task ended, and every wake with who woke whom; on
 //! runtimes without loopd's hooks also the spawn, the polls and the end.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::panic::Location;
 
@@ -10,6 +11,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use crate::clock::ticks;
 use crate::hooks;
+use crate::notes::{self, Fields, Note};
 use crate::place;
 use crate::record::Record;
 use crate::recorder;
@@ -22,7 +24,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Task { name: None }.spawn(future)
+    Task::unnamed().spawn(future)
 }
 
 /// As [`tokio::task::spawn_local`]; also records wakes and how the task ends.
@@ -32,7 +34,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    Task { name: None }.spawn_local(future)
+    Task::unnamed().spawn_local(future)
 }
 
 /// As [`tokio::task::spawn_blocking`]; records when the job was queued, began and ended.
@@ -42,7 +44,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    Task { name: None }.spawn_blocking(job)
+    Task::unnamed().spawn_blocking(job)
 }
 
 /// As [`tokio::runtime::Runtime::block_on`]; the future is recorded as a root task.
@@ -63,7 +65,7 @@ pub fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::O
 /// A task to be spawned under this name. Names are for people: they need not be unique, and are cut
 /// at 256 bytes.
 pub fn task(name: &str) -> Task<'_> {
-    Task { name: Some(name) }
+    Task { name: Some(name), fields: Vec::new() }
 }
 
 /// Made by [`task`].
@@ -71,9 +73,23 @@ pub fn task(name: &str) -> Task<'_> {
 #[must_use = "nothing runs until it is spawned"]
 pub struct Task<'a> {
     name: Option<&'a str>,
+    fields: Fields,
 }
 
 impl Task<'_> {
+    fn unnamed() -> Self {
+        Self { name: None, fields: Vec::new() }
+    }
+
+    /// Says more about the task: a key and a value, as `field("order", id)`. 32 at most, of 256
+    /// bytes each.
+    pub fn field(mut self, key: &str, value: impl Display) -> Self {
+        if recorder::is_recording() && self.fields.len() < notes::MAX_FIELDS {
+            self.fields.push((key.to_owned(), value.to_string()));
+        }
+        self
+    }
+
     /// As [`tokio::spawn`].
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
@@ -88,7 +104,7 @@ impl Task<'_> {
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Async, None);
         let handle = tokio::spawn(wrapped);
-        spawn.end(&life, handle.id(), self.name);
+        spawn.end(&life, handle.id(), self.name, self.fields);
         handle
     }
 
@@ -106,7 +122,7 @@ impl Task<'_> {
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Async, Some(handle.clone()));
         let handle = handle.spawn(wrapped);
-        spawn.end(&life, handle.id(), self.name);
+        spawn.end(&life, handle.id(), self.name, self.fields);
         handle
     }
 
@@ -124,7 +140,7 @@ impl Task<'_> {
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Local, None);
         let handle = tokio::task::spawn_local(wrapped);
-        spawn.end(&life, handle.id(), self.name);
+        spawn.end(&life, handle.id(), self.name, self.fields);
         handle
     }
 
@@ -148,7 +164,7 @@ impl Task<'_> {
         };
         let spawn = Spawn::begin(TaskKind::Blocking, None);
         let handle = tokio::task::spawn_blocking(job);
-        spawn.end(&life, handle.id(), self.name);
+        spawn.end(&life, handle.id(), self.name, self.fields);
         handle
     }
 }
@@ -177,7 +193,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Async, None);
         let handle = self.spawn(wrapped);
-        spawn.end(&life, handle.id(), name);
+        spawn.end(&life, handle.id(), name, Vec::new());
         handle
     }
 }
@@ -200,8 +216,8 @@ impl Spawn {
         Self { at: ticks(), location, parent: recorder::current_task(), kind, on }
     }
 
-    /// Records what no hook did, and the name.
-    fn end(self, life: &Life, id: tokio::task::Id, name: Option<&str>) {
+    /// Records what no hook did, the name and the fields.
+    fn end(self, life: &Life, id: tokio::task::Id, name: Option<&str>, fields: Fields) {
         let seen = hooks::after_spawn();
         let task = hooks::task_number(id);
         life.set_task(task, seen == task);
@@ -214,6 +230,9 @@ impl Spawn {
         }
         if let Some(name) = name {
             recorder::write(&Record::Named { at: ticks(), task, name: name.to_owned() });
+        }
+        if !fields.is_empty() {
+            recorder::write(&Record::Note(Note::Fields { at: ticks(), task, fields }));
         }
     }
 

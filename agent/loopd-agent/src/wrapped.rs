@@ -5,14 +5,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{
-    AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
-    Ordering::Release,
+    AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use loopd_model::{Outcome, RecordKind};
 
+use crate::alarm::{Kept, Woken};
 use crate::clock::ticks;
 use crate::hooks;
 use crate::lane::{Lane, worker_index};
@@ -69,38 +69,6 @@ impl Life {
     }
 }
 
-/// Stands in for the task's waker, to see who wakes it and when.
-struct Alarm {
-    waker: Waker,
-    /// When the first wake since the last poll came; 0 when none has.
-    woken: AtomicU64,
-    by: AtomicU64,
-    wakes: AtomicU64,
-}
-
-impl Alarm {
-    fn note(&self) {
-        if recorder::is_recording() {
-            if self.woken.compare_exchange(0, ticks(), AcqRel, Relaxed).is_ok() {
-                self.by.store(recorder::current_task(), Relaxed);
-            }
-            self.wakes.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        self.note();
-        self.waker.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.note();
-        self.waker.wake_by_ref();
-    }
-}
-
 /// How far a wrapped future has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -113,7 +81,9 @@ enum Progress {
 /// See the module.
 pub(crate) struct Wrapped<F> {
     life: Arc<Life>,
-    alarm: Option<(Arc<Alarm>, Waker)>,
+    alarm: Option<Kept>,
+    /// Whether the future can only have wakers of `alarm`.
+    is_first: bool,
     progress: Progress,
     future: F,
 }
@@ -121,7 +91,7 @@ pub(crate) struct Wrapped<F> {
 impl<F> Wrapped<F> {
     /// A future whose life is recorded.
     pub(crate) fn new(future: F, life: Arc<Life>) -> Self {
-        Self { life, alarm: None, progress: Progress::Pending, future }
+        Self { life, alarm: None, is_first: true, progress: Progress::Pending, future }
     }
 }
 
@@ -132,26 +102,33 @@ impl<F: Future> Future for Wrapped<F> {
         // SAFETY: `future` is pinned with `self`: it is never moved out, and `Drop` below does not
         // touch it. The other fields are never pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        let Wrapped { life, alarm, progress, future } = this;
+        let Wrapped { life, alarm, is_first, progress, future } = this;
         // SAFETY: as above.
         let future = unsafe { Pin::new_unchecked(future) };
 
         if !recorder::is_recording() {
+            // It may keep the task's own waker.
+            (*alarm, *is_first) = (None, false);
             return future.poll(context);
         }
         let task = know_task(life);
         let scope = PollScope::enter(life, task);
-        let (alarm, waker) = set_alarm(alarm, context.waker());
-        scope.write_wake(alarm, task);
+        let alarm = set_alarm(alarm, is_first, context.waker(), task);
+        scope.write_wake(alarm.poll_begins(), task);
         *progress = Progress::Polling;
-        let polled = future.poll(&mut Context::from_waker(waker));
+        let polled = future.poll(&mut Context::from_waker(alarm.waker()));
         *progress = if polled.is_ready() { Progress::Ready } else { Progress::Pending };
+        if polled.is_pending() {
+            alarm.is_pending();
+        }
         polled
     }
 }
 
 impl<F> Drop for Wrapped<F> {
     fn drop(&mut self) {
+        // Before the future drops the wakers that it has.
+        self.alarm = None;
         let task = self.life.task();
         if task == 0 || !recorder::is_recording() {
             return;
@@ -183,24 +160,15 @@ fn know_task(life: &Life) -> u64 {
 
 /// The stand-in for `waker`; made at the first poll, and again should the task's waker change.
 fn set_alarm<'a>(
-    alarm: &'a mut Option<(Arc<Alarm>, Waker)>,
+    alarm: &'a mut Option<Kept>,
+    is_first: &mut bool,
     waker: &Waker,
-) -> &'a (Arc<Alarm>, Waker) {
-    if let Some((known, _)) = alarm
-        && !known.waker.will_wake(waker)
-    {
+    task: u64,
+) -> &'a Kept {
+    if alarm.as_ref().is_some_and(|known| !known.is_for(waker)) {
         *alarm = None;
     }
-    alarm.get_or_insert_with(|| {
-        let alarm = Arc::new(Alarm {
-            waker: waker.clone(),
-            woken: AtomicU64::new(0),
-            by: AtomicU64::new(0),
-            wakes: AtomicU64::new(0),
-        });
-        let waker = Waker::from(alarm.clone());
-        (alarm, waker)
-    })
+    alarm.get_or_insert_with(|| Kept::new(waker, task, std::mem::take(is_first)))
 }
 
 /// One poll of a wrapped future, closed also when the poll panics.
@@ -233,17 +201,13 @@ impl PollScope {
         Self { lane: Err(count), started: 0, is_ours: true }
     }
 
-    fn write_wake(&self, alarm: &Alarm, task: u64) {
-        let woken = alarm.woken.swap(0, AcqRel);
-        let wakes = alarm.wakes.swap(0, Relaxed);
-        if woken == 0 || !recorder::records_wakes() {
+    fn write_wake(&self, woken: Option<Woken>, task: u64) {
+        let Some(Woken { at, by, count }) = woken.filter(|_| recorder::records_wakes()) else {
             return;
-        }
+        };
         match self.lane {
-            Ok(lane) => {
-                lane.write_wake(woken, self.started, task, alarm.by.load(Relaxed), wakes.max(1));
-            }
-            Err(count) => count(RecordKind::Wake),
+            Ok(lane) => lane.write_wake(at, self.started, task, by, count),
+            Err(lose) => lose(RecordKind::Wake),
         }
     }
 }

@@ -7,6 +7,7 @@ use loopd_model::{
 };
 
 use crate::clock::ticks;
+use crate::exporter::notes;
 use crate::exporter::stage::Stage;
 use crate::exporter::tables::Tables;
 use crate::lane::{Lane, LaneState};
@@ -186,6 +187,7 @@ impl Drain {
             Record::Closed { at, resource, how } => {
                 stage.event(at, EventKind::ResourceClosed { resource: ResourceId(resource), how });
             }
+            Record::Note(note) => notes::take(note, stage, tables),
         }
     }
 

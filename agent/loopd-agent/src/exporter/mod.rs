@@ -6,6 +6,7 @@ mod cut;
 mod drain;
 mod fds;
 mod metrics;
+mod notes;
 mod session;
 mod stage;
 mod tables;

@@ -216,6 +216,9 @@ impl Stage {
             for instant in instants(&mut event.kind) {
                 *instant = clock.at(instant.0);
             }
+            if let EventKind::AppSpan { busy_time, .. } = &mut event.kind {
+                *busy_time = clock.length(*busy_time);
+            }
         }
         let mut losses = std::mem::take(&mut self.losses);
         for loss in &mut losses {

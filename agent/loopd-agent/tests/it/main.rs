@@ -11,6 +11,7 @@ mod fds;
 #[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
 mod fiber;
 mod macros;
+mod noting;
 mod recording;
 mod safety;
 #[cfg(not(tokio_unstable))]
