@@ -12,8 +12,14 @@ use loopd_model::{
     ResourceId, Running, TaskId, TaskKind, UnixNanos, WorkerId,
 };
 
+mod told;
+mod waits;
+
+pub use told::*;
+pub use waits::*;
+
 /// A process's row in this store: small, and stable for the life of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessKey(pub i64);
 
 /// How a process is doing.
@@ -309,6 +315,11 @@ pub struct TaskRow {
     pub last_waker: Option<TaskId>,
     /// How many of its polls were slow.
     pub slow_polls: u64,
+    /// What the program says of it beside its name, by key.
+    pub fields: Vec<(String, String)>,
+    /// It is pending, and since then nothing is left that could wake it; `None` if something is, or
+    /// nobody looked.
+    pub unwakeable_at: Option<UnixNanos>,
 }
 
 /// Which tasks to list, in which order.
@@ -422,6 +433,10 @@ pub struct SampleRow {
     pub running: Running,
     /// The stack, leaf first; empty if it was lost.
     pub frames: Arc<[Frame]>,
+    /// The system call that the thread was in; empty if in none, or not known.
+    pub syscall: String,
+    /// Where in the kernel it slept; empty if not asleep, or not known.
+    pub wchan: String,
 }
 
 /// The slow polls of a range.
@@ -526,6 +541,8 @@ pub struct ResourceRow {
     pub closed_at: Option<UnixNanos>,
     /// How it was closed; `None` while open.
     pub how: Option<CloseHow>,
+    /// How things stand with it, at the latest; all absent if it never told.
+    pub state: ResourceState,
 }
 
 /// Which resources to list.

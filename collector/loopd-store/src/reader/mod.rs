@@ -14,6 +14,8 @@ mod spans;
 mod task_spans;
 mod tasks;
 mod timeline;
+mod told;
+mod waits;
 
 use std::path::{Path, PathBuf};
 

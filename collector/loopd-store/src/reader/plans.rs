@@ -3,8 +3,8 @@
 use loopd_model::{TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Reader, sites, slow, tasks, timeline};
-use crate::{ProcessKey, SlowQuery, StoreOptions, TaskQuery, TaskState};
+use super::{Reader, sites, slow, tasks, timeline, waits};
+use crate::{ProcessKey, SlowQuery, StoreOptions, TaskQuery, TaskState, WaitQuery};
 
 async fn plan(reader: &Reader, sql: &str) -> Vec<String> {
     let sql = format!("EXPLAIN QUERY PLAN {sql}");
@@ -38,9 +38,14 @@ async fn no_large_table_is_read_from_end_to_end() {
     ];
     statements.extend([all, range, task].iter().flat_map(slow::statements));
     statements.extend(sites::statements());
+    let pending = WaitQuery { is_pending: true, process: ProcessKey(1), ..WaitQuery::default() };
+    let of_task = WaitQuery { task: Some(TaskId(1)), is_pending: false, ..pending };
+    for query in [pending, of_task] {
+        statements.push(waits::select(&query).sql().as_str().to_owned());
+    }
     for sql in statements {
         let plan = plan(&reader, &sql).await;
-        let large = ["t", "s", "task", "slow_poll", "segment", "tile"];
+        let large = ["t", "s", "w", "task", "slow_poll", "segment", "tile"];
         let scans = |step: &&String| {
             let mut words = step.split(' ');
             words.next() == Some("SCAN") && words.next().is_some_and(|it| large.contains(&it))
@@ -50,6 +55,8 @@ async fn no_large_table_is_read_from_end_to_end() {
             step.contains("task USING PRIMARY KEY (process=?)")
                 || step.contains("s USING PRIMARY KEY (process=?)")
         };
+        assert_eq!(plan.iter().find(whole), None, "{sql}\n{plan:#?}");
+        let whole = |step: &&String| step.contains(" w USING PRIMARY KEY (process=?)");
         assert_eq!(plan.iter().find(whole), None, "{sql}\n{plan:#?}");
     }
 }

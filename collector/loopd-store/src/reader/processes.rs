@@ -106,6 +106,7 @@ fn labels(json: &str) -> Vec<(String, String)> {
     labels.into_iter().collect()
 }
 
+/// Layers as the writer keeps them.
 pub(super) fn coverage(json: &str) -> Vec<Coverage> {
     let layers: Vec<(String, String, String)> = serde_json::from_str(json).unwrap_or_default();
     let layers = layers.into_iter().map(|(layer, state, reason)| {

@@ -4,13 +4,25 @@ use std::collections::BTreeMap;
 
 use loopd_model::{CloseHow, ResourceId, TaskId};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
+use super::slow::parse;
 use super::{Answer, Db, Reader, instant, location, unsigned};
-use crate::{Page, ProcessKey, ResourceQuery, ResourceRow, StoreError};
+use crate::{
+    Page, ProcessKey, ResourceDetail, ResourceQuery, ResourceRow, ResourceState, StoreError,
+};
 
 /// A page holds at most so many rows, whatever is asked for.
 const MAX_PAGE: u64 = 1_000;
+/// Holds and states of one resource that are given: more than a page shows.
+const MAX_HOLDS: u64 = 100;
+const MAX_STATES: u64 = 500;
+
+const STATE: &str = "s.depth, s.capacity, s.permits, s.waiters, s.senders, s.receivers, s.locked,
+    s.acquired, s.contended, s.waited_time, s.held_time, s.sent, s.received, s.lagged";
+const JOINED: &str = "LEFT JOIN location l
+    ON l.process = r.process AND l.location = r.open_location
+    LEFT JOIN resource_state s ON s.process = r.process AND s.resource = r.resource";
 
 impl Reader {
     /// A page of resources, latest opened first.
@@ -19,10 +31,9 @@ impl Reader {
             let mut count = QueryBuilder::new("SELECT count(*) FROM resource r");
             filter(&mut count, query);
             let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
-            let mut rows = QueryBuilder::new(
-                "SELECT r.*, l.file, l.line, l.column FROM resource r LEFT JOIN location l
-                 ON l.process = r.process AND l.location = r.open_location",
-            );
+            let mut rows = QueryBuilder::new(format!(
+                "SELECT r.*, l.file, l.line, l.column, s.at AS state_at, {STATE} FROM resource r {JOINED}"
+            ));
             filter(&mut rows, query);
             rows.push(" ORDER BY r.opened_at DESC, r.process, r.resource DESC LIMIT ");
             rows.push_bind(query.limit.min(MAX_PAGE) as i64);
@@ -34,17 +45,49 @@ impl Reader {
         self.ask("list resources", read).await
     }
 
+    /// One resource, how it stood, and who held it; `None` if nothing of it was seen.
+    pub async fn resource(
+        &self,
+        process: ProcessKey,
+        id: ResourceId,
+    ) -> Result<Option<ResourceDetail>, StoreError> {
+        let attempt = "read a resource";
+        let rows = self.resources_by_id(process, &[id.0 as i64]).await;
+        let rows = rows.map_err(StoreError::sqlite(attempt))?;
+        let Some(resource) = rows.into_values().next() else { return Ok(None) };
+        let holds = self.holds(process, Some(id), None, MAX_HOLDS).await?;
+        let read = async |db: &mut Db| {
+            let sql = "SELECT k.frames FROM resource r
+                JOIN stack k ON k.process = r.process AND k.stack = r.stack
+                WHERE r.process = ? AND r.resource = ?";
+            let query = sqlx::query_scalar(sql).bind(process.0).bind(id.0 as i64);
+            let frames: Option<String> = query.fetch_optional(&mut **db).await?;
+            let sql = format!(
+                "SELECT s.at AS state_at, {STATE} FROM resource_reading s
+                 WHERE s.process = ? AND s.resource = ? ORDER BY s.at DESC LIMIT {MAX_STATES}"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(process.0).bind(id.0 as i64);
+            let states = query.fetch_all(&mut **db).await?;
+            let states = states.iter().map(state).collect::<Answer<_>>()?;
+            let open_stack = frames.map(|frames| parse(&frames).to_vec()).unwrap_or_default();
+            Ok(Some(ResourceDetail { resource, open_stack, holds, states }))
+        };
+        self.ask(attempt, read).await
+    }
+
     /// These resources of a process, by id, in one query.
     pub(super) async fn resources_by_id(
         &self,
         process: ProcessKey,
         ids: &[i64],
     ) -> Answer<BTreeMap<i64, ResourceRow>> {
-        let sql = "SELECT r.*, l.file, l.line, l.column FROM json_each(?2) j
-            CROSS JOIN resource r ON r.process = ?1 AND r.resource = j.value
-            LEFT JOIN location l ON l.process = r.process AND l.location = r.open_location";
+        let sql = format!(
+            "SELECT r.*, l.file, l.line, l.column, s.at AS state_at, {STATE} FROM json_each(?2) j
+             CROSS JOIN resource r ON r.process = ?1 AND r.resource = j.value {JOINED}"
+        );
         let ids = serde_json::to_string(ids).unwrap_or_default();
-        let rows = sqlx::query(sql).bind(process.0).bind(ids).fetch_all(&self.pool).await?;
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(process.0).bind(ids);
+        let rows = query.fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok((row.try_get("resource")?, resource(row)?))).collect()
     }
 }
@@ -83,5 +126,27 @@ fn resource(row: &SqliteRow) -> Result<ResourceRow, sqlx::Error> {
             3 => CloseHow::Unclosed,
             _ => CloseHow::Dropped,
         }),
+        state: state(row)?,
+    })
+}
+
+fn state(row: &SqliteRow) -> Answer<ResourceState> {
+    let told = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?.map(unsigned));
+    Ok(ResourceState {
+        at: instant(row, "state_at")?.unwrap_or_default(),
+        depth: told("depth")?,
+        capacity: told("capacity")?,
+        permits: told("permits")?,
+        waiters: told("waiters")?,
+        senders: told("senders")?,
+        receivers: told("receivers")?,
+        is_locked: told("locked")?.map(|locked| locked != 0),
+        acquired: told("acquired")?,
+        contended: told("contended")?,
+        waited_time: told("waited_time")?,
+        held_time: told("held_time")?,
+        sent: told("sent")?,
+        received: told("received")?,
+        lagged: told("lagged")?,
     })
 }

@@ -84,9 +84,12 @@ impl Reader {
         query: &SlowQuery,
     ) -> Result<HashMap<PollKey, Vec<SampleRow>>, sqlx::Error> {
         let taken = format!(
-            "WITH picked AS ({picked}) SELECT a.* FROM picked s JOIN sample a
+            "WITH picked AS ({picked})
+             SELECT a.*, coalesce(y.text, '') AS syscall_text, coalesce(w.text, '') AS wchan_text
+             FROM picked s JOIN sample a
              ON a.process = s.process AND a.loop = s.loop AND a.worker = s.worker
-                AND a.poll_started_at = s.start_at"
+                AND a.poll_started_at = s.start_at
+             LEFT JOIN word y ON y.id = a.syscall LEFT JOIN word w ON w.id = a.wchan"
         );
         let sql = format!(
             "SELECT k.process, k.stack, k.frames FROM stack k
@@ -172,11 +175,13 @@ fn sample(row: &SqliteRow, process: i64, stacks: &Stacks) -> Result<SampleRow, s
             _ => Running::Unknown,
         },
         frames: stack.cloned().unwrap_or_default(),
+        syscall: row.try_get("syscall_text")?,
+        wchan: row.try_get("wchan_text")?,
     })
 }
 
 /// Frames as they are stored: `[[function, file, line, address]]`.
-fn parse(frames: &str) -> Arc<[Frame]> {
+pub(super) fn parse(frames: &str) -> Arc<[Frame]> {
     let Ok(Value::Array(frames)) = serde_json::from_str(frames) else { return Arc::default() };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let frame = |frame: &Value| Frame {

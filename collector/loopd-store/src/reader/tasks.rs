@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::timeline::IS_RUNNING;
+use super::told::fields;
 use super::{Answer, Db, Reader, amount, instant, location};
 use crate::{Page, ProcessKey, StoreError, TaskQuery, TaskRow, TaskSort, TaskState};
 
@@ -16,7 +17,7 @@ const FROM: &str = " FROM task t
     LEFT JOIN name n ON n.process = t.process AND n.name = t.name
     LEFT JOIN location l ON l.process = t.process AND l.location = t.spawn_location
     WHERE (t.spawned_at IS NOT NULL OR t.polls > 0 OR t.started_at IS NOT NULL
-           OR t.name IS NOT NULL OR t.wakes > 0)";
+           OR t.name IS NOT NULL OR t.wakes > 0 OR t.fields IS NOT NULL)";
 
 const LIFETIME: &str = "max(0, coalesce(t.ended_at, p.last_at)
     - coalesce(t.spawned_at, t.first_poll_at, t.ended_at, p.last_at))";
@@ -26,6 +27,9 @@ const BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.busy_time END";
 const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.max_poll_time END";
+/// A poll that began later refutes it.
+const UNWAKEABLE_AT: &str = "CASE WHEN t.ended_at IS NULL
+    AND t.unwakeable_at >= coalesce(t.last_poll_start, t.unwakeable_at) THEN t.unwakeable_at END";
 
 /// Looks only through the few polls without an end, whatever else the task did.
 fn is_running() -> String {
@@ -98,7 +102,7 @@ pub(super) fn select() -> QueryBuilder<Sqlite> {
     );
     sql.push(format!(
         "{LIFETIME} AS lifetime, {POLLS} AS all_polls, {BUSY_TIME} AS all_busy_time,
-         {MAX_POLL_TIME} AS longest, {}",
+         {MAX_POLL_TIME} AS longest, {}, t.fields, {UNWAKEABLE_AT} AS unwakeable_at",
         is_running()
     ));
     sql.push(FROM);
@@ -199,6 +203,8 @@ fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
         self_wakes: seen(amount(row, 15)?),
         last_waker: task(17)?,
         slow_polls: amount(row, 13)?,
+        fields: row.try_get::<Option<&str>, _>(23)?.map(fields).unwrap_or_default(),
+        unwakeable_at: instant(row, 24)?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use loopd_model::*;
-use loopd_store::Retention;
+use loopd_store::{MarkQuery, Retention, UnixNanos};
 
 fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect()
@@ -186,4 +186,42 @@ async fn hostile_texts_are_cut_and_too_many_words_are_left_out() {
     assert_eq!(store.sql(sql).await, ["1 1 1"]);
     let sql = "SELECT count(*), count(op), max(holders) FROM waits";
     assert_eq!(store.sql(sql).await, ["5000 4096 8"]);
+}
+
+#[tokio::test]
+async fn what_was_told_is_read_back() {
+    let mut store = Store::new().await;
+    let say = EventKind::TaskFields { task: TaskId(7), fields: fields(&[("user", "7")]) };
+    let all_on =
+        Settings { track_fds: Some(true), slow_threshold: Some(MS), ..Settings::default() };
+    let events = vec![
+        at(1, spawned(7, 1)),
+        at(2, say),
+        at(3, EventKind::TaskUnwakeable { task: TaskId(7) }),
+        at(5, mark(7, MarkLevel::Warn, "paid")),
+        at(6, mark(8, MarkLevel::Debug, "late")),
+        at(7, mark(7, MarkLevel::None, "here")),
+        at(9, span(4)),
+        at(10, changed("fds", all_on)),
+    ];
+    store.stored(Batch { locations: locations(1), events, ..Batch::default() }).await;
+    let task = store.reader.task(store.process, TaskId(7)).await.unwrap().unwrap();
+    assert_eq!(task.fields, fields(&[("user", "7")]));
+    assert_eq!(task.unwakeable_at, Some(UnixNanos(ORIGIN + 3 * MS as i64)));
+    let all = MarkQuery { process: store.process, limit: 10, ..MarkQuery::default() };
+    let said = async |query: MarkQuery| {
+        let marks = store.reader.marks(&query).await.unwrap();
+        marks.into_iter().map(|mark| mark.message).collect::<Vec<_>>()
+    };
+    assert_eq!(said(all).await, ["here", "late", "paid"]);
+    assert_eq!(said(MarkQuery { task: Some(TaskId(7)), ..all }).await, ["here", "paid"]);
+    assert_eq!(said(MarkQuery { level: MarkLevel::Info, ..all }).await, ["here", "paid"]);
+    let to = Some(UnixNanos(ORIGIN + 6 * MS as i64));
+    assert_eq!(said(MarkQuery { to, ..all }).await, ["paid"]);
+    let spans = store.reader.app_spans(&all).await.unwrap();
+    assert_eq!((spans[0].name.as_str(), spans[0].parent), ("checkout", Some(2)));
+    let coverage = store.reader.coverage(store.process, 10).await.unwrap();
+    assert_eq!(coverage.len(), 2);
+    assert_eq!(coverage[0].settings, all_on);
+    assert_eq!(coverage[0].coverage[0].layer, "fds");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::*;
 use loopd_model::*;
-use loopd_store::{How, Retention, UnixNanos};
+use loopd_store::{HolderRow, How, Retention, UnixNanos, WaitQuery, WaitRow, WaitState};
 
 pub(crate) fn began(wait: u64, task: u64, holders: &[(u64, u64)]) -> EventKind {
     let holder = |&(task, since): &(u64, u64)| Holder {
@@ -168,4 +168,92 @@ async fn a_file_that_is_too_large_loses_marks_and_finished_waits_before_the_rest
     store.maintain_all(ORIGIN, &Retention { max_age: None, max_bytes: Some(1) }).await;
     assert_eq!(store.sql("SELECT count(*), min(wait) FROM waits").await, ["20 100000"]);
     assert_eq!(store.sql("SELECT count(*) FROM wait_holders").await, ["20"]);
+}
+
+fn hold_ended(task: u64, since: u64) -> EventKind {
+    let since = Nanos(since * MS);
+    let hold = Holder { task: TaskId(task), since, location: LocationId(2), amount: 1 };
+    EventKind::HoldEnded { resource: ResourceId(5), hold, waits: 1 }
+}
+
+async fn pending(store: &Store) -> Vec<WaitRow> {
+    let query =
+        WaitQuery { process: store.process, is_pending: true, limit: 100, ..WaitQuery::default() };
+    let page = store.reader.waits(&query).await.unwrap();
+    assert_eq!(page.total, page.rows.len() as u64);
+    page.rows
+}
+
+/// The holders of a wait: task, since when, and what else is known.
+fn holders(wait: &WaitRow) -> Vec<String> {
+    let holder = |holder: &HolderRow| {
+        let task = holder.task.map_or(0, |task| task.0);
+        let since = (holder.since_at.0 - ORIGIN) / MS as i64;
+        let released = holder.released_at.map(|at| (at.0 - ORIGIN) / MS as i64);
+        let released = released.map_or(String::new(), |at| format!(" released {at}"));
+        format!("{task} since {since}{released}{}", if holder.is_later { " later" } else { "" })
+    };
+    wait.holders.iter().map(holder).collect()
+}
+
+#[tokio::test]
+async fn pending_waits_say_who_holds_them_up_now() {
+    let mut store = Store::new().await;
+    let name = EventKind::TaskNamed { task: TaskId(8), name: NameId(1) };
+    let events = vec![
+        at(1, opened(0)),
+        at(2, name),
+        // 8 holds, 9 and 7 queue behind it.
+        at(10, began(1, 9, &[(8, 3)])),
+        at(11, began(2, 7, &[(8, 3)])),
+    ];
+    let names = vec![Name { id: NameId(1), text: "keeper".into() }];
+    let batch = Batch { names, locations: locations(2), events, ..Batch::default() };
+    store.stored(batch).await;
+    let waits = pending(&store).await;
+    let said: Vec<_> = waits.iter().map(|wait| (wait.task.unwrap().0, holders(wait))).collect();
+    assert_eq!(said, [(9, vec!["8 since 3".into()]), (7, vec!["8 since 3".into()])]);
+    let wait = &waits[0];
+    assert_eq!((wait.op.as_str(), wait.resource_kind.as_str()), ("lock", "mutex"));
+    assert_eq!((wait.resource_name.as_str(), wait.state), ("config", WaitState::Pending));
+    assert_eq!(wait.holders[0].task_name.as_deref(), Some("keeper"));
+    assert_eq!(wait.resource_location.as_ref().unwrap().line, 10);
+    // 8 gives it to 9, for which 7 waits from then on.
+    commit(&mut store, vec![at(20, hold_ended(8, 3)), at(21, over(1, WaitHow::Ready))]).await;
+    let waits = pending(&store).await;
+    assert_eq!(waits.len(), 1);
+    assert_eq!(holders(&waits[0]), ["8 since 3 released 20", "9 since 21 later"]);
+    // 9 gives it back: nobody is known to hold it.
+    commit(&mut store, vec![at(30, hold_ended(9, 21))]).await;
+    assert_eq!(holders(&pending(&store).await[0]), ["8 since 3 released 20"]);
+    let ended =
+        WaitQuery { process: store.process, task: Some(TaskId(9)), limit: 9, ..Default::default() };
+    let page = store.reader.waits(&ended).await.unwrap();
+    assert_eq!((page.total, page.rows[0].state), (1, WaitState::Ready));
+    // A process that is gone leaves the waits in which it was caught.
+    let at = UnixNanos(ORIGIN + 40 * MS as i64);
+    store.writer.end_session(store.process, How::Lost, at).await.unwrap();
+    assert_eq!(pending(&store).await[0].state, WaitState::Unfinished);
+}
+
+#[tokio::test]
+async fn one_resource_says_who_opened_it_and_how_it_stood() {
+    let mut store = Store::new().await;
+    let frame = Frame { function: "config::load".into(), ..Frame::default() };
+    let stacks = vec![Stack { id: StackId(77), frames: vec![frame] }];
+    let events = vec![
+        at(1, opened(77)),
+        at(2, state(&[("waiters", 1.0), ("locked", 1.0)])),
+        at(9, hold_ended(8, 3)),
+        at(12, state(&[("waiters", 0.0)])),
+    ];
+    store.stored(Batch { stacks, events, ..Batch::default() }).await;
+    let detail = store.reader.resource(store.process, ResourceId(5)).await.unwrap().unwrap();
+    assert_eq!(detail.open_stack[0].function, "config::load");
+    assert_eq!(detail.holds.len(), 1);
+    let now = detail.resource.state;
+    assert_eq!((now.waiters, now.is_locked, now.depth), (Some(0), Some(true), None));
+    let waiters: Vec<_> = detail.states.iter().map(|state| state.waiters).collect();
+    assert_eq!(waiters, [Some(0), Some(1)]);
+    assert!(store.reader.resource(store.process, ResourceId(6)).await.unwrap().is_none());
 }

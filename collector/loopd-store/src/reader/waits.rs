@@ -1,0 +1,275 @@
+//! Waits with those who hold up each of them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use loopd_model::{Location, LocationId, ResourceId, TaskId, WaitId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::{Answer, Db, Reader, amount, instant, location, unsigned};
+use crate::{
+    HoldRow, HolderRow, Page, ProcessKey, StoreError, UnixNanos, WaitQuery, WaitRow, WaitState,
+};
+
+/// A page holds at most so many rows, whatever is asked for.
+const MAX_PAGE: u64 = 1_000;
+/// Among so many of the latest waits for a resource the last one to get it is looked for.
+const MAX_LATER: i64 = 1_000;
+
+const JOINED: &str = "
+    JOIN process p ON p.id = w.process
+    LEFT JOIN task t ON t.process = w.process AND t.task = w.task
+    LEFT JOIN name n ON n.process = t.process AND n.name = t.name
+    LEFT JOIN word o ON o.id = w.op
+    LEFT JOIN resource r ON r.process = w.process AND r.resource = w.resource
+    LEFT JOIN location rl ON rl.process = r.process AND rl.location = r.open_location
+    LEFT JOIN location l ON l.process = w.process AND l.location = w.location
+    WHERE w.began_at IS NOT NULL";
+
+/// Its end was not seen, and its task was alive to the last.
+const IS_OPEN: &str =
+    "(w.ended_at IS NULL AND t.ended_at IS NULL AND (t.task IS NOT NULL OR w.task = 0))";
+
+impl Reader {
+    /// A page of waits with their holders.
+    pub async fn waits(&self, query: &WaitQuery) -> Result<Page<WaitRow>, StoreError> {
+        let read = async |db: &mut Db| {
+            let mut count = QueryBuilder::new("SELECT count(*)");
+            filter(&mut count, query);
+            let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
+            let rows = select(query).build().fetch_all(&mut **db).await?;
+            let mut rows = rows.iter().map(wait).collect::<Answer<Vec<_>>>()?;
+            add_holders(db, query.process, &mut rows).await?;
+            add_later_holders(db, query.process, &mut rows).await?;
+            Ok(Page { total: unsigned(total), rows })
+        };
+        self.ask("list waits", read).await
+    }
+
+    /// The latest holds of a resource, or of a task, that are over.
+    pub async fn holds(
+        &self,
+        process: ProcessKey,
+        resource: Option<ResourceId>,
+        task: Option<TaskId>,
+        limit: u64,
+    ) -> Result<Vec<HoldRow>, StoreError> {
+        let read = async |db: &mut Db| {
+            let mut sql = QueryBuilder::new(
+                "SELECT h.*, n.text AS task_name, l.file, l.line, l.column FROM hold h
+                 LEFT JOIN task t ON t.process = h.process AND t.task = h.task
+                 LEFT JOIN name n ON n.process = t.process AND n.name = t.name
+                 LEFT JOIN location l ON l.process = h.process AND l.location = h.location
+                 WHERE h.process = ",
+            );
+            sql.push_bind(process.0);
+            if let Some(resource) = resource {
+                sql.push(" AND h.resource = ").push_bind(resource.0 as i64);
+            }
+            if let Some(task) = task {
+                sql.push(" AND h.task = ").push_bind(task.0 as i64);
+            }
+            sql.push(" ORDER BY h.ended_at DESC LIMIT ").push_bind(limit.min(MAX_PAGE) as i64);
+            let rows = sql.build().fetch_all(&mut **db).await?;
+            rows.iter().map(hold).collect()
+        };
+        self.ask("list holds", read).await
+    }
+}
+
+fn filter(sql: &mut QueryBuilder<Sqlite>, query: &WaitQuery) {
+    // Without statistics SQLite may prefer the primary key, which holds all waits of the process.
+    let index = match query {
+        WaitQuery { is_pending: true, .. } => "INDEXED BY wait_pending",
+        WaitQuery { task: Some(_), .. } => "INDEXED BY wait_by_task",
+        WaitQuery { resource: Some(_), .. } => "INDEXED BY wait_by_resource",
+        _ => "",
+    };
+    sql.push(" FROM wait w ").push(index).push(JOINED);
+    sql.push(" AND w.process = ").push_bind(query.process.0);
+    if query.is_pending {
+        sql.push(" AND ").push(IS_OPEN);
+    }
+    if let Some(task) = query.task {
+        sql.push(" AND w.task = ").push_bind(task.0 as i64);
+    }
+    if let Some(resource) = query.resource {
+        sql.push(" AND w.resource = ").push_bind(resource.0 as i64);
+    }
+}
+
+pub(super) fn select(query: &WaitQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(format!(
+        "SELECT w.*, n.text AS task_name, coalesce(o.text, '') AS op_text, p.state AS process_state,
+            coalesce(r.kind, '') AS kind, coalesce(r.name, '') AS resource_name, r.open_location,
+            rl.file AS open_file, rl.line AS open_line, rl.column AS open_column,
+            l.file, l.line, l.column,
+            max(0, coalesce(w.ended_at, t.ended_at, p.last_at) - w.began_at) AS length,
+            {IS_OPEN} AS is_open"
+    ));
+    filter(&mut sql, query);
+    // Ids count up, so that their order is that in which waits began.
+    sql.push(if query.is_pending {
+        " ORDER BY w.began_at, w.wait"
+    } else {
+        " ORDER BY w.wait DESC"
+    });
+    sql.push(" LIMIT ").push_bind(query.limit.min(MAX_PAGE) as i64);
+    sql.push(" OFFSET ").push_bind(query.offset.min(i64::MAX as u64) as i64);
+    sql
+}
+
+fn wait(row: &SqliteRow) -> Answer<WaitRow> {
+    let is_open: bool = row.try_get("is_open")?;
+    let is_live = row.try_get::<i64, _>("process_state")? == 1;
+    Ok(WaitRow {
+        process: ProcessKey(row.try_get("process")?),
+        wait: WaitId(row.try_get::<i64, _>("wait")? as u64),
+        task: task(row)?,
+        task_name: row.try_get("task_name")?,
+        resource: resource(row)?,
+        resource_kind: row.try_get("kind")?,
+        resource_name: row.try_get("resource_name")?,
+        resource_location: open_location(row)?,
+        op: row.try_get("op_text")?,
+        location: location(row, "location")?,
+        amount: row.try_get::<Option<i64>, _>("amount")?.map_or(0, unsigned),
+        began_at: UnixNanos(row.try_get("began_at")?),
+        ended_at: instant(row, "ended_at")?,
+        length: amount(row, "length")?,
+        state: match row.try_get::<Option<i64>, _>("how")? {
+            Some(1) => WaitState::Ready,
+            Some(_) => WaitState::Cancelled,
+            None if is_open && is_live => WaitState::Pending,
+            None => WaitState::Unfinished,
+        },
+        is_open,
+        holders: Vec::new(),
+    })
+}
+
+/// Who held the resources when the waits began, and when they gave them back.
+async fn add_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRow]) -> Answer<()> {
+    let sql = "SELECT h.*, n.text AS task_name, l.file, l.line, l.column,
+            (SELECT x.ended_at FROM hold x WHERE x.process = h.process AND x.task = h.task
+                AND x.ended_at >= w.began_at AND x.resource = w.resource AND x.since = h.since
+             LIMIT 1) AS released_at
+        FROM json_each(?2) j
+        CROSS JOIN wait_holder h ON h.process = ?1 AND h.wait = j.value
+        JOIN wait w ON w.process = h.process AND w.wait = h.wait
+        LEFT JOIN task t ON t.process = h.process AND t.task = h.task
+        LEFT JOIN name n ON n.process = t.process AND n.name = t.name
+        LEFT JOIN location l ON l.process = h.process AND l.location = h.location
+        ORDER BY h.wait, h.place";
+    let ids: Vec<i64> = waits.iter().map(|wait| wait.wait.0 as i64).collect();
+    let ids = serde_json::to_string(&ids).unwrap_or_default();
+    let rows = sqlx::query(sql).bind(process.0).bind(ids).fetch_all(&mut **db).await?;
+    let mut holders: HashMap<u64, Vec<HolderRow>> = HashMap::new();
+    for row in rows {
+        holders.entry(row.try_get::<i64, _>("wait")? as u64).or_default().push(HolderRow {
+            task: task(&row)?,
+            task_name: row.try_get("task_name")?,
+            since_at: UnixNanos(row.try_get("since")?),
+            location: location(&row, "location")?,
+            amount: amount(&row, "amount")?,
+            released_at: instant(&row, "released_at")?,
+            is_later: false,
+        });
+    }
+    for wait in waits {
+        wait.holders = holders.remove(&wait.wait.0).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Operations that make a task a holder once they are done.
+const TAKES: [&str; 4] = ["lock", "read", "write", "acquire"];
+
+/// Locks change hands while others wait. Whoever got a resource last, and is not known to have
+/// given it back, holds up those that still wait, once all who held it when they began have.
+async fn add_later_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRow]) -> Answer<()> {
+    let is_free = |wait: &&mut WaitRow| {
+        wait.is_open
+            && TAKES.contains(&wait.op.as_str())
+            && wait.holders.iter().all(|holder| holder.released_at.is_some())
+    };
+    let mut free: BTreeMap<u64, Vec<&mut WaitRow>> = BTreeMap::new();
+    for wait in waits.iter_mut().filter(is_free) {
+        if let Some(resource) = wait.resource {
+            free.entry(resource.0).or_default().push(wait);
+        }
+    }
+    if free.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = free.keys().map(|&resource| resource as i64).collect();
+    let sql = format!(
+        "SELECT x.*, max(x.ended_at) AS since, n.text AS task_name, l.file, l.line, l.column
+         FROM json_each(?2) j
+         JOIN wait x ON x.process = ?1 AND x.wait IN (SELECT w.wait FROM wait w
+            WHERE w.process = ?1 AND w.resource = j.value ORDER BY w.wait DESC LIMIT {MAX_LATER})
+         LEFT JOIN task t ON t.process = x.process AND t.task = x.task
+         LEFT JOIN name n ON n.process = t.process AND n.name = t.name
+         LEFT JOIN location l ON l.process = x.process AND l.location = x.location
+         WHERE x.how = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM hold h
+            WHERE h.process = x.process AND h.task = x.task AND h.resource = x.resource
+                AND h.ended_at >= x.ended_at)
+         GROUP BY j.value"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(process.0)
+        .bind(serde_json::to_string(&ids).unwrap_or_default())
+        .fetch_all(&mut **db)
+        .await?;
+    for row in rows {
+        let holder = HolderRow {
+            task: task(&row)?,
+            task_name: row.try_get("task_name")?,
+            since_at: UnixNanos(row.try_get("since")?),
+            location: location(&row, "location")?,
+            amount: row.try_get::<Option<i64>, _>("amount")?.map_or(0, unsigned),
+            released_at: None,
+            is_later: true,
+        };
+        let resource = row.try_get::<i64, _>("resource")? as u64;
+        for wait in free.remove(&resource).unwrap_or_default() {
+            if holder.since_at >= wait.began_at && holder.task != wait.task {
+                wait.holders.push(holder.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn hold(row: &SqliteRow) -> Answer<HoldRow> {
+    Ok(HoldRow {
+        resource: resource(row)?,
+        task: task(row)?,
+        task_name: row.try_get("task_name")?,
+        since_at: UnixNanos(row.try_get("since")?),
+        ended_at: UnixNanos(row.try_get("ended_at")?),
+        location: location(row, "location")?,
+        amount: amount(row, "amount")?,
+        waits: amount(row, "waits")?,
+    })
+}
+
+fn task(row: &SqliteRow) -> Answer<Option<TaskId>> {
+    let task: Option<i64> = row.try_get("task")?;
+    Ok(task.filter(|&task| task != 0).map(|task| TaskId(task as u64)))
+}
+
+fn resource(row: &SqliteRow) -> Answer<Option<ResourceId>> {
+    let resource: Option<i64> = row.try_get("resource")?;
+    Ok(resource.filter(|&resource| resource != 0).map(|resource| ResourceId(resource as u64)))
+}
+
+fn open_location(row: &SqliteRow) -> Answer<Option<Location>> {
+    let Some(file) = row.try_get::<Option<String>, _>("open_file")? else { return Ok(None) };
+    Ok(Some(Location {
+        id: LocationId(row.try_get::<i64, _>("open_location")? as u64),
+        file,
+        line: row.try_get::<i64, _>("open_line")? as u32,
+        column: row.try_get::<i64, _>("open_column")? as u32,
+    }))
+}
