@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use loopd_store::{StoreError, Writer};
+use loopd_store::{SettingsChange, SettingsScope, StoreError, Writer};
 use loopd_wire::MAX_MESSAGE_BYTES;
 use loopd_wire::pb::ingest_server::IngestServer;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tonic::service::Routes;
 
 use crate::config::{CollectorConfig, MAX_COMMANDS, MAX_QUEUED_BYTES};
 use crate::ingest::Ingest;
-use crate::keeper::Keeper;
+use crate::keeper::{Command, Keeper};
 use crate::session::Link;
 use crate::status::{CollectorStatus, Counters};
 
@@ -27,6 +27,17 @@ pub struct Collector {
 pub struct CollectorHandle {
     ingest: Ingest,
     stop: watch::Sender<bool>,
+}
+
+/// Why settings were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The collector takes no more orders.
+    #[error("loopd is stopping, nothing was changed")]
+    Stopping,
+    /// The store could not keep the change.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Collector {
@@ -63,6 +74,18 @@ impl CollectorHandle {
     /// How it is doing now.
     pub fn status(&self) -> CollectorStatus {
         self.ingest.link.counters.snapshot()
+    }
+
+    /// Changes what is asked of `scope`, for good, and tells the agents that are connected.
+    pub async fn change_settings(
+        &self,
+        scope: SettingsScope,
+        change: SettingsChange,
+    ) -> Result<(), ChangeError> {
+        let (reply, changed) = oneshot::channel();
+        let command = Command::Change { scope, change, reply };
+        self.ingest.link.commands.send(command).await.map_err(|_| ChangeError::Stopping)?;
+        Ok(changed.await.map_err(|_| ChangeError::Stopping)??)
     }
 
     /// Makes [`Collector::run`] finish. New sessions are refused from here on.

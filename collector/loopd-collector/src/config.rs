@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use loopd_model::Settings;
 use loopd_store::{ProcessKey, Retention};
 use loopd_wire::MAX_BATCH_BYTES;
 
@@ -11,8 +10,6 @@ use loopd_wire::MAX_BATCH_BYTES;
 pub struct CollectorConfig {
     /// How much the store keeps.
     pub retention: Retention,
-    /// What every agent is asked for when it connects.
-    pub settings: Settings,
     /// How long a process whose stream broke may take to come back before it counts as lost.
     pub grace: Duration,
     /// Streams at the same time; further ones are refused. Each may take up a few megabytes while
@@ -27,7 +24,6 @@ impl Default for CollectorConfig {
     fn default() -> Self {
         Self {
             retention: Retention { max_age: None, max_bytes: None },
-            settings: Settings::default(),
             grace: Duration::from_secs(15),
             max_sessions: 256,
             live_before: Vec::new(),

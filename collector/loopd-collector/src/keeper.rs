@@ -6,8 +6,11 @@ mod live;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use loopd_model::UnixNanos;
-use loopd_store::{CommitOutcome, How, ProcessKey, StoreError, Writer};
+use loopd_model::{Settings, UnixNanos};
+use loopd_store::{
+    CommitOutcome, How, ProcessKey, ReportedSettings, Session, SettingsChange, SettingsScope,
+    StoreError, Writer,
+};
 use loopd_wire::{Goodbye, Hello, MAX_BATCH_BYTES, PROTOCOL, pb};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -51,6 +54,12 @@ pub(crate) enum Command {
     Broken {
         session: SessionId,
         process: ProcessKey,
+    },
+    /// Somebody wants other settings. Of no session.
+    Change {
+        scope: SettingsScope,
+        change: SettingsChange,
+        reply: oneshot::Sender<Result<(), StoreError>>,
     },
 }
 
@@ -135,7 +144,26 @@ impl Keeper {
                     outbound.end(Ok(()));
                 }
             }
+            Command::Change { scope, change, reply } => {
+                // Who asked may be gone; the change is made all the same.
+                let _ = reply.send(self.change(&scope, &change).await);
+            }
         }
+    }
+
+    /// Keeps what is asked for, and asks the agents here whose settings it changes.
+    async fn change(
+        &mut self,
+        scope: &SettingsScope,
+        change: &SettingsChange,
+    ) -> Result<(), StoreError> {
+        self.store.change_settings(scope, change).await?;
+        tracing::info!(?scope, ?change, "settings changed");
+        for process in self.live.here() {
+            let told = self.store.process_settings(process).await?.told();
+            self.live.ask(process, loopd_wire::encode_settings(told));
+        }
+        Ok(())
     }
 
     async fn begin(
@@ -151,10 +179,10 @@ impl Keeper {
         if let Some(status) = self.health.refusal() {
             return outbound.end(Err(status));
         }
-        match self.store.begin_session(&hello.process, hello.first_seq).await {
-            Ok(begun) => {
+        match self.begin_in_store(&hello).await {
+            Ok((begun, settings)) => {
                 self.health.worked();
-                outbound.welcome(self.welcome(&begun));
+                outbound.welcome(welcome(&begun, settings));
                 if let Some(older) =
                     self.live.join(begun.process, session, outbound, begun.durable_seq)
                 {
@@ -169,14 +197,12 @@ impl Keeper {
         }
     }
 
-    fn welcome(&self, begun: &loopd_store::Session) -> pb::Welcome {
-        pb::Welcome {
-            protocol: PROTOCOL,
-            store_epoch: begun.store_epoch.to_vec(),
-            durable_seq: begun.durable_seq,
-            settings: Some(loopd_wire::encode_settings(self.config.settings)),
-            max_batch_bytes: MAX_BATCH_BYTES as u32,
-        }
+    /// The session, and what its agent is asked for.
+    async fn begin_in_store(&mut self, hello: &Hello) -> Result<(Session, Settings), StoreError> {
+        let said = ReportedSettings { in_force: hello.settings, configured: hello.configured };
+        let begun = self.store.begin_session_saying(&hello.process, hello.first_seq, &said).await?;
+        let settings = self.store.process_settings(begun.process).await?;
+        Ok((begun, settings.told()))
     }
 
     fn queue(&mut self, queued: Queued) {
@@ -323,6 +349,16 @@ impl Keeper {
         self.commit().await;
         self.live.end_all(&stopping());
         self.store.close().await
+    }
+}
+
+fn welcome(begun: &Session, settings: Settings) -> pb::Welcome {
+    pb::Welcome {
+        protocol: PROTOCOL,
+        store_epoch: begun.store_epoch.to_vec(),
+        durable_seq: begun.durable_seq,
+        settings: Some(loopd_wire::encode_settings(settings)),
+        max_batch_bytes: MAX_BATCH_BYTES as u32,
     }
 }
 

@@ -20,6 +20,6 @@ mod outbound;
 mod session;
 mod status;
 
-pub use collector::{Collector, CollectorHandle};
+pub use collector::{ChangeError, Collector, CollectorHandle};
 pub use config::CollectorConfig;
 pub use status::{CollectorStatus, WriteFailure};

@@ -17,6 +17,8 @@ use tonic::Status;
 struct State {
     welcome: Option<pb::Welcome>,
     durable_seq: u64,
+    /// What the agent is to capture; absent before the welcome.
+    settings: Option<pb::Settings>,
     /// How often an ack was due; more than one may become a single message.
     acks: u64,
     refused: Option<pb::Refused>,
@@ -35,7 +37,15 @@ impl Outbound {
     }
 
     pub(crate) fn welcome(&self, welcome: pb::Welcome) {
-        self.0.send_modify(|state| state.welcome = Some(welcome));
+        self.0.send_modify(|state| {
+            state.settings = welcome.settings;
+            state.welcome = Some(welcome);
+        });
+    }
+
+    /// Asks for other settings, unless they are those that were asked for last.
+    pub(crate) fn ask(&self, settings: pb::Settings) {
+        self.0.send_if_modified(|state| state.settings.replace(settings) != Some(settings));
     }
 
     pub(crate) fn ack(&self, durable_seq: u64) {
@@ -83,6 +93,7 @@ impl Outbound {
 struct Said {
     state: watch::Receiver<State>,
     is_welcomed: bool,
+    settings: Option<pb::Settings>,
     acks: u64,
     refusals: u64,
     has_ended: bool,
@@ -93,7 +104,15 @@ impl Said {
     fn new(mut state: watch::Receiver<State>) -> Self {
         state.mark_changed();
         let queue = VecDeque::new();
-        Self { state, is_welcomed: false, acks: 0, refusals: 0, has_ended: false, queue }
+        Self {
+            state,
+            is_welcomed: false,
+            settings: None,
+            acks: 0,
+            refusals: 0,
+            has_ended: false,
+            queue,
+        }
     }
 
     async fn next(&mut self) -> Option<Result<pb::CollectorMessage, Status>> {
@@ -106,13 +125,17 @@ impl Said {
         self.queue.pop_front()
     }
 
-    /// Queues what changed: at most a welcome, an ack, a refusal and an end.
+    /// Queues what changed: at most a welcome, settings, an ack, a refusal and an end.
     fn catch_up(&mut self) {
         let state = self.state.borrow_and_update();
         let say = |kind| Ok(pb::CollectorMessage { kind: Some(kind) });
         if let Some(welcome) = state.welcome.as_ref().filter(|_| !self.is_welcomed) {
             self.queue.push_back(say(Kind::Welcome(welcome.clone())));
-            self.is_welcomed = true;
+            (self.is_welcomed, self.settings) = (true, welcome.settings);
+        }
+        if let Some(settings) = state.settings.filter(|_| self.settings != state.settings) {
+            self.queue.push_back(say(Kind::Settings(settings)));
+            self.settings = Some(settings);
         }
         if state.acks > self.acks {
             let durable_seq = state.durable_seq;
@@ -135,6 +158,28 @@ mod tests {
     use super::*;
     use futures_util::StreamExt;
     use tonic::Code;
+
+    #[tokio::test]
+    async fn an_agent_hears_the_newest_settings_and_none_twice() {
+        let outbound = Outbound::new();
+        let ask = |nanos| {
+            outbound.ask(pb::Settings { slow_threshold_nanos: Some(nanos), ..Default::default() });
+        };
+        let settings = Some(pb::Settings::default());
+        outbound.welcome(pb::Welcome { settings, ..pb::Welcome::default() });
+        let mut messages = Box::pin(outbound.messages());
+        assert!(matches!(heard(messages.next().await), Kind::Welcome(_)));
+        (1..=5).for_each(ask);
+        let Kind::Settings(settings) = heard(messages.next().await) else { panic!("no settings") };
+        assert_eq!(settings.slow_threshold_nanos, Some(5));
+        ask(5);
+        outbound.ack(1);
+        assert!(matches!(heard(messages.next().await), Kind::Ack(_)));
+    }
+
+    fn heard(message: Option<Result<pb::CollectorMessage, Status>>) -> Kind {
+        message.unwrap().unwrap().kind.unwrap()
+    }
 
     #[tokio::test]
     async fn an_agent_that_reads_late_gets_the_newest_and_then_the_end() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use loopd_model::UnixNanos;
 use loopd_store::ProcessKey;
+use loopd_wire::pb;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -129,6 +130,21 @@ impl Live {
         if let Some(Presence::Here { outbound, refused, .. }) = self.processes.get_mut(&process) {
             *refused = Some(seq);
             outbound.refuse(seq, reason);
+        }
+    }
+
+    /// The processes that have a session.
+    pub(super) fn here(&self) -> Vec<ProcessKey> {
+        let is_here = |(&process, presence): (&ProcessKey, &Presence)| {
+            matches!(presence, Presence::Here { .. }).then_some(process)
+        };
+        self.processes.iter().filter_map(is_here).collect()
+    }
+
+    /// Asks the process's agent for these settings.
+    pub(super) fn ask(&self, process: ProcessKey, settings: pb::Settings) {
+        if let Some(Presence::Here { outbound, .. }) = self.processes.get(&process) {
+            outbound.ask(settings);
         }
     }
 

@@ -6,6 +6,7 @@ mod delivery;
 mod failure;
 mod server;
 mod sessions;
+mod settings;
 
 use std::time::Duration;
 
