@@ -254,9 +254,15 @@ impl Recorder {
         self.lost_controls[kind as usize].fetch_add(1, Relaxed);
     }
 
-    /// Takes what was told.
+    /// Takes what was told. Leaves room for what comes next, so that those who tell it, on threads
+    /// whose memory is not ours to fragment, do not have to allocate it.
     pub(crate) fn take_controls(&self) -> Vec<(u64, Control)> {
-        self.controls.lock().map(|mut controls| std::mem::take(&mut *controls)).unwrap_or_default()
+        const ROOM: usize = 16;
+        let Ok(mut controls) = self.controls.lock() else { return Vec::new() };
+        if controls.is_empty() && controls.capacity() >= ROOM {
+            return Vec::new();
+        }
+        std::mem::replace(&mut *controls, Vec::with_capacity(ROOM))
     }
 
     /// Messages that did not fit since the start.

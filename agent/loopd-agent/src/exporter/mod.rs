@@ -355,7 +355,7 @@ impl Exporter {
 
     fn sampled(&mut self, sample: Sample) {
         let at = sample.at;
-        match self.tables.stack(sample.addresses, sample.frames) {
+        match self.tables.stack(sample.addresses, sample.frames.to_vec()) {
             Some(stack) => {
                 let event = EventKind::StackSample {
                     loop_id: LoopId(sample.poll.loop_id),

@@ -19,6 +19,8 @@ mod thread;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod unwind;
 
+use std::sync::Arc;
+
 use loopd_model::{Coverage, CoverageState, Frame, Running};
 
 use crate::clock::Origin;
@@ -34,8 +36,9 @@ pub(crate) struct Sample {
     pub(crate) poll: RunningPoll,
     /// Return addresses, leaf first: what makes two stacks the same.
     pub(crate) addresses: Vec<u64>,
-    /// What they are, leaf first.
-    pub(crate) frames: Vec<Frame>,
+    /// What they are, leaf first. Shared with the thread that named them, which keeps them for
+    /// longer: were they freed on another thread, they would keep its heap from shrinking.
+    pub(crate) frames: Arc<[Frame]>,
     /// Whether the thread was computing.
     pub(crate) running: Running,
     /// The system call it was in; empty if in none, or not known.

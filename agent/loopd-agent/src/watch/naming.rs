@@ -1,8 +1,9 @@
 //! Naming what the watchdog has captured, on a thread of its own, so that no stack waits to be taken
 //! while another is looked up in the program's debug information.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Release;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use loopd_model::{Frame, RecordKind};
@@ -33,7 +34,7 @@ pub(super) struct Captured {
 }
 
 impl Captured {
-    fn named(self, frames: Vec<Frame>) -> Sample {
+    fn named(self, frames: Arc<[Frame]>) -> Sample {
         let Doing { running, syscall, wchan } = self.doing;
         let addresses = self.stack.addresses;
         Sample { at: self.at, poll: self.poll, addresses, frames, running, syscall, wchan }
@@ -46,61 +47,82 @@ impl Captured {
     }
 }
 
-/// The watchdog's end of the queue. Dropping it ends the thread, once the queue is empty.
+/// The watchdog's end of the queue. When it is dropped the thread ends, once the queue is empty.
 pub(super) struct Naming {
     recorder: &'static Recorder,
     status: &'static Status,
-    /// None until there is something to name.
-    queue: Option<SyncSender<Captured>>,
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    stacks: VecDeque<Captured>,
+    /// Whether somebody names them.
+    has_thread: bool,
+    /// Whether no more will come.
+    is_closed: bool,
 }
 
 impl Naming {
     pub(super) fn new(recorder: &'static Recorder, status: &'static Status) -> Self {
-        Self { recorder, status, queue: None }
+        Self { recorder, status, queue: Arc::default() }
     }
 
     /// Has a stack named and sent.
-    pub(super) fn push(&mut self, captured: Captured) {
-        let Self { recorder, status, queue } = self;
-        let queue = queue.get_or_insert_with(|| start(recorder, status));
-        status.samples_underway.fetch_add(1, Release);
-        let Err(refused) = queue.try_send(captured) else { return };
-        match refused {
-            TrySendError::Full(_) => recorder.lose_control(RecordKind::Sample),
-            // There is no thread: its names will never be known.
-            TrySendError::Disconnected(captured) => {
-                recorder.send(Control::Sample(captured.unnamed()));
-            }
+    pub(super) fn push(&self, captured: Captured) {
+        let Ok(mut waiting) = self.queue.waiting.lock() else { return };
+        if !waiting.has_thread {
+            let (queue, recorder, status) = (self.queue.clone(), self.recorder, self.status);
+            let body = move || run(&queue, recorder, status);
+            waiting.has_thread = crate::agent::spawn_thread("loopd-symbols", body).is_ok();
         }
-        status.samples_underway.fetch_sub(1, Release);
+        if !waiting.has_thread {
+            self.recorder.send(Control::Sample(captured.unnamed()));
+        } else if waiting.stacks.len() < MAX_WAITING {
+            self.status.samples_underway.fetch_add(1, Release);
+            waiting.stacks.push_back(captured);
+            self.queue.changed.notify_one();
+        } else {
+            self.recorder.lose_control(RecordKind::Sample);
+        }
     }
 }
 
-fn start(recorder: &'static Recorder, status: &'static Status) -> SyncSender<Captured> {
-    let (sender, receiver) = sync_channel(MAX_WAITING);
-    // Without the thread nobody has the receiver, which the sender notices.
-    let _ = crate::agent::spawn_thread("loopd-symbols", move || run(&receiver, recorder, status));
-    sender
+impl Drop for Naming {
+    fn drop(&mut self) {
+        if let Ok(mut waiting) = self.queue.waiting.lock() {
+            waiting.is_closed = true;
+        }
+        self.queue.changed.notify_one();
+    }
 }
 
-/// The body of the thread `loopd-symbols`.
-fn run(queue: &Receiver<Captured>, recorder: &'static Recorder, status: &'static Status) {
+/// The body of the thread `loopd-symbols`. Its end gives back what the debug information took, which
+/// the allocator would keep for a thread that goes on.
+fn run(queue: &Queue, recorder: &'static Recorder, status: &'static Status) {
     let mut symbols = Symbols::default();
-    while let Some(captured) = next(queue, &mut symbols) {
+    while let Some(captured) = queue.next() {
         let frames = symbols.frames(&captured.stack);
         recorder.send(Control::Sample(captured.named(frames)));
         status.samples_underway.fetch_sub(1, Release);
     }
 }
 
-/// Waits for the next stack, without the debug information if that takes long. `None` at the end.
-fn next(queue: &Receiver<Captured>, symbols: &mut Symbols) -> Option<Captured> {
-    match queue.recv_timeout(KEEP) {
-        Ok(captured) => Some(captured),
-        Err(RecvTimeoutError::Timeout) => {
-            symbols.forget();
-            queue.recv().ok()
-        }
-        Err(RecvTimeoutError::Disconnected) => None,
+impl Queue {
+    /// Waits for the next stack. `None` when there has been none for long, or none will come: then
+    /// the thread counts as gone.
+    fn next(&self) -> Option<Captured> {
+        let waiting = self.waiting.lock().ok()?;
+        let is_idle = |waiting: &mut Waiting| waiting.stacks.is_empty() && !waiting.is_closed;
+        let (mut waiting, _) = self.changed.wait_timeout_while(waiting, KEEP, is_idle).ok()?;
+        let next = waiting.stacks.pop_front();
+        waiting.has_thread = next.is_some();
+        next
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
 use loopd_model::Frame;
 
@@ -22,14 +23,14 @@ const MAX_FRAMES: usize = 128;
 #[derive(Default)]
 pub(super) struct Symbols {
     /// By addresses.
-    known: HashMap<Vec<u64>, Vec<Frame>>,
+    known: HashMap<Vec<u64>, Arc<[Frame]>>,
     /// The modules listed, which takes the dynamic loader's lock once.
     listed: Option<Modules>,
 }
 
 impl Symbols {
     /// The frames of a stack, leaf first, without the runtime's own below the task.
-    pub(super) fn frames(&mut self, stack: &RawStack) -> Vec<Frame> {
+    pub(super) fn frames(&mut self, stack: &RawStack) -> Arc<[Frame]> {
         if self.listed != Some(stack.modules) {
             self.list(stack.modules);
         }
@@ -40,9 +41,10 @@ impl Symbols {
         let mut frames: Vec<Frame> = frames.collect();
         frames.truncate(task_depth(&frames).unwrap_or(frames.len()));
         frames.truncate(MAX_FRAMES);
+        let frames: Arc<[Frame]> = frames.into();
         if self.known.len() >= MAX_KNOWN {
-            // What is still wanted is soon known again.
-            self.known.clear();
+            // What is still wanted is soon known again; what is still on its way must stay.
+            self.known.retain(|_, frames| Arc::strong_count(frames) > 1);
         }
         self.known.insert(stack.addresses.clone(), frames.clone());
         frames
@@ -58,11 +60,17 @@ impl Symbols {
 
     /// Gives the debug information back, also what the program itself has read of it by the same
     /// library: either reads it again when needed.
-    pub(super) fn forget(&mut self) {
+    fn forget(&mut self) {
         self.known = HashMap::new();
         if self.listed.take().is_some() {
             backtrace::clear_symbol_cache();
         }
+    }
+}
+
+impl Drop for Symbols {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 
