@@ -1,14 +1,15 @@
 //! The recorder's clock: raw ticks on the hot path, turned into [`Nanos`] by the exporter.
 //!
-//! Ticks are the processor's time stamp counter where it is invariant, else nanoseconds of
-//! `CLOCK_MONOTONIC`. The rate is measured once, over at least [`BASELINE`], so that starting costs
+//! Ticks are the processor's time stamp counter where it is invariant and the kernel itself keeps
+//! time by it, so that it is the same on all processors; else nanoseconds of `CLOCK_MONOTONIC`. The rate is measured once, over at least [`BASELINE`], so that starting costs
 //! nothing and the time axis never bends afterwards.
 #![expect(unsafe_code, reason = "reads the time stamp counter and calls clock_gettime")]
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loopd_model::{Anchor, Nanos, UnixNanos};
+
+use crate::switches::{self, Switch};
 
 /// Two paired readings this far apart give the rate to better than one part in a million.
 pub(crate) const BASELINE: Duration = Duration::from_millis(100);
@@ -16,26 +17,40 @@ pub(crate) const BASELINE: Duration = Duration::from_millis(100);
 /// Fraction bits of [`Calibration::rate`].
 const RATE_BITS: u32 = 40;
 
-static USE_TSC: AtomicBool = AtomicBool::new(false);
+/// What the kernel keeps time by.
+const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
 /// Chooses the source. Called once, before recording starts.
 pub(crate) fn init() {
-    USE_TSC.store(has_invariant_tsc(), Relaxed);
+    let source = std::fs::read_to_string(CLOCK_SOURCE);
+    let is_trusted = has_invariant_counter() && is_trusted_by_kernel(source.ok().as_deref());
+    switches::set(Switch::Counter, is_trusted);
+}
+
+/// Whether the kernel keeps time by the counter itself. It checks what a program cannot: that the
+/// counters of all processors agree, and go on agreeing. Where there is no telling, it does not.
+fn is_trusted_by_kernel(source: Option<&str>) -> bool {
+    !cfg!(target_os = "linux") || source.is_some_and(|source| source.trim() == "tsc")
 }
 
 /// The current instant in ticks. Never 0, so that 0 can mean "none".
 #[inline(always)]
 pub(crate) fn ticks() -> u64 {
+    if switches::is_on(Switch::Counter) { counter() } else { monotonic_nanos() }
+}
+
+/// The same where the counter is known to be the source; by itself it means nothing elsewhere.
+#[inline(always)]
+pub(crate) fn counter() -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if USE_TSC.load(Relaxed) {
-        // SAFETY: the instruction has no preconditions on x86_64.
-        return unsafe { core::arch::x86_64::_rdtsc() };
-    }
+    // SAFETY: the instruction has no preconditions on x86_64.
+    return unsafe { core::arch::x86_64::_rdtsc() };
+    #[cfg(not(target_arch = "x86_64"))]
     monotonic_nanos()
 }
 
 #[cfg(target_arch = "x86_64")]
-fn has_invariant_tsc() -> bool {
+fn has_invariant_counter() -> bool {
     use core::arch::x86_64::__cpuid;
     const POWER_MANAGEMENT: u32 = 0x8000_0007;
     const INVARIANT_TSC: u32 = 1 << 8;
@@ -44,10 +59,12 @@ fn has_invariant_tsc() -> bool {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn has_invariant_tsc() -> bool {
+fn has_invariant_counter() -> bool {
     false
 }
 
+#[cold]
+#[inline(never)]
 fn monotonic_nanos() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writes; CLOCK_MONOTONIC exists on every platform we build for.
@@ -162,6 +179,53 @@ mod tests {
         let off = clock.at(1_000 + day).0.abs_diff(86_400_000_000_000);
         assert!(off < 200_000, "off by {off} ns after a day");
         assert_eq!(clock.ticks_in(1_000_000) / 1_000, 2_500);
+    }
+
+    #[test]
+    fn the_counter_is_used_only_where_the_kernel_uses_it() {
+        assert!(is_trusted_by_kernel(Some("tsc\n")));
+        if cfg!(target_os = "linux") {
+            for source in [Some("kvm-clock\n"), Some("hpet"), Some(""), None] {
+                assert!(!is_trusted_by_kernel(source), "{source:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_sources_go_on_and_agree_about_a_length() {
+        for is_on in [true, false] {
+            switches::set(Switch::Counter, is_on && has_invariant_counter());
+            let origin = Origin::now();
+            while origin.elapsed() < Duration::from_millis(20) {}
+            let clock = origin.calibrate();
+            let (from, since) = (ticks(), std::time::Instant::now());
+            while since.elapsed() < Duration::from_millis(5) {}
+            let off = clock.length(ticks() - from).abs_diff(since.elapsed().as_nanos() as u64);
+            assert!(off < 500_000, "off by {off} ns");
+        }
+    }
+
+    /// A thread that is moved from one processor to another must not see time go back.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn ticks_never_go_back_on_another_processor() {
+        let run_on = |cpu: usize| {
+            // SAFETY: the set is a plain bit mask, all zeros is an empty one; 0 is this thread.
+            unsafe {
+                let mut set: libc::cpu_set_t = std::mem::zeroed();
+                libc::CPU_SET(cpu, &mut set);
+                libc::sched_setaffinity(0, size_of_val(&set), &set) == 0
+            }
+        };
+        init();
+        let cpus = std::thread::available_parallelism().unwrap().get();
+        let mut last = 0;
+        for turn in 0..200 {
+            run_on(turn % cpus);
+            let now = ticks();
+            assert!(now >= last, "{now} after {last} in turn {turn}");
+            last = now;
+        }
     }
 
     #[test]

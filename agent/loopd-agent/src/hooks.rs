@@ -12,11 +12,13 @@ use tokio::runtime::Builder;
 use tokio::runtime::TaskMeta;
 
 #[cfg(tokio_unstable)]
-use crate::clock::ticks;
+use crate::clock::{counter, ticks};
 #[cfg(tokio_unstable)]
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::recorder::{self, Loop};
 use crate::runtime::UserHooks;
+#[cfg(tokio_unstable)]
+use crate::switches;
 
 /// A callback about a thread.
 pub(crate) type Callback = Box<dyn Fn() + Send + Sync>;
@@ -121,40 +123,41 @@ pub(crate) fn install(builder: &mut Builder, loop_: &Arc<Loop>, user: UserHooks)
     if let Some(f) = user.thread_stop {
         builder.on_thread_stop(f);
     }
-    let then = user.thread_park;
+    let (parking, then) = (loop_.clone(), user.thread_park);
     builder.on_thread_park(move || {
-        before_park();
+        before_park(&parking);
         if let Some(then) = &then {
             then();
         }
     });
-    let (parked, then) = (loop_.clone(), user.thread_unpark);
+    let then = user.thread_unpark;
     builder.on_thread_unpark(move || {
-        after_park(&parked);
+        after_park();
         if let Some(then) = &then {
             then();
         }
     });
 }
 
-fn before_park() {
+fn before_park(loop_: &Loop) {
     if recorder::is_recording()
         && recorder::records_polls()
         && let Some(lane) = recorder::poll_lane()
     {
-        lane.before_park();
+        lane.before_park(loop_);
     }
 }
 
-fn after_park(loop_: &Loop) {
+fn after_park() {
     if recorder::is_recording()
         && recorder::records_polls()
         && let Some(lane) = recorder::existing_lane()
     {
-        lane.after_park(loop_.id.0, || loop_.outsider());
+        lane.after_park();
     }
 }
 
+// Each callback comes in two forms, so that programs without one of their own pay no test.
 #[cfg(tokio_unstable)]
 fn install_task_hooks(
     builder: &mut Builder,
@@ -163,18 +166,20 @@ fn install_task_hooks(
     user_terminate: Option<TaskCallback>,
 ) {
     let loop_id = loop_.id.0;
-    builder.on_task_spawn(move |meta| {
-        task_spawned(loop_id, meta);
-        if let Some(user) = &user_spawn {
+    match user_spawn {
+        None => builder.on_task_spawn(move |meta| task_spawned(loop_id, meta)),
+        Some(user) => builder.on_task_spawn(move |meta| {
+            task_spawned(loop_id, meta);
             user(meta);
-        }
-    });
-    builder.on_task_terminate(move |meta| {
-        task_terminated(meta);
-        if let Some(user) = &user_terminate {
+        }),
+    };
+    match user_terminate {
+        None => builder.on_task_terminate(task_terminated),
+        Some(user) => builder.on_task_terminate(move |meta| {
+            task_terminated(meta);
             user(meta);
-        }
-    });
+        }),
+    };
 }
 
 #[cfg(tokio_unstable)]
@@ -184,72 +189,126 @@ fn install_poll_hooks(
     user_before: Option<TaskCallback>,
     user_after: Option<TaskCallback>,
 ) {
-    // The callback comes in two forms, so that programs without one of their own pay no test.
-    let polled = loop_.clone();
+    let (loop_id, before, after) = (loop_.id.0, loop_.clone(), loop_.clone());
     match user_before {
-        None => builder.on_before_task_poll(move |meta| before_poll(&polled, meta)),
+        None => builder.on_before_task_poll(move |meta| before_poll(loop_id, &before, meta)),
         Some(user) => builder.on_before_task_poll(move |meta| {
-            before_poll(&polled, meta);
+            before_poll(loop_id, &before, meta);
             user(meta);
         }),
     };
     match user_after {
-        None => builder.on_after_task_poll(|_| after_poll()),
+        None => builder.on_after_task_poll(move |_| after_poll(&after)),
         Some(user) => builder.on_after_task_poll(move |meta| {
-            after_poll();
+            after_poll(&after);
             user(meta);
         }),
     };
 }
 
+// Of each of these the usual case is inline and calls nothing but, to the compiler's eye, the
+// lookup of the thread's lane, which therefore comes first; all else is in a function called last.
+
 #[cfg(tokio_unstable)]
 #[inline(always)]
-fn before_poll(loop_: &Loop, meta: &TaskMeta<'_>) {
-    if !recorder::is_recording() {
+fn before_poll(loop_id: u64, loop_: &Arc<Loop>, meta: &TaskMeta<'_>) {
+    if let Some(lane) = recorder::existing_lane()
+        && switches::is_quick()
+        && lane.before_plain_poll(loop_id, task_number(meta.id()))
+    {
         return;
     }
-    if let Some(lane) = recorder::poll_lane() {
-        lane.before_poll(loop_.id.0, task_number(meta.id()), || loop_.outsider());
+    before_any_poll(loop_, task_number(meta.id()));
+}
+
+#[cfg(tokio_unstable)]
+#[cold]
+#[inline(never)]
+fn before_any_poll(loop_: &Loop, task: u64) {
+    if recorder::is_recording()
+        && let Some(lane) = recorder::poll_lane()
+    {
+        lane.before_poll(loop_, task);
     }
 }
 
 #[cfg(tokio_unstable)]
 #[inline(always)]
-fn after_poll() {
+fn after_poll(loop_: &Arc<Loop>) {
+    if let Some(lane) = recorder::existing_lane()
+        && switches::is_quick_with_polls()
+        && lane.after_plain_poll()
+    {
+        return;
+    }
+    after_any_poll(loop_);
+}
+
+#[cfg(tokio_unstable)]
+#[cold]
+#[inline(never)]
+fn after_any_poll(loop_: &Loop) {
+    let is_recorded = recorder::is_recording() && recorder::records_polls();
     match recorder::existing_lane() {
-        Some(lane) => lane.after_poll(recorder::is_recording() && recorder::records_polls()),
-        None if recorder::is_recording() && recorder::records_polls() => {
-            recorder::count_no_ring(RecordKind::Poll);
-        }
+        Some(lane) => lane.after_poll(is_recorded, loop_),
+        None if is_recorded => recorder::count_no_ring(RecordKind::Poll),
         None => {}
     }
 }
 
 #[cfg(tokio_unstable)]
+#[inline(always)]
 fn task_spawned(loop_id: u64, meta: &TaskMeta<'_>) {
-    if !recorder::is_recording() {
-        return;
-    }
-    let task = task_number(meta.id());
+    let lane = recorder::existing_lane();
+    let (task, location) = (task_number(meta.id()), crate::place::number(meta.spawned_at()));
     SPAWN_SEEN.set(task);
-    recorder::write(&Record::Spawned {
-        at: ticks(),
-        task,
-        loop_id,
-        location: crate::place::number(meta.spawned_at()),
-        parent: recorder::current_task(),
-        kind: SPAWNING.get(),
-    });
+    if let Some(lane) = lane
+        && switches::is_quick()
+    {
+        let (parent, kind) = (lane.current_task(), SPAWNING.get());
+        let words = record::spawned(counter(), task, loop_id, location, parent, kind);
+        if lane.ring.push_quickly(words) {
+            return;
+        }
+    }
+    any_task_spawned(task, loop_id, location);
 }
 
 #[cfg(tokio_unstable)]
+#[cold]
+#[inline(never)]
+fn any_task_spawned(task: u64, loop_id: u64, location: u64) {
+    if recorder::is_recording() {
+        let (parent, kind) = (recorder::current_task(), SPAWNING.get());
+        let at = ticks();
+        recorder::write(&Record::Spawned { at, task, loop_id, location, parent, kind });
+    } else {
+        SPAWN_SEEN.set(0);
+    }
+}
+
+#[cfg(tokio_unstable)]
+#[inline(always)]
 fn task_terminated(meta: &TaskMeta<'_>) {
+    // Most tasks end in their last poll.
+    let task = task_number(meta.id());
+    if let Some(lane) = recorder::existing_lane()
+        && switches::is_quick()
+        && lane.current_task() == task
+        && lane.ring.push_quickly(record::ended(counter(), task, outcome_of(task)))
+    {
+        return;
+    }
+    any_task_terminated(task);
+}
+
+#[cfg(tokio_unstable)]
+#[cold]
+#[inline(never)]
+fn any_task_terminated(task: u64) {
     if !recorder::is_recording() {
         return;
     }
-    let task = task_number(meta.id());
-    let (of, outcome) = OUTCOME.replace((0, Outcome::Unknown));
-    let outcome = if of == task { outcome } else { Outcome::Unknown };
     let lane = recorder::existing_lane();
     let is_polled_here = lane.is_some_and(|lane| lane.current_task() == task);
     if !is_polled_here && IS_POOL_THREAD.get() && crate::lane::worker_index().is_none() {
@@ -260,5 +319,13 @@ fn task_terminated(meta: &TaskMeta<'_>) {
         }
         return;
     }
-    recorder::write(&Record::Ended { at: ticks(), task, outcome });
+    recorder::write(&Record::Ended { at: ticks(), task, outcome: outcome_of(task) });
+}
+
+/// How the wrapper saw this task end, if it did. What it left stays: no other task has that number.
+#[cfg(tokio_unstable)]
+#[inline(always)]
+fn outcome_of(task: u64) -> Outcome {
+    let (of, outcome) = OUTCOME.get();
+    if of == task { outcome } else { Outcome::Unknown }
 }

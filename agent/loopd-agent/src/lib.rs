@@ -127,6 +127,7 @@ mod coverage;
 mod exporter;
 mod fds;
 mod fork;
+mod handoff;
 mod hooks;
 mod lane;
 mod marks;
@@ -140,6 +141,7 @@ mod runtime;
 mod settings;
 mod silence;
 mod status;
+mod switches;
 mod sys;
 mod tasks;
 mod tracked;
@@ -153,5 +155,7 @@ pub use loopd_model::{Coverage, CoverageState, DropCause, RecordKind};
 pub use marks::{Mark, mark};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use status::{Flushed, Stats};
-pub use tasks::{JoinSetExt, Task, block_on, spawn, spawn_blocking, spawn_local, task};
+pub use tasks::{
+    JoinSetExt, Task, block_in_place, block_on, spawn, spawn_blocking, spawn_local, task,
+};
 pub use tracked::{Tracked, track_file, track_socket};

@@ -56,14 +56,40 @@ pub(crate) enum Record {
     Note(Note),
 }
 
-/// Writes a poll: the one record that must be cheap.
+/// Writes a poll if it is short and there is room enough; says whether it has. The one record that
+/// must be cheap.
 #[inline(always)]
+pub(crate) fn push_short_poll(ring: &Ring, start: u64, length: u64, task: u64) -> bool {
+    let is_short = (length >> SHORT_LENGTH_BITS) | (task >> 32) == 0;
+    is_short && ring.push_quickly([SHORT_POLL | length << KIND_BITS | task << 32, start])
+}
+
+/// Writes a poll.
 pub(crate) fn push_poll(ring: &Ring, start: u64, length: u64, task: u64) -> Pushed {
     if length >> SHORT_LENGTH_BITS == 0 && task >> 32 == 0 {
         let head = SHORT_POLL | length << KIND_BITS | task << 32;
         return ring.push([head, start], Class::Flood);
     }
     ring.push([LONG_POLL | length << KIND_BITS, start, task], Class::Flood)
+}
+
+/// The words of [`Record::Spawned`].
+#[inline(always)]
+pub(crate) fn spawned(
+    at: u64,
+    task: u64,
+    loop_id: u64,
+    location: u64,
+    parent: u64,
+    kind: TaskKind,
+) -> [u64; 6] {
+    [SPAWNED | task_kind_number(kind) << KIND_BITS, at, task, loop_id, location, parent]
+}
+
+/// The words of [`Record::Ended`].
+#[inline(always)]
+pub(crate) fn ended(at: u64, task: u64, outcome: Outcome) -> [u64; 3] {
+    [ENDED | outcome_number(outcome) << KIND_BITS, at, task]
 }
 
 impl Record {
@@ -96,8 +122,8 @@ impl Record {
                 ring.push([head(PLACE, worker.into()), at, loop_id], Class::Lifecycle)
             }
             &Self::Spawned { at, task, loop_id, location, parent, kind } => {
-                let head = head(SPAWNED, task_kind_number(kind));
-                ring.push([head, at, task, loop_id, location, parent], Class::Lifecycle)
+                let words = spawned(at, task, loop_id, location, parent, kind);
+                ring.push(words, Class::Lifecycle)
             }
             Self::Named { at, task, name } => {
                 let name = cut(name).as_bytes();
@@ -108,7 +134,7 @@ impl Record {
                 ring.push([BLOCKING_STARTED, at, task], Class::Lifecycle)
             }
             &Self::Ended { at, task, outcome } => {
-                ring.push([head(ENDED, outcome_number(outcome)), at, task], Class::Lifecycle)
+                ring.push(ended(at, task, outcome), Class::Lifecycle)
             }
             Self::Opened { at, resource, location, task, kind, name } => {
                 let (kind, name) = (cut(kind).as_bytes(), cut(name).as_bytes());

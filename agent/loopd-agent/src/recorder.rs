@@ -12,10 +12,12 @@ use loopd_model::{LoopId, RecordKind};
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
 use crate::exporter::wakeup::Wakeup;
+use crate::handoff::Owners;
 use crate::lane::{Lane, LaneState, ThreadInfo};
 use crate::outside::Outside;
 use crate::record::Record;
 use crate::ring::Ring;
+use crate::switches::{self, Switch};
 use crate::sys;
 
 /// Runtimes remembered at once that were first seen through a wrapper: nobody tells when they are
@@ -26,11 +28,6 @@ const MAX_CONTROLS: usize = 1024;
 /// After having found no free ring, a thread asks again only every so many records.
 const RETRY_EVERY: u32 = 1024;
 
-/// Whether anything is recorded. Off before start, after shutdown and in forked children.
-static RECORDING: AtomicBool = AtomicBool::new(false);
-static RECORD_POLLS: AtomicBool = AtomicBool::new(true);
-static RECORD_WAKES: AtomicBool = AtomicBool::new(true);
-static RECORD_WAITS: AtomicBool = AtomicBool::new(true);
 static NEXT_LOOP: AtomicU64 = AtomicU64::new(1);
 static NEXT_ROOT: AtomicU64 = AtomicU64::new(loopd_model::TaskId::FIRST_ROOT.0);
 static NEXT_RESOURCE: AtomicU64 = AtomicU64::new(1);
@@ -66,6 +63,7 @@ pub(crate) struct Loop {
     /// Set when its runtime is gone; never for one first seen through a wrapper.
     is_closed: AtomicBool,
     outside: Arc<Outside>,
+    pub(crate) owners: Owners,
 }
 
 /// What is known of a loop once its runtime exists. No handle to the runtime is kept here: the
@@ -96,6 +94,7 @@ impl Loop {
             facts: OnceLock::new(),
             is_closed: AtomicBool::new(false),
             outside: Arc::default(),
+            owners: Owners::default(),
         })
     }
 
@@ -345,45 +344,45 @@ pub(crate) fn get() -> Option<&'static Recorder> {
 /// Whether anything is recorded now.
 #[inline(always)]
 pub(crate) fn is_recording() -> bool {
-    RECORDING.load(Relaxed)
+    switches::is_on(Switch::Recording)
 }
 
 /// Switches all recording.
 pub(crate) fn set_recording(is_on: bool) {
-    RECORDING.store(is_on, Relaxed);
+    switches::set(Switch::Recording, is_on);
 }
 
 /// Whether single polls are recorded.
 #[inline(always)]
 pub(crate) fn records_polls() -> bool {
-    RECORD_POLLS.load(Relaxed)
+    switches::is_on(Switch::Polls)
 }
 
 /// Switches the recording of single polls and parks.
 pub(crate) fn set_record_polls(is_on: bool) {
-    RECORD_POLLS.store(is_on, Relaxed);
+    switches::set(Switch::Polls, is_on);
 }
 
 /// Whether wakes are recorded.
 #[inline(always)]
 pub(crate) fn records_wakes() -> bool {
-    RECORD_WAKES.load(Relaxed)
+    switches::is_on(Switch::Wakes)
 }
 
 /// Switches the recording of wakes.
 pub(crate) fn set_record_wakes(is_on: bool) {
-    RECORD_WAKES.store(is_on, Relaxed);
+    switches::set(Switch::Wakes, is_on);
 }
 
 /// Whether waits, holds and the states of resources are recorded.
 #[inline(always)]
 pub(crate) fn records_waits() -> bool {
-    RECORD_WAITS.load(Relaxed)
+    switches::is_on(Switch::Waits)
 }
 
 /// Switches the recording of waits, holds and the states of resources.
 pub(crate) fn set_record_waits(is_on: bool) {
-    RECORD_WAITS.store(is_on, Relaxed);
+    switches::set(Switch::Waits, is_on);
 }
 
 /// A fresh id for a root of `block_on`.

@@ -93,14 +93,20 @@ impl Ring {
         (words.next_power_of_two().max(LEAST_WORDS) + SPARE_WORDS) * size_of::<u64>()
     }
 
-    /// The word `offset` words into the record at `position`.
+    /// The words of the record of `N` words at `position`.
     #[inline(always)]
-    fn slot(&self, position: u64, offset: usize) -> &AtomicU64 {
-        let index = (position as usize & self.mask) + offset;
-        debug_assert!(offset < SPARE_WORDS && index < self.words.len());
-        // SAFETY: the masked position is less than the capacity, and callers keep `offset` less
-        // than SPARE_WORDS; there are capacity + SPARE_WORDS words.
-        unsafe { self.words.get_unchecked(index) }
+    fn slots<const N: usize>(&self, position: u64) -> &[AtomicU64; N] {
+        const { assert!(N <= SPARE_WORDS) };
+        let index = position as usize & self.mask;
+        debug_assert!(index + N <= self.words.len());
+        // SAFETY: the masked position is less than the capacity, and N is at most SPARE_WORDS;
+        // there are capacity + SPARE_WORDS words. An array has the layout of its elements.
+        unsafe { &*self.words.as_ptr().add(index).cast() }
+    }
+
+    /// The words from `position` on that a record may take.
+    fn record(&self, position: u64) -> &[AtomicU64; SPARE_WORDS] {
+        self.slots(position)
     }
 
     /// Writes one record. Producer only.
@@ -112,14 +118,13 @@ impl Ring {
     /// Writes one record if there is room enough for everybody; says whether it has. Producer only.
     #[inline(always)]
     pub(crate) fn push_quickly<const N: usize>(&self, record: [u64; N]) -> bool {
-        const { assert!(N <= SPARE_WORDS) };
         let head = self.producer.head.load(Relaxed);
         let after = head + N as u64;
         if after > self.producer.unchecked_to.load(Relaxed) {
             return false;
         }
-        for (offset, word) in record.into_iter().enumerate() {
-            self.slot(head, offset).store(word, Relaxed);
+        for (slot, word) in self.slots::<N>(head).iter().zip(record) {
+            slot.store(word, Relaxed);
         }
         self.producer.head.store(after, Release);
         true
@@ -146,8 +151,8 @@ impl Ring {
         let head = self.producer.head.load(Relaxed);
         let pushed = self.look_for_room(head, len, class);
         if pushed != Pushed::No {
-            for (offset, word) in words.take(len).enumerate() {
-                self.slot(head, offset).store(word, Relaxed);
+            for (slot, word) in self.record(head).iter().zip(words) {
+                slot.store(word, Relaxed);
             }
             self.producer.head.store(head + len as u64, Release);
         }
@@ -185,11 +190,9 @@ impl Ring {
     /// The word `offset` words into the readable record that begins at `position`. Consumer only.
     #[inline]
     pub(crate) fn word(&self, position: u64, offset: usize) -> u64 {
-        if offset >= SPARE_WORDS {
-            debug_assert!(false, "word {offset} of a record");
-            return 0;
-        }
-        self.slot(position, offset).load(Relaxed)
+        let word = self.record(position).get(offset);
+        debug_assert!(word.is_some(), "word {offset} of a record");
+        word.map_or(0, |word| word.load(Relaxed))
     }
 
     /// Gives everything before `position` back to the producer. Consumer only.

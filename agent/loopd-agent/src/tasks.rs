@@ -62,6 +62,20 @@ pub fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::O
     runtime.block_on(Wrapped::new(future, life))
 }
 
+/// As [`tokio::task::block_in_place`]; also tells when the worker was given away.
+///
+/// Tokio then lets another thread go on as this worker, while this one finishes its poll. The poll
+/// is recorded in two pieces: up to here as the worker's, and the rest among those of the threads
+/// that are no workers. With tokio's own function the cut comes where the other thread is first
+/// seen at work, a little later.
+#[track_caller]
+pub fn block_in_place<F: FnOnce() -> R, R>(f: F) -> R {
+    if let Some(lane) = recorder::existing_lane() {
+        lane.announce_loss();
+    }
+    tokio::task::block_in_place(f)
+}
+
 /// A task to be spawned under this name. Names are for people: they need not be unique, and are cut
 /// at 256 bytes.
 pub fn task(name: &str) -> Task<'_> {

@@ -60,12 +60,12 @@ impl Life {
     }
 
     /// Its loop and the worker that this thread is for it; `None` outside any runtime.
-    fn place(&self) -> Option<(u64, u32)> {
+    fn place(&self) -> Option<(&Arc<Loop>, u32)> {
         if self.loop_.get().is_none() {
             self.set_loop(recorder::current_loop());
         }
         let loop_ = self.loop_.get()?;
-        Some((loop_.id.0, worker_index().unwrap_or_else(|| loop_.outsider())))
+        Some((loop_, worker_index().unwrap_or_else(|| loop_.outsider())))
     }
 }
 
@@ -172,25 +172,26 @@ fn set_alarm<'a>(
 }
 
 /// One poll of a wrapped future, closed also when the poll panics.
-struct PollScope {
+struct PollScope<'a> {
     /// Where it is recorded, or who counts what is not.
     lane: Result<&'static Lane, fn(RecordKind)>,
     started: u64,
-    is_ours: bool,
+    /// Of a poll that no hook records.
+    ours: Option<&'a Loop>,
 }
 
-impl PollScope {
-    fn enter(life: &Life, task: u64) -> Self {
+impl<'a> PollScope<'a> {
+    fn enter(life: &'a Life, task: u64) -> Self {
         if let Some(lane) = recorder::existing_lane()
             && lane.current_task() == task
         {
             // Tokio's hook has seen this poll begin.
-            return Self { lane: Ok(lane), started: lane.poll_started(), is_ours: false };
+            return Self { lane: Ok(lane), started: lane.poll_started(), ours: None };
         }
         let count: fn(RecordKind) = match (recorder::poll_lane(), life.place()) {
-            (Some(lane), Some((loop_id, worker))) => {
-                let started = lane.enter(loop_id, worker, task);
-                return Self { lane: Ok(lane), started, is_ours: true };
+            (Some(lane), Some((loop_, worker))) => {
+                let started = lane.enter(loop_, worker, task);
+                return Self { lane: Ok(lane), started, ours: Some(loop_) };
             }
             (Some(_), None) => recorder::count_no_loop,
             (None, _) => recorder::count_no_ring,
@@ -198,7 +199,7 @@ impl PollScope {
         if recorder::records_polls() {
             count(RecordKind::Poll);
         }
-        Self { lane: Err(count), started: 0, is_ours: true }
+        Self { lane: Err(count), started: 0, ours: None }
     }
 
     fn write_wake(&self, woken: Option<Woken>, task: u64) {
@@ -212,12 +213,10 @@ impl PollScope {
     }
 }
 
-impl Drop for PollScope {
+impl Drop for PollScope<'_> {
     fn drop(&mut self) {
-        if self.is_ours
-            && let Ok(lane) = self.lane
-        {
-            lane.exit();
+        if let (Ok(lane), Some(loop_)) = (self.lane, self.ours) {
+            lane.exit(loop_);
         }
     }
 }

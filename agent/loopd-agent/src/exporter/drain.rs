@@ -16,6 +16,10 @@ use crate::recorder::{self, Recorder};
 
 type Place = (LoopId, WorkerId);
 
+/// Workers that one thread is remembered to have been: as many as loops that are only seen. A
+/// thread that comes back to one forgotten is announced as that worker again.
+const MAX_ANNOUNCED: usize = 256;
+
 /// What the exporter knows of each lane.
 pub(crate) struct Drain {
     recorder: &'static Recorder,
@@ -32,7 +36,9 @@ pub(crate) struct Drain {
 struct Reader {
     lane: &'static Lane,
     place: Place,
+    /// Oldest first; at most [`MAX_ANNOUNCED`].
     announced: Vec<Place>,
+    too_deep: u64,
     drops: [u64; RecordKind::SLOTS],
 }
 
@@ -204,6 +210,12 @@ impl Drain {
         }
         self.owners.insert(place, index);
         if !reader.announced.contains(&place) {
+            if reader.announced.len() >= MAX_ANNOUNCED {
+                let oldest = reader.announced.remove(0);
+                if self.owners.get(&oldest) == Some(&index) {
+                    self.owners.remove(&oldest);
+                }
+            }
             reader.announced.push(place);
         }
         let thread = reader.lane.thread.lock().map(|info| info.clone()).unwrap_or_default();
@@ -216,14 +228,23 @@ impl Drain {
         stage.event(at, started);
     }
 
+    /// A loop is closed, and whatever its workers wrote has been read.
+    pub(crate) fn forget(&mut self, loop_id: LoopId) {
+        self.owners.retain(|(of, _), _| *of != loop_id);
+        for reader in &mut self.lanes {
+            reader.announced.retain(|(of, _)| *of != loop_id);
+        }
+    }
+
     /// The lane's thread is gone and its ring is empty.
     fn let_go(&mut self, index: usize, stage: &mut Stage) {
+        let stopped_at = self.lanes[index].lane.retired_at();
         for place in std::mem::take(&mut self.lanes[index].announced) {
             // Another thread may be that worker by now.
             if self.owners.get(&place) == Some(&index) {
                 self.owners.remove(&place);
                 let (loop_id, worker) = place;
-                stage.event(ticks(), EventKind::WorkerStopped { loop_id, worker });
+                stage.event(stopped_at, EventKind::WorkerStopped { loop_id, worker });
             }
         }
         self.count_lane_drops(index, stage, (self.counted_at, ticks()));
@@ -237,6 +258,9 @@ impl Drain {
             let known = std::mem::replace(&mut reader.drops[kind as usize], total);
             stage.loss(kind, DropCause::RingFull, total - known, between);
         }
+        let total = reader.lane.too_deep();
+        let known = std::mem::replace(&mut reader.too_deep, total);
+        stage.loss(RecordKind::Poll, DropCause::AgentLimit, total - known, between);
     }
 
     fn count_drops(&mut self, stage: &mut Stage) {
@@ -263,6 +287,6 @@ impl Drain {
 impl Reader {
     fn new(lane: &'static Lane) -> Self {
         let place = (LoopId::NONE, WorkerId(0));
-        Self { lane, place, announced: Vec::new(), drops: [0; RecordKind::SLOTS] }
+        Self { lane, place, announced: Vec::new(), too_deep: 0, drops: [0; RecordKind::SLOTS] }
     }
 }

@@ -47,9 +47,11 @@ use vitals::{Own, Vitals};
 use wakeup::EventFd;
 use window::Window;
 
-/// Between rounds: short while records come in, long while there are none.
+/// Between rounds: short while many records come in, longer while there are few, and longest while
+/// there are none: the first one after a rest is seen that much later, unless its ring fills up.
 const BUSY_INTERVAL: Duration = Duration::from_millis(2);
-const IDLE_INTERVAL: Duration = Duration::from_millis(50);
+const CALM_INTERVAL: Duration = Duration::from_millis(50);
+const IDLE_INTERVAL: Duration = Duration::from_millis(400);
 /// A round that reads this many words comes soon again.
 const BUSY_WORDS: u64 = 2_048;
 /// The longest that a record waits before it is put into a batch.
@@ -285,10 +287,10 @@ impl Exporter {
         if self.sealed_at.elapsed() >= SEAL_INTERVAL && !self.stage.is_empty() {
             self.seal();
         }
-        self.interval = if words >= BUSY_WORDS {
-            BUSY_INTERVAL
-        } else {
-            (self.interval * 2).min(IDLE_INTERVAL)
+        self.interval = match words {
+            BUSY_WORDS.. => BUSY_INTERVAL,
+            0 => (self.interval * 2).min(IDLE_INTERVAL),
+            _ => (self.interval * 2).min(CALM_INTERVAL),
         };
     }
 
@@ -329,6 +331,7 @@ impl Exporter {
     }
 
     fn loop_closed(&mut self, at: u64, loop_: &Arc<Loop>) {
+        self.drain.forget(loop_.id);
         self.stage.event(at, EventKind::LoopClosed { loop_id: loop_.id });
         if let Some(index) = self.loops.iter().position(|known| known.loop_.id == loop_.id) {
             self.loops.remove(index).measure(&mut self.stage);
