@@ -260,7 +260,8 @@ impl Config {
             layer("metrics", CoverageState::On, reason)
         };
         let wrapped = layer("wrapped", CoverageState::On, "");
-        let mut layers = vec![hooks, wrapped, watchdog, metrics, crate::fds::coverage()];
+        let guards = layer("guards", CoverageState::On, "");
+        let mut layers = vec![hooks, wrapped, guards, watchdog, metrics, crate::fds::coverage()];
         for error in &self.ignored {
             let reason = format!("{error}; the default is used instead");
             layers.push(layer("configuration", CoverageState::Unavailable, &reason));

@@ -136,15 +136,18 @@ mod outside;
 mod place;
 mod record;
 mod recorder;
+mod resource;
 mod ring;
 mod runtime;
 mod settings;
 mod silence;
 mod status;
 mod switches;
+pub mod sync;
 mod sys;
 mod tasks;
 mod tracked;
+mod waits;
 mod watch;
 mod wrapped;
 

@@ -7,6 +7,7 @@ use loopd_model::{CloseHow, Outcome, RecordKind, TaskKind};
 
 use crate::notes::Note;
 use crate::ring::{Class, Pushed, Ring};
+use crate::waits::WaitRecord;
 
 /// Longer names are cut here, at a character boundary.
 pub(crate) const MAX_TEXT: usize = 256;
@@ -22,6 +23,8 @@ const BLOCKING_STARTED: u64 = 8;
 const ENDED: u64 = 9;
 const OPENED: u64 = 10;
 const CLOSED: u64 = 11;
+/// Of several sorts, told apart in [`WaitRecord`].
+const WAIT: u64 = 12;
 const NOTE: u64 = 13;
 
 const KIND_BITS: u32 = 4;
@@ -54,6 +57,8 @@ pub(crate) enum Record {
     Closed { at: u64, resource: u64, how: CloseHow },
     /// What the program says of itself, and other rare things.
     Note(Note),
+    /// Who waits for what, or held it.
+    Wait(WaitRecord),
 }
 
 /// Writes a poll if it is short and there is room enough; says whether it has. The one record that
@@ -106,6 +111,7 @@ impl Record {
             | Self::Ended { .. } => RecordKind::Task,
             Self::Opened { .. } | Self::Closed { .. } => RecordKind::Resource,
             Self::Note(note) => note.kind(),
+            Self::Wait(_) => RecordKind::Wait,
         })
     }
 
@@ -146,6 +152,7 @@ impl Record {
                 ring.push([head(CLOSED, how_number(how)), at, resource], Class::Lifecycle)
             }
             Self::Note(note) => note.push(ring, NOTE, KIND_BITS),
+            Self::Wait(record) => record.push(ring, WAIT, KIND_BITS),
         }
     }
 
@@ -200,6 +207,10 @@ impl Record {
             NOTE => {
                 let (note, words) = Note::read(ring, position, payload)?;
                 (Self::Note(note), words as u64)
+            }
+            WAIT => {
+                let (record, words) = WaitRecord::read(ring, position, payload)?;
+                (Self::Wait(record), words)
             }
             _ => return None,
         })

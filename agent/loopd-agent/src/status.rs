@@ -24,6 +24,9 @@ pub struct Stats {
     pub in_flight: Vec<(RecordKind, u64)>,
     /// Records taken out of unacknowledged batches because the window was full.
     pub evicted: u64,
+    /// Resources that were opened and are recorded, but whose state is not sampled, because too many
+    /// were open at once. Since the start.
+    pub unsampled_resources: u64,
     /// Bytes the agent holds: rings, unacknowledged batches, tables.
     pub memory: usize,
     /// What is captured, what is not, and why.
@@ -76,6 +79,7 @@ impl Status {
                 dropped: Vec::new(),
                 in_flight: Vec::new(),
                 evicted: 0,
+                unsampled_resources: 0,
                 memory: 0,
                 coverage: Vec::new(),
                 last_error: String::new(),

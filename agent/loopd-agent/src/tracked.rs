@@ -12,22 +12,51 @@ use crate::clock::ticks;
 use crate::place;
 use crate::record::Record;
 use crate::recorder;
+use crate::resource::{Target, current_task};
 
 /// A value whose opening and closing are recorded, with the place that opened it. Use it like the
 /// value itself.
 #[derive(Debug)]
 pub struct Tracked<T> {
     value: T,
-    handle: Handle,
+    opened: Option<Opened>,
 }
 
-/// Records the close when dropped.
+/// A resource whose opening was recorded. Dropping it records the close.
 #[derive(Debug)]
-struct Handle {
-    /// 0 when the opening was not recorded.
+pub(crate) struct Opened {
     resource: u64,
     /// What dropping without a close means.
     at_drop: CloseHow,
+}
+
+impl Opened {
+    /// Records that the caller's caller opens a resource; `None` if nothing is recorded.
+    #[track_caller]
+    pub(crate) fn new(kind: &str, name: &str, at_drop: CloseHow) -> Option<Self> {
+        if !recorder::is_recording() {
+            return None;
+        }
+        let resource = recorder::next_resource();
+        recorder::write(&Record::Opened {
+            at: ticks(),
+            resource,
+            location: place::number(Location::caller()),
+            task: current_task(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        });
+        Some(Self { resource, at_drop })
+    }
+
+    /// For operations on it.
+    pub(crate) fn target(&self) -> Target<'static> {
+        if recorder::records_waits() {
+            Target::Plain { resource: self.resource, holder: None }
+        } else {
+            Target::Off
+        }
+    }
 }
 
 impl<T> Tracked<T> {
@@ -46,23 +75,14 @@ impl<T> Tracked<T> {
 
     #[track_caller]
     fn open(kind: &str, name: &str, value: T, at_drop: CloseHow) -> Self {
-        let resource = if recorder::is_recording() { recorder::next_resource() } else { 0 };
-        if resource != 0 {
-            recorder::write(&Record::Opened {
-                at: ticks(),
-                resource,
-                location: place::number(Location::caller()),
-                task: recorder::current_task(),
-                kind: kind.to_owned(),
-                name: name.to_owned(),
-            });
-        }
-        Self { value, handle: Handle { resource, at_drop } }
+        Self { value, opened: Opened::new(kind, name, at_drop) }
     }
 
     /// Records that the program closed the resource, and hands it out so that it really does.
     pub fn close(mut self) -> T {
-        self.handle.at_drop = CloseHow::Closed;
+        if let Some(opened) = &mut self.opened {
+            opened.at_drop = CloseHow::Closed;
+        }
         self.value
     }
 
@@ -72,9 +92,9 @@ impl<T> Tracked<T> {
     }
 }
 
-impl Drop for Handle {
+impl Drop for Opened {
     fn drop(&mut self) {
-        if self.resource != 0 && recorder::is_recording() {
+        if recorder::is_recording() {
             let (resource, how) = (self.resource, self.at_drop);
             recorder::write(&Record::Closed { at: ticks(), resource, how });
         }

@@ -8,11 +8,13 @@ use loopd_model::{
 
 use crate::clock::ticks;
 use crate::exporter::notes;
+use crate::exporter::resources::Resources;
 use crate::exporter::stage::Stage;
 use crate::exporter::tables::Tables;
 use crate::lane::{Lane, LaneState};
 use crate::record::Record;
 use crate::recorder::{self, Recorder};
+use crate::waits::WaitRecord;
 
 type Place = (LoopId, WorkerId);
 
@@ -24,6 +26,7 @@ const MAX_ANNOUNCED: usize = 256;
 pub(crate) struct Drain {
     recorder: &'static Recorder,
     lanes: Vec<Reader>,
+    resources: Resources,
     /// Which lane last announced itself as this worker.
     owners: HashMap<Place, usize>,
     no_ring: [u64; RecordKind::SLOTS],
@@ -56,6 +59,7 @@ impl Drain {
         Self {
             recorder,
             lanes: Vec::new(),
+            resources: Resources::open(),
             owners: HashMap::new(),
             no_ring: [0; RecordKind::SLOTS],
             no_loop: [0; RecordKind::SLOTS],
@@ -64,12 +68,23 @@ impl Drain {
         }
     }
 
+    /// The resources that are sampled.
+    pub(crate) fn resources(&mut self) -> &mut Resources {
+        &mut self.resources
+    }
+
+    /// Memory that they take.
+    pub(crate) fn resources_bytes(&self) -> usize {
+        self.resources.bytes()
+    }
+
     /// Moves what the rings hold into the stage, until it is full.
     pub(crate) fn round(&mut self, stage: &mut Stage, tables: &mut Tables) -> Round {
         if let Some(lanes) = self.recorder.lanes_beyond(self.lanes.len()) {
             let new = lanes.into_iter().skip(self.lanes.len()).map(Reader::new);
             self.lanes.extend(new.collect::<Vec<_>>());
         }
+        self.resources.round();
         let mut round = Round { words: 0, is_cut_short: false };
         for index in 0..self.lanes.len() {
             // The state is read before the ring: what a thread wrote before it retired is seen.
@@ -191,10 +206,22 @@ impl Drain {
                 stage.event(at, opened);
             }
             Record::Closed { at, resource, how } => {
+                self.resources.closed(resource, stage);
                 stage.event(at, EventKind::ResourceClosed { resource: ResourceId(resource), how });
             }
             Record::Note(note) => notes::take(note, stage, tables),
+            Record::Wait(record) => self.take_wait(record, stage),
         }
+    }
+
+    fn take_wait(&self, record: WaitRecord, stage: &mut Stage) {
+        let is_sampled = match &record {
+            WaitRecord::Began { resource, .. } | WaitRecord::HoldEnded { resource, .. } => {
+                self.resources.samples(*resource)
+            }
+            WaitRecord::Ended { .. } => true,
+        };
+        stage.wait(record, is_sampled);
     }
 
     /// The lane's thread now works for another place; says so if that is news.

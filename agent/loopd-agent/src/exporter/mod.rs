@@ -7,17 +7,19 @@ mod drain;
 mod fds;
 mod metrics;
 mod notes;
+mod resources;
 mod session;
 mod stage;
 mod tables;
 mod vitals;
+mod waits;
 pub(crate) mod wakeup;
 mod window;
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Acquire;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,7 @@ use crate::clock::{self, Calibration, Origin, ticks};
 use crate::cost;
 use crate::coverage;
 use crate::recorder::{self, Control, Loop, LoopOrigin, Recorder};
+use crate::resource;
 use crate::settings;
 use crate::silence;
 use crate::status::{Flushed, Status};
@@ -298,6 +301,15 @@ impl Exporter {
         if self.clock.is_none() && self.setup.origin.elapsed() >= clock::BASELINE {
             self.clock = Some(self.setup.origin.calibrate());
         }
+        self.tell_time();
+    }
+
+    /// To what needs the clock before a batch is sealed.
+    fn tell_time(&mut self) {
+        if let Some(clock) = self.clock {
+            self.drain.resources().set_clock(clock);
+            resource::set_slow_ticks(clock.ticks_in(self.setup.status.slow_threshold()));
+        }
     }
 
     /// Makes a batch of the stage; not before the clock is calibrated.
@@ -347,6 +359,7 @@ impl Exporter {
             watched.measure(stage);
             !is_closed
         });
+        self.drain.resources().measure(stage);
         let own = Own {
             memory: self.memory(),
             produced: self.stage.produced().iter().sum(),
@@ -382,6 +395,7 @@ impl Exporter {
             + self.stage.bytes()
             + self.tables.bytes()
             + crate::fds::bytes()
+            + self.drain.resources_bytes()
     }
 
     fn connect_if_due(&mut self) {
@@ -534,6 +548,7 @@ impl Exporter {
         }
         // The stage needs a clock, if only one from a short baseline.
         self.clock.get_or_insert_with(|| self.setup.origin.calibrate());
+        self.tell_time();
         self.round();
         self.measure();
         self.seal();
@@ -589,6 +604,7 @@ impl Exporter {
             stats.dropped = self.stage.dropped();
             stats.in_flight = by_kind(&held);
             stats.evicted = self.window.evicted();
+            stats.unsampled_resources = resource::unsampled();
             stats.memory = self.memory();
         });
     }

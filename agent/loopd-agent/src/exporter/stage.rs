@@ -11,6 +11,8 @@ use loopd_model::{
 
 use crate::clock::Calibration;
 use crate::exporter::tables::Tables;
+use crate::exporter::waits::Waits;
+use crate::waits::WaitRecord;
 
 /// Spans in one batch: about 8 bytes each when packed, so half a megabyte at most times.
 const MAX_SPANS: usize = 48 << 10;
@@ -21,6 +23,8 @@ const MAX_EVENT_BYTES: usize = 256 << 10;
 const MEMORY_SHARE: usize = 8;
 /// Of an event without its texts, encoded.
 const EVENT_BYTES: usize = 48;
+/// Of a wait or a hold with one holder, encoded.
+const WAIT_BYTES: usize = 80;
 
 /// The spans of one worker.
 struct Lanes {
@@ -39,6 +43,7 @@ pub(crate) struct Stage {
     workers: Vec<Lanes>,
     events: Vec<Event>,
     losses: Vec<Loss>,
+    waits: Waits,
     spans: usize,
     event_bytes: usize,
     /// Records staged since the start, by kind.
@@ -112,6 +117,11 @@ impl Stage {
         self.events.push(Event { at: Nanos(at), kind });
     }
 
+    /// Adds a wait or a hold; `is_sampled` says whether the totals of its resource are sent.
+    pub(crate) fn wait(&mut self, record: WaitRecord, is_sampled: bool) {
+        self.waits.take(record, is_sampled);
+    }
+
     /// Counts records that will never arrive; `from` and `to` in ticks.
     pub(crate) fn loss(
         &mut self,
@@ -148,13 +158,13 @@ impl Stage {
     /// Whether the next record belongs into another batch.
     pub(crate) fn is_full(&self) -> bool {
         self.spans >= self.max_spans
-            || self.events.len() >= self.max_events
-            || self.event_bytes >= MAX_EVENT_BYTES
+            || self.events.len() + self.waits.len() >= self.max_events
+            || self.event_bytes + self.waits.len() * WAIT_BYTES >= MAX_EVENT_BYTES
     }
 
     /// Whether there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
-        self.spans == 0 && self.events.is_empty() && self.losses.is_empty()
+        self.spans == 0 && self.events.is_empty() && self.losses.is_empty() && self.waits.len() == 0
     }
 
     /// Roughly what it takes, buffers kept for reuse included.
@@ -186,8 +196,19 @@ impl Stage {
         RecordKind::ALL.into_iter().map(entry).filter(|entry| entry.produced > 0).collect()
     }
 
+    /// Adds what is to be sent of the waits, each at its place in time.
+    fn add_waits(&mut self, clock: &Calibration, tables: &mut Tables) {
+        let waits = self.waits.seal(clock, tables);
+        if !waits.is_empty() {
+            self.produced[RecordKind::Wait as usize] += waits.len() as u64;
+            self.events.extend(waits);
+            self.events.sort_by_key(|event| event.at);
+        }
+    }
+
     /// Makes a batch of everything staged, without a number yet.
     pub(crate) fn seal(&mut self, clock: &Calibration, tables: &mut Tables) -> Batch {
+        self.add_waits(clock, tables);
         let ledger = self.ledger();
         let dictionary = tables.take_new();
         let mut segments = Vec::new();

@@ -10,6 +10,7 @@ mod delivery;
 mod fds;
 #[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
 mod fiber;
+mod guards;
 mod handoff;
 mod macros;
 mod noting;

@@ -1,0 +1,176 @@
+//! Waits on their way into a batch. One that began and ended within a batch, and was short, is not
+//! sent: the totals of its resource tell of it.
+//!
+//! A wait may begin on one thread and end on another, so that its end can be read first. An end
+//! whose beginning is not known is therefore kept for one batch.
+
+use std::collections::{HashMap, HashSet};
+
+use loopd_model::{Event, EventKind, Holder, Nanos, ResourceId, TaskId, WaitId};
+
+use crate::clock::Calibration;
+use crate::exporter::tables::Tables;
+use crate::waits::{self, WaitRecord};
+
+/// Shorter waits and holds can be left to the totals, in nanoseconds.
+const SHORT: u64 = 1_000_000;
+/// Waits sent whose end is still to come. Of more, the ends are sent one batch later than need be.
+const MAX_SENT: usize = 16 << 10;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Waits {
+    /// Begun and not ended, by their ids.
+    begun: HashMap<u64, WaitRecord>,
+    /// Ended, of beginnings not seen; with whether they have been here for a batch.
+    early: Vec<(bool, WaitRecord)>,
+    /// To be sent.
+    ready: Vec<WaitRecord>,
+    /// Holds that ended.
+    holds: Vec<WaitRecord>,
+    /// Waits whose beginning was sent.
+    sent: HashSet<u64>,
+    /// [`SHORT`] in ticks; 0 before the clock is calibrated.
+    short_ticks: u64,
+    sealed_at: u64,
+}
+
+impl Waits {
+    /// Takes a record; `is_sampled` says whether the totals of its resource are sent.
+    pub(crate) fn take(&mut self, record: WaitRecord, is_sampled: bool) {
+        match &record {
+            WaitRecord::Began { wait, .. } => self.began(*wait, record, is_sampled),
+            WaitRecord::Ended { wait, .. } => self.ended(*wait, record),
+            WaitRecord::HoldEnded { at, hold, .. } => {
+                let is_short = at.saturating_sub(hold.since) < self.short_ticks;
+                let list = if is_sampled && is_short { &mut self.holds } else { &mut self.ready };
+                list.push(record);
+            }
+        }
+    }
+
+    fn began(&mut self, wait: u64, record: WaitRecord, is_sampled: bool) {
+        let is_it = |(_, ended): &(bool, WaitRecord)| wait_of(ended) == wait;
+        if is_sampled {
+            self.begun.insert(wait, record);
+            if let Some(index) = self.early.iter().position(is_it) {
+                let (_, ended) = self.early.swap_remove(index);
+                self.ended(wait, ended);
+            }
+        } else {
+            self.ready.push(record);
+            self.remember(wait);
+        }
+    }
+
+    fn ended(&mut self, wait: u64, record: WaitRecord) {
+        if let Some(began) = self.begun.remove(&wait) {
+            if at(&record).saturating_sub(at(&began)) >= self.short_ticks {
+                self.ready.extend([began, record]);
+            }
+        } else if self.sent.remove(&wait) {
+            self.ready.push(record);
+        } else {
+            self.early.push((false, record));
+        }
+    }
+
+    fn remember(&mut self, wait: u64) {
+        if self.sent.len() < MAX_SENT {
+            self.sent.insert(wait);
+        }
+    }
+
+    /// How many records are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.begun.len() + self.early.len() + self.ready.len() + self.holds.len()
+    }
+
+    /// What goes into the batch that is sealed now, instants in ticks.
+    pub(crate) fn seal(&mut self, clock: &Calibration, tables: &mut Tables) -> Vec<Event> {
+        let mut records = std::mem::take(&mut self.ready);
+        for (wait, began) in std::mem::take(&mut self.begun) {
+            records.push(began);
+            self.remember(wait);
+        }
+        let (late, early) = self.early.drain(..).partition(|(is_old, _)| *is_old);
+        let late: Vec<(bool, WaitRecord)> = late;
+        records.extend(late.into_iter().map(|(_, ended)| ended));
+        self.early = early;
+        self.early.iter_mut().for_each(|(is_old, _)| *is_old = true);
+        self.add_holds(&mut records);
+        self.sealed_at = records.iter().map(at).fold(self.sealed_at, u64::max);
+        self.short_ticks = clock.ticks_in(SHORT);
+        records.into_iter().map(|record| event(record, tables)).collect()
+    }
+
+    /// Short holds are sent if a wait that is sent names them.
+    fn add_holds(&mut self, records: &mut Vec<WaitRecord>) {
+        if self.holds.is_empty() {
+            return;
+        }
+        let mut named = HashSet::new();
+        for record in &*records {
+            if let WaitRecord::Began { resource, holders, .. } = record {
+                named.extend(holders.iter().map(|holder| (*resource, holder.since)));
+            }
+        }
+        let sealed_at = self.sealed_at;
+        let is_wanted = |record: &WaitRecord| match record {
+            // One that began before may be named by a wait of an earlier batch.
+            WaitRecord::HoldEnded { resource, hold, .. } => {
+                hold.since <= sealed_at || named.contains(&(*resource, hold.since))
+            }
+            _ => true,
+        };
+        records.extend(self.holds.drain(..).filter(is_wanted));
+    }
+}
+
+fn at(record: &WaitRecord) -> u64 {
+    match record {
+        WaitRecord::Began { at, .. }
+        | WaitRecord::Ended { at, .. }
+        | WaitRecord::HoldEnded { at, .. } => *at,
+    }
+}
+
+fn wait_of(record: &WaitRecord) -> u64 {
+    match record {
+        WaitRecord::Began { wait, .. } | WaitRecord::Ended { wait, .. } => *wait,
+        WaitRecord::HoldEnded { .. } => 0,
+    }
+}
+
+fn holder(holder: &waits::Holder, tables: &mut Tables) -> Holder {
+    Holder {
+        task: TaskId(holder.task),
+        since: Nanos(holder.since),
+        location: tables.location(holder.location),
+        amount: holder.amount,
+    }
+}
+
+fn event(record: WaitRecord, tables: &mut Tables) -> Event {
+    let at = Nanos(at(&record));
+    let kind = match record {
+        WaitRecord::Began { wait, task, resource, op, location, amount, holders, .. } => {
+            EventKind::WaitBegan {
+                wait: WaitId(wait),
+                task: TaskId(task),
+                resource: ResourceId(resource),
+                op: op.as_str().to_owned(),
+                location: tables.location(location),
+                amount,
+                holders: holders.iter().map(|one| holder(one, tables)).collect(),
+            }
+        }
+        WaitRecord::Ended { wait, how, .. } => EventKind::WaitEnded { wait: WaitId(wait), how },
+        WaitRecord::HoldEnded { resource, hold, waits, .. } => EventKind::HoldEnded {
+            resource: ResourceId(resource),
+            hold: holder(&hold, tables),
+            waits,
+        },
+    };
+    Event { at, kind }
+}
