@@ -1,0 +1,94 @@
+//! What is compared: recorders, and the work they watch.
+
+/// A build of the benchmark: what a recorder needs of tokio decides in which it can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// Neither `tokio_unstable` nor a feature: tokio as it comes.
+    Stable,
+    /// With `tokio_unstable`.
+    Hooks,
+    /// With `tokio_unstable` and tokio's feature `tracing`.
+    Tracing,
+}
+
+impl Flavour {
+    pub(crate) const ALL: [Self; 3] = [Self::Stable, Self::Hooks, Self::Tracing];
+
+    /// The folder it is built into; the cargo feature, if it has one.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Hooks => "hooks",
+            Self::Tracing => "tracing",
+        }
+    }
+}
+
+/// A recorder, or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Variant {
+    /// What the benchmark's program calls it.
+    pub(crate) name: &'static str,
+    pub(crate) flavour: Flavour,
+}
+
+const fn variant(name: &'static str, flavour: Flavour) -> Variant {
+    Variant { name, flavour }
+}
+
+/// All of them, bare first: the others are compared with it.
+pub(crate) const VARIANTS: [Variant; 10] = [
+    variant("bare", Flavour::Stable),
+    variant("unstable", Flavour::Hooks),
+    variant("tracing", Flavour::Tracing),
+    variant(FLOOR, Flavour::Hooks),
+    variant("loopd hooks", Flavour::Hooks),
+    variant("loopd", Flavour::Hooks),
+    variant("loopd all", Flavour::Tracing),
+    variant("tokio-metrics", Flavour::Hooks),
+    variant("dial9", Flavour::Hooks),
+    variant(CONSOLE, Flavour::Tracing),
+];
+
+/// Recording written by hand, as small as it gets.
+pub(crate) const FLOOR: &str = "floor";
+/// Keeps every finished task for an hour, so that it is given fewer of them.
+pub(crate) const CONSOLE: &str = "console";
+/// loopd as it comes, and nobody listens.
+pub(crate) const AWAY: Variant = variant("loopd away", Flavour::Hooks);
+
+/// Work to be watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// As in the program's `job.rs`.
+    pub(crate) work: &'static str,
+    /// 0 is a current-thread runtime.
+    pub(crate) workers: usize,
+    /// Whether loopd's own lock takes the place of tokio's; then only loopd can do it.
+    pub(crate) is_own: bool,
+    /// Milliseconds after each burst, in which recorders write out what they have.
+    pub(crate) pause: u64,
+}
+
+const fn case(name: &'static str, work: &'static str, workers: usize) -> Case {
+    Case { name, work, workers, is_own: false, pause: 5 }
+}
+
+/// Those that are measured in nanoseconds an operation.
+pub(crate) const CASES: [Case; 7] = [
+    case("poll, current_thread", "poll", 0),
+    case("poll, multi_thread(2)", "poll", 2),
+    case("spawn+end, current_thread", "spawn", 0),
+    case("spawn+end, multi_thread(2)", "spawn", 2),
+    case("wake+poll, current_thread", "wake", 0),
+    case("lock, free", "lock", 0),
+    case("lock, queued for", "queue", 0),
+];
+
+impl Case {
+    /// Whether a recorder takes part.
+    pub(crate) fn is_for(&self, variant: &Variant) -> bool {
+        !self.is_own || variant.name.starts_with("loopd")
+    }
+}
