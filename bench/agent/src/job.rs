@@ -32,6 +32,7 @@ pub(crate) struct Job {
     pub(crate) loader: String,
     /// A directory for recorders that write files.
     #[serde(default)]
+    #[cfg_attr(not(feature = "hooks"), expect(dead_code, reason = "none of this build does"))]
     pub(crate) directory: String,
 }
 

@@ -19,6 +19,7 @@ use variant::{Recorder, bare::Bare};
 fn main() -> Result<()> {
     let argument = std::env::args().nth(1).ok_or("give a job: see job.rs")?;
     let job: Job = serde_json::from_str(&argument)?;
+    cpu::hurry();
     if let Some(processor) = job.processor {
         cpu::pin(processor);
     }
