@@ -86,7 +86,7 @@ fn echo(bench: &Bench, size: &Size, is_json: bool) -> anyhow::Result<()> {
             costs[i].push(number("task_nanos") / requests, &answer);
         }
     }
-    rows::print("axum echo, throughput", "req/s", &rates, is_json);
+    rows::print("axum echo, throughput", rows::RATE, &rates, is_json);
     rows::print("axum echo, processor time", "ns", &costs, is_json);
     Ok(())
 }
