@@ -601,6 +601,17 @@ pub struct LossRow {
     pub to_at: UnixNanos,
 }
 
+/// What was lost of one kind for one reason, as far as losses are still kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CauseRow {
+    /// Of what.
+    pub kind: RecordKind,
+    /// Why.
+    pub cause: DropCause,
+    /// How many records.
+    pub count: u64,
+}
+
 /// The books of one kind of record. Up to the last batch stored,
 /// `produced = stored + dropped + lost`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
 use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
-use loopd_dashboard::{AppState, ServerInfo, ServerStatus};
+use loopd_dashboard::{AppState, ChangeError, ServerInfo, ServerStatus};
 use loopd_model::UnixNanos;
 use loopd_store::{Durability, ProcessState, Reader, Retention, StoreError, StoreOptions};
 use tokio::net::TcpListener;
@@ -84,7 +84,15 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         started_at: now(),
         retention: config.retention,
     };
-    let state = AppState::new(reader.clone(), head, info, status, stopped.clone());
+    let change = {
+        let handle = handle.clone();
+        move |scope, change| {
+            let handle = handle.clone();
+            async move { handle.change_settings(scope, change).await.map_err(change_error) }
+        }
+    };
+    let state =
+        AppState::new(reader.clone(), head, info, status, stopped.clone()).with_changes(change);
     let router =
         loopd_dashboard::router(state).route_service("/loopd.v1.Ingest/{*method}", handle.routes());
     let guard = Guard::new(addr, config.allow_hosts, config.token);
@@ -161,6 +169,13 @@ fn server_status(collector: &CollectorHandle) -> ServerStatus {
         disconnected: status.ended_sessions.saturating_sub(status.goodbyes),
         refused: status.refused,
         unwritable: status.failure.map(|failure| failure.reason),
+    }
+}
+
+fn change_error(error: loopd_collector::ChangeError) -> ChangeError {
+    match error {
+        loopd_collector::ChangeError::Stopping => ChangeError::Stopping,
+        loopd_collector::ChangeError::Store(error) => ChangeError::Store(error),
     }
 }
 

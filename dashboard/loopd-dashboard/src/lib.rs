@@ -13,10 +13,11 @@ mod error;
 mod headers;
 mod live;
 mod routes;
+mod settings;
 mod state;
 pub mod views;
 
 pub use error::ErrorBody;
 pub use live::{HeadProcess, HeadView};
 pub use routes::router;
-pub use state::{AppState, MAX_FOLLOWERS, ServerInfo, ServerStatus};
+pub use state::{AppState, ChangeError, MAX_FOLLOWERS, ServerInfo, ServerStatus};

@@ -25,19 +25,32 @@ use crate::views::task::TaskView;
 use crate::views::tasks::TaskFilter;
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::{self, losses::LossesView};
-use crate::{assets, clock, headers, live};
+use crate::{assets, clock, headers, live, settings};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
 
-type Pairs = Query<Vec<(String, String)>>;
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(crate) type Pairs = Query<Vec<(String, String)>>;
+pub(crate) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Every route of the dashboard and its API.
 pub fn router(state: AppState) -> Router {
     let api = Router::new()
         .route("/status", get(status))
         .route("/processes", get(processes))
+        .route("/processes/{process}/agent", get(settings::agent))
+        .route(
+            "/processes/{process}/settings",
+            get(settings::of_process)
+                .patch(settings::change_process)
+                .layer(DefaultBodyLimit::max(settings::MAX_BODY)),
+        )
+        .route(
+            "/settings",
+            get(settings::common)
+                .patch(settings::change_common)
+                .layer(DefaultBodyLimit::max(settings::MAX_BODY)),
+        )
         .route("/overview", get(overview))
         .route("/timeline", get(timeline))
         .route("/tasks", get(tasks))
@@ -68,7 +81,11 @@ async fn no_such_route(OriginalUri(uri): OriginalUri) -> ApiError {
 }
 
 async fn wrong_method(OriginalUri(uri): OriginalUri) -> ApiError {
-    let wanted = if uri.path().ends_with("/query") { "POST" } else { "GET" };
+    let wanted = match uri.path() {
+        path if path.ends_with("/query") => "POST",
+        path if path.ends_with("/settings") => "GET and PATCH",
+        _ => "GET",
+    };
     let sentence = format!("{} takes only {wanted}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, sentence)
 }

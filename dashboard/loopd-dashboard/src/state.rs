@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use loopd_model::UnixNanos;
-use loopd_store::{Head, Reader, Retention};
+use loopd_store::{Head, Reader, Retention, SettingsChange, SettingsScope, StoreError};
 use tokio::sync::{Semaphore, watch};
 
 /// Followers of `/api/v1/live` at one time. Each is a browser tab with a connection of its own;
@@ -18,6 +19,7 @@ pub struct AppState {
     pub(crate) head: watch::Receiver<Head>,
     pub(crate) status: Arc<dyn Fn() -> ServerStatus + Send + Sync>,
     pub(crate) info: Arc<ServerInfo>,
+    pub(crate) changer: Option<Changer>,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
@@ -37,10 +39,40 @@ impl AppState {
             head,
             status: Arc::new(status),
             info: Arc::new(info),
+            changer: None,
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             shutdown,
         }
     }
+
+    /// Lets requests change the settings of agents. `changer` is given whose and what; without it
+    /// such requests are refused.
+    pub fn with_changes<F>(
+        mut self,
+        changer: impl Fn(SettingsScope, SettingsChange) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), ChangeError>> + Send + 'static,
+    {
+        self.changer = Some(Arc::new(move |scope, change| Box::pin(changer(scope, change))));
+        self
+    }
+}
+
+/// What changes settings.
+pub(crate) type Changer = Arc<
+    dyn Fn(SettingsScope, SettingsChange) -> BoxFuture<'static, Result<(), ChangeError>>
+        + Send
+        + Sync,
+>;
+
+/// Why settings were not changed.
+#[derive(Debug)]
+pub enum ChangeError {
+    /// The server is stopping.
+    Stopping,
+    /// The store could not keep the change.
+    Store(StoreError),
 }
 
 impl fmt::Debug for AppState {

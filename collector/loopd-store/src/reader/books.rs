@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use super::{Reader, unsigned};
 use crate::schema::migrations;
 use crate::writer::wal_path;
-use crate::{LedgerRow, LossRow, ProcessKey, StoreError, StoreStatus};
+use crate::{CauseRow, LedgerRow, LossRow, ProcessKey, StoreError, StoreStatus};
 
 /// So many losses are given at most, the latest; the ledger has the sum of all.
 const MAX_LOSSES: i64 = 10_000;
@@ -37,6 +37,24 @@ impl Reader {
             .await
             .map_err(failed())?;
         rows.iter().filter_map(|row| loss(row).map_err(failed()).transpose()).collect()
+    }
+
+    /// What was lost of a process by kind and cause, most first. Losses of anything have no kind and
+    /// are left out.
+    pub async fn losses_by_cause(&self, process: ProcessKey) -> Result<Vec<CauseRow>, StoreError> {
+        let failed = || StoreError::sqlite("add up losses");
+        let sql = "SELECT kind, cause, min(sum(count), 1 << 62) AS count FROM loss
+            WHERE process = ? AND kind IS NOT NULL GROUP BY kind, cause ORDER BY 3 DESC";
+        let rows = sqlx::query(sql).bind(process.0).fetch_all(&self.pool).await.map_err(failed())?;
+        let row = |row: &SqliteRow| {
+            let number = row.try_get::<i64, _>("cause")?;
+            let cause = u8::try_from(number).ok().and_then(DropCause::from_number);
+            let (Some(kind), Some(cause)) = (kind(row.try_get("kind")?), cause) else {
+                return Ok(None);
+            };
+            Ok(Some(CauseRow { kind, cause, count: unsigned(row.try_get("count")?) }))
+        };
+        rows.iter().filter_map(|one| row(one).map_err(failed()).transpose()).collect()
     }
 
     /// The books of a process, one row per kind.

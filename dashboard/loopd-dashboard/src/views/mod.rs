@@ -5,6 +5,7 @@
 //! JSON (see [`text`]); lengths are numbers of nanoseconds. Numbers saturate and never wrap, since
 //! what they are made of may be incomplete.
 
+pub mod agent;
 pub mod leaks;
 pub mod losses;
 pub mod metrics;
@@ -14,6 +15,7 @@ pub mod process;
 pub mod query;
 mod range;
 pub mod resources;
+pub mod settings;
 pub mod slow;
 pub mod status;
 pub mod task;

@@ -707,8 +707,8 @@ async fn metrics() {
 
 #[tokio::test]
 async fn losses() {
-    let mut server = Server::empty().await;
-    let process = super::recording::add_lossy(&mut server.writer).await;
+    let server = Server::empty().await;
+    let process = super::recording::add_lossy(&mut *server.writer.lock().await).await;
     let view = server.json(&format!("/api/v1/losses?process={}", process.0)).await;
     assert_json_snapshot!(view, @r#"
     {
@@ -973,8 +973,8 @@ async fn overview() {
 
 #[tokio::test]
 async fn what_was_lost_is_said_first() {
-    let mut server = Server::empty().await;
-    super::recording::add_lossy(&mut server.writer).await;
+    let server = Server::empty().await;
+    super::recording::add_lossy(&mut *server.writer.lock().await).await;
     let view = server.json("/api/v1/overview").await;
     assert_json_snapshot!(json!([view["verdict"], view["headlines"]]), @r#"
     [

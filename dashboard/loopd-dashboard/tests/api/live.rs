@@ -24,14 +24,14 @@ async fn next(body: &mut Body) -> Option<HeadView> {
 
 #[tokio::test]
 async fn a_commit_is_announced() {
-    let mut server = Server::empty().await;
+    let server = Server::empty().await;
     let response = server.get("/api/v1/live").await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut body = response.into_body();
     let first = next(&mut body).await.unwrap();
     assert_eq!(first.processes, []);
 
-    let process = recording::add_lossy(&mut server.writer).await;
+    let process = recording::add_lossy(&mut *server.writer.lock().await).await;
     loop {
         let head = next(&mut body).await.unwrap();
         assert!(head.version > first.version);

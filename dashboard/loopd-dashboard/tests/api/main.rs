@@ -10,3 +10,4 @@ mod json;
 mod live;
 mod refusals;
 mod server;
+mod settings;

@@ -1,14 +1,16 @@
 //! A router over a temporary store.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use loopd_dashboard::{AppState, ServerInfo, ServerStatus, router};
+use loopd_dashboard::{AppState, ChangeError, ServerInfo, ServerStatus, router};
 use loopd_model::UnixNanos;
 use loopd_store::{Retention, Writer};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tower::ServiceExt;
 
 use super::recording;
@@ -16,7 +18,7 @@ use super::recording;
 /// A router, and what keeps its store alive.
 pub(crate) struct Server {
     pub(crate) router: Router,
-    pub(crate) writer: Writer,
+    pub(crate) writer: Arc<Mutex<Writer>>,
     pub(crate) shutdown: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
@@ -45,7 +47,18 @@ impl Server {
         };
         let shutdown = watch::Sender::new(false);
         let status = || ServerStatus { sessions: 1, ..ServerStatus::default() };
-        let state = AppState::new(reader, writer.head(), info, status, shutdown.subscribe());
+        let head = writer.head();
+        let writer = Arc::new(Mutex::new(writer));
+        let changed = Arc::clone(&writer);
+        let change = move |scope, change| {
+            let writer = Arc::clone(&changed);
+            async move {
+                let mut writer = writer.lock().await;
+                writer.change_settings(&scope, &change).await.map_err(ChangeError::Store)
+            }
+        };
+        let state = AppState::new(reader, head, info, status, shutdown.subscribe());
+        let state = state.with_changes(change);
         Self { router: router(state), writer, shutdown, _folder: folder }
     }
 
