@@ -3,6 +3,8 @@
 //! thread names what the first has taken.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod detail;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod dog;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod due;
@@ -47,39 +49,35 @@ pub(crate) struct Sample {
     pub(crate) wchan: String,
 }
 
-/// Starts the watchdog if it can work here, and says whether it does.
+/// Starts the watchdog if it can work here, and says whether it does. Whether it is switched on is
+/// another question.
 pub(crate) fn start(
     recorder: &'static Recorder,
     status: &'static Status,
     origin: Origin,
 ) -> Coverage {
-    let is_wanted = status.samples_stacks();
-    let (state, reason) = match try_start(recorder, status, origin) {
-        Ok(limits) if is_wanted => (CoverageState::On, limits.to_owned()),
-        Ok(_) => (CoverageState::Off, "LOOPD_SAMPLE_STACKS is off".to_owned()),
-        Err(reason) => (CoverageState::Unavailable, reason),
-    };
+    try_start(recorder, status, origin)
+        .unwrap_or_else(|reason| coverage(CoverageState::Unavailable, reason))
+}
+
+fn coverage(state: CoverageState, reason: String) -> Coverage {
     Coverage { layer: "watchdog".to_owned(), state, reason }
 }
 
-/// Says what it cannot see, if it works otherwise.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn try_start(
     recorder: &'static Recorder,
     status: &'static Status,
     origin: Origin,
-) -> Result<&'static str, String> {
+) -> Result<Coverage, String> {
     signal::install()?;
     let dog = dog::Dog::new(recorder, status, origin);
     crate::agent::spawn_thread("loopd-watch", move || dog.run())
         .map_err(|error| error.to_string())?;
-    Ok(match thread::tells_syscalls() {
-        true => "",
-        false => "the system does not tell which system call a blocked thread is in",
-    })
+    Ok(coverage(CoverageState::On, detail::limits()))
 }
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-fn try_start(_: &'static Recorder, _: &'static Status, _: Origin) -> Result<&'static str, String> {
+fn try_start(_: &'static Recorder, _: &'static Status, _: Origin) -> Result<Coverage, String> {
     Err("stacks can be taken on Linux on x86_64 and aarch64 only, so far".to_owned())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use loopd_model::{Frame, RecordKind};
 
 use super::Sample;
+use super::detail;
 use super::symbols::Symbols;
 use super::thread::Doing;
 use super::unwind::RawStack;
@@ -109,6 +110,7 @@ fn run(queue: &Queue, recorder: &'static Recorder, status: &'static Status) {
     let mut symbols = Symbols::default();
     while let Some(captured) = queue.next() {
         let frames = symbols.frames(&captured.stack);
+        detail::learn(&frames);
         recorder.send(Control::Sample(captured.named(frames)));
         status.samples_underway.fetch_sub(1, Release);
     }

@@ -60,7 +60,7 @@ impl Symbols {
 
     /// Gives the debug information back, also what the program itself has read of it by the same
     /// library: either reads it again when needed.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.known = HashMap::new();
         if self.listed.take().is_some() {
             backtrace::clear_symbol_cache();
@@ -130,7 +130,7 @@ fn polls_a_task(frame: &Frame) -> bool {
 
 /// Whether the frame is tokio's, loopd's or the standard library's. Inlined functions may be known
 /// by their last name only; then the file tells.
-fn is_plumbing(frame: &Frame) -> bool {
+pub(super) fn is_plumbing(frame: &Frame) -> bool {
     const NAMES: [&str; 6] =
         ["tokio::", "loopd_agent::", "core::", "std::", "alloc::", "__rust_try"];
     let name = frame.function.trim_start_matches('<');
