@@ -35,10 +35,11 @@ pub(super) fn learn(frames: &[Frame]) {
 
 fn detail(frames: &[Frame]) -> Detail {
     let own = frames.iter().filter(|frame| !is_plumbing(frame));
-    let of_frame = |frame: &Frame| match (frame.function.is_empty(), frame.line) {
-        (_, 1..) => Detail::Lines,
-        (false, 0) => Detail::Functions,
-        (true, 0) => Detail::Addresses,
+    // The C library's debug information may be installed apart, whatever the program has.
+    let of_frame = |frame: &Frame| match frame.function.as_str() {
+        _ if frame.file.ends_with(".rs") && frame.line > 0 => Detail::Lines,
+        "" => Detail::Addresses,
+        _ => Detail::Functions,
     };
     own.map(of_frame).max().unwrap_or(Detail::Unknown)
 }
@@ -82,6 +83,7 @@ mod tests {
         check(frame("app::work", "src/main.rs", 3), Detail::Lines);
         check(frame("app::work", "", 0), Detail::Functions);
         check(frame("", "", 0), Detail::Addresses);
+        check(frame("syscall", "syscall.S", 36), Detail::Functions);
         assert_eq!(detail(&[sleep.clone()]), Detail::Unknown);
     }
 
