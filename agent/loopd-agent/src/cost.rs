@@ -17,6 +17,7 @@ static SENT_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// The calling thread is one of ours; it says so when it begins.
 pub(crate) fn thread_began() {
+    crate::fds::exclude_this_thread();
     if let Ok(mut threads) = THREADS.lock()
         && threads.len() < MAX_THREADS
     {

@@ -169,6 +169,12 @@ impl Lane {
             .then(|| self.stack_start.load(Relaxed)..self.stack_end.load(Relaxed))
     }
 
+    /// The stack of the calling thread, which holds this lane. Async-signal-safe.
+    #[cfg(feature = "fd-stacks")]
+    pub(crate) fn stack_of_holder(&self) -> Range<usize> {
+        self.stack_start.load(Relaxed)..self.stack_end.load(Relaxed)
+    }
+
     /// Records refused so far.
     pub(crate) fn drops(&self, kind: RecordKind) -> u64 {
         self.drops[kind as usize].load(Relaxed)

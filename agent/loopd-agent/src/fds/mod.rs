@@ -4,7 +4,7 @@
 //! Two ways of knowing, of which the second is optional. A thread of ours looks at `/proc/self/fd`
 //! every second: whatever it finds open in two looks is reported, and reported closed once it is
 //! gone, so that nothing is missed however it was opened. With the feature `fd-stacks` the calls that
-//! open and close are also noted when they happen ([`interpose`]): the exact instants, the task, and
+//! open and close are also noted when they happen (`noted`): the exact instants, the task, and
 //! the stack of the opening. What is open for less than two looks is not reported in either case.
 //!
 //! Left out are standard input, output and error, and the agent's own.
@@ -12,8 +12,25 @@
 #[cfg(target_os = "linux")]
 mod names;
 #[cfg(target_os = "linux")]
-#[path = "unnoted.rs"]
-mod notes;
+#[cfg_attr(
+    all(
+        feature = "fd-stacks",
+        target_env = "gnu",
+        target_arch = "x86_64",
+        not(target_feature = "crt-static")
+    ),
+    path = "noted/mod.rs"
+)]
+#[cfg_attr(
+    not(all(
+        feature = "fd-stacks",
+        target_env = "gnu",
+        target_arch = "x86_64",
+        not(target_feature = "crt-static")
+    )),
+    path = "unnoted.rs"
+)]
+mod noted;
 #[cfg(target_os = "linux")]
 mod scan;
 #[cfg(target_os = "linux")]
@@ -82,7 +99,13 @@ pub(crate) fn set_tracking(is_on: bool) {
     }
     IS_TRACKING.store(is_on && cfg!(target_os = "linux"), Relaxed);
     #[cfg(target_os = "linux")]
-    notes::set_active(is_on);
+    noted::set_active(is_on);
+}
+
+/// The calling thread is the agent's own: what it opens is not noted.
+pub(crate) fn exclude_this_thread() {
+    #[cfg(target_os = "linux")]
+    noted::exclude_this_thread();
 }
 
 /// Whether file descriptors are tracked now.
@@ -112,7 +135,7 @@ pub(crate) fn coverage() -> Coverage {
 
 fn limits() -> &'static str {
     #[cfg(target_os = "linux")]
-    if notes::IS_POSSIBLE {
+    if noted::IS_POSSIBLE {
         return "";
     }
     "found once a second, without the task and stack that opened them: those need loopd-agent's feature fd-stacks, on Linux with glibc on x86_64"
@@ -132,7 +155,7 @@ pub(crate) fn bytes() -> usize {
 /// `None` while nothing is tracked.
 pub(crate) fn shortcomings() -> Option<(u64, u64)> {
     #[cfg(target_os = "linux")]
-    return is_tracking().then(|| (UNTRACKED.load(Relaxed), notes::without_stack()));
+    return is_tracking().then(|| (UNTRACKED.load(Relaxed), noted::without_stack()));
     #[cfg(not(target_os = "linux"))]
     None
 }

@@ -8,12 +8,12 @@ use super::scan::Identity;
 /// What was noted when a file descriptor was opened or closed; nothing is noted of those that are
 /// only found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Note {
+pub(crate) struct Note {
     /// Counts what was noted of this number; 0 for nothing.
     pub(super) generation: u32,
     /// When it was opened, in ticks; 0 when the last thing noted is a close.
     pub(super) opened_at: u64,
-    /// When it was first closed after the last [`Table::see`]; 0 if it was not.
+    /// When it was first closed after this was last asked; 0 if it was not.
     pub(super) closed_at: u64,
     /// The task that opened it; 0 for none.
     pub(super) task: u64,
@@ -107,7 +107,9 @@ impl Table {
         let is_late = is_reopened && known.note.generation == 0 && known.state == State::New;
         if known.identity == identity && (!is_reopened || is_late) {
             // Also with a close noted: by a child that shares our memory, so not here.
-            known.note = Note { closed_at: 0, ..note };
+            if is_late {
+                known.note = note;
+            }
             return None;
         }
         let at = if note.closed_at != 0 { note.closed_at } else { now };

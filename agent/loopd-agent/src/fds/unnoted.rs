@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::Stack;
 use super::table::Note;
 
+/// Whether this build takes notes.
 pub(super) const IS_POSSIBLE: bool = false;
 
 pub(super) fn set_active(_: bool) {}
+
+pub(super) fn exclude_this_thread() {}
 
 pub(super) fn read(_: i32) -> Note {
     Note::default()
@@ -23,10 +26,10 @@ pub(super) fn without_stack() -> u64 {
 
 /// Stacks of openings: none.
 #[derive(Default)]
-pub(super) struct Stacks;
+pub(super) struct Stacks {}
 
 impl Stacks {
-    pub(super) fn take_settled(&mut self) {}
+    pub(super) fn take_settled(&mut self, _: bool) {}
 
     pub(super) fn take(&mut self, _: i32, _: Note) -> Option<Arc<Stack>> {
         None

@@ -5,7 +5,7 @@ use std::sync::Once;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::notes::{self, Stacks};
+use super::noted::{self, Stacks};
 use super::table::{Closed, Due, Table};
 use super::{CHANGES, Change, IS_LOOKING, MAX_CHANGES, TABLE_BYTES, UNTRACKED, names, scan};
 use crate::agent::{STATUS, spawn_thread};
@@ -21,7 +21,7 @@ const MAX_LISTED: usize = 4 * MAX_FDS;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 const LOOK_SHARE: u32 = 100;
-/// Between walks over the stacks that were noted.
+/// Between walks over the stacks that were noted, and between attempts to tell what found no room.
 const STACK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// See the module.
@@ -31,6 +31,8 @@ struct Watcher {
     table: Table,
     stacks: Stacks,
     next_look: Instant,
+    /// The exporter had no room for everything; the rest is told as soon as it has.
+    has_more: bool,
 }
 
 /// Also when it panics, nobody waits for it.
@@ -56,6 +58,7 @@ pub(super) fn ensure_running() -> Result<(), String> {
             table: Table::new(MAX_FDS),
             stacks: Stacks::default(),
             next_look: Instant::now(),
+            has_more: false,
         };
         IS_LOOKING.store(true, Relaxed);
         let started = spawn_thread("loopd-fds", move || {
@@ -72,12 +75,14 @@ impl Watcher {
         loop {
             let is_tracking = super::is_tracking();
             if is_tracking {
-                self.stacks.take_settled();
+                self.stacks.take_settled(false);
                 if Instant::now() >= self.next_look {
                     self.look(false);
+                } else if self.has_more {
+                    self.report(false);
                 }
             }
-            let pause = if is_tracking && notes::IS_POSSIBLE {
+            let pause = if self.has_more || noted::IS_POSSIBLE {
                 STACK_INTERVAL
             } else {
                 self.next_look.saturating_duration_since(Instant::now()).max(STACK_INTERVAL)
@@ -88,8 +93,14 @@ impl Watcher {
         }
         if super::is_tracking() {
             // What is open now has survived.
-            self.stacks.take_settled();
+            self.stacks.take_settled(true);
             self.look(true);
+            while self.has_more
+                && self.status.shutdown_deadline().is_some_and(|at| Instant::now() < at)
+            {
+                std::thread::sleep(STACK_INTERVAL);
+                self.report(true);
+            }
         }
     }
 
@@ -101,23 +112,25 @@ impl Watcher {
         let beyond = scan::each_open(MAX_LISTED, |fd| {
             // The number may have been closed since it was listed.
             if let Some(identity) = scan::identity(fd) {
-                closed.extend(table.see(ticks(), fd, identity, notes::read(fd)));
+                closed.extend(table.see(ticks(), fd, identity, noted::read(fd)));
             }
         });
         let Some(beyond) = beyond else { return };
-        closed.extend(self.table.end_look(ticks(), notes::take_closed_at));
+        closed.extend(self.table.end_look(ticks(), noted::take_closed_at));
         tell_closed(closed);
+        // Without the naming of stacks, which takes long once and then no more.
+        let pause = (since.elapsed() * LOOK_SHARE).clamp(LOOK_INTERVAL, LONGEST_INTERVAL);
         self.report(is_last);
         self.stacks.forget_closed();
         UNTRACKED.store((self.table.beyond() + beyond) as u64, Relaxed);
         TABLE_BYTES.store(self.table.bytes() + self.stacks.bytes(), Relaxed);
-        let pause = (since.elapsed() * LOOK_SHARE).clamp(LOOK_INTERVAL, LONGEST_INTERVAL);
         self.next_look = Instant::now() + pause;
     }
 
     /// Tells what has been open for long enough.
     fn report(&mut self, is_last: bool) {
         let due = self.table.due(is_last);
+        self.has_more = false;
         if due.is_empty() {
             return;
         }
@@ -126,6 +139,7 @@ impl Watcher {
             if own.contains(&due.fd) {
                 self.table.pass_over(due.fd);
             } else if !self.report_one(due) {
+                self.has_more = true;
                 return;
             }
         }

@@ -25,6 +25,12 @@ use std::sync::Arc;
 
 use loopd_model::{Coverage, CoverageState, Frame, Running};
 
+/// For the stacks of those who open file descriptors.
+#[cfg(all(feature = "fd-stacks", target_os = "linux", target_arch = "x86_64"))]
+pub(crate) use self::{
+    symbols::{Symbols, is_plumbing},
+    unwind::{Copied, RawStack, Registers, Unwind},
+};
 use crate::clock::Origin;
 use crate::lane::RunningPoll;
 use crate::recorder::Recorder;

@@ -17,6 +17,7 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
+use super::unwind::{Copied, Registers};
 use crate::lane::Lane;
 
 /// Reserved by nobody, ignored by default, and restarts what it interrupts. Go chose it for the
@@ -65,9 +66,18 @@ pub(super) struct Shot {
     stack: [u64; MAX_STACK / 8],
 }
 
-impl Shot {
-    /// The word at this address, if it was copied.
-    pub(super) fn read(&self, address: u64) -> Option<u64> {
+impl Copied for Shot {
+    fn registers(&self) -> Registers {
+        Registers {
+            ip: self.ip,
+            sp: self.sp,
+            fp: self.fp,
+            #[cfg(target_arch = "aarch64")]
+            lr: self.lr,
+        }
+    }
+
+    fn read(&self, address: u64) -> Option<u64> {
         let offset = address.checked_sub(self.sp)?;
         let index = usize::try_from(offset / 8).ok()?;
         (offset % 8 == 0 && index < self.len).then(|| self.stack[index])

@@ -21,7 +21,7 @@ const MAX_FRAMES: usize = 128;
 /// Names stacks. The first one reads the program's debug information, which takes a tenth of a
 /// second and some tens of megabytes; later ones take microseconds.
 #[derive(Default)]
-pub(super) struct Symbols {
+pub(crate) struct Symbols {
     /// By addresses.
     known: HashMap<Vec<u64>, Arc<[Frame]>>,
     /// The modules listed, which takes the dynamic loader's lock once.
@@ -30,7 +30,7 @@ pub(super) struct Symbols {
 
 impl Symbols {
     /// The frames of a stack, leaf first, without the runtime's own below the task.
-    pub(super) fn frames(&mut self, stack: &RawStack) -> Arc<[Frame]> {
+    pub(crate) fn frames(&mut self, stack: &RawStack) -> Arc<[Frame]> {
         if self.listed != Some(stack.modules) {
             self.list(stack.modules);
         }
@@ -60,7 +60,7 @@ impl Symbols {
 
     /// Gives the debug information back, also what the program itself has read of it by the same
     /// library: either reads it again when needed.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.known = HashMap::new();
         if self.listed.take().is_some() {
             backtrace::clear_symbol_cache();
@@ -130,7 +130,7 @@ fn polls_a_task(frame: &Frame) -> bool {
 
 /// Whether the frame is tokio's, loopd's or the standard library's. Inlined functions may be known
 /// by their last name only; then the file tells.
-pub(super) fn is_plumbing(frame: &Frame) -> bool {
+pub(crate) fn is_plumbing(frame: &Frame) -> bool {
     const NAMES: [&str; 6] =
         ["tokio::", "loopd_agent::", "core::", "std::", "alloc::", "__rust_try"];
     let name = frame.function.trim_start_matches('<');

@@ -11,13 +11,32 @@ use framehop::{
     Unwinder, UnwinderNative,
 };
 
-use super::signal::Shot;
 use crate::fork;
 
 /// Frames of one stack; deeper ones are cut at the root.
 pub(super) const MAX_FRAMES: usize = 128;
 /// Loaded modules looked at.
 const MAX_MODULES: usize = 512;
+
+/// The registers of a thread at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registers {
+    pub(crate) ip: u64,
+    pub(crate) sp: u64,
+    pub(crate) fp: u64,
+    /// Where the function returns to, on processors that keep that in a register.
+    #[cfg(target_arch = "aarch64")]
+    pub(crate) lr: u64,
+}
+
+/// Registers, and what was copied of the stack above the stack pointer.
+pub(crate) trait Copied {
+    /// The registers.
+    fn registers(&self) -> Registers;
+
+    /// The word at this address, if it was copied.
+    fn read(&self, address: u64) -> Option<u64>;
+}
 
 /// How often modules were loaded and unloaded so far: while it is the same, so are the modules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,9 +65,9 @@ impl Deref for Section {
 
 /// A stack that nobody has named yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RawStack {
+pub(crate) struct RawStack {
     /// The addresses to look up, leaf first: of the interrupted instruction, then of the calls.
-    pub(super) addresses: Vec<u64>,
+    pub(crate) addresses: Vec<u64>,
     /// What was loaded then.
     pub(super) modules: Modules,
 }
@@ -56,7 +75,7 @@ pub(super) struct RawStack {
 /// Unwinds stacks. The tables of all modules are listed once, and what was learned of an address is
 /// kept, so that the same stack is cheap the second time.
 #[derive(Default)]
-pub(super) struct Unwind {
+pub(crate) struct Unwind {
     /// Those that the unwinder knows.
     modules: Option<Modules>,
     unwinder: UnwinderNative<Section, MayAllocateDuringUnwind>,
@@ -65,7 +84,7 @@ pub(super) struct Unwind {
 
 impl Unwind {
     /// The stack of a thread that was stopped like this.
-    pub(super) fn stack(&mut self, shot: &Shot) -> RawStack {
+    pub(crate) fn stack(&mut self, shot: &impl Copied) -> RawStack {
         // No module can be unloaded while the loader's own list is being walked, so the tables
         // stay readable. Between walks they may go, which the counts tell before they are read.
         let walked = with_modules_held(|loaded| {
@@ -94,10 +113,12 @@ impl Unwind {
         self.modules = Some(loaded);
     }
 
-    fn walk(&mut self, shot: &Shot) -> Vec<u64> {
+    fn walk(&mut self, shot: &impl Copied) -> Vec<u64> {
         let mut read = |address| shot.read(address).ok_or(());
-        let registers = registers(shot);
-        let mut frames = self.unwinder.iter_frames(shot.ip, registers, &mut self.cache, &mut read);
+        let registers = shot.registers();
+        let ip = registers.ip;
+        let registers = native(registers);
+        let mut frames = self.unwinder.iter_frames(ip, registers, &mut self.cache, &mut read);
         let mut addresses = Vec::new();
         while addresses.len() < MAX_FRAMES
             && let Ok(Some(frame)) = frames.next()
@@ -109,21 +130,21 @@ impl Unwind {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn registers(shot: &Shot) -> UnwindRegsNative {
-    UnwindRegsNative::new(shot.ip, shot.sp, shot.fp)
+fn native(registers: Registers) -> UnwindRegsNative {
+    UnwindRegsNative::new(registers.ip, registers.sp, registers.fp)
 }
 
 #[cfg(target_arch = "aarch64")]
-fn registers(shot: &Shot) -> UnwindRegsNative {
+fn native(registers: Registers) -> UnwindRegsNative {
     // Return addresses may be signed, in the bits above the 48 that Linux programs use.
     let mask = framehop::aarch64::PtrAuthMask(u64::MAX >> 16);
-    UnwindRegsNative::new_with_ptr_auth_mask(mask, shot.lr, shot.sp, shot.fp)
+    UnwindRegsNative::new_with_ptr_auth_mask(mask, registers.lr, registers.sp, registers.fp)
 }
 
 /// For code without unwind tables, if it keeps frame pointers.
-fn frame_pointer_walk(shot: &Shot) -> Vec<u64> {
-    let mut addresses = vec![shot.ip];
-    let mut fp = shot.fp;
+fn frame_pointer_walk(shot: &impl Copied) -> Vec<u64> {
+    let Registers { ip, mut fp, .. } = shot.registers();
+    let mut addresses = vec![ip];
     while addresses.len() < MAX_FRAMES
         && let (Some(next), Some(back)) = (shot.read(fp), shot.read(fp.wrapping_add(8)))
         && back != 0

@@ -19,12 +19,14 @@ fn tracking(collector: &Collector) -> Agent {
 
 /// A file descriptor as reported.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Reported {
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    pub(crate) task: u64,
-    pub(crate) opened_at: u64,
-    pub(crate) closed_at: Option<u64>,
+struct Reported {
+    kind: String,
+    name: String,
+    task: u64,
+    opened_at: u64,
+    closed_at: Option<u64>,
+    location: u64,
+    stack: u64,
 }
 
 /// All file descriptors reported so far, by resource.
@@ -32,11 +34,18 @@ fn reported(seen: &Seen) -> BTreeMap<u64, Reported> {
     let mut all = BTreeMap::<u64, Reported>::new();
     for event in seen.events() {
         match &event.kind {
-            EventKind::ResourceOpened { resource, kind, name, task, .. }
+            EventKind::ResourceOpened { resource, kind, name, open_location, task, stack }
                 if kind.starts_with("fd: ") =>
             {
-                let (kind, name, opened_at) = (kind.clone(), name.clone(), event.at.0);
-                let opened = Reported { kind, name, task: task.0, opened_at, closed_at: None };
+                let opened = Reported {
+                    kind: kind.clone(),
+                    name: name.clone(),
+                    task: task.0,
+                    opened_at: event.at.0,
+                    closed_at: None,
+                    location: open_location.0,
+                    stack: stack.0,
+                };
                 assert_eq!(all.insert(resource.0, opened), None);
             }
             EventKind::ResourceClosed { resource, .. } => {
@@ -167,7 +176,7 @@ fn off_unless_asked_for_and_nothing_is_found() {
     let agent = crate::agent_for(&collector);
     let coverage = loopd_agent::stats().coverage;
     let fds = coverage.iter().find(|layer| layer.layer == "fds").unwrap();
-    assert_eq!((fds.state, &fds.reason[..]), (CoverageState::Off, "LOOPD_TRACK_FDS is off"));
+    assert_eq!(fds.state, CoverageState::Off, "{}", fds.reason);
     let _file = File::open(own_path()).unwrap();
     assert!(agent.shutdown(FLUSH).complete);
     assert_eq!(reported(&collector.seen()), BTreeMap::new());
@@ -200,5 +209,252 @@ fn allow_open_files(count: u64) {
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         limit.rlim_cur = count.min(limit.rlim_max);
         libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+    }
+}
+
+#[cfg(all(feature = "fd-stacks", target_env = "gnu", target_arch = "x86_64"))]
+mod noted {
+    //! With the calls that open and close going through the agent.
+
+    use std::time::{Duration, Instant};
+
+    use loopd_model::Frame;
+
+    use super::*;
+    use crate::{agent_for, current_thread, multi_thread, spawn};
+
+    /// File, line and frames of an opening.
+    fn opener(seen: &Seen, reported: &Reported) -> (String, u32, Vec<Frame>) {
+        let batches = || seen.batches.values();
+        let place =
+            batches().flat_map(|batch| &batch.locations).find(|l| l.id.0 == reported.location);
+        let (file, line) =
+            place.map_or_else(Default::default, |place| (place.file.clone(), place.line));
+        let stack = batches().flat_map(|batch| &batch.stacks).find(|s| s.id.0 == reported.stack);
+        (file, line, stack.map(|stack| stack.frames.clone()).unwrap_or_default())
+    }
+
+    #[track_caller]
+    fn check_opener(seen: &Seen, name: &str, line: u32) {
+        let reported = &named(seen, name)[0];
+        let (file, found, frames) = opener(seen, reported);
+        assert!(file.ends_with("tests/it/fds.rs") && found == line, "{file}:{found} {frames:#?}");
+        assert!(frames.len() > 2, "{frames:#?}");
+        assert!(frames.iter().all(|frame| !frame.function.contains("loopd_agent::fds")));
+    }
+
+    #[test]
+    fn coverage_has_no_reservations() {
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        let coverage = loopd_agent::stats().coverage;
+        let fds = coverage.iter().find(|layer| layer.layer == "fds").unwrap();
+        assert_eq!((fds.state, &fds.reason[..]), (CoverageState::On, ""));
+        drop(agent);
+    }
+
+    #[test]
+    fn the_line_and_the_task_that_opened_are_named() {
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let before = Instant::now();
+        let (file, file_line, socket, socket_line) = runtime.block_on(async move {
+            let task = loopd_agent::task("leaker").spawn(async move {
+                let file = File::open(own_path()).unwrap();
+                let file_line = line!() - 1;
+                let connecting = tokio::net::TcpStream::connect(address);
+                let socket = connecting.await.unwrap();
+                (file, file_line, socket, line!() - 1)
+            });
+            task.await.unwrap()
+        });
+        let peer = format!("peer {address}, local {}", socket.local_addr().unwrap());
+        let seen = collector
+            .wait("the openings", |seen| is_open(seen, &own_path()) && is_open(seen, &peer));
+        // Walked a while after it was opened, but told as of then.
+        let at = named(&seen, &own_path())[0].opened_at;
+        assert!(before.elapsed() > Duration::from_millis(250));
+        let task = seen.task_named("leaker").unwrap();
+        for (name, line) in [(own_path(), file_line), (peer.clone(), socket_line)] {
+            check_opener(&seen, &name, line);
+            assert_eq!(named(&seen, &name)[0].task, task);
+        }
+        drop(socket);
+        let seen = collector.wait("the close", |seen| named(seen, &peer)[0].closed_at.is_some());
+        let polls = seen.spans(loopd_agent::RecordKind::Poll);
+        let is_in =
+            |poll: &loopd_model::Span| poll.start.0 <= at && at <= poll.start.0 + poll.length;
+        assert!(polls.iter().any(|(_, _, poll)| poll.task.0 == task && is_in(poll)), "{at}");
+        drop((file, runtime));
+        assert!(agent.shutdown(FLUSH).complete);
+    }
+
+    #[test]
+    fn a_job_of_the_blocking_pool_and_a_plain_thread_are_named_too() {
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        let directory = tempfile("threads");
+        let path = |name: &str| format!("{directory}/{name}");
+        let runtime = agent.attach("main", current_thread()).build().unwrap();
+        let (first, second) = (path("pool"), path("thread"));
+        let (one, two) = (first.clone(), second.clone());
+        let pool = move || (File::create(one).unwrap(), line!());
+        let kept =
+            runtime.block_on(async move { tokio::task::spawn_blocking(pool).await.unwrap() });
+        let thread = move || (File::create(two).unwrap(), line!());
+        let other = std::thread::spawn(thread).join().unwrap();
+        let seen = collector.wait("both", |seen| is_open(seen, &first) && is_open(seen, &second));
+        check_opener(&seen, &first, kept.1);
+        check_opener(&seen, &second, other.1);
+        drop(runtime);
+        assert!(agent.shutdown(FLUSH).complete);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn the_same_file_opened_again_is_another_resource() {
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        for expected in 1..=3 {
+            let file = File::open(own_path()).unwrap();
+            let seen = collector.wait("the opening", |seen| {
+                named(seen, &own_path()).len() == expected && is_open(seen, &own_path())
+            });
+            check_opener(&seen, &own_path(), line!() - 4);
+            drop(file);
+        }
+        assert!(agent.shutdown(FLUSH).complete);
+    }
+
+    #[test]
+    fn what_opens_and_closes_all_the_time_is_not_reported_and_leaves_room_for_what_stays() {
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        let churn = || drop(File::open("/dev/full").unwrap());
+        let kept = File::open(own_path()).unwrap();
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(2) {
+            churn();
+        }
+        let seen = collector.wait("what stays", |seen| is_open(seen, &own_path()));
+        assert_eq!(named(&seen, "/dev/full"), []);
+        check_opener(&seen, &own_path(), line!() - 7);
+        drop(kept);
+        assert!(agent.shutdown(FLUSH).complete);
+    }
+
+    #[test]
+    fn a_forked_child_changes_nothing_in_the_parent() {
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        let file = File::open(own_path()).unwrap();
+        collector.wait("the opening", |seen| is_open(seen, &own_path()));
+        // SAFETY: the child opens and closes files of its own, and leaves.
+        #[expect(unsafe_code, reason = "there is no safe fork")]
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            drop(file);
+            for _ in 0..100 {
+                drop(File::open("/dev/full"));
+            }
+            // SAFETY: leaves without running anything of the parent's.
+            #[expect(unsafe_code, reason = "there is no safe _exit")]
+            unsafe {
+                libc::_exit(0)
+            };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is valid for writes.
+        #[expect(unsafe_code, reason = "there is no safe waitpid")]
+        unsafe {
+            libc::waitpid(child, &mut status, 0);
+        }
+        assert_eq!(status, 0);
+        // Programs are started by a child that shares the parent's memory for a while.
+        assert!(std::process::Command::new("true").status().unwrap().success());
+        let after = File::open("/dev/zero").unwrap();
+        let seen = collector.wait("an opening afterwards", |seen| is_open(seen, "/dev/zero"));
+        assert!(is_open(&seen, &own_path()) && named(&seen, "/dev/full").is_empty());
+        drop((file, after));
+        assert!(agent.shutdown(FLUSH).complete);
+    }
+
+    #[test]
+    fn a_signal_handler_may_open_files_whatever_it_interrupts() {
+        extern "C" fn opens(_: libc::c_int) {
+            // SAFETY: both are allowed in signal handlers.
+            #[expect(unsafe_code, reason = "plain calls of libc")]
+            unsafe {
+                libc::close(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY));
+            }
+        }
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        // SAFETY: the handler does what a handler may; the timer's value is initialised.
+        #[expect(unsafe_code, reason = "there is no safe way to handle a signal")]
+        unsafe {
+            let handler: extern "C" fn(libc::c_int) = opens;
+            libc::signal(libc::SIGALRM, handler as usize);
+            let every = libc::timeval { tv_sec: 0, tv_usec: 200 };
+            let timer = libc::itimerval { it_interval: every, it_value: every };
+            libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
+        }
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(1) {
+            drop(File::open("/dev/zero").unwrap());
+            drop(vec![0u8; 100]);
+        }
+        // SAFETY: takes plain numbers.
+        #[expect(unsafe_code, reason = "there is no safe way to handle a signal")]
+        unsafe {
+            libc::signal(libc::SIGALRM, libc::SIG_IGN);
+        }
+        assert!(agent.shutdown(FLUSH).complete);
+        assert_eq!(named(&collector.seen(), "/dev/zero"), []);
+    }
+
+    #[test]
+    fn a_thread_that_is_being_torn_down_may_open_files() {
+        struct Last;
+        impl Drop for Last {
+            fn drop(&mut self) {
+                std::mem::forget(File::open(own_path()).unwrap());
+            }
+        }
+        thread_local!(static LAST: Last = const { Last });
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        std::thread::spawn(|| LAST.with(|_| ())).join().unwrap();
+        let seen = collector.wait("the opening", |seen| is_open(seen, &own_path()));
+        let (_, _, frames) = opener(&seen, &named(&seen, &own_path())[0]);
+        assert!(frames.iter().any(|frame| frame.function.contains("drop")), "{frames:?}");
+        assert!(agent.shutdown(FLUSH).complete);
+    }
+
+    #[test]
+    fn errors_reach_the_program_as_they_are() {
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        let error = File::open("/does/not/exist").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        // SAFETY: closes nothing.
+        #[expect(unsafe_code, reason = "a number that is not open")]
+        let code = unsafe { libc::close(-1) };
+        assert_eq!((code, std::io::Error::last_os_error().raw_os_error()), (-1, Some(libc::EBADF)));
+        drop(agent);
+    }
+
+    #[test]
+    fn nothing_is_noted_of_a_program_that_does_not_ask() {
+        let collector = Collector::start();
+        let agent = agent_for(&collector);
+        let runtime = agent.attach("main", current_thread()).build().unwrap();
+        runtime.block_on(async { spawn(async { File::open(own_path()).unwrap() }).await.unwrap() });
+        drop(runtime);
+        assert!(agent.shutdown(FLUSH).complete);
+        assert_eq!(reported(&collector.seen()), BTreeMap::new());
     }
 }
