@@ -34,9 +34,10 @@ impl ApiError {
 impl From<ViewError> for ApiError {
     fn from(error: ViewError) -> Self {
         let status = match &error {
-            ViewError::NoProcess { .. } | ViewError::NoTask { .. } | ViewError::Empty => {
-                StatusCode::NOT_FOUND
-            }
+            ViewError::NoProcess { .. }
+            | ViewError::NoTask { .. }
+            | ViewError::NoResource { .. }
+            | ViewError::Empty => StatusCode::NOT_FOUND,
             ViewError::Invalid(_) | ViewError::Sql { .. } => StatusCode::BAD_REQUEST,
             ViewError::Store(source) => {
                 tracing::error!(error = error_chain(source), "the store could not be read");

@@ -13,17 +13,19 @@ use crate::csv::Csv;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::views::leaks::LeaksView;
+use crate::views::marks::MarkFilter;
 use crate::views::metrics::{MetricFilter, MetricsView};
 use crate::views::overview::OverviewView;
 use crate::views::params::Params;
 use crate::views::process::ProcessesView;
 use crate::views::query::{QueryRequest, SchemaView};
-use crate::views::resources::ResourceFilter;
+use crate::views::resources::{ResourceFilter, ResourceView};
 use crate::views::slow::SlowFilter;
 use crate::views::status::StatusView;
 use crate::views::task::TaskView;
 use crate::views::tasks::TaskFilter;
 use crate::views::timeline::{TimelineFilter, TimelineView};
+use crate::views::waits::WaitFilter;
 use crate::views::{self, losses::LossesView};
 use crate::{assets, clock, headers, live, settings};
 
@@ -58,6 +60,9 @@ pub fn router(state: AppState) -> Router {
         .route("/slow", get(slow))
         .route("/leaks", get(leaks))
         .route("/resources", get(resources))
+        .route("/resources/{process}/{resource}", get(resource))
+        .route("/waits", get(waits))
+        .route("/marks", get(marks))
         .route("/metrics", get(metrics))
         .route("/losses", get(losses))
         .route("/query", post(query).layer(DefaultBodyLimit::max(MAX_BODY)))
@@ -170,6 +175,39 @@ async fn resources(
     let filter = ResourceFilter::parse(&params)?;
     let view = views::resources::resources(&state.reader, &filter).await?;
     Ok(format.respond(&view, |view| views::resources::csv(&view.rows)))
+}
+
+async fn resource(
+    State(state): State<AppState>,
+    Path((process, resource)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Answer<ResourceView> {
+    Params::new(pairs.0, &[])?;
+    let (Ok(process), Ok(resource)) = (process.parse(), resource.parse()) else {
+        let sentence = "the path must be /api/v1/resources/PROCESS/RESOURCE, both whole numbers";
+        return Err(ApiError::bad_request(sentence));
+    };
+    Ok(Json(views::resources::resource(&state.reader, process, resource).await?))
+}
+
+async fn waits(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &WaitFilter::PARAMS, &headers)?;
+    let view = views::waits::waits(&state.reader, &WaitFilter::parse(&params)?).await?;
+    Ok(format.respond(&view, |view| views::waits::csv(&view.rows)))
+}
+
+async fn marks(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &MarkFilter::PARAMS, &headers)?;
+    let view = views::marks::marks(&state.reader, &MarkFilter::parse(&params)?).await?;
+    Ok(format.respond(&view, |view| views::marks::csv(&view.marks)))
 }
 
 async fn metrics(State(state): State<AppState>, pairs: Pairs) -> Answer<MetricsView> {

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod leaks;
 pub mod losses;
+pub mod marks;
 pub mod metrics;
 pub mod overview;
 pub mod params;
@@ -23,6 +24,7 @@ pub mod tasks;
 pub mod text;
 pub mod timeline;
 mod verdict;
+pub mod waits;
 mod words;
 
 use loopd_store::{ProcessKey, ProcessRow, Reader, StoreError};
@@ -43,6 +45,14 @@ pub enum ViewError {
         process: i64,
         /// The task.
         task: u64,
+    },
+    /// A resource that the process does not have.
+    #[error("process {process} has no resource {resource}, or retention has removed it")]
+    NoResource {
+        /// The process.
+        process: i64,
+        /// The resource.
+        resource: u64,
     },
     /// No process was ever recorded.
     #[error("nothing has been recorded yet; start a program with loopd-agent in it")]

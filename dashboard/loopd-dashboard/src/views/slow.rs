@@ -1,5 +1,7 @@
 //! What blocked the loops: slow polls grouped by the line that made them slow.
 
+use std::collections::BTreeMap;
+
 use loopd_analysis::slow::{Sample, is_own};
 use loopd_model::{Running, UnixNanos};
 use loopd_store::{Reader, SampleRow, SlowQuery};
@@ -46,6 +48,8 @@ pub struct Site {
     pub on_cpu: u64,
     /// Samples that found it asleep in the kernel.
     pub off_cpu: u64,
+    /// The system call that samples found it in most often; null if in none, or not known.
+    pub syscall: Option<String>,
     /// The function most often found running; empty without stacks.
     pub leaf: String,
     /// What to do about it.
@@ -100,6 +104,9 @@ pub struct SlowPoll {
     pub samples: u64,
     /// What the thread was doing in most of them: `on_cpu` or `off_cpu`; null if not known.
     pub running: Option<String>,
+    /// The system call that most of them found it in, as `futex` or `read`; null if in none, or not
+    /// known.
+    pub syscall: Option<String>,
     /// The last stack taken, leaf first; null if none was.
     pub stack: Option<Vec<Frame>>,
 }
@@ -196,7 +203,9 @@ fn facts(poll: &loopd_store::SlowPoll) -> loopd_analysis::slow::SlowPoll {
 
 impl Site {
     fn new(site: loopd_analysis::slow::Site, polls: &[loopd_store::SlowPoll]) -> Self {
-        let examples = site.polls.iter().filter_map(|&i| polls.get(i)).take(EXAMPLES);
+        let of_site = || site.polls.iter().filter_map(|&i| polls.get(i));
+        let examples = of_site().take(EXAMPLES);
+        let samples = of_site().flat_map(|poll| &poll.samples);
         let stack = |stack: loopd_analysis::slow::SiteStack| SiteStack {
             count: stack.count,
             frames: frames(&stack.frames),
@@ -212,6 +221,7 @@ impl Site {
             p50: site.p50,
             on_cpu: site.on_cpu,
             off_cpu: site.off_cpu,
+            syscall: syscall(samples),
             leaf: site.leaf,
             advice: site.advice,
             stacks: site.stacks.into_iter().map(stack).collect(),
@@ -232,6 +242,7 @@ impl From<&loopd_store::SlowPoll> for SlowPoll {
             spawn_location: poll.spawn_location.as_ref().map(words::place),
             samples: poll.samples.len() as u64,
             running: mostly(&poll.samples).map(str::to_owned),
+            syscall: syscall(&poll.samples),
             stack: stack.map(|sample| frames(&sample.frames)),
         }
     }
@@ -247,7 +258,18 @@ fn mostly(samples: &[SampleRow]) -> Option<&'static str> {
     }
 }
 
-fn frames(frames: &[loopd_model::Frame]) -> Vec<Frame> {
+/// The system call that is found most often; of equals the first by name.
+fn syscall<'a>(samples: impl IntoIterator<Item = &'a SampleRow>) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for sample in samples {
+        *counts.entry(&sample.syscall).or_default() += 1;
+    }
+    counts.remove("");
+    let most = counts.into_iter().rev().max_by_key(|&(_, count)| count);
+    most.map(|(name, _)| name.to_owned())
+}
+
+pub(crate) fn frames(frames: &[loopd_model::Frame]) -> Vec<Frame> {
     let frame = |frame: &loopd_model::Frame| Frame {
         function: frame.function.clone(),
         file: frame.file.clone(),
@@ -269,6 +291,7 @@ pub fn csv(sites: &[Site]) -> Csv {
         "p50",
         "on_cpu",
         "off_cpu",
+        "syscall",
         "leaf",
         "advice",
     ]);
@@ -283,6 +306,7 @@ pub fn csv(sites: &[Site]) -> Csv {
             &site.p50.to_string(),
             &site.on_cpu.to_string(),
             &site.off_cpu.to_string(),
+            site.syscall.as_deref().unwrap_or_default(),
             &site.leaf,
             &site.advice,
         ]);

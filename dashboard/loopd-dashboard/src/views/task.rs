@@ -2,13 +2,15 @@
 
 use loopd_analysis::histogram::Histogram;
 use loopd_model::TaskId;
-use loopd_store::{PollRow, Reader, ResourceQuery, SlowQuery, WakeRow};
+use loopd_store::{MarkQuery, PollRow, Reader, ResourceQuery, SlowQuery, WaitQuery, WakeRow};
 use serde::{Deserialize, Serialize};
 
-use super::resources::Resource;
+use super::marks::{AppSpan, Mark};
+use super::resources::{MAX_PAST, Resource};
 use super::slow::SlowPoll;
 use super::tasks::Task;
 use super::text::{IdText, UnixNanosText};
+use super::waits::{self, Hold, Wait};
 use super::{ViewError, find_process, words};
 
 /// `GET /api/v1/tasks/{process}/{task}`.
@@ -27,6 +29,16 @@ pub struct TaskView {
     pub wakes: Vec<Wake>,
     /// Its slow polls, newest first.
     pub slow: Vec<SlowPoll>,
+    /// What it waits for now, longest first; of a task that is gone, what it waited for to the last.
+    pub waits: Vec<Wait>,
+    /// Its last [`MAX_PAST`] waits, whatever became of them, newest first.
+    pub past_waits: Vec<Wait>,
+    /// Its latest holds that somebody waited for, or that took long, newest first.
+    pub holds: Vec<Hold>,
+    /// Marks and traced events in its polls, newest first.
+    pub marks: Vec<Mark>,
+    /// Spans of the program's own tracing that opened in its polls and have closed, newest first.
+    pub app_spans: Vec<AppSpan>,
     /// Tasks that it spawned.
     pub children: u64,
     /// Resources that it opened, newest first.
@@ -97,6 +109,8 @@ pub struct Class {
 
 /// Slow polls of one task that are shown.
 const MAX_SLOW: u64 = 50;
+/// Marks, and spans, of one task that are shown.
+const MAX_MARKS: u64 = 100;
 /// Resources of one task that are shown.
 const MAX_RESOURCES: u64 = 100;
 
@@ -118,6 +132,15 @@ pub async fn task(reader: &Reader, process: i64, task: u64) -> Result<TaskView, 
     };
     let resources = reader.resources(&resources).await?.rows;
     let stats = reader.location_stats(key, id).await?;
+    let waiting = WaitQuery {
+        process: key,
+        task: Some(id),
+        is_pending: true,
+        limit: MAX_PAST,
+        ..WaitQuery::default()
+    };
+    let past = WaitQuery { is_pending: false, ..waiting };
+    let said = MarkQuery { process: key, task: Some(id), limit: MAX_MARKS, ..Default::default() };
     Ok(TaskView {
         task: Task::from(row),
         polls: polls.last.iter().rev().map(Poll::from).collect(),
@@ -125,6 +148,11 @@ pub async fn task(reader: &Reader, process: i64, task: u64) -> Result<TaskView, 
         polls_complete: polls.is_complete,
         wakes: wakes.iter().rev().map(Wake::from).collect(),
         slow: slow.iter().map(SlowPoll::from).collect(),
+        waits: waits::list(reader, &waiting).await?.rows,
+        past_waits: waits::list(reader, &past).await?.rows,
+        holds: reader.holds(key, None, Some(id), MAX_PAST).await?.iter().map(Hold::from).collect(),
+        marks: reader.marks(&said).await?.into_iter().map(Mark::from).collect(),
+        app_spans: reader.app_spans(&said).await?.into_iter().map(AppSpan::from).collect(),
         children: reader.task_children(key, id).await?,
         resources: resources.into_iter().map(Resource::from).collect(),
         location_stats: LocationStats::from(stats),

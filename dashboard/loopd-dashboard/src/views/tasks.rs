@@ -1,10 +1,13 @@
 //! The table of tasks.
 
+use std::collections::BTreeMap;
+
 use loopd_analysis::slow::short_path;
 use loopd_model::{TaskId, TaskKind};
 use loopd_store::{Reader, TaskQuery, TaskRow, TaskSort, TaskState};
 use serde::{Deserialize, Serialize};
 
+use super::marks::fields_text;
 use super::params::{Params, QueryPairs, word};
 use super::text::{IdText, UnixNanosText};
 use super::{ViewError, find_process, words};
@@ -65,6 +68,11 @@ pub struct Task {
     pub last_waker: Option<IdText>,
     /// How many of its polls were slow.
     pub slow_polls: u64,
+    /// What the program says of it beside its name.
+    pub fields: BTreeMap<String, String>,
+    /// Since when it is pending with nothing left that could wake it; null if something is, or
+    /// nobody looked.
+    pub unwakeable_at: Option<UnixNanosText>,
 }
 
 /// A place in source code.
@@ -223,6 +231,8 @@ impl From<TaskRow> for Task {
             self_wakes: row.self_wakes,
             last_waker: row.last_waker.and_then(words::some_task),
             slow_polls: row.slow_polls,
+            fields: row.fields.into_iter().collect(),
+            unwakeable_at: row.unwakeable_at.map(UnixNanosText::from),
         }
     }
 }
@@ -250,6 +260,8 @@ pub fn csv(rows: &[Task]) -> Csv {
         "self_wakes",
         "last_waker",
         "slow_polls",
+        "fields",
+        "unwakeable_at",
     ]);
     for row in rows {
         csv.row([
@@ -273,6 +285,8 @@ pub fn csv(rows: &[Task]) -> Csv {
             optional(row.self_wakes),
             optional(row.last_waker),
             row.slow_polls.to_string(),
+            fields_text(&row.fields),
+            optional(row.unwakeable_at),
         ]);
     }
     csv

@@ -117,6 +117,7 @@ async fn one_task_of_a_page() {
         {
           "busy_time": 1350000000,
           "ended_at": null,
+          "fields": {},
           "kind": "async",
           "last_waker": "10",
           "lifetime": 600000000000,
@@ -139,6 +140,7 @@ async fn one_task_of_a_page() {
           "spawned_at": "1795356000000000000",
           "state": "alive",
           "task": "10",
+          "unwakeable_at": null,
           "wakes": 3
         }
       ],
@@ -190,7 +192,9 @@ async fn one_task() {
     view["slow"] = Value::Null;
     assert_json_snapshot!(view, @r#"
     {
+      "app_spans": [],
       "children": 0,
+      "holds": [],
       "location_stats": {
         "busy_time": 1350000000,
         "p50": 297795584,
@@ -198,6 +202,8 @@ async fn one_task() {
         "polls": 3,
         "tasks": 1
       },
+      "marks": [],
+      "past_waits": [],
       "poll_histogram": [
         {
           "count": 1,
@@ -247,6 +253,7 @@ async fn one_task() {
           "name": "10.0.0.1:443",
           "opened_at": "1795356004000000000",
           "resource": "3",
+          "state": null,
           "task": "10"
         },
         {
@@ -262,6 +269,7 @@ async fn one_task() {
           "name": "/tmp/closed",
           "opened_at": "1795356002000000000",
           "resource": "2",
+          "state": null,
           "task": "10"
         },
         {
@@ -277,6 +285,7 @@ async fn one_task() {
           "name": "/var/orders.csv",
           "opened_at": "1795356001000000000",
           "resource": "1",
+          "state": null,
           "task": "10"
         }
       ],
@@ -302,6 +311,7 @@ async fn one_task() {
         }
       ],
       "task": null,
+      "waits": [],
       "wakes": [
         {
           "at": "1795356000999000000",
@@ -343,6 +353,7 @@ async fn slow() {
           "spawn_location": "orders/src/report.rs:30",
           "stack": null,
           "start_at": "1795356599000000000",
+          "syscall": null,
           "task": "10",
           "worker": 0
         }
@@ -361,6 +372,7 @@ async fn slow() {
               "spawn_location": "orders/src/report.rs:30",
               "stack": null,
               "start_at": "1795356599000000000",
+              "syscall": null,
               "task": "10",
               "worker": 0
             }
@@ -374,6 +386,7 @@ async fn slow() {
           "p50": 800000000,
           "polls": 1,
           "stacks": [],
+          "syscall": null,
           "total_time": 800000000
         },
         {
@@ -408,6 +421,7 @@ async fn slow() {
                 }
               ],
               "start_at": "1795356002000000000",
+              "syscall": "futex",
               "task": "10",
               "worker": 0
             }
@@ -445,6 +459,7 @@ async fn slow() {
               ]
             }
           ],
+          "syscall": "futex",
           "total_time": 550000000
         }
       ],
@@ -653,6 +668,7 @@ async fn resources() {
           "name": "10.0.0.1:443",
           "opened_at": "1795356004000000000",
           "resource": "3",
+          "state": null,
           "task": "10"
         },
         {
@@ -668,6 +684,7 @@ async fn resources() {
           "name": "/tmp/closed",
           "opened_at": "1795356002000000000",
           "resource": "2",
+          "state": null,
           "task": "10"
         }
       ],

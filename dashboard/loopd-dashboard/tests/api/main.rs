@@ -11,3 +11,4 @@ mod live;
 mod refusals;
 mod server;
 mod settings;
+mod waits;

@@ -12,10 +12,10 @@ use std::path::Path;
 
 use loopd_model::segment::{Effort, encode};
 use loopd_model::{
-    Anchor, Batch, CloseHow, Coverage, CoverageState, DropCause, Event, EventKind, Frame,
-    LedgerEntry, Location, LocationId, LoopId, Loss, Metric, Name, NameId, Nanos, Outcome, Process,
-    ProcessId, RecordKind, ResourceId, Running, Segment, Span, Stack, StackId, TaskId, TaskKind,
-    UnixNanos, WorkerId,
+    Anchor, AppSpanId, Batch, CloseHow, Coverage, CoverageState, DropCause, Event, EventKind,
+    Frame, Holder, LedgerEntry, Location, LocationId, LoopId, Loss, MarkLevel, Metric, Name,
+    NameId, Nanos, Outcome, Process, ProcessId, RecordKind, ResourceId, Running, Segment, Span,
+    Stack, StackId, TaskId, TaskKind, UnixNanos, WaitHow, WaitId, WorkerId,
 };
 use loopd_store::{How, ProcessKey, StoreOptions, Writer};
 
@@ -66,6 +66,107 @@ pub(crate) async fn add_lossy(writer: &mut Writer) -> ProcessKey {
     batch.losses.push(Loss { kind, cause, count: 1_200, from, to });
     batch.ledger = ledger(&batch);
     store(writer, &process, batch).await
+}
+
+/// Adds a program that is still connected and in which tasks wait:
+/// - mutex 1 (`config`) was task 20's from 2 s to 12 s and is task 21's since; tasks 22 and 23 wait
+///   for it since 5 s and 6 s;
+/// - tasks 24 and 25 each wait for the semaphore that the other has, since 7 s;
+/// - task 21 itself waits in `recv` since 13 s, and nobody holds that up;
+/// - task 20 said something, and task 26 cannot be woken any more.
+pub(crate) async fn add_waiting(writer: &mut Writer) -> ProcessKey {
+    let mut process = process(9, "waiting");
+    process.anchor.unix = UnixNanos(START + 7_200_000_000_000);
+    let now = Nanos(20 * SECOND);
+    let mut batch = Batch {
+        seq: 1,
+        anchor: Anchor { at: now, unix: process.anchor.unix.at(now) },
+        names: vec![name(1, "reloader")],
+        locations: vec![
+            location(REPORT, "orders/src/report.rs", 30),
+            location(LEAK, "orders/src/leak.rs", 12),
+        ],
+        stacks: vec![stack()],
+        events: waiting_events(),
+        ..Batch::default()
+    };
+    batch.ledger = ledger(&batch);
+    store(writer, &process, batch).await
+}
+
+fn waiting_events() -> Vec<Event> {
+    let shared = |id: u64, kind: &str, name: &str| EventKind::ResourceOpened {
+        resource: ResourceId(id),
+        kind: kind.into(),
+        name: name.into(),
+        open_location: REPORT,
+        task: TaskId(20),
+        stack: StackId(1),
+    };
+    let readings = [("waiters", 2.0), ("locked", 1.0), ("waited_nanos", 9.0)];
+    let metric = |(name, value): (&str, f64)| Metric { name: name.into(), worker: None, value };
+    let readings = readings.map(metric).to_vec();
+    let said = vec![("user".into(), SCRIPT.into())];
+    let mark = EventKind::Mark {
+        task: TaskId(20),
+        level: MarkLevel::Warn,
+        target: "orders::report".into(),
+        message: FORMULA.into(),
+        fields: said.clone(),
+        location: REPORT,
+    };
+    let span = EventKind::AppSpan {
+        span: AppSpanId(5),
+        parent: AppSpanId::NONE,
+        task: TaskId(20),
+        name: "reload".into(),
+        target: "orders".into(),
+        opened_at: Nanos(2 * SECOND),
+        busy_time: MS,
+        fields: Vec::new(),
+        location: REPORT,
+    };
+    let held = holder(20, 2);
+    let mut events: Vec<_> = (20..27).map(|task| spawned(SECOND, task, LEAK)).collect();
+    events.extend([
+        at(SECOND, EventKind::TaskNamed { task: TaskId(21), name: NameId(1) }),
+        at(SECOND, shared(1, "mutex", "config")),
+        at(SECOND, shared(2, "semaphore", "left")),
+        at(SECOND, shared(3, "semaphore", "right")),
+        waits(4, 21, 1, "lock", &[held]),
+        waits(5, 22, 1, "lock", &[held]),
+        waits(6, 23, 1, "lock", &[held]),
+        at(12 * SECOND, EventKind::HoldEnded { resource: ResourceId(1), hold: held, waits: 3 }),
+        at(12 * SECOND, EventKind::WaitEnded { wait: WaitId(421), how: WaitHow::Ready }),
+        waits(7, 24, 2, "acquire", &[holder(25, 3)]),
+        waits(7, 25, 3, "acquire", &[holder(24, 3)]),
+        waits(13, 21, 0, "recv", &[]),
+        at(14 * SECOND, EventKind::ResourceState { resource: ResourceId(1), readings }),
+        at(15 * SECOND, EventKind::TaskFields { task: TaskId(20), fields: said }),
+        at(15 * SECOND, EventKind::TaskUnwakeable { task: TaskId(26) }),
+        at(16 * SECOND, mark),
+        at(17 * SECOND, span),
+    ]);
+    events
+}
+
+fn holder(task: u64, since: u64) -> Holder {
+    let since = Nanos(since * SECOND);
+    Holder { task: TaskId(task), since, location: LEAK, amount: 1 }
+}
+
+/// A wait whose id is the second at which it begins, and its task.
+fn waits(second: u64, task: u64, resource: u64, op: &str, holders: &[Holder]) -> Event {
+    let kind = EventKind::WaitBegan {
+        wait: WaitId(second * 100 + task),
+        task: TaskId(task),
+        resource: ResourceId(resource),
+        op: op.into(),
+        location: REPORT,
+        amount: 1,
+        holders: holders.to_vec(),
+    };
+    at(second * SECOND, kind)
 }
 
 /// Begins a session and stores its first batch.
@@ -217,7 +318,7 @@ fn sample(at_ms: u64, poll_ms: u64, running: Running) -> Event {
         poll_started_at: Nanos(poll_ms * MS),
         stack: StackId(1),
         running,
-        syscall: String::new(),
+        syscall: if at_ms == 2_100 { "futex".into() } else { String::new() },
         wchan: String::new(),
     };
     at(at_ms * MS, kind)

@@ -1,0 +1,143 @@
+//! Waits, their holders, and what programs say, as the API gives them.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::recording;
+use crate::server::{Server, text};
+
+async fn waiting() -> (Server, i64) {
+    let server = Server::start().await;
+    let process = recording::add_waiting(&mut *server.writer.lock().await).await;
+    (server, process.0)
+}
+
+/// The tasks of a chain.
+fn chain(wait: &Value) -> String {
+    let links = wait["chain"].as_array().unwrap();
+    let tasks: Vec<_> = links.iter().map(|link| link["task"].as_str().unwrap()).collect();
+    format!("{}{}", tasks.join(" "), if wait["cycle"] == true { " …" } else { "" })
+}
+
+#[tokio::test]
+async fn pending_waits_name_their_holders_and_where_it_ends() {
+    let (server, process) = waiting().await;
+    let view = server.json(&format!("/api/v1/waits?process={process}&pending=1")).await;
+    assert_eq!(view["total"], 5);
+    let rows = view["rows"].as_array().unwrap();
+    let said: Vec<_> = rows
+        .iter()
+        .map(|row| format!("{} {}", row["task"].as_str().unwrap(), chain(row)))
+        .collect();
+    // 22 and 23 wait for 21, which got the lock after 20; 21 itself waits for a message.
+    assert_eq!(said, ["22 21", "23 21", "24 25 24 …", "25 24 25 …", "21 "]);
+    let wait = &rows[0];
+    assert_eq!(wait["state"], "pending");
+    assert_eq!(wait["length"], 15_000_000_000u64);
+    assert_eq!(wait["op"], "lock");
+    let config = json!({"resource": "1", "kind": "mutex", "name": "config",
+        "location": "orders/src/report.rs:30"});
+    assert_eq!(wait["resource"], config);
+    assert_eq!(wait["chain"][0]["op"], "recv");
+    assert_eq!(wait["chain"][0]["task_name"], "reloader");
+    let holders = wait["holders"].as_array().unwrap();
+    assert!(holders[0]["released_at"].is_string() && holders[0]["later"] == false);
+    assert!(holders[1]["released_at"].is_null() && holders[1]["later"] == true);
+    assert_eq!(
+        wait["text"],
+        "waits 15.0 s for mutex config in lock at orders/src/report.rs:30, held by task 21 \
+         (reloader) for 8.00 s, taken at orders/src/report.rs:30"
+    );
+}
+
+#[tokio::test]
+async fn waits_are_filtered_and_come_as_csv() {
+    let (server, process) = waiting().await;
+    let count = async |filter: &str| {
+        server.json(&format!("/api/v1/waits?process={process}&{filter}")).await["total"].clone()
+    };
+    assert_eq!(count("pending=0").await, 6);
+    assert_eq!(count("task=21").await, 2);
+    assert_eq!(count("resource=1").await, 3);
+    assert_eq!(count("resource=1&pending=1").await, 2);
+    assert_eq!(count("task=99").await, 0);
+    let csv = server.get(&format!("/api/v1/waits?process={process}&format=csv&limit=1")).await;
+    let csv = text(csv).await;
+    assert!(csv.starts_with("wait,task,task_name,op,resource,"), "{csv}");
+    assert_eq!(csv.lines().count(), 2);
+    let bad = server.get("/api/v1/waits?pending=maybe").await;
+    assert_eq!(bad.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_resource_says_who_holds_it_and_who_opened_it() {
+    let (server, process) = waiting().await;
+    let view = server.json(&format!("/api/v1/resources/{process}/1")).await;
+    assert_eq!(view["resource"]["state"]["waiters"], 2);
+    assert_eq!(view["resource"]["state"]["locked"], true);
+    assert_eq!(view["resource"]["state"]["depth"], Value::Null);
+    assert_eq!(view["open_stack"][1]["function"], "orders::report::build");
+    let holders = view["holders"].as_array().unwrap();
+    assert_eq!((holders.len(), &holders[0]["task"]), (1, &json!("21")));
+    assert_eq!(view["waits"].as_array().unwrap().len(), 2);
+    assert_eq!(view["past_waits"].as_array().unwrap().len(), 3);
+    assert_eq!(view["holds"][0]["waits"], 3);
+    assert_eq!(view["holds"][0]["length"], 10_000_000_000u64);
+    assert_eq!(view["states"].as_array().unwrap().len(), 1);
+    let list = server.json(&format!("/api/v1/resources?process={process}")).await;
+    let states: Vec<_> =
+        list["rows"].as_array().unwrap().iter().map(|row| row["state"].is_null()).collect();
+    assert_eq!(states.iter().filter(|is_null| **is_null).count(), 2);
+    let none = server.get(&format!("/api/v1/resources/{process}/99")).await;
+    assert_eq!(none.status(), StatusCode::NOT_FOUND);
+    let bad = server.get("/api/v1/resources/x/1").await;
+    assert_eq!(bad.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_task_says_what_it_waits_for_what_it_said_and_that_nothing_can_wake_it() {
+    let (server, process) = waiting().await;
+    let task = async |id: u64| server.json(&format!("/api/v1/tasks/{process}/{id}")).await;
+    let stuck = task(22).await;
+    assert_eq!(stuck["waits"].as_array().unwrap().len(), 1);
+    assert_eq!(chain(&stuck["waits"][0]), "21");
+    let said = task(20).await;
+    assert_eq!(said["task"]["fields"]["user"], recording::SCRIPT);
+    assert_eq!(said["marks"][0]["level"], "warn");
+    assert_eq!(said["marks"][0]["message"], recording::FORMULA);
+    assert_eq!(said["app_spans"][0]["name"], "reload");
+    assert_eq!(said["app_spans"][0]["length"], 15_000_000_000u64);
+    assert_eq!(said["holds"][0]["resource"], "1");
+    assert_eq!(said["task"]["unwakeable_at"], Value::Null);
+    assert!(task(26).await["task"]["unwakeable_at"].is_string());
+    let past = task(21).await;
+    let past: Vec<_> =
+        past["past_waits"].as_array().unwrap().iter().map(|wait| wait["state"].clone()).collect();
+    assert_eq!(past, ["pending", "ready"]);
+}
+
+#[tokio::test]
+async fn marks_are_listed_and_their_formulas_are_text() {
+    let (server, process) = waiting().await;
+    let view = server.json(&format!("/api/v1/marks?process={process}&level=warn")).await;
+    assert_eq!(
+        (view["marks"].as_array().unwrap().len(), &view["spans"][0]["span"]),
+        (1, &json!("5"))
+    );
+    assert_eq!(view["marks"][0]["location"], "orders/src/report.rs:30");
+    let none = server.json(&format!("/api/v1/marks?process={process}&level=error&task=21")).await;
+    assert_eq!(none, json!({"marks": [], "spans": []}));
+    let csv = text(server.get(&format!("/api/v1/marks?process={process}&format=csv")).await).await;
+    assert!(csv.contains("'=cmd|"), "{csv}");
+}
+
+#[tokio::test]
+async fn slow_polls_say_in_which_system_call() {
+    let (server, _) = waiting().await;
+    let view = server.json("/api/v1/slow?process=1").await;
+    let calls: Vec<_> =
+        view["recent"].as_array().unwrap().iter().map(|poll| poll["syscall"].clone()).collect();
+    assert_eq!(calls, [Value::Null, json!("futex"), Value::Null]);
+    assert_eq!(view["sites"][0]["syscall"], Value::Null);
+    assert!(view["sites"].as_array().unwrap().iter().any(|site| site["syscall"] == "futex"));
+}
