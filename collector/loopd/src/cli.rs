@@ -40,6 +40,8 @@ enum Command {
     DemoService,
     /// List the programs that were recorded.
     Apps(commands::apps::AppsArgs),
+    /// Show and change what is captured of a program, and what that costs it.
+    Capture(commands::capture::CaptureArgs),
     /// List tasks.
     Tasks(commands::tasks::TasksArgs),
     /// Show everything about one task.
@@ -63,6 +65,7 @@ impl Cli {
             Command::Demo(args) => commands::demo::run(args, global).await,
             Command::DemoService => commands::demo::run_service().await,
             Command::Apps(args) => commands::apps::run(args, global).await,
+            Command::Capture(args) => commands::capture::run(args, global).await,
             Command::Tasks(args) => commands::tasks::run(args, global).await,
             Command::Task(args) => commands::task::run(args, global).await,
             Command::Slow(args) => commands::slow::run(args, global).await,

@@ -1,6 +1,7 @@
 //! One module for each command: its flags, and `run`.
 
 pub(crate) mod apps;
+pub(crate) mod capture;
 pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod doctor;

@@ -39,6 +39,34 @@ pub(crate) fn size(text: &str) -> Result<Limit<u64>, String> {
         .ok_or_else(|| "expected a number and a unit, as in 500MB or 10GiB, or `off`".into())
 }
 
+/// From which length a poll is slow, in nanoseconds; `None`: nothing is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threshold(pub(crate) Option<u64>);
+
+/// Reads `50ms`, `1.5s`, `1h`, or `default`.
+pub(crate) fn threshold(text: &str) -> Result<Threshold, String> {
+    let text = text.trim();
+    if text == "default" {
+        return Ok(Threshold(None));
+    }
+    let number = |c: char| c.is_ascii_digit() || c == '.';
+    let (number, unit) = text.split_at(text.find(|c| !number(c)).unwrap_or(text.len()));
+    let unit = match unit.trim_start() {
+        "us" | "µs" => Some(1e3),
+        "ms" => Some(1e6),
+        "s" => Some(1e9),
+        "m" | "min" => Some(60e9),
+        "h" => Some(3_600e9),
+        _ => None,
+    };
+    let (least, most) = loopd_store::SLOW_THRESHOLDS;
+    let nanos = number.parse().ok().zip(unit).map(|(number, unit): (f64, f64)| number * unit);
+    match nanos.map(|nanos| nanos.round() as u64) {
+        Some(nanos) if (least..=most).contains(&nanos) => Ok(Threshold(Some(nanos))),
+        _ => Err("expected a time from 1ms to 1h, as in 50ms or 1.5s, or `default`".into()),
+    }
+}
+
 /// `None` if it cannot be read, `Some(None)` for `off`. A limit of nothing would keep nothing,
 /// which nobody means.
 fn limit(text: &str, unit_of: impl Fn(&str) -> Option<u64>) -> Option<Option<u64>> {
@@ -63,6 +91,17 @@ mod tests {
         assert_eq!(size("10GiB"), Ok(Limit(Some(10 << 30))));
         assert_eq!(size("1 MB"), Ok(Limit(Some(1_000_000))));
         assert_eq!(size("4096"), Ok(Limit(Some(4096))));
+    }
+
+    #[test]
+    fn thresholds_are_within_what_agents_take() {
+        assert_eq!(threshold("50ms"), Ok(Threshold(Some(50_000_000))));
+        assert_eq!(threshold("1.5 s"), Ok(Threshold(Some(1_500_000_000))));
+        assert_eq!(threshold("1h"), Ok(Threshold(Some(3_600_000_000_000))));
+        assert_eq!(threshold("default"), Ok(Threshold(None)));
+        for text in ["", "50", "ms", "999us", "61m", "-5ms", "1.2.3s", "99999999999999h", "NaNs"] {
+            assert!(threshold(text).is_err(), "{text}");
+        }
     }
 
     #[test]

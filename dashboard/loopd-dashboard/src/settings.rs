@@ -52,7 +52,8 @@ pub(crate) async fn change_process(
     let row = find_process(&state.reader, Some(process)).await?;
     if row.state == loopd_store::ProcessState::Ended {
         let sentence = format!(
-            "process {process} has ended; ask its next run with PATCH /api/v1/settings?app={}",
+            "process {process} has ended; ask its next run by name, {}, as in \
+             PATCH /api/v1/settings?app=NAME",
             row.app
         );
         return Err(ApiError::new(StatusCode::CONFLICT, sentence));

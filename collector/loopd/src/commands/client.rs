@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use loopd_dashboard::ErrorBody;
+use loopd_dashboard::views::settings::{CommonSettingsView, SettingsView, change_body};
+use loopd_store::{SettingsChange, SettingsScope};
 use serde::de::DeserializeOwned;
 
 use crate::exit::{Exit, OrExit};
@@ -82,6 +84,40 @@ impl Client {
             client.answer(client.with_token(request).send(&body[..]))
         })
         .await
+    }
+
+    /// One `PATCH` of JSON.
+    pub(crate) async fn patch<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+        body: Vec<u8>,
+    ) -> anyhow::Result<T> {
+        let (client, path, query) = (self.clone(), path.to_owned(), query.to_vec());
+        in_the_background(move || {
+            let request = client.agent.patch(client.address(&path)).query_pairs(query);
+            let request = request.header("content-type", "application/json");
+            client.answer(client.with_token(request).send(&body[..]))
+        })
+        .await
+    }
+
+    /// Changes settings. Gives what is asked of all and of programs by name.
+    pub(crate) async fn change_settings(
+        &self,
+        scope: &SettingsScope,
+        change: &SettingsChange,
+    ) -> anyhow::Result<CommonSettingsView> {
+        let body = change_body(change).to_string().into_bytes();
+        match scope {
+            SettingsScope::All => self.patch("/settings", &[], body).await,
+            SettingsScope::App(app) => self.patch("/settings", &[("app", app.clone())], body).await,
+            SettingsScope::Process(process) => {
+                let path = format!("/processes/{}/settings", process.0);
+                let _: SettingsView = self.patch(&path, &[], body).await?;
+                self.get("/settings", &[]).await
+            }
+        }
     }
 
     fn address(&self, path: &str) -> String {

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use loopd_dashboard::views::agent::AgentView;
 use loopd_dashboard::views::leaks::LeaksView;
 use loopd_dashboard::views::losses::LossesView;
 use loopd_dashboard::views::process::{Process, ProcessesView};
 use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView};
+use loopd_dashboard::views::settings::CommonSettingsView;
 use loopd_dashboard::views::slow::{SlowFilter, SlowView};
 use loopd_dashboard::views::task::TaskView;
 use loopd_dashboard::views::tasks::{TaskFilter, TasksView};
@@ -152,6 +154,20 @@ impl Source {
         match self {
             Self::Server(client) => client.get("/losses", &of_process(process)).await,
             Self::File(reader) => of_view(views::losses::losses(reader, Some(process)).await),
+        }
+    }
+
+    pub(crate) async fn agent(&self, process: i64) -> anyhow::Result<AgentView> {
+        match self {
+            Self::Server(client) => client.get(&format!("/processes/{process}/agent"), &[]).await,
+            Self::File(reader) => of_view(views::agent::agent(reader, process).await),
+        }
+    }
+
+    pub(crate) async fn common_settings(&self) -> anyhow::Result<CommonSettingsView> {
+        match self {
+            Self::Server(client) => client.get("/settings", &[]).await,
+            Self::File(reader) => of_view(views::settings::common(reader).await),
         }
     }
 

@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "the collector's own tests use all of it")]
 mod agent;
 mod binary;
+mod control;
 mod crash;
 mod guard;
 mod read_commands;

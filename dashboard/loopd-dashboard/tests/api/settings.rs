@@ -97,7 +97,8 @@ async fn a_process_that_ended_cannot_be_asked() {
     let (status, answer) =
         patch(&server, "/api/v1/processes/1/settings", r#"{"record_polls":false}"#).await;
     assert_eq!(status, StatusCode::CONFLICT);
-    let expected = "process 1 has ended; ask its next run with PATCH /api/v1/settings?app=orders";
+    let expected = "process 1 has ended; ask its next run by name, orders, as in PATCH \
+                    /api/v1/settings?app=NAME";
     assert_eq!(sentence(&answer), expected);
 }
 
