@@ -57,7 +57,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn fmt() -> anyhow::Result<()> {
-    execute(cargo().args(["fmt", "--all", "--check"]))
+    execute(cargo().args(["fmt", "--all", "--check"]))?;
+    // A workspace of its own.
+    execute(cargo().args(["fmt", "--manifest-path", "bench/agent/Cargo.toml", "--check"]))
 }
 
 fn clippy() -> anyhow::Result<()> {

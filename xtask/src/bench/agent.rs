@@ -29,7 +29,7 @@ const FULL: Size = Size {
 const QUICK: Size = Size {
     rounds: 2,
     bursts: 20,
-    echo_rounds: 2,
+    echo_rounds: 3,
     echo_millis: 300,
     tasks: 200_000,
     console_tasks: 5_000,
