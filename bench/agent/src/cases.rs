@@ -13,23 +13,23 @@ use crate::job::{Cost, Job, Result, Work};
 use crate::variant::Recorder;
 
 /// Bursts that start threads, fill caches and make buffers.
-const WARM_UP: usize = 8;
+const WARM_UP: usize = 4;
 /// Tasks that yield.
 const YIELDING: usize = 64;
 /// Yields of each in a burst.
-const YIELDS: usize = 128;
+const YIELDS: usize = 96;
 /// Tasks spawned before they are awaited, so that the queue stays short.
 pub(crate) const TASKS_IN_GROUP: usize = 64;
 /// Groups in a burst.
 const GROUPS: usize = 40;
 /// Messages to and fro in a burst.
-const ROUND_TRIPS: usize = 4_000;
+const ROUND_TRIPS: usize = 3_000;
 /// Free locks taken in a burst.
 const LOCKS: usize = 8_000;
 /// Tasks that queue for a lock.
 const QUEUEING: usize = 8;
 /// Locks of each in a burst.
-const TURNS: usize = 500;
+const TURNS: usize = 200;
 
 /// The builder every round starts from.
 pub(crate) fn builder(workers: usize) -> Builder {
@@ -116,6 +116,10 @@ async fn start<R: Recorder>(work: Work, gate: &Arc<Gate>) -> Result<(usize, usiz
         Work::Wake => ping_pong::<R>(gate),
         Work::Lock => lock!(R, gate, tokio::sync::Mutex<u64>),
         Work::Queue => queue!(R, gate, tokio::sync::Mutex<u64>),
+        #[cfg(feature = "loopd")]
+        Work::OwnLock => lock!(R, gate, loopd_agent::sync::Mutex<u64>),
+        #[cfg(feature = "loopd")]
+        Work::OwnQueue => queue!(R, gate, loopd_agent::sync::Mutex<u64>),
         other => return Err(format!("{other:?} is not done in bursts in this build").into()),
     };
     Ok(started)

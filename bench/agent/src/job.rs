@@ -38,7 +38,7 @@ pub(crate) struct Job {
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Work {
     /// Tasks that yield: an operation is a poll.
     Poll,

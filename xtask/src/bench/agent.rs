@@ -18,9 +18,16 @@ struct Size {
     console_tasks: usize,
 }
 
+impl Size {
+    /// Fewer where an operation takes tens of microseconds.
+    fn bursts(&self, variant: &Variant) -> usize {
+        if variant.name == CONSOLE { self.bursts / 5 } else { self.bursts }
+    }
+}
+
 const FULL: Size = Size {
     rounds: 9,
-    bursts: 60,
+    bursts: 50,
     echo_rounds: 15,
     echo_millis: 1_000,
     tasks: 10_000_000,
@@ -51,13 +58,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn measure(bench: &Bench, case: &Case, size: &Size, is_json: bool) -> anyhow::Result<()> {
-    let variants: Vec<_> = VARIANTS.iter().filter(|variant| case.is_for(variant)).collect();
-    let mut all: Vec<_> = variants.iter().map(|variant| Rounds::new(variant.name)).collect();
+    let entries = case.entries();
+    let mut all: Vec<_> = entries.iter().map(|(variant, _)| Rounds::new(variant.name)).collect();
     for _ in 0..size.rounds {
-        for (variant, rounds) in variants.iter().zip(&mut all) {
-            let mut job = bench.job(variant, case.work);
+        for ((variant, work), rounds) in entries.iter().zip(&mut all) {
+            let mut job = bench.job(variant, work);
             job["workers"] = case.workers.into();
-            job["bursts"] = size.bursts.into();
+            job["bursts"] = size.bursts(variant).into();
             job["pause"] = case.pause.into();
             let answer = bench.round(variant, &job)?;
             let nanos = answer["task_nanos"].as_f64().unwrap_or(0.0);

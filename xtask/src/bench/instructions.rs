@@ -10,12 +10,12 @@ use serde_json::json;
 
 use crate::bench::Args;
 use crate::bench::build::{Bench, answer};
-use crate::bench::plan::{CASES, Case, VARIANTS, Variant};
+use crate::bench::plan::{CASES, Case, FLOOR, Variant};
 use crate::bench::rows::operations;
 use crate::run::succeeds;
 
 /// Bursts of the two rounds.
-const LENGTHS: [usize; 2] = [2, 8];
+const LENGTHS: [usize; 2] = [1, 5];
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -38,14 +38,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn count(bench: &Bench, case: &Case, is_json: bool) -> anyhow::Result<()> {
     let (mut bare, mut floor) = (None, None);
-    for variant in VARIANTS.iter().filter(|variant| case.is_for(variant)) {
-        let short = round(bench, case, variant, LENGTHS[0])?;
-        let long = round(bench, case, variant, LENGTHS[1])?;
-        let work = long.operations - short.operations;
-        let tasks = (long.tasks - short.tasks) / work;
-        let others = (long.others - short.others) / work;
+    for (variant, work) in case.entries() {
+        let short = round(bench, variant, work, LENGTHS[0])?;
+        let long = round(bench, variant, work, LENGTHS[1])?;
+        let done = long.operations - short.operations;
+        let tasks = (long.tasks - short.tasks) / done;
+        let others = (long.others - short.others) / done;
         let over = tasks - *bare.get_or_insert(tasks);
-        if variant.name == crate::bench::plan::FLOOR {
+        if variant.name == FLOOR {
             floor = Some(over);
         }
         let to_floor = floor.map(|floor| over / floor);
@@ -82,8 +82,8 @@ struct Count {
     dropped: Option<f64>,
 }
 
-fn round(bench: &Bench, case: &Case, variant: &Variant, bursts: usize) -> anyhow::Result<Count> {
-    let mut job = bench.job(variant, case.work);
+fn round(bench: &Bench, variant: &Variant, work: &str, bursts: usize) -> anyhow::Result<Count> {
+    let mut job = bench.job(variant, work);
     job["bursts"] = bursts.into();
     // Valgrind runs one thread at a time, and slowly.
     job["pause"] = 100.into();

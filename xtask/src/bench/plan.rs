@@ -37,7 +37,7 @@ const fn variant(name: &'static str, flavour: Flavour) -> Variant {
 }
 
 /// All of them, bare first: the others are compared with it.
-pub(crate) const VARIANTS: [Variant; 10] = [
+pub(crate) static VARIANTS: [Variant; 10] = [
     variant("bare", Flavour::Stable),
     variant("unstable", Flavour::Hooks),
     variant("tracing", Flavour::Tracing),
@@ -62,33 +62,48 @@ pub(crate) const AWAY: Variant = variant("loopd away", Flavour::Hooks);
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// As in the program's `job.rs`.
-    pub(crate) work: &'static str,
+    work: &'static str,
     /// 0 is a current-thread runtime.
     pub(crate) workers: usize,
-    /// Whether loopd's own lock takes the place of tokio's; then only loopd can do it.
-    pub(crate) is_own: bool,
+    /// The same with loopd's own lock, for the recorders of loopd; the bare ones keep tokio's, and
+    /// the others take no part.
+    own_work: Option<&'static str>,
     /// Milliseconds after each burst, in which recorders write out what they have.
     pub(crate) pause: u64,
 }
 
 const fn case(name: &'static str, work: &'static str, workers: usize) -> Case {
-    Case { name, work, workers, is_own: false, pause: 5 }
+    Case { name, work, workers, own_work: None, pause: 5 }
+}
+
+const fn own_case(name: &'static str, work: &'static str, own_work: &'static str) -> Case {
+    Case { name, work, workers: 0, own_work: Some(own_work), pause: 5 }
 }
 
 /// Those that are measured in nanoseconds an operation.
-pub(crate) const CASES: [Case; 7] = [
+pub(crate) const CASES: [Case; 9] = [
     case("poll, current_thread", "poll", 0),
     case("poll, multi_thread(2)", "poll", 2),
     case("spawn+end, current_thread", "spawn", 0),
     case("spawn+end, multi_thread(2)", "spawn", 2),
     case("wake+poll, current_thread", "wake", 0),
     case("lock, free", "lock", 0),
+    own_case("loopd's lock, free", "lock", "own-lock"),
     case("lock, queued for", "queue", 0),
+    own_case("loopd's lock, queued for", "queue", "own-queue"),
 ];
 
 impl Case {
-    /// Whether a recorder takes part.
-    pub(crate) fn is_for(&self, variant: &Variant) -> bool {
-        !self.is_own || variant.name.starts_with("loopd")
+    /// What a recorder does here; nothing if it takes no part.
+    fn work_of(&self, variant: &Variant) -> Option<&'static str> {
+        match (self.own_work, variant.name) {
+            (None, _) | (_, "bare" | "unstable" | "tracing") => Some(self.work),
+            (own, name) => own.filter(|_| name.starts_with("loopd")),
+        }
+    }
+
+    /// The recorders that take part, each with what it does.
+    pub(crate) fn entries(&self) -> Vec<(&'static Variant, &'static str)> {
+        VARIANTS.iter().filter_map(|variant| Some((variant, self.work_of(variant)?))).collect()
     }
 }
