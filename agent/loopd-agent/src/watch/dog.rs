@@ -1,11 +1,11 @@
 //! The watchdog's loop.
 
 use std::sync::atomic::Ordering::Release;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::due::{Due, Running};
 use super::naming::{Captured, Naming};
-use super::signal::{self, MAX_AT_ONCE};
+use super::signal::Requests;
 use super::thread::{CpuShare, Doing};
 use super::unwind::Unwind;
 use crate::clock::{BASELINE, Calibration, Origin, ticks};
@@ -18,6 +18,16 @@ const SHORTEST_TICK: Duration = Duration::from_millis(1);
 /// So that a change of the settings is soon followed.
 const LONGEST_TICK: Duration = Duration::from_millis(100);
 
+/// While a thread has been asked and has not answered.
+const OPEN_TICK: Duration = Duration::from_millis(10);
+/// A thread that is asleep or computing answers within this; it is looked for in ever longer pauses,
+/// from as short as a sleep can be.
+const PROMPTLY: Duration = Duration::from_millis(2);
+const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
+/// A thread that does not answer within this, as one that blocks the signal, is left alone for a
+/// while.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// See the module.
 pub(super) struct Dog {
     recorder: &'static Recorder,
@@ -28,8 +38,17 @@ pub(super) struct Dog {
     /// By lane.
     cpu: Vec<CpuShare>,
     due: Due,
+    requests: Requests<Asked>,
     unwind: Unwind,
     naming: Naming,
+}
+
+/// A thread that was asked for its stack.
+struct Asked {
+    /// When, in ticks.
+    at: u64,
+    one: Running,
+    doing: Doing,
 }
 
 impl Dog {
@@ -46,6 +65,7 @@ impl Dog {
             lanes: Vec::new(),
             cpu: Vec::new(),
             due: Due::default(),
+            requests: Requests::new(),
             unwind: Unwind::default(),
             naming: Naming::new(recorder, status),
         }
@@ -72,12 +92,18 @@ impl Dog {
         let threshold = Duration::from_nanos(self.status.slow_threshold());
         let in_ticks = |time: Duration| clock.ticks_in(time.as_nanos() as u64);
         self.due.set_pace(in_ticks(threshold / 2), in_ticks(Duration::from_secs(1)));
+        self.take_answers();
+        self.withdraw(in_ticks(PATIENCE));
         let running = self.running();
-        for some in self.due.plan(ticks(), &running).chunks(MAX_AT_ONCE) {
-            self.take(some);
+        let due = self.due.plan(ticks(), &running, self.requests.room());
+        due.iter().for_each(|one| self.ask(*one));
+        if !due.is_empty() {
+            self.await_answers();
         }
         // A poll that begins now and becomes slow is seen before it is.
         let tick = (threshold * 3 / 4).clamp(SHORTEST_TICK, LONGEST_TICK);
+        let is_open = self.requests.open().next().is_some();
+        let tick = if is_open { tick.min(OPEN_TICK) } else { tick };
         let next = self.due.next(ticks(), &running);
         let next = next.map_or(tick, |next| Duration::from_nanos(clock.length(next)));
         next.clamp(SHORTEST_TICK, tick)
@@ -90,7 +116,7 @@ impl Dog {
         self.clock.unwrap_or_else(|| self.origin.calibrate())
     }
 
-    /// The polls going on.
+    /// The polls going on whose threads have not been asked already.
     fn running(&mut self) -> Vec<Running> {
         if let Some(lanes) = self.recorder.lanes_beyond(self.lanes.len()) {
             self.lanes = lanes;
@@ -99,25 +125,51 @@ impl Dog {
         let lanes = self.lanes.iter().zip(&mut self.cpu).enumerate();
         let running = lanes.filter_map(|(index, (lane, cpu))| {
             let poll = lane.running()?;
+            if self.requests.open().any(|asked| asked.one.poll == poll) {
+                return None;
+            }
             let tid = Some(lane.tid()).filter(|tid| *tid != 0)?;
             Some(Running { lane: index, tid, poll, cpu_share: cpu.look(tid) })
         });
         running.collect()
     }
 
-    /// Takes the stacks of up to [`MAX_AT_ONCE`] polls.
-    fn take(&mut self, some: &[Running]) {
-        let Self { lanes, due, unwind, naming, .. } = self;
-        let threads: Vec<_> = some.iter().map(|one| (lanes[one.lane], one.tid)).collect();
-        let mut doing: Vec<_> = some.iter().map(|one| Doing::of(one.tid, one.cpu_share)).collect();
-        signal::take(&threads, |index, shot| {
-            let (at, one) = (ticks(), &some[index]);
+    fn ask(&mut self, one: Running) {
+        let (at, doing) = (ticks(), Doing::of(one.tid, one.cpu_share));
+        self.requests.ask(self.lanes[one.lane], one.tid, Asked { at, one, doing });
+    }
+
+    /// Takes the answers that come promptly; the others, at a later look.
+    fn await_answers(&mut self) {
+        let (since, mut pause) = (Instant::now(), SHORTEST_PAUSE);
+        while self.requests.open().next().is_some() && since.elapsed() < PROMPTLY {
+            std::thread::sleep(pause);
+            pause *= 2;
+            self.take_answers();
+        }
+    }
+
+    fn take_answers(&mut self) {
+        let Self { lanes, due, requests, unwind, naming, .. } = self;
+        requests.take_answers(|Asked { at, one, doing }, shot| {
             // The poll may have ended meanwhile; then the stack is something else's.
             if lanes[one.lane].running() == Some(one.poll) {
-                let doing = std::mem::take(&mut doing[index]);
                 naming.push(Captured { at, poll: one.poll, stack: unwind.stack(shot), doing });
-                due.taken(at, one);
+                due.taken(ticks(), &one);
             }
+        });
+    }
+
+    /// Gives up on polls that have ended, and on threads that do not answer.
+    fn withdraw(&mut self, patience: u64) {
+        let Self { lanes, due, requests, .. } = self;
+        let now = ticks();
+        requests.withdraw(|Asked { at, one, .. }| {
+            let is_too_late = now.saturating_sub(*at) > patience;
+            if is_too_late {
+                due.taken(now, one);
+            }
+            is_too_late || lanes[one.lane].running() != Some(one.poll)
         });
     }
 }

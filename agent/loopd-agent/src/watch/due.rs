@@ -53,15 +53,16 @@ impl Due {
         self.budget.second = second;
     }
 
-    /// Whose stack to take at this instant, in ticks: of those with the fewest stacks so far first,
-    /// and of these the one that has been running for the longest.
-    pub(super) fn plan(&mut self, now: u64, running: &[Running]) -> Vec<Running> {
+    /// Whose stacks to take at this instant, in ticks, `room` at most: of those with the fewest so
+    /// far first, and of these the one that has been running for the longest.
+    pub(super) fn plan(&mut self, now: u64, running: &[Running], room: usize) -> Vec<Running> {
         let mut late: Vec<_> = running
             .iter()
             .map(|one| (self.watched(one), one))
             .filter(|(watched, one)| watched.due <= one.age(now))
             .collect();
         late.sort_by_key(|(watched, _)| (watched.stacks, watched.started));
+        late.truncate(room);
         let budget = &mut self.budget;
         late.retain(|(watched, _)| budget.may_ask(now, watched.stacks > 0));
         late.into_iter().map(|(_, one)| *one).collect()
@@ -73,8 +74,7 @@ impl Due {
         left.filter(|left| *left > 0).min()
     }
 
-    /// The stack was taken, at this instant. What could not be taken, because the thread did not
-    /// get to run its handler or the poll ended, stays due.
+    /// The stack was taken, or could not be, at this instant: the next is due at a later age.
     pub(super) fn taken(&mut self, now: u64, one: &Running) {
         let mut watched = self.watched(one);
         watched.stacks += 1;
@@ -141,7 +141,7 @@ mod tests {
         let mut due = Due::default();
         due.set_pace(FIRST, SECOND);
         let look = |now| {
-            let plan = due.plan(now, running);
+            let plan = due.plan(now, running, 10);
             plan.iter().for_each(|one| due.taken(now, one));
             plan.into_iter().map(move |one| (now, one.lane))
         };
@@ -176,13 +176,14 @@ mod tests {
         let mut due = Due::default();
         due.set_pace(FIRST, SECOND);
         let (old, young) = (running(0, 1_000), running(1, 1_040));
-        assert_eq!(due.plan(1_045, &[old, young]), []);
+        assert_eq!(due.plan(1_045, &[old, young], 10), []);
         assert_eq!(due.next(1_045, &[old, young]), Some(5));
-        assert_eq!(due.plan(1_050, &[old, young]), [old]);
+        assert_eq!(due.plan(1_050, &[old, young], 10), [old]);
         // What was not taken is still due; another poll on that lane is not.
         assert_eq!(due.next(1_050, &[old, young]), Some(40));
-        assert_eq!(due.plan(1_060, &[old]), [old]);
-        assert_eq!(due.plan(1_060, &[running(0, 1_055)]), []);
+        assert_eq!(due.plan(1_060, &[old], 10), [old]);
+        assert_eq!(due.plan(1_060, &[old], 0), []);
+        assert_eq!(due.plan(1_060, &[running(0, 1_055)], 10), []);
         due.taken(1_060, &old);
         assert_eq!(due.next(1_060, &[old]), Some(40));
         assert_eq!(due.next(1_060, &[]), None);

@@ -1,12 +1,13 @@
 //! Taking the registers and the upper part of threads' own stacks, by a signal to each thread.
 //!
-//! A few requests can be open at a time, each in a slot of its own, so that threads that wait for a
-//! processor are waited for together. The life of a request is one atomic, [`Slot::request`], which
-//! names the thread it is for: the watchdog makes it `ASKED`, that thread's handler takes it from
-//! `ASKED` to `COPYING` to `DONE`, the watchdog takes it back to `IDLE`. Between `COPYING` and `DONE`
-//! only the handler touches the slot, otherwise only the watchdog. A request that was withdrawn
-//! (`ASKED` to `IDLE`) leaves a handler that comes late nothing to do, and one for another thread
-//! likewise.
+//! A few requests can be open at a time, each in a slot of its own. A thread that is asleep or
+//! computing answers at once; one that waits for a processor answers when it gets one, and then
+//! still shows what it was doing when it was asked, since it did nothing in between. The life of a
+//! request is one atomic, [`Slot::request`], which names the thread it is for: the watchdog makes it
+//! `ASKED`, that thread's handler takes it from `ASKED` to `COPYING` to `DONE`, the watchdog takes it
+//! back to `IDLE`. Between `COPYING` and `DONE` only the handler touches the slot, otherwise only
+//! the watchdog. A request that was withdrawn (`ASKED` to `IDLE`) leaves a handler that comes late
+//! nothing to do, and one for another thread likewise.
 #![expect(unsafe_code, reason = "installs a signal handler and copies raw stack memory in it")]
 
 use std::cell::UnsafeCell;
@@ -15,7 +16,6 @@ use std::ptr;
 use std::sync::atomic::{
     AtomicPtr, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
-use std::time::{Duration, Instant};
 
 use super::unwind::{Copied, Registers};
 use crate::lane::Lane;
@@ -25,14 +25,9 @@ use crate::lane::Lane;
 const SIGNAL: libc::c_int = libc::SIGURG;
 /// The part of the stack that is copied; deeper frames are cut.
 const MAX_STACK: usize = 64 << 10;
-/// Threads asked at the same time: as many as get to run on a busy machine while we wait.
-pub(super) const MAX_AT_ONCE: usize = 4;
-/// A thread that does not run its handler within this is left alone.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// Between looks at the requests: at first as short as a sleep can be, since a thread that is
-/// asleep or computing answers at once; one that waits for a processor takes milliseconds.
-const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+/// Requests that are open at the same time: on a machine where more threads wait for a processor,
+/// the others wait for their turn.
+const MAX_OPEN: usize = 8;
 
 /// The low two bits of a request; the thread's id is above them, and 0 while `IDLE`.
 const IDLE: u64 = 0;
@@ -40,7 +35,7 @@ const ASKED: u64 = 1;
 const COPYING: u64 = 2;
 const DONE: u64 = 3;
 
-static SLOTS: [Slot; MAX_AT_ONCE] = [const { Slot::new() }; MAX_AT_ONCE];
+static SLOTS: [Slot; MAX_OPEN] = [const { Slot::new() }; MAX_OPEN];
 
 /// One request and its answer.
 struct Slot {
@@ -132,58 +127,94 @@ impl Slot {
         }
     }
 
-    /// Asks the thread that holds a lane, if the slot is not still busy with an earlier request.
-    fn ask(&self, lane: &'static Lane, tid: i32) -> bool {
+    /// Whether it can be used for a request.
+    fn is_free(&self) -> bool {
         match self.request.load(Acquire) & 3 {
-            IDLE => {}
+            IDLE => true,
             // The answer to an earlier request that was given up.
-            DONE => self.request.store(IDLE, Relaxed),
+            DONE => {
+                self.request.store(IDLE, Relaxed);
+                true
+            }
             // A handler is still copying for one.
-            _ => return false,
+            _ => false,
         }
-        self.lane.store(ptr::from_ref(lane).cast_mut(), Relaxed);
-        self.request.store(request(tid, ASKED), Release);
-        // SAFETY: takes plain numbers; a thread that is gone is an error, not undefined.
-        let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) } == 0;
-        if !sent {
-            self.withdraw(tid);
-        }
-        sent
     }
 
-    /// Gives `use_shot` the answer and frees the slot, once the thread has answered.
-    fn answer(&self, tid: i32, use_shot: impl FnOnce(&Shot)) -> bool {
-        let is_done = self.request.load(Acquire) == request(tid, DONE);
-        if is_done {
+    /// Asks the thread that holds a lane. The slot is free.
+    fn ask(&self, lane: &'static Lane, tid: i32) {
+        self.lane.store(ptr::from_ref(lane).cast_mut(), Relaxed);
+        self.request.store(request(tid, ASKED), Release);
+        // SAFETY: takes plain numbers; a thread that is gone is an error, not undefined. Such a
+        // request is withdrawn in time, like any that nobody answers.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, SIGNAL) };
+    }
+
+    fn is_answered(&self, tid: i32) -> bool {
+        self.request.load(Acquire) == request(tid, DONE)
+    }
+
+    /// Ends a request: gives `use_shot` the answer if there is one, else takes the request back.
+    fn finish(&self, tid: i32, use_shot: impl FnOnce(&Shot)) {
+        if self.is_answered(tid) {
             // SAFETY: the state is DONE, so the handler has finished and no other can start.
             use_shot(unsafe { &*self.shot.get() });
             self.request.store(IDLE, Release);
+        } else {
+            let _ = self.request.compare_exchange(request(tid, ASKED), IDLE, AcqRel, Relaxed);
         }
-        is_done
-    }
-
-    /// Takes the request back, unless the thread has begun to answer.
-    fn withdraw(&self, tid: i32) {
-        let _ = self.request.compare_exchange(request(tid, ASKED), IDLE, AcqRel, Relaxed);
     }
 }
 
-/// Asks threads that hold lanes for their registers and stacks, and runs `use_shot` on each answer
-/// with the number of its thread in `threads`, as they come. Of the threads only the first
-/// [`MAX_AT_ONCE`] are asked. Watchdog only.
-pub(super) fn take(threads: &[(&'static Lane, i32)], mut use_shot: impl FnMut(usize, &Shot)) {
-    let asked = SLOTS.iter().zip(threads).enumerate();
-    let mut open: Vec<_> = asked
-        .filter(|(_, (slot, (lane, tid)))| slot.ask(lane, *tid))
-        .map(|(index, (slot, (_, tid)))| (index, slot, *tid))
-        .collect();
-    let (since, mut pause) = (Instant::now(), SHORTEST_PAUSE);
-    while !open.is_empty() && since.elapsed() < PATIENCE {
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
-        open.retain(|(index, slot, tid)| !slot.answer(*tid, |shot| use_shot(*index, shot)));
+/// The requests that are open, and what the watchdog wants to remember of each. There is one of
+/// these, the watchdog's.
+pub(super) struct Requests<T> {
+    open: Vec<Open<T>>,
+}
+
+struct Open<T> {
+    slot: &'static Slot,
+    tid: i32,
+    what: T,
+}
+
+impl<T> Requests<T> {
+    pub(super) fn new() -> Self {
+        Self { open: Vec::new() }
     }
-    open.iter().for_each(|(_, slot, tid)| slot.withdraw(*tid));
+
+    /// What is open.
+    pub(super) fn open(&self) -> impl Iterator<Item = &T> {
+        self.open.iter().map(|open| &open.what)
+    }
+
+    /// How many more fit.
+    pub(super) fn room(&self) -> usize {
+        MAX_OPEN - self.open.len()
+    }
+
+    /// Asks the thread that holds a lane for its registers and stack, if there is room.
+    pub(super) fn ask(&mut self, lane: &'static Lane, tid: i32, what: T) {
+        let is_open = |slot: &Slot| self.open.iter().any(|open| ptr::eq(open.slot, slot));
+        if let Some(slot) = SLOTS.iter().find(|slot| !is_open(slot) && slot.is_free()) {
+            slot.ask(lane, tid);
+            self.open.push(Open { slot, tid, what });
+        }
+    }
+
+    /// Takes the answers there are.
+    pub(super) fn take_answers(&mut self, mut use_shot: impl FnMut(T, &Shot)) {
+        let answered = self.open.extract_if(.., |open| open.slot.is_answered(open.tid));
+        for Open { slot, tid, what } in answered {
+            slot.finish(tid, |shot| use_shot(what, shot));
+        }
+    }
+
+    /// Withdraws what is no longer wanted.
+    pub(super) fn withdraw(&mut self, mut is_over: impl FnMut(&T) -> bool) {
+        let over = self.open.extract_if(.., |open| is_over(&open.what));
+        over.for_each(|open| open.slot.finish(open.tid, |_| ()));
+    }
 }
 
 /// Runs on the interrupted thread. Async-signal-safe: atomics, one system call, plain copying.
