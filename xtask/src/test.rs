@@ -20,12 +20,13 @@ pub(crate) struct Args {
 /// A check's name and what it does.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("fmt", fmt),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
     ("docs", docs),
     ("rust", rust),
+    ("tracing", tracing),
     ("doctests", doctests),
     ("stable", stable),
     ("web", web),
@@ -87,6 +88,18 @@ fn rust() -> anyhow::Result<()> {
     // Off by default, since it takes the place of functions of libc.
     let noted = ["--package", "loopd-agent", "--features", "fd-stacks", "--locked", "fds"];
     execute(cargo().args(["nextest", "run"]).args(noted))
+}
+
+/// The agent with tokio's own instrumentation, which no other build of ours has.
+fn tracing() -> anyhow::Result<()> {
+    const FEATURES: [&str; 4] = ["--package", "loopd-agent", "--features", "layer,tokio-tracing"];
+    tools::nextest()?;
+    let mut clippy = cargo();
+    clippy.arg("clippy").args(FEATURES).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
+    execute(&mut clippy)?;
+    let mut test = cargo();
+    test.args(["nextest", "run", "--locked"]).args(FEATURES).args(["--lib", "--test", "tracing"]);
+    execute(&mut test)
 }
 
 fn doctests() -> anyhow::Result<()> {

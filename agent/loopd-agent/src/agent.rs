@@ -13,7 +13,7 @@ use crate::exporter::{self, Setup, Target};
 use crate::recorder::{self, Recorder, RingSizes};
 use crate::runtime::RuntimeBuilder;
 use crate::status::{Flushed, Stats, Status};
-use crate::{cost, coverage, fds, fork, settings, sys, watch};
+use crate::{cost, coverage, fds, fork, layer, settings, sys, watch};
 
 /// How long dropping an [`Agent`] may take.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
@@ -115,9 +115,15 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     STATUS.sample_stacks.store(config.sample_stacks, Relaxed);
     OWNER.store(std::process::id(), Relaxed);
     recorder::set_record_polls(config.record_polls);
+    recorder::set_record_wakes(config.record_wakes);
+    recorder::set_record_waits(config.record_waits);
     fork::prepare();
     fds::set_tracking(config.track_fds);
 
+    if config.tracing {
+        layer::install();
+    }
+    layer::configure(config.memory_limit, config.tracing_filter.as_deref());
     for layer in config.coverage(watch::start(recorder, &STATUS, origin)) {
         coverage::set(layer);
     }

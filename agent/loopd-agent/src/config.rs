@@ -32,8 +32,12 @@ pub struct Config {
     pub(crate) slow_threshold: Duration,
     pub(crate) memory_limit: usize,
     pub(crate) record_polls: bool,
+    pub(crate) record_wakes: bool,
+    pub(crate) record_waits: bool,
     pub(crate) sample_stacks: bool,
     pub(crate) track_fds: bool,
+    pub(crate) tracing: bool,
+    pub(crate) tracing_filter: Option<String>,
     pub(crate) token: Option<String>,
     /// Environment variables that could not be read.
     errors: Vec<StartError>,
@@ -79,8 +83,12 @@ impl Default for Config {
             slow_threshold: DEFAULT_SLOW_THRESHOLD,
             memory_limit: DEFAULT_MEMORY_LIMIT,
             record_polls: true,
+            record_wakes: true,
+            record_waits: true,
             sample_stacks: true,
             track_fds: false,
+            tracing: false,
+            tracing_filter: None,
             token: None,
             errors: Vec::new(),
             ignored: Vec::new(),
@@ -135,11 +143,23 @@ impl Config {
         if let Some((name, value)) = get("LOOPD_RECORD_POLLS") {
             keep(parse_bool(name, &value).map(|is_on| self.record_polls = is_on));
         }
+        if let Some((name, value)) = get("LOOPD_RECORD_WAKES") {
+            keep(parse_bool(name, &value).map(|is_on| self.record_wakes = is_on));
+        }
+        if let Some((name, value)) = get("LOOPD_RECORD_WAITS") {
+            keep(parse_bool(name, &value).map(|is_on| self.record_waits = is_on));
+        }
         if let Some((name, value)) = get("LOOPD_SAMPLE_STACKS") {
             keep(parse_bool(name, &value).map(|is_on| self.sample_stacks = is_on));
         }
         if let Some((name, value)) = get("LOOPD_TRACK_FDS") {
             keep(parse_bool(name, &value).map(|is_on| self.track_fds = is_on));
+        }
+        if let Some((name, value)) = get("LOOPD_TRACING") {
+            keep(parse_bool(name, &value).map(|is_on| self.tracing = is_on));
+        }
+        if let Some((name, value)) = get("LOOPD_TRACING_FILTER") {
+            keep(check_filter(name, &value).map(|()| self.tracing_filter = Some(value)));
         }
         if let Some((name, value)) = get("LOOPD_TOKEN") {
             keep(parse_token(name, &value).map(|_| self.token = Some(value)));
@@ -192,9 +212,21 @@ impl Config {
         self
     }
 
-    /// Whether to record single polls, parks and wakes.
+    /// Whether to record single polls and parks.
     pub fn record_polls(mut self, is_on: bool) -> Self {
         self.record_polls = is_on;
+        self
+    }
+
+    /// Whether to record who wakes whom.
+    pub fn record_wakes(mut self, is_on: bool) -> Self {
+        self.record_wakes = is_on;
+        self
+    }
+
+    /// Whether to record waits, who holds what is waited for, and the states of resources.
+    pub fn record_waits(mut self, is_on: bool) -> Self {
+        self.record_waits = is_on;
         self
     }
 
@@ -207,6 +239,21 @@ impl Config {
     /// Whether to track every open file descriptor (Linux only).
     pub fn track_fds(mut self, is_on: bool) -> Self {
         self.track_fds = is_on;
+        self
+    }
+
+    /// Whether to make loopd's the program's `tracing` subscriber, for programs that have none:
+    /// records what tokio's own instrumentation tells. It needs the cargo feature `tokio-tracing`
+    /// and `tokio_unstable`. A program with a subscriber adds `loopd_agent::layer()` to it.
+    pub fn tracing(mut self, is_on: bool) -> Self {
+        self.tracing = is_on;
+        self
+    }
+
+    /// Which of the program's own `tracing` spans and events are recorded: directives as
+    /// `orders=debug,info`. None by default. It needs the cargo feature `layer`.
+    pub fn tracing_filter(mut self, directives: impl Into<String>) -> Self {
+        self.tracing_filter = Some(directives.into());
         self
     }
 
@@ -237,6 +284,9 @@ impl Config {
         check_threshold("LOOPD_SLOW_THRESHOLD", self.slow_threshold, None)?;
         check_memory("LOOPD_MEMORY_LIMIT", self.memory_limit, None)?;
         check_labels("LOOPD_LABELS", &self.labels)?;
+        if let Some(filter) = &self.tracing_filter {
+            check_filter("LOOPD_TRACING_FILTER", filter)?;
+        }
         Ok(Checked { endpoint, token: token.transpose()? })
     }
 
@@ -293,6 +343,12 @@ fn parse_endpoint(name: &'static str, value: &str) -> Result<Endpoint, StartErro
     let is_known = value.starts_with("http://") || value.starts_with("unix:/");
     let endpoint = is_known.then(|| Endpoint::from_shared(value.to_owned()).ok()).flatten();
     endpoint.ok_or_else(|| invalid(name, value, allowed))
+}
+
+fn check_filter(name: &'static str, value: &str) -> Result<(), StartError> {
+    let is_filter = crate::layer::is_filter(value);
+    let error = || invalid(name, value, "directives of tracing, like info or orders=debug,warn");
+    is_filter.then_some(()).ok_or_else(error)
 }
 
 fn parse_token(name: &'static str, value: &str) -> Result<AsciiMetadataValue, StartError> {

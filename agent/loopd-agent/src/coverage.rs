@@ -21,6 +21,7 @@ pub(crate) fn set(layer: Coverage) {
 /// What is captured under these settings.
 pub(crate) fn now(settings: &Settings) -> Vec<Coverage> {
     set(crate::fds::coverage());
+    crate::layer::coverage().into_iter().for_each(set);
     let layers = LAYERS.lock().map(|layers| layers.clone()).unwrap_or_default();
     under(layers, settings)
 }

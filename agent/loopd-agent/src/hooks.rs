@@ -14,6 +14,8 @@ use tokio::runtime::TaskMeta;
 #[cfg(tokio_unstable)]
 use crate::clock::{counter, ticks};
 #[cfg(tokio_unstable)]
+use crate::layer;
+#[cfg(tokio_unstable)]
 use crate::record::{self, Record};
 use crate::recorder::{self, Loop};
 use crate::runtime::UserHooks;
@@ -29,6 +31,8 @@ pub(crate) type TaskCallback = Box<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
 thread_local! {
     /// What kind of task the wrapper is spawning on this thread right now.
     static SPAWNING: Cell<TaskKind> = const { Cell::new(TaskKind::Async) };
+    /// Whether what is spawned on this thread right now is recorded by the wrapper.
+    static IS_WRAPPING: Cell<bool> = const { Cell::new(false) };
     /// The last task whose spawn a hook saw on this thread.
     static SPAWN_SEEN: Cell<u64> = const { Cell::new(0) };
     /// How the wrapper saw a task end, for the hook that follows on the same thread.
@@ -62,12 +66,25 @@ pub(crate) fn task_number(id: tokio::task::Id) -> u64 {
 pub(crate) fn before_spawn(kind: TaskKind) {
     SPAWNING.set(kind);
     SPAWN_SEEN.set(0);
+    IS_WRAPPING.set(true);
 }
 
 /// The wrapper has spawned; says which task a hook saw, 0 if none did.
 pub(crate) fn after_spawn() -> u64 {
     SPAWNING.set(TaskKind::Async);
+    IS_WRAPPING.set(false);
     SPAWN_SEEN.get()
+}
+
+/// Whether the wrapper is spawning; from now on it is no more.
+pub(crate) fn take_wrapping() -> bool {
+    IS_WRAPPING.replace(false)
+}
+
+/// A root that the wrapper records is about to be spawned on this thread, with nothing to say when
+/// it has been but its first poll.
+pub(crate) fn before_root() {
+    IS_WRAPPING.set(true);
 }
 
 /// Leaves word of how a task ended for the hook that is about to report its end.
@@ -262,6 +279,9 @@ fn task_spawned(loop_id: u64, meta: &TaskMeta<'_>) {
     let lane = recorder::existing_lane();
     let (task, location) = (task_number(meta.id()), crate::place::number(meta.spawned_at()));
     SPAWN_SEEN.set(task);
+    if layer::is_on() {
+        layer::is_hooked(task);
+    }
     if let Some(lane) = lane
         && switches::is_quick()
     {

@@ -55,9 +55,13 @@
 //! | `LOOPD_LABELS` | none | `key=value` pairs separated by commas |
 //! | `LOOPD_SLOW_THRESHOLD` | `100ms` | from which length a poll is slow |
 //! | `LOOPD_MEMORY_LIMIT` | `32MiB` | the most memory that rings, unsent batches and tables take |
-//! | `LOOPD_RECORD_POLLS` | `true` | whether to record single polls, parks and wakes |
+//! | `LOOPD_RECORD_POLLS` | `true` | whether to record single polls and parks |
+//! | `LOOPD_RECORD_WAKES` | `true` | whether to record who wakes whom |
+//! | `LOOPD_RECORD_WAITS` | `true` | whether to record waits, holders and the states of resources |
 //! | `LOOPD_SAMPLE_STACKS` | `true` | whether to take the stacks of polls that run long |
 //! | `LOOPD_TRACK_FDS` | `false` | whether to track every open file descriptor (Linux) |
+//! | `LOOPD_TRACING` | `false` | whether to hear what tokio itself tells, as the program's only subscriber |
+//! | `LOOPD_TRACING_FILTER` | none | which of the program's own spans and events to record, like `orders=debug,info` |
 //! | `LOOPD_TOKEN` | none | what the collector asks for, if it asks |
 //!
 //! A value that cannot be used makes [`Config::start`] return an error that names it. Under
@@ -76,8 +80,33 @@
 //! | resources | [`Tracked`] values from open to close | wrapping them |
 //! | fds | every open file descriptor with its path or addresses, whoever opened it; with the feature `fd-stacks` also the task and stack that did | Linux, and `LOOPD_TRACK_FDS` |
 //!
-//! Not seen, because tokio has no hook for them: tasks of a `LocalSet`, blocking jobs and `block_on`
-//! roots that do not go through this crate, and how a task ended that does not.
+//! | tracing | wakes of every task and who did them; tokio's own locks, semaphores, barriers, oneshot channels and timers, who waits and who holds; tasks that no hook sees; tasks that nothing can wake | the feature `tokio-tracing`, `tokio_unstable`, and `LOOPD_TRACING` or `loopd_agent::layer()` |
+//! | app_events | the program's own `tracing` spans and events that a filter lets through | the feature `layer`, `LOOPD_TRACING_FILTER`, and `LOOPD_TRACING` or `loopd_agent::layer()` |
+//!
+//! Not seen without the tracing layer, because tokio has no hook for them: tasks of a `LocalSet`,
+//! blocking jobs and `block_on` roots that do not go through this crate, and in any case how a task
+//! ended that does not. What the program finds worth knowing it can say with [`mark!`] and
+//! [`Task::field`].
+//!
+//! # What tokio itself tells
+//!
+//! Built with the cargo feature `tokio-tracing`, tokio traces each task, waker, lock and timer. The
+//! agent hears it in one of two ways. A program without a `tracing` subscriber sets `LOOPD_TRACING`:
+//! the agent becomes its only one, which is the cheaper way; a program that installs one itself
+//! later finds the place taken. A program with a subscriber adds `loopd_agent::layer()` to it (the
+//! feature `layer`), where each other layer needs a filter of its own.
+//!
+//! It is not for nothing: tokio's part of it alone makes a lock several times as dear, heard or not.
+//! Hence it is a choice when building, and its two halves, wakes and waits, can be switched while
+//! the program runs. What is opened while waits are off stays unseen.
+//!
+//! Who holds a lock or permits is inferred from the task that runs when tokio says so, and right as
+//! long as permits are not got by `try_acquire` or forgotten. A timer becomes a resource when a task
+//! first waits for it. `const_new` values, channels other than oneshot, `Notify` and all input and
+//! output are not traced by tokio. Tasks whose polls no hook sees have one poll too many: the drop
+//! of their future. A task that nothing can wake is told of after one or two seconds, or at once if
+//! it was spawned through this crate; threads with a subscriber of their own
+//! (`tracing::subscriber::with_default`) hide the wakers that they drop.
 //!
 //! # Promises
 //!
@@ -141,6 +170,7 @@ mod fork;
 mod handoff;
 mod hooks;
 mod lane;
+mod layer;
 mod marks;
 mod notes;
 mod outside;
@@ -164,6 +194,8 @@ mod wrapped;
 
 pub use agent::{Agent, stats};
 pub use config::{Config, StartError};
+#[cfg(feature = "layer")]
+pub use layer::layer;
 pub use loopd_agent_macros::main;
 pub use loopd_model::{Coverage, CoverageState, DropCause, RecordKind};
 pub use marks::{Mark, mark};

@@ -12,6 +12,7 @@ use crate::notes::{self, Fields, Note};
 use crate::place;
 use crate::record::Record;
 use crate::recorder;
+use crate::resource::current_task;
 
 /// Marks, and events and spans of tracing, that one thread may record in a second: they are for
 /// people to read, and one in each poll would push out everything else. More are counted as lost.
@@ -78,7 +79,7 @@ impl Mark<'_> {
         if self.is_on && is_within_budget() {
             recorder::write(&Record::Note(Note::Mark {
                 at: ticks(),
-                task: recorder::current_task(),
+                task: current_task(),
                 location: place::number(self.location),
                 level: MarkLevel::None,
                 target: self.name.to_owned(),

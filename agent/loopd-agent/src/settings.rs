@@ -7,6 +7,7 @@ use loopd_model::Settings;
 
 use crate::config::{LEAST_SLOW_THRESHOLD, MOST_SLOW_THRESHOLD};
 use crate::fds;
+use crate::layer;
 use crate::recorder;
 use crate::status::Status;
 
@@ -18,7 +19,7 @@ pub(crate) fn in_force(status: &Status) -> Settings {
         record_waits: Some(recorder::records_waits()),
         sample_stacks: Some(status.samples_stacks()),
         track_fds: Some(fds::is_tracking()),
-        app_events: Some(false),
+        app_events: Some(layer::records_app()),
         slow_threshold: Some(status.slow_threshold()),
     }
 }
@@ -40,6 +41,10 @@ pub(crate) fn apply(status: &Status, asked: &Settings) {
     if let Some(is_on) = asked.track_fds {
         fds::set_tracking(is_on);
     }
+    if let Some(is_on) = asked.app_events {
+        layer::set_records_app(is_on);
+    }
+    layer::heed_switches();
     if let Some(nanos) = asked.slow_threshold {
         let (least, most) = (LEAST_SLOW_THRESHOLD.as_nanos(), MOST_SLOW_THRESHOLD.as_nanos());
         status.slow_threshold.store(nanos.clamp(least as u64, most as u64), Relaxed);

@@ -10,10 +10,14 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{DefaultGuard, Interest, Subscriber};
 use tracing::{Event, Metadata};
 
-/// From now on the calling thread traces nothing, until the guard is dropped.
+use crate::layer;
+
+/// From now on the calling thread traces nothing, until the guard is dropped; nothing to drop where
+/// the program's subscriber is ours.
 #[must_use = "dropping the guard ends the silence"]
-pub(crate) fn on_this_thread() -> DefaultGuard {
-    tracing::subscriber::set_default(Silence)
+pub(crate) fn on_this_thread() -> Option<DefaultGuard> {
+    let is_enough = layer::silence_this_thread();
+    (!is_enough).then(|| tracing::subscriber::set_default(Silence))
 }
 
 /// Wants nothing, and says so.

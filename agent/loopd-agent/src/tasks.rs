@@ -59,6 +59,7 @@ pub fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::O
     let root = recorder::next_root();
     life.set_task(root, false);
     spawn.write(&life, root);
+    hooks::before_root();
     runtime.block_on(Wrapped::new(future, life))
 }
 

@@ -168,7 +168,10 @@ fn set_alarm<'a>(
     if alarm.as_ref().is_some_and(|known| !known.is_for(waker)) {
         *alarm = None;
     }
-    alarm.get_or_insert_with(|| Kept::new(waker, task, std::mem::take(is_first)))
+    alarm.get_or_insert_with(|| {
+        hooks::take_wrapping();
+        Kept::new(waker, task, std::mem::take(is_first))
+    })
 }
 
 /// One poll of a wrapped future, closed also when the poll panics.

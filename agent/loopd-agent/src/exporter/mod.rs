@@ -33,6 +33,7 @@ use tokio::runtime::RuntimeMetrics;
 use crate::clock::{self, Calibration, Origin, ticks};
 use crate::cost;
 use crate::coverage;
+use crate::layer;
 use crate::recorder::{self, Control, Loop, LoopOrigin, Recorder};
 use crate::resource;
 use crate::settings;
@@ -360,6 +361,7 @@ impl Exporter {
             !is_closed
         });
         self.drain.resources().measure(stage);
+        layer::scan(|event| self.stage.event(ticks(), event));
         let own = Own {
             memory: self.memory(),
             produced: self.stage.produced().iter().sum(),
@@ -396,6 +398,7 @@ impl Exporter {
             + self.tables.bytes()
             + crate::fds::bytes()
             + self.drain.resources_bytes()
+            + layer::bytes()
     }
 
     fn connect_if_due(&mut self) {

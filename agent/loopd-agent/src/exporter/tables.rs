@@ -82,8 +82,10 @@ impl Tables {
         if self.by_address.len() >= self.limits.locations {
             return LocationId::NONE;
         }
-        let Some(place) = crate::place::location(number) else { return LocationId::NONE };
-        let id = self.location_named(place.file(), place.line(), place.column());
+        let Some((file, line, column)) = crate::place::find(number) else {
+            return LocationId::NONE;
+        };
+        let id = self.location_named(file, line, column);
         self.by_address.insert(number, id);
         id
     }

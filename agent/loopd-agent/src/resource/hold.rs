@@ -148,12 +148,14 @@ impl<S: Borrow<State>> HoldOf<S> {
         amount: u32,
     ) -> Self {
         let Some(of) = of else { return Self::none() };
-        let holder = Holder {
-            task: current_task(),
-            since: ticks(),
-            location: location.map_or(0, place::number),
-            amount: u64::from(amount),
-        };
+        let location = location.map_or(0, place::number);
+        let (task, since, amount) = (current_task(), ticks(), u64::from(amount));
+        Self::begin_by(of, Holder { task, since, location, amount })
+    }
+
+    /// The same of somebody who is known.
+    #[inline]
+    pub(crate) fn begin_by(of: S, holder: Holder) -> Self {
         let state: &State = of.borrow();
         state.acquire(holder.amount);
         let (slot, waits_before) = (state.slots.take(holder), state.contended());
@@ -163,6 +165,15 @@ impl<S: Borrow<State>> HoldOf<S> {
     /// Of something taken while nothing was recorded.
     fn none() -> Self {
         Self { of: None, holder: Holder::default(), waits_before: 0, slot: NO_SLOT }
+    }
+
+    /// Nobody knows any more whether it is held.
+    pub(crate) fn forget(mut self) {
+        if let Some(of) = self.of.take() {
+            let state: &State = of.borrow();
+            state.slots.give_back(self.slot);
+            state.release(self.holder.amount, 0);
+        }
     }
 
     /// The holder has more, or less, than before.

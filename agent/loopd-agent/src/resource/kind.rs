@@ -119,6 +119,7 @@ const UNBOUNDED: &[Reading] =
 const BROADCAST: &[Reading] =
     &[Depth, Capacity, Senders, Receivers, Waiters, Sent, Received, Lagged, Contended, WaitedNanos];
 const WATCH: &[Reading] = &[Senders, Receivers, Waiters, Sent, Contended, WaitedNanos];
+const PARTIES: &[Reading] = &[Capacity, Waiters, Contended, WaitedNanos];
 const WAITED_FOR: &[Reading] = &[Waiters, Contended, WaitedNanos];
 
 const fn kind(name: &'static str, slots: usize, readings: &'static [Reading]) -> Kind {
@@ -134,3 +135,13 @@ pub(crate) static BROADCAST_CHANNEL: Kind = kind("broadcast", 0, BROADCAST);
 pub(crate) static WATCH_CHANNEL: Kind = kind("watch", 0, WATCH);
 pub(crate) static NOTIFY: Kind = kind("notify", 0, WAITED_FOR);
 pub(crate) static BARRIER: Kind = kind("barrier", 0, WAITED_FOR);
+
+/// Tokio's own, as its instrumentation tells of them. The next holder of a mutex may be told of
+/// before the end of the last, so there are slots for several.
+pub(crate) static TOKIO_MUTEX: Kind = kind("tokio::sync::Mutex", 8, LOCK);
+pub(crate) static TOKIO_RW_LOCK: Kind = kind("tokio::sync::RwLock", 8, LOCK);
+pub(crate) static TOKIO_SEMAPHORE: Kind = kind("tokio::sync::Semaphore", 8, PERMITS);
+pub(crate) static TOKIO_BARRIER: Kind = kind("tokio::sync::Barrier", 0, PARTIES);
+pub(crate) static TOKIO_ONESHOT: Kind = kind("tokio::sync::oneshot", 0, &[]);
+pub(crate) static TOKIO_SLEEP: Kind = kind("tokio::time::Sleep", 0, &[]);
+pub(crate) static TOKIO_INTERVAL: Kind = kind("tokio::time::Interval", 0, &[]);

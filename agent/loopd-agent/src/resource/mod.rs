@@ -53,17 +53,27 @@ impl Handle {
     /// Records that a resource was opened, and has the exporter look at it from time to time.
     #[cold]
     fn open(kind: &'static Kind, name: &str, location: &'static Location<'static>) -> Self {
+        Self::open_at(kind, name, place::number(location), current_task())
+    }
+
+    /// The same at a place that is known by its number, and by this task.
+    pub(crate) fn open_at(kind: &'static Kind, name: &str, location: u64, task: u64) -> Self {
         let state = Arc::new(State::new(recorder::next_resource(), kind));
         recorder::write(&Record::Opened {
             at: ticks(),
             resource: state.id,
-            location: place::number(location),
-            task: current_task(),
+            location,
+            task,
             kind: kind.name.to_owned(),
             name: name.to_owned(),
         });
         registry::register(&state);
         Self(state)
+    }
+
+    /// Its state.
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.0
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{
 
 use super::hold::Slots;
 use super::kind::Kind;
+use crate::waits::Holders;
 
 /// Keeps what is written often apart from the rest.
 #[derive(Debug, Default)]
@@ -127,6 +128,11 @@ impl State {
         }
     }
 
+    /// Who holds it now, as far as they are told apart.
+    pub(crate) fn holders(&self) -> Holders {
+        self.slots.read()
+    }
+
     /// A hold has more permits, or fewer, than before.
     pub(super) fn change_amount(&self, from: u64, to: u64) {
         self.uses.0.amount.fetch_add(to.wrapping_sub(from), Relaxed);
@@ -157,14 +163,14 @@ impl State {
     }
 
     /// A wait begins.
-    pub(super) fn begin_wait(&self, is_sender: bool) {
+    pub(crate) fn begin_wait(&self, is_sender: bool) {
         self.waits.0.begun.fetch_add(1, Relaxed);
         self.waits.0.now.fetch_add(1, Relaxed);
         self.waits.0.senders.fetch_add(u64::from(is_sender), Relaxed);
     }
 
     /// It is over.
-    pub(super) fn end_wait(&self, is_sender: bool, ticks: u64) {
+    pub(crate) fn end_wait(&self, is_sender: bool, ticks: u64) {
         self.waits.0.ticks.fetch_add(ticks, Relaxed);
         self.waits.0.now.fetch_sub(1, Relaxed);
         self.waits.0.senders.fetch_sub(u64::from(is_sender), Relaxed);

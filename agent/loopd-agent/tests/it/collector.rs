@@ -164,6 +164,8 @@ impl Collector {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("collector")
+            // Whatever listens to the program under test must not hear it.
+            .on_thread_start(|| std::mem::forget(silence()))
             .enable_all()
             .build()
             .unwrap();
@@ -172,6 +174,7 @@ impl Collector {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let service =
             IngestServer::new(Service { state: state.clone() }).max_decoding_message_size(4 << 20);
+        let _silence = silence();
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let incoming = tonic::transport::server::TcpIncoming::from(listener);
@@ -220,6 +223,10 @@ impl Collector {
             std::thread::park_timeout(Duration::from_millis(5));
         }
     }
+}
+
+fn silence() -> tracing::subscriber::DefaultGuard {
+    tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default())
 }
 
 impl Drop for Collector {
