@@ -118,6 +118,7 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     recorder::set_record_wakes(config.record_wakes);
     recorder::set_record_waits(config.record_waits);
     fork::prepare();
+    fds::set_memory_limit(config.memory_limit);
     fds::set_tracking(config.track_fds);
 
     if config.tracing {

@@ -40,6 +40,7 @@ struct Lanes {
 pub(crate) struct Stage {
     max_spans: usize,
     max_events: usize,
+    max_event_bytes: usize,
     workers: Vec<Lanes>,
     events: Vec<Event>,
     losses: Vec<Loss>,
@@ -58,7 +59,8 @@ impl Stage {
         let share = memory_limit / MEMORY_SHARE;
         Self {
             max_spans: (share * 3 / 4 / size_of::<Span>()).clamp(256, MAX_SPANS),
-            max_events: (share / 4 / size_of::<Event>()).clamp(64, MAX_EVENTS),
+            max_events: (share / 8 / size_of::<Event>()).clamp(64, MAX_EVENTS),
+            max_event_bytes: (share / 8).min(MAX_EVENT_BYTES),
             ..Self::default()
         }
     }
@@ -159,7 +161,7 @@ impl Stage {
     pub(crate) fn is_full(&self) -> bool {
         self.spans >= self.max_spans
             || self.events.len() + self.waits.len() >= self.max_events
-            || self.event_bytes + self.waits.len() * WAIT_BYTES >= MAX_EVENT_BYTES
+            || self.event_bytes + self.waits.len() * WAIT_BYTES >= self.max_event_bytes
     }
 
     /// Whether there is nothing to send.
@@ -169,7 +171,10 @@ impl Stage {
 
     /// Roughly what it takes, buffers kept for reuse included.
     pub(crate) fn bytes(&self) -> usize {
-        self.span_capacity() * size_of::<Span>() + self.events.capacity() * size_of::<Event>()
+        self.span_capacity() * size_of::<Span>()
+            + self.events.capacity() * size_of::<Event>()
+            + self.event_bytes
+            + self.waits.bytes()
     }
 
     /// Records staged or lost since the start, by kind.

@@ -38,6 +38,7 @@ pub(crate) struct Tables {
     by_stack: HashMap<Vec<u64>, StackId>,
     all: Dictionary,
     name_bytes: usize,
+    place_bytes: usize,
     stack_bytes: usize,
     /// How much of `all` has been taken.
     taken: (usize, usize, usize),
@@ -69,6 +70,7 @@ impl Tables {
             by_stack: HashMap::new(),
             all: Dictionary::default(),
             name_bytes: 0,
+            place_bytes: 0,
             stack_bytes: 0,
             taken: (0, 0, 0),
         }
@@ -103,6 +105,7 @@ impl Tables {
         let next = LocationId(self.all.locations.len() as u64 + 1);
         let id = *self.by_place.entry((file.to_owned(), line, column)).or_insert(next);
         if id == next {
+            self.place_bytes += file.len();
             self.all.locations.push(Location { id, file: file.to_owned(), line, column });
         }
         id
@@ -136,7 +139,7 @@ impl Tables {
         if let Some(&id) = self.by_stack.get(&addresses) {
             return Some(id);
         }
-        let bytes = stack_bytes(&frames);
+        let bytes = stack_bytes(&frames) + addresses.len() * size_of::<u64>();
         if self.by_stack.len() >= self.limits.stacks
             || self.stack_bytes + bytes > self.limits.stack_bytes
         {
@@ -172,10 +175,17 @@ impl Tables {
 
     /// Roughly what the tables take.
     pub(crate) fn bytes(&self) -> usize {
-        const ENTRY: usize = 160;
-        2 * self.name_bytes
+        // Of one entry: a half-full hash table's share of it, and its definition.
+        const ADDRESS: usize = 40;
+        const PLACE: usize = 160;
+        const NAME: usize = 130;
+        const STACK: usize = 130;
+        2 * (self.name_bytes + self.place_bytes)
             + self.stack_bytes
-            + ENTRY * (self.by_address.len() + self.by_name.len() + self.by_stack.len())
+            + ADDRESS * self.by_address.len()
+            + PLACE * self.by_place.len()
+            + NAME * self.by_name.len()
+            + STACK * self.by_stack.len()
     }
 }
 

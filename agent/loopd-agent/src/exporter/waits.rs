@@ -86,6 +86,11 @@ impl Waits {
         self.begun.len() + self.early.len() + self.ready.len() + self.holds.len()
     }
 
+    /// Roughly what they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.len() * size_of::<WaitRecord>() + self.sent.capacity() * (size_of::<u64>() + 1)
+    }
+
     /// What goes into the batch that is sealed now, instants in ticks.
     pub(crate) fn seal(&mut self, clock: &Calibration, tables: &mut Tables) -> Vec<Event> {
         let mut records = std::mem::take(&mut self.ready);

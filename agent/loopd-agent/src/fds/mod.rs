@@ -55,6 +55,7 @@ static IS_LOOKING: AtomicBool = AtomicBool::new(false);
 static CHANGES: Mutex<VecDeque<(u64, Change)>> = Mutex::new(VecDeque::new());
 /// Why nothing can be tracked here; empty if it can.
 static FAILURE: Mutex<String> = Mutex::new(String::new());
+static MEMORY_LIMIT: AtomicUsize = AtomicUsize::new(0);
 static TABLE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static UNTRACKED: AtomicU64 = AtomicU64::new(0);
 
@@ -84,6 +85,11 @@ pub(crate) struct Stack {
     pub(crate) frames: Vec<Frame>,
     /// File and line of the first frame in the program's own code.
     pub(crate) place: Option<(String, u32)>,
+}
+
+/// How much memory the agent may take in all.
+pub(crate) fn set_memory_limit(bytes: usize) {
+    MEMORY_LIMIT.store(bytes, Relaxed);
 }
 
 /// Switches tracking; the first time on starts the thread that looks. Does nothing before the agent

@@ -13,8 +13,10 @@ use crate::clock::ticks;
 use crate::recorder::{self, Recorder};
 use crate::status::Status;
 
-/// File descriptors known at once: two megabytes with their stacks.
+/// File descriptors known at once with the default memory limit, in proportion with another one:
+/// about two megabytes.
 const MAX_FDS: usize = 16 << 10;
+const FULL_SIZE_AT: usize = 32 << 20;
 /// Listed in one look; beyond that they are only counted.
 const MAX_LISTED: usize = 4 * MAX_FDS;
 /// Between looks: such that they take one part in [`LOOK_SHARE`] of the time, within these.
@@ -55,7 +57,7 @@ pub(super) fn ensure_running() -> Result<(), String> {
         let watcher = Watcher {
             recorder,
             status: &STATUS,
-            table: Table::new(MAX_FDS),
+            table: Table::new(super::MEMORY_LIMIT.load(Relaxed) / (FULL_SIZE_AT / MAX_FDS)),
             stacks: Stacks::default(),
             next_look: Instant::now(),
             has_more: false,

@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) is_frozen: bool,
     /// Welcomes and then reads no more.
     pub(crate) stops_reading: bool,
+    /// Acknowledges batches and forgets what was in them, but for their number.
+    pub(crate) forgets: bool,
     /// Acknowledges batches.
     pub(crate) acks: bool,
     /// Refuses these numbers once each.
@@ -42,6 +44,7 @@ impl Default for Script {
         Self {
             is_frozen: false,
             stops_reading: false,
+            forgets: false,
             acks: true,
             refuses: Vec::new(),
             hangs_up_after: None,
@@ -307,7 +310,9 @@ async fn serve(
                             "a hole before {seq}"
                         );
                         seen.durable = seq;
-                        seen.batches.insert(seq, batch);
+                        if !script.forgets {
+                            seen.batches.insert(seq, batch);
+                        }
                     }
                     if let Some(left) = &mut script.hangs_up_after {
                         *left -= 1;

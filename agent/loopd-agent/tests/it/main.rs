@@ -13,6 +13,8 @@ mod fiber;
 mod guards;
 mod handoff;
 mod macros;
+#[cfg(target_os = "linux")]
+mod memory;
 mod noting;
 mod recording;
 mod safety;
