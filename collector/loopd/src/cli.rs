@@ -50,6 +50,10 @@ enum Command {
     Slow(commands::slow::SlowArgs),
     /// Show what only ever grows.
     Leaks(commands::leaks::LeaksArgs),
+    /// Show which tasks wait for what, and who holds them up.
+    Waits(commands::waits::WaitsArgs),
+    /// List what was opened, and how things stand with it.
+    Resources(commands::resources::ResourcesArgs),
     /// Run SQL on the recording.
     Query(commands::query::QueryArgs),
     /// Check that recording works here, and say what is missing.
@@ -70,6 +74,8 @@ impl Cli {
             Command::Task(args) => commands::task::run(args, global).await,
             Command::Slow(args) => commands::slow::run(args, global).await,
             Command::Leaks(args) => commands::leaks::run(args, global).await,
+            Command::Waits(args) => commands::waits::run(args, global).await,
+            Command::Resources(args) => commands::resources::run(args, global).await,
             Command::Query(args) => commands::query::run(args, global).await,
             Command::Doctor(args) => commands::doctor::run(args, global).await,
         }

@@ -27,7 +27,7 @@ Examples:
   loopd slow --json | jq -r '[.location, .total_time] | @tsv'
 
 JSON: one object per site, worst first: location, function, by (stack, spawn_location), polls,
-total_time, max, p50, on_cpu, off_cpu, leaf, advice, stacks, examples. Lengths are nanoseconds.")]
+total_time, max, p50, on_cpu, off_cpu, syscall, leaf, advice, stacks, examples. Lengths are nanoseconds.")]
 pub(crate) struct SlowArgs {
     /// Only polls that end at or after this: -5m (before the newest data), 14:03:07.412, RFC 3339.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -132,6 +132,9 @@ fn one_site(site: &Site, screen: Screen) -> String {
         };
         let _ = write!(out, "\n  {what} in {n} of {samples} samples");
     }
+    if let Some(syscall) = &site.syscall {
+        let _ = write!(out, ", in system call {}", clean(syscall));
+    }
     if !site.leaf.is_empty() {
         let _ = write!(out, ", mostly in {}", without_parameters(&clean(&site.leaf)));
     }
@@ -202,7 +205,12 @@ pub(crate) fn one_poll(poll: &SlowPoll, screen: Screen) -> String {
         None => format!("{} so far", duration_text(poll.length_so_far)),
     };
     let at = clock_text(poll.start_at.0, &TimeZone::system());
-    let mut out = format!("  {at}  {}\n", screen.paint(Style::Warn, &length));
+    let doing = match (&poll.syscall, poll.running.as_deref()) {
+        (Some(syscall), _) => format!("  in {}", clean(syscall)),
+        (None, Some("on_cpu")) => "  computing".into(),
+        _ => String::new(),
+    };
+    let mut out = format!("  {at}  {}{doing}\n", screen.paint(Style::Warn, &length));
     if let Some(stack) = &poll.stack {
         out.push_str(&frames(stack, screen));
     }

@@ -11,10 +11,12 @@ use loopd_dashboard::views::leaks::LeaksView;
 use loopd_dashboard::views::losses::LossesView;
 use loopd_dashboard::views::process::{Process, ProcessesView};
 use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView};
+use loopd_dashboard::views::resources::{ResourceFilter, ResourcesView};
 use loopd_dashboard::views::settings::CommonSettingsView;
 use loopd_dashboard::views::slow::{SlowFilter, SlowView};
 use loopd_dashboard::views::task::TaskView;
 use loopd_dashboard::views::tasks::{TaskFilter, TasksView};
+use loopd_dashboard::views::waits::{WaitFilter, WaitsView};
 use loopd_dashboard::views::{self, ViewError, params::QueryPairs};
 use loopd_store::Reader;
 
@@ -147,6 +149,20 @@ impl Source {
         match self {
             Self::Server(client) => client.get("/leaks", &of_process(process)).await,
             Self::File(reader) => of_view(views::leaks::leaks(reader, Some(process)).await),
+        }
+    }
+
+    pub(crate) async fn waits(&self, filter: &WaitFilter) -> anyhow::Result<WaitsView> {
+        match self {
+            Self::Server(client) => client.get("/waits", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::waits::waits(reader, filter).await),
+        }
+    }
+
+    pub(crate) async fn resources(&self, filter: &ResourceFilter) -> anyhow::Result<ResourcesView> {
+        match self {
+            Self::Server(client) => client.get("/resources", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::resources::resources(reader, filter).await),
         }
     }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::tz::TimeZone;
+use loopd_dashboard::views::marks::{Mark, fields_text};
 use loopd_dashboard::views::task::{Poll, TaskView};
 use loopd_dashboard::views::tasks::Task;
 use loopd_dashboard::views::text::{count_text, duration_text};
@@ -24,7 +25,8 @@ Examples:
   loopd task 4711 --app orders --json | jq .poll_histogram
 
 JSON: one object with the keys task (see `loopd tasks --help`), polls, slowest, polls_complete,
-wakes, slow, children, resources, location_stats, poll_histogram.")]
+wakes, slow, waits, past_waits, holds, marks, app_spans, children, resources, location_stats,
+poll_histogram.")]
 pub(crate) struct TaskArgs {
     /// The task's id, as `loopd tasks` shows it.
     #[arg(value_name = "ID")]
@@ -66,6 +68,15 @@ fn text(view: &TaskView, screen: Screen) -> String {
         for slow in view.slow.iter().take(SHOWN) {
             out.push_str(&super::slow::one_poll(slow, screen));
         }
+    }
+    if !view.past_waits.is_empty() {
+        let _ = writeln!(out, "\n{}", screen.paint(Style::Title, "waits"));
+        let shown = view.past_waits.len().min(SHOWN);
+        out.push_str(&screen.table(&super::waits::table(&view.past_waits[..shown])));
+    }
+    if !view.marks.is_empty() {
+        let _ = writeln!(out, "\n{}", screen.paint(Style::Title, "what it said"));
+        out.push_str(&screen.table(&marks(&view.marks)));
     }
     if !view.resources.is_empty() {
         let _ = writeln!(out, "\n{}", screen.paint(Style::Title, "resources that it opened"));
@@ -118,6 +129,19 @@ fn facts(view: &TaskView, screen: Screen) -> String {
             ),
         ));
     }
+    for wait in &view.waits {
+        facts.insert(1, ("now", wait.text.clone()));
+    }
+    if let Some(at) = task.unwakeable_at {
+        let since = clock_text(at.0, &zone);
+        facts.insert(
+            1,
+            ("now", format!("pending, with nothing left that could wake it, since {since}")),
+        );
+    }
+    if !task.fields.is_empty() {
+        facts.push(("fields", fields_text(&task.fields)));
+    }
     let stats = &view.location_stats;
     let typical = match (stats.p50, stats.p99) {
         (Some(p50), Some(p99)) => {
@@ -144,6 +168,21 @@ fn polls(polls: &[Poll]) -> Table {
             clock_text(poll.start_at.0, &zone),
             duration_text(poll.length),
             poll.worker.to_string(),
+        ]);
+    }
+    table
+}
+
+fn marks(marks: &[Mark]) -> Table {
+    let zone = TimeZone::system();
+    let mut table = Table::default().text("AT").text("LEVEL").text("TARGET").text("MESSAGE");
+    for mark in marks.iter().take(SHOWN) {
+        let said = format!("{} {}", mark.message, fields_text(&mark.fields));
+        table.row([
+            clock_text(mark.at.0, &zone),
+            mark.level.clone().unwrap_or_else(|| "mark".into()),
+            mark.target.clone(),
+            said.trim().to_owned(),
         ]);
     }
     table

@@ -23,7 +23,7 @@ Examples:
 
 JSON keys: process, task, name, kind, state, outcome, location {id, file, line, column}, loop,
 parent, spawned_at, ended_at, lifetime, polls, busy_time, max_poll_time, scheduled_time, wakes,
-self_wakes, last_waker, slow_polls. Lengths are nanoseconds; ids and instants are text.")]
+self_wakes, last_waker, slow_polls, fields, unwakeable_at. Lengths are nanoseconds; ids and instants are text.")]
 pub(crate) struct TasksArgs {
     /// Only tasks in this state.
     #[arg(long, default_value = "all", value_parser = names(&STATES))]

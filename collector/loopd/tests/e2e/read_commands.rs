@@ -337,3 +337,40 @@ async fn doctor_notices_a_damaged_file() {
     assert!(run.json().iter().any(is_bad), "{run:?}");
     assert_eq!(run.code, 1, "{run:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_and_resources_are_listed_from_the_file_and_from_the_server() {
+    let mut recording = Recording::new().await;
+    recording::add_waiting(&mut recording.writer).await;
+    let url = recording.serve().await;
+    let url = ["--url", url.as_str(), "--app", "waiting"];
+    let both = |args: &[&str]| {
+        let file = recording.loopd(&[args, &["--app", "waiting"]].concat());
+        assert_eq!(file.code, 0, "{file:?}");
+        assert_eq!(loopd(&[args, &url].concat()).out, file.out, "{args:?}");
+        file
+    };
+    let waits = both(&["waits", "--pending"]);
+    let first = waits.out.lines().nth(1).unwrap();
+    let words: Vec<_> = first.split_whitespace().collect();
+    assert_eq!(
+        words.join(" "),
+        "22 pending 15.0 s lock mutex config orders/src/report.rs:30 21 (reloader)"
+    );
+    assert!(waits.out.contains("25 > 24 > …"), "{}", waits.out);
+    let all = both(&["waits", "--json", "--task", "21"]).json();
+    let states: Vec<_> = all.iter().map(|wait| wait["state"].clone()).collect();
+    assert_eq!(states, ["pending", "ready"]);
+    let resources = both(&["resources", "--state", "open"]);
+    let config = resources.out.lines().find(|line| line.contains("config")).unwrap();
+    assert!(config.contains("locked") && config.contains("2"), "{config}");
+    assert_eq!(both(&["resources", "--json"]).json().len(), 3);
+    let stuck = both(&["task", "22"]);
+    assert!(stuck.out.contains("held by task 21 (reloader) for 8.00 s"), "{}", stuck.out);
+    let said = both(&["task", "20"]);
+    assert!(said.out.contains("orders::report") && said.out.contains("user="), "{}", said.out);
+    assert!(!said.out.contains('\u{1b}'), "what programs say cannot move the cursor");
+    assert!(both(&["task", "26"]).out.contains("nothing left that could wake it"));
+    let none = recording.loopd(&["waits", "--app", "orders"]);
+    assert!(none.err.contains("no wait of orders was seen"), "{none:?}");
+}

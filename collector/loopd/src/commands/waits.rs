@@ -1,0 +1,120 @@
+//! `loopd waits`: which tasks wait for what, and who holds them up.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use loopd_dashboard::views::tasks::MAX_LIMIT;
+use loopd_dashboard::views::text::{count_text, duration_text};
+use loopd_dashboard::views::waits::{Link, Wait, WaitFilter};
+
+use super::read::{ReadArgs, completeness};
+use super::render::{Screen, Style, Table, note, print, print_lines};
+use crate::cli::Global;
+
+/// The flags of `loopd waits`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loopd waits --pending
+  loopd waits --app orders --task 4711
+  loopd waits --pending --json | jq -r 'select(.cycle) | .text'
+
+JSON keys: wait, task, task_name, resource {resource, kind, name, location}, op, location, amount,
+began_at, ended_at, length, state (pending, ready, cancelled, unfinished), holders, chain, cycle,
+text. Lengths are nanoseconds; ids and instants are text.")]
+pub(crate) struct WaitsArgs {
+    /// Only waits that last, longest first; of a program that is gone, those it was caught in.
+    #[arg(long)]
+    pending: bool,
+    /// Only waits of this task.
+    #[arg(long, value_name = "ID")]
+    task: Option<u64>,
+    /// Only waits for this resource.
+    #[arg(long, value_name = "ID")]
+    resource: Option<u64>,
+    /// How many to show.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=MAX_LIMIT))]
+    limit: u64,
+    /// How many to skip.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: u64,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// Tasks of a chain that the text shows; JSON has them all.
+const SHOWN: usize = 4;
+
+/// Runs the command.
+pub(crate) async fn run(args: WaitsArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let (source, process) = args.read.open().await?;
+    let filter = WaitFilter {
+        process: Some(process.process),
+        pending: args.pending,
+        task: args.task,
+        resource: args.resource,
+        offset: args.offset,
+        limit: args.limit,
+    };
+    let view = source.waits(&filter).await?;
+    if args.read.json {
+        print_lines(&view.rows)?;
+    } else {
+        print(&Screen::new(global.color).table(&table(&view.rows)))?;
+        let last = args.offset.saturating_add(view.rows.len() as u64);
+        if view.rows.is_empty() {
+            let lasts = if args.pending { " that lasts" } else { "" };
+            note(&format!("no wait of {} was seen{lasts}", process.app));
+        } else if last < view.total {
+            let (last, total) = (count_text(last), count_text(view.total));
+            note(&format!(
+                "{last} of {total} waits of {}; --limit and --offset show more",
+                process.app
+            ));
+        }
+    }
+    completeness(&source, &process, (None, None)).await
+}
+
+/// Waits, one to a line.
+pub(crate) fn table(waits: &[Wait]) -> Table {
+    let mut table = Table::default()
+        .number("TASK")
+        .text("STATE")
+        .number("FOR")
+        .text("OP")
+        .text("RESOURCE")
+        .place("WAITS AT")
+        .text("HELD UP BY");
+    for wait in waits {
+        let resource = wait.resource.as_ref().map_or("-".into(), ToString::to_string);
+        let is_over = wait.ended_at.is_some();
+        table.styled_row([
+            (wait.task.map_or("-".into(), |task| task.to_string()), None),
+            (wait.state.clone(), is_over.then_some(Style::Dim)),
+            (duration_text(wait.length), None),
+            (wait.op.clone(), None),
+            (resource, None),
+            (wait.location.clone().unwrap_or_else(|| "-".into()), Some(Style::Place)),
+            (held_up_by(wait), wait.cycle.then_some(Style::Bad)),
+        ]);
+    }
+    table
+}
+
+/// `21 (reloader) > 7`, with `…` where it comes round or goes on.
+fn held_up_by(wait: &Wait) -> String {
+    let link = |link: &Link| match &link.task_name {
+        Some(name) => format!("{} ({name})", link.task),
+        None => link.task.to_string(),
+    };
+    if wait.chain.is_empty() {
+        let first = wait.holders.iter().find_map(|holder| holder.task);
+        return first.map_or("-".into(), |task| task.to_string());
+    }
+    let mut chain: Vec<_> = wait.chain.iter().take(SHOWN).map(link).collect();
+    if wait.cycle || wait.chain.len() > SHOWN {
+        chain.push("…".into());
+    }
+    chain.join(" > ")
+}
