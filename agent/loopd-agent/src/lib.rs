@@ -66,8 +66,10 @@
 //!
 //! A value that cannot be used makes [`Config::start`] return an error that names it. Under
 //! `#[loopd_agent::main]` the program then runs without being recorded, and
-//! [`stats().start_error`](Stats::start_error) says why. The collector can change the slow
-//! threshold, the recording of polls and the taking of stacks while the program runs.
+//! [`stats().start_error`](Stats::start_error) says why. While the program runs, the
+//! collector can change the slow threshold and switch the recording of polls, wakes and waits, the
+//! taking of stacks, the tracking of file descriptors, and the program's own spans and events; the
+//! agent tells what is in force.
 //!
 //! # What is captured
 //!

@@ -18,6 +18,8 @@ pub struct CollectorConfig {
     /// The processes that the store holds as live from an earlier run. Those that do not come back
     /// within the grace are lost.
     pub live_before: Vec<ProcessKey>,
+    /// Those of `live_before` that are known to have ended: they are lost without a grace.
+    pub gone_before: Vec<ProcessKey>,
 }
 
 impl Default for CollectorConfig {
@@ -27,6 +29,7 @@ impl Default for CollectorConfig {
             grace: Duration::from_secs(15),
             max_sessions: 256,
             live_before: Vec::new(),
+            gone_before: Vec::new(),
         }
     }
 }

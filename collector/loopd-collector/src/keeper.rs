@@ -94,7 +94,7 @@ impl Keeper {
         stop: watch::Receiver<bool>,
         counters: Arc<Counters>,
     ) -> Self {
-        let live = Live::new(config.grace, &config.live_before, now());
+        let live = Live::new(config.grace, &config.live_before, &config.gone_before, now());
         let health = Health::new(Arc::clone(&counters));
         let (group, maintain_at) = (Group::default(), Instant::now() + MAINTAIN_EVERY);
         Self { store, config, commands, stop, counters, live, group, health, maintain_at }

@@ -5,6 +5,7 @@
 mod accept;
 mod first_bytes;
 pub(crate) mod guard;
+mod presence;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,9 @@ use anyhow::{Context, anyhow};
 use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
 use loopd_dashboard::{AppState, ChangeError, ServerInfo, ServerStatus};
 use loopd_model::UnixNanos;
-use loopd_store::{Durability, ProcessState, Reader, Retention, StoreError, StoreOptions};
+use loopd_store::{
+    Durability, ProcessRow, ProcessState, Reader, Retention, StoreError, StoreOptions,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -70,10 +73,16 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
 
     let (stop, stopped) = watch::channel(false);
     let head = writer.head();
-    let live_before = live_before(&reader).await.or_exit(Exit::Storage)?;
+    let before = live_before(&reader).await.or_exit(Exit::Storage)?;
+    let keys = |rows: &mut dyn Iterator<Item = &ProcessRow>| rows.map(|row| row.process).collect();
     let (collector, handle) = Collector::new(
         writer,
-        CollectorConfig { retention: config.retention, live_before, ..CollectorConfig::default() },
+        CollectorConfig {
+            retention: config.retention,
+            live_before: keys(&mut before.iter()),
+            gone_before: keys(&mut before.iter().filter(|row| presence::is_gone(row))),
+            ..CollectorConfig::default()
+        },
     );
     let status = {
         let handle = handle.clone();
@@ -156,10 +165,10 @@ async fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// The processes that were live when the store was last closed. They may still be.
-async fn live_before(reader: &Reader) -> Result<Vec<loopd_store::ProcessKey>, StoreError> {
-    let processes = reader.processes().await?;
-    let is_live = |row: &loopd_store::ProcessRow| row.state == ProcessState::Live;
-    Ok(processes.into_iter().filter(is_live).map(|row| row.process).collect())
+async fn live_before(reader: &Reader) -> Result<Vec<ProcessRow>, StoreError> {
+    let mut processes = reader.processes().await?;
+    processes.retain(|row| row.state == ProcessState::Live);
+    Ok(processes)
 }
 
 fn server_status(collector: &CollectorHandle) -> ServerStatus {

@@ -49,10 +49,18 @@ pub(super) enum Arrival {
 }
 
 impl Live {
-    /// Starts with processes of an earlier run, all away.
-    pub(super) fn new(grace: Duration, before: &[ProcessKey], now: UnixNanos) -> Self {
-        let lost_at = Instant::now() + grace;
-        let away = |&process| (process, Presence::Away { since: now, lost_at });
+    /// Starts with processes of an earlier run, all away; those that are `gone` have no grace.
+    pub(super) fn new(
+        grace: Duration,
+        before: &[ProcessKey],
+        gone: &[ProcessKey],
+        now: UnixNanos,
+    ) -> Self {
+        let began_at = Instant::now();
+        let away = |&process| {
+            let lost_at = if gone.contains(&process) { began_at } else { began_at + grace };
+            (process, Presence::Away { since: now, lost_at })
+        };
         Self { grace, processes: before.iter().map(away).collect() }
     }
 
@@ -194,7 +202,7 @@ mod tests {
     const SESSION: SessionId = SessionId(1);
 
     fn live() -> Live {
-        Live::new(Duration::from_secs(15), &[], UnixNanos(0))
+        Live::new(Duration::from_secs(15), &[], &[], UnixNanos(0))
     }
 
     #[tokio::test]
@@ -216,6 +224,16 @@ mod tests {
         assert_eq!(live.arrive(SESSION, PROCESS, 1), Arrival::Stale);
         assert!(live.leave(SESSION, PROCESS, UnixNanos(9)).is_none());
         assert!(live.leave(SessionId(2), PROCESS, UnixNanos(9)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_earlier_run_those_that_are_gone_have_no_grace() {
+        let before = [PROCESS, ProcessKey(2)];
+        let mut live = Live::new(Duration::from_secs(15), &before, &before[1..], UnixNanos(7));
+        assert_eq!(live.lost(Instant::now()), [(ProcessKey(2), UnixNanos(7))]);
+        live.forget(ProcessKey(2));
+        tokio::time::advance(Duration::from_secs(15)).await;
+        assert_eq!(live.lost(Instant::now()), [(PROCESS, UnixNanos(7))]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::tz::TimeZone;
+use loopd_dashboard::views::agent::AgentView;
 use loopd_dashboard::views::process::{Process, ProcessState};
 use loopd_dashboard::views::text::count_text;
 
+use super::capture::{captured_share, percent};
 use super::render::{Screen, Style, Table, note, print, print_lines};
-use super::source::SourceArgs;
+use super::source::{Source, SourceArgs};
 use super::time_arg::clock_text;
 use crate::cli::Global;
 
@@ -33,7 +35,8 @@ pub(crate) struct AppsArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: AppsArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let processes = args.source.open().await?.processes().await?;
+    let source = args.source.open().await?;
+    let processes = source.processes().await?;
     if args.json {
         print_lines(&processes)?;
     } else if processes.is_empty() {
@@ -41,12 +44,25 @@ pub(crate) async fn run(args: AppsArgs, global: &Global) -> anyhow::Result<ExitC
             "nothing has been recorded yet; start a program with loopd-agent in it, or `loopd demo`",
         );
     } else {
-        print(&Screen::new(global.color).table(&table(&processes)))?;
+        let agents = agents(&source, &processes).await?;
+        print(&Screen::new(global.color).table(&table(&processes, &agents)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(processes: &[Process]) -> Table {
+/// Of so many processes, the newest, the agents are asked for what they cost.
+const MAX_AGENTS: usize = 32;
+
+/// The agents of the newest processes, in their order.
+async fn agents(source: &Source, processes: &[Process]) -> anyhow::Result<Vec<AgentView>> {
+    let mut agents = Vec::new();
+    for process in processes.iter().take(MAX_AGENTS) {
+        agents.push(source.agent(process.process).await?);
+    }
+    Ok(agents)
+}
+
+fn table(processes: &[Process], agents: &[AgentView]) -> Table {
     let mut table = Table::default()
         .number("PROCESS")
         .text("APP")
@@ -59,9 +75,15 @@ fn table(processes: &[Process]) -> Table {
         .number("POLLS")
         .number("SLOW")
         .number("OPEN")
-        .number("LOST");
+        .number("LOST")
+        .number("CAPTURED")
+        .number("AGENT CPU");
     let zone = TimeZone::system();
-    for process in processes {
+    for (i, process) in processes.iter().enumerate() {
+        let agent = agents.get(i);
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let captured = agent.and_then(|agent| captured_share(agent.captured_share));
+        let cpu = agent.and_then(|agent| agent.cost.cpu_share).map(percent);
         let alarming = |count, style| (count > 0).then_some(style);
         table.styled_row([
             (process.process.to_string(), None),
@@ -76,6 +98,8 @@ fn table(processes: &[Process]) -> Table {
             (count_text(process.slow_polls), alarming(process.slow_polls, Style::Warn)),
             (count_text(process.open_resources), None),
             (count_text(process.lost), alarming(process.lost, Style::Bad)),
+            (or_dash(captured), None),
+            (or_dash(cpu), None),
         ]);
     }
     table

@@ -3,6 +3,8 @@
 
 mod text;
 
+pub(crate) use text::{captured_share, percent};
+
 use std::process::ExitCode;
 use std::time::Duration;
 

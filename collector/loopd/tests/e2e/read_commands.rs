@@ -83,8 +83,8 @@ async fn apps_lists_the_programs() {
     let run = recording.loopd(&["apps"]);
     assert_eq!(
         run.out,
-        "PROCESS  APP     VERSION  HOST   PID  STATE  STARTED                  TASKS ALIVE  POLLS  SLOW  OPEN  LOST\n\
-         \x20     1  orders  1.2.3    box   4242  ended  2026-11-22 14:00:00.000          121    223     3     1     0\n",
+        "PROCESS  APP     VERSION  HOST   PID  STATE  STARTED                  TASKS ALIVE  POLLS  SLOW  OPEN  LOST  CAPTURED  AGENT CPU\n\
+         \x20     1  orders  1.2.3    box   4242  ended  2026-11-22 14:00:00.000          121    223     3     1     0     100 %          -\n",
         "{run:?}"
     );
     assert_eq!((run.code, run.err.as_str()), (0, ""));
@@ -312,7 +312,7 @@ async fn doctor_finds_what_is_wrong() {
 
 #[test]
 fn every_help_has_examples_and_json_keys() {
-    for command in ["apps", "tasks", "task", "slow", "leaks", "query", "doctor"] {
+    for command in ["apps", "capture", "tasks", "task", "slow", "leaks", "query", "doctor"] {
         let run = loopd(&[command, "--help"]);
         assert_eq!(run.code, 0);
         assert!(run.out.contains(&format!("\n  loopd {command}")), "{command}: {}", run.out);

@@ -1,6 +1,7 @@
 //! How `loopd serve` starts, stops, and says why it cannot start.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
@@ -194,4 +195,34 @@ fn by_default_the_database_is_in_the_state_directory() {
     assert!(home.path().join("s/loopd/loopd.db").exists());
     let home = state_of("STATE_DIRECTORY", Path::new("s"));
     assert!(home.path().join("s/loopd.db").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_died_while_nobody_listened_is_lost_at_once() {
+    use loopd_wire::pb::agent_message::Kind as Said;
+
+    let dir = tempdir().unwrap();
+    let mut loopd = Loopd::start(&dir);
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let mut hello = crate::agent::hello(1);
+    let process = hello.process.as_mut().unwrap();
+    process.pid = dead.id();
+    process.host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+    let mut agent = Agent::connect(loopd.addr).await;
+    agent.say(Said::Hello(hello)).await;
+    agent.welcome().await;
+    loopd.signal("TERM");
+    assert_eq!(tokio::task::block_in_place(|| loopd.wait()).code(), Some(0), "{}", loopd.log());
+    let sql = rusqlite::Connection::open(db(&dir)).unwrap();
+    let state = || -> String {
+        sql.query_row("SELECT state FROM processes", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(state(), "live");
+    let _loopd = Loopd::start(&dir);
+    // Well within the grace of a program that may come back.
+    tokio::task::block_in_place(|| {
+        wait_until("it is lost", Duration::from_secs(10), || state() == "lost");
+    });
 }
