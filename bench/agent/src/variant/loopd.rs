@@ -68,7 +68,7 @@ pub(crate) struct All(Agent);
 
 impl Recorder for All {
     fn start(job: &Job) -> Result<Self> {
-        Ok(Self(start(job, Config::from_env().track_fds(true))?))
+        Ok(Self(start(job, Config::from_env().track_fds(true).tracing(true))?))
     }
 
     fn build(&self, builder: Builder) -> Result<Box<dyn Deref<Target = Runtime>>> {
