@@ -115,9 +115,10 @@
 //! - Recording never blocks, panics, prints, calls the system or waits for a lock after a thread's
 //!   first event. Each thread has a ring of its own; a full ring refuses polls first, so that
 //!   spawns, ends and resources still find room, and everything refused is counted.
-//! - Nothing runs on the program's runtimes. The agent has three threads, `loopd-export`,
-//!   `loopd-watch` and, once there is a stack to name, `loopd-symbols`, which take none of the
-//!   program's signals and trace nothing into its subscriber.
+//! - Nothing runs on the program's runtimes. The agent has threads of its own, `loopd-export`,
+//!   `loopd-watch` and, when there is a stack to name or file descriptors are tracked,
+//!   `loopd-symbols` and `loopd-fds`, which take none of the program's signals and trace nothing
+//!   into its subscriber.
 //! - While no collector is there, batches are kept within a quarter of the memory limit, at most
 //!   8 MiB; beyond that the oldest give up their polls, then their events, for a count of both.
 //! - What the collector acknowledged is on its disk; the rest is sent again, and never counted

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use loopd_agent::{Agent, Config, CoverageState};
 use loopd_model::EventKind;
+use loopd_wire::pb;
 
 use crate::FLUSH;
 use crate::collector::{Collector, Seen};
@@ -180,6 +181,29 @@ fn off_unless_asked_for_and_nothing_is_found() {
     let _file = File::open(own_path()).unwrap();
     assert!(agent.shutdown(FLUSH).complete);
     assert_eq!(reported(&collector.seen()), BTreeMap::new());
+}
+
+#[test]
+fn the_collector_can_switch_it_on_and_off_and_on() {
+    let collector = Collector::start();
+    let agent = crate::agent_for(&collector);
+    let ask = |is_on| {
+        let asks = pb::Settings { track_fds: Some(is_on), ..pb::Settings::default() };
+        collector.script(|script| script.asks = Some(asks));
+        let in_force = |seen: &Seen| seen.coverage().last().map(|(_, now)| now.track_fds);
+        collector.wait("the change", |seen| in_force(seen) == Some(Some(is_on)));
+    };
+    ask(true);
+    let first = File::open(own_path()).unwrap();
+    collector.wait("the first", |seen| is_open(seen, &own_path()));
+    ask(false);
+    drop(first);
+    let second = File::open("/dev/full").unwrap();
+    ask(true);
+    let seen = collector.wait("the second", |seen| is_open(seen, "/dev/full"));
+    assert!(!is_open(&seen, &own_path()), "closed while nobody looked");
+    drop(second);
+    assert!(agent.shutdown(FLUSH).complete);
 }
 
 #[test]
