@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::catch_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loopd_model::Frame;
 
@@ -18,21 +18,35 @@ const MAX_FILE: usize = 512;
 /// Frames of one stack after inlined functions have been told apart.
 const MAX_FRAMES: usize = 128;
 
+/// The modules that the library has listed, which takes the dynamic loader's lock once. Its list and
+/// what it has read of them are one for the process: held while stacks are named, so that nobody
+/// gives them back meanwhile.
+static LISTED: Mutex<Option<Modules>> = Mutex::new(None);
+
+fn listed() -> MutexGuard<'static, Option<Modules>> {
+    LISTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Names stacks. The first one reads the program's debug information, which takes a tenth of a
 /// second and some tens of megabytes; later ones take microseconds.
 #[derive(Default)]
 pub(crate) struct Symbols {
     /// By addresses.
     known: HashMap<Vec<u64>, Arc<[Frame]>>,
-    /// The modules listed, which takes the dynamic loader's lock once.
-    listed: Option<Modules>,
+    /// The modules loaded then.
+    modules: Option<Modules>,
 }
 
 impl Symbols {
     /// The frames of a stack, leaf first, without the runtime's own below the task.
     pub(crate) fn frames(&mut self, stack: &RawStack) -> Arc<[Frame]> {
-        if self.listed != Some(stack.modules) {
-            self.list(stack.modules);
+        if self.modules != Some(stack.modules) {
+            self.known = HashMap::new();
+            self.modules = Some(stack.modules);
+        }
+        let mut listed = listed();
+        if *listed != Some(stack.modules) {
+            list(&mut listed, stack.modules);
         }
         if let Some(frames) = self.known.get(&stack.addresses) {
             return frames.clone();
@@ -50,22 +64,24 @@ impl Symbols {
         frames
     }
 
-    fn list(&mut self, modules: Modules) {
-        self.forget();
-        // In no module, so the list is all that is made. Reading debug information, which would
-        // keep a fork waiting for longer, takes no such lock.
-        fork::without_forks(|| backtrace::resolve(std::ptr::null_mut(), |_| ()));
-        self.listed = Some(modules);
-    }
-
     /// Gives the debug information back, also what the program itself has read of it by the same
     /// library: either reads it again when needed.
     pub(crate) fn forget(&mut self) {
         self.known = HashMap::new();
-        if self.listed.take().is_some() {
+        if listed().take().is_some() {
             backtrace::clear_symbol_cache();
         }
     }
+}
+
+fn list(listed: &mut Option<Modules>, modules: Modules) {
+    if listed.is_some() {
+        backtrace::clear_symbol_cache();
+    }
+    // In no module, so the list is all that is made. Reading debug information, which would keep a
+    // fork waiting for longer, takes no such lock.
+    fork::without_forks(|| backtrace::resolve(std::ptr::null_mut(), |_| ()));
+    *listed = Some(modules);
 }
 
 impl Drop for Symbols {
