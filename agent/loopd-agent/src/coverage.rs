@@ -26,6 +26,14 @@ pub(crate) fn now(settings: &Settings) -> Vec<Coverage> {
     under(layers, settings)
 }
 
+/// Whether they differ in more than the words of their reasons.
+pub(crate) fn differ(left: &[Coverage], right: &[Coverage]) -> bool {
+    let states = |layers: &[Coverage]| {
+        layers.iter().map(|layer| (layer.layer.clone(), layer.state)).collect::<Vec<_>>()
+    };
+    states(left) != states(right)
+}
+
 fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
     for layer in &mut layers {
         if layer.state == CoverageState::Unavailable {
@@ -37,7 +45,11 @@ fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
             "app_events" => switch(layer, settings.app_events, "the recording of spans and events"),
             "hooks" => part(layer, settings.record_polls, "single polls and parks"),
             "wrapped" => part(layer, settings.record_wakes, "wakes"),
-            "guards" | "tracing" => part(layer, settings.record_waits, "waits"),
+            "guards" => part(layer, settings.record_waits, "waits"),
+            "tracing" => {
+                part(layer, settings.record_waits, "waits");
+                part(layer, settings.record_wakes, "wakes");
+            }
             _ => {}
         }
     }
@@ -77,6 +89,15 @@ mod tests {
     }
 
     #[test]
+    fn layers_differ_by_state_and_not_by_words() {
+        use CoverageState::{Off, On};
+        let on = [layer("fds", On, "1 was missed")];
+        assert!(!differ(&on, &[layer("fds", On, "2 were missed")]));
+        assert!(differ(&on, &[layer("fds", Off, "1 was missed")]));
+        assert!(differ(&on, &[]));
+    }
+
+    #[test]
     fn what_is_switched_off_is_said_and_what_cannot_be_had_stays_so() {
         use CoverageState::{Off, On, Unavailable};
         let all = Settings::default();
@@ -90,6 +111,9 @@ mod tests {
         let no_polls = Settings { record_polls: Some(false), ..all };
         check(layer("hooks", On, ""), no_polls, On, "single polls and parks are switched off");
         check(layer("metrics", On, ""), no_polls, On, "");
+        let quiet = Settings { record_wakes: Some(false), record_waits: Some(false), ..all };
+        let reason = "waits are switched off; wakes are switched off";
+        check(layer("tracing", On, ""), quiet, On, reason);
         let no_waits = Settings { record_waits: Some(false), ..all };
         check(layer("guards", On, "few"), no_waits, On, "few; waits are switched off");
     }

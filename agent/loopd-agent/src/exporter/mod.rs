@@ -61,6 +61,8 @@ const BUSY_WORDS: u64 = 2_048;
 /// The longest that a record waits before it is put into a batch.
 const SEAL_INTERVAL: Duration = Duration::from_millis(150);
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// Between words about coverage that only have other reasons.
+const REASONS_INTERVAL: Duration = Duration::from_secs(10);
 /// Runtimes first seen through a wrapper whose metrics are read. Nobody tells when one of them is
 /// gone, and reading it keeps its file descriptors open; so only the latest few are read.
 const MAX_SEEN: usize = 8;
@@ -145,6 +147,7 @@ struct Exporter {
     progress_at: Instant,
     /// What is captured, as far as it was last told.
     told: (Vec<Coverage>, Settings),
+    told_at: Instant,
 }
 
 /// A loop, and what its runtime says about itself.
@@ -204,6 +207,7 @@ impl Exporter {
             measured_at: now,
             progress_at: now,
             told: (setup.process.coverage.clone(), setup.configured),
+            told_at: now,
             setup,
         }
     }
@@ -518,10 +522,14 @@ impl Exporter {
         self.publish();
     }
 
-    /// Tells the collector what is captured from now on, if that changed.
+    /// Tells the collector what is captured from now on, if that changed. A reason may hold a count
+    /// that rises all the time, and waits.
     fn tell_changes(&mut self) {
         let settings = settings::in_force(self.setup.status);
-        if self.told.1 != settings || self.told.0 != coverage::now(&settings) {
+        let coverage = coverage::now(&settings);
+        let (told, told_settings) = &self.told;
+        let is_due = self.told_at.elapsed() >= REASONS_INTERVAL && *told != coverage;
+        if *told_settings != settings || coverage::differ(told, &coverage) || is_due {
             self.tell_coverage();
         }
     }
@@ -535,7 +543,7 @@ impl Exporter {
         let settings = settings::in_force(self.setup.status);
         let coverage = coverage::now(&settings);
         self.setup.status.update(|stats| stats.coverage.clone_from(&coverage));
-        self.told = (coverage.clone(), settings);
+        (self.told, self.told_at) = ((coverage.clone(), settings), Instant::now());
         self.stage.event(ticks(), EventKind::CoverageChanged { coverage, settings });
     }
 

@@ -62,6 +62,32 @@ fn settings_change_on_the_open_stream_and_the_agent_says_what_is_in_force() {
     assert!(agent.shutdown(FLUSH).complete);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_tracking_of_file_descriptors_can_be_switched_on_and_what_cannot_be_had_says_why() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    collector.wait("the welcome to be heard", |seen| seen.coverage().len() == 1);
+    let both = pb::Settings { track_fds: Some(true), app_events: Some(true), ..Default::default() };
+    collector.script(|script| script.asks = Some(both));
+    let seen = collector.wait("the change", |seen| seen.coverage().len() >= 2);
+    let (coverage, settings) = seen.coverage()[1];
+    assert_eq!((settings.track_fds, settings.app_events), (Some(true), Some(true)));
+    assert_eq!(state(coverage, "fds").0, CoverageState::On);
+    let (app_events, reason) = state(coverage, "app_events");
+    assert_eq!(app_events, CoverageState::Unavailable);
+    assert!(!reason.is_empty());
+    let off = pb::Settings { track_fds: Some(false), ..Default::default() };
+    collector.script(|script| script.asks = Some(off));
+    let is_off = |seen: &Seen| {
+        seen.coverage()
+            .last()
+            .is_some_and(|(layers, _)| state(layers, "fds").0 == CoverageState::Off)
+    };
+    collector.wait("file descriptors left alone", is_off);
+    assert!(agent.shutdown(FLUSH).complete);
+}
+
 #[test]
 fn a_new_connection_says_what_is_in_force_and_what_was_configured() {
     let asked = pb::Settings { slow_threshold_nanos: Some(7_000_000), ..Default::default() };
