@@ -230,6 +230,37 @@ await step("Resources and Sources account for what is there", async () => {
   await shot("sources");
 });
 
+await step("Waits shows who waits for what, or why nobody is known to", async () => {
+  await go("Waits");
+  await page.getByTestId("waits").waitFor();
+  await page.getByRole("button", { name: "All", exact: true }).click();
+  await until(() => /state=all/.test(page.url()), "the filter is in the address");
+  await until(async () => (await page.getByTestId("wait-table").count()) + (await page.getByTestId("empty").count()) > 0, "waits or why there are none");
+  await shot("waits");
+  const task = page.getByTestId("wait-table").locator("tbody a[href*='/tasks/']").first();
+  if ((await task.count()) > 0) {
+    await task.click();
+    await page.getByTestId("task-facts").waitFor();
+  }
+});
+
+await step("Sources says what recording costs, and asks the agent for something else", async () => {
+  await go("Sources");
+  await page.getByTestId("agent-cost").waitFor();
+  check(/Captured\s*\d/.test(await page.getByTestId("agent-cost").innerText()), "the captured share is a number");
+  const toggle = page.getByTestId("switch-record_waits");
+  await toggle.waitFor();
+  if (await toggle.isEnabled()) {
+    const before = await toggle.getAttribute("aria-checked");
+    await toggle.click();
+    await until(async () => (await toggle.getAttribute("aria-checked")) !== before, "the switch shows what was asked for");
+    await until(async () => (await page.getByTestId("settings-pending").count()) === 0, "the agent does what it was asked for");
+    await shot("sources-changed");
+    await page.getByTestId("settings").getByRole("button", { name: "reset" }).first().click();
+    await until(async () => (await toggle.getAttribute("aria-checked")) === before, "and goes back to its own configuration");
+  }
+});
+
 await step("Query runs SQL with Ctrl+Enter and shows rows", async () => {
   await go("Query");
   await page.getByTestId("sql").fill("SELECT count(*) AS tasks FROM tasks");

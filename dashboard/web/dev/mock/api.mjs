@@ -15,6 +15,7 @@ export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = proc
     world.advance();
     if (url.pathname === "/api/v1/live") return live(world, request, response);
     if (url.pathname === "/api/v1/query") return query(world, request, response);
+    if (request.method === "PATCH") return patch(world, request, response, url.pathname.replace("/api/v1", ""));
     const answer = views.answer(world, url.pathname.replace("/api/v1", ""), url.searchParams);
     return send(response, answer == null ? 404 : 200, answer ?? { error: `there is nothing at ${url.pathname}` });
   };
@@ -34,6 +35,15 @@ function live(world, request, response) {
   head();
   const timer = setInterval(() => (world.frozen ? response.write(": still here\n\n") : head()), 1000 / HEADS_PER_SECOND);
   request.on("close", () => clearInterval(timer));
+}
+
+function patch(world, request, response, path) {
+  let body = "";
+  request.on("data", (part) => (body += part));
+  request.on("end", () => {
+    const answer = views.patch(world, path, JSON.parse(body));
+    send(response, answer ? 200 : 404, answer ?? { error: `there is nothing at ${path}` });
+  });
 }
 
 function query(world, request, response) {

@@ -36,11 +36,15 @@ export function answer(world, path, q) {
   const process = world.processes.find((p) => String(p.process) === q.get("process")) ?? world.processes[0];
   const task = /^\/tasks\/(\d+)\/(\d+)$/.exec(path);
   if (task) return taskView(world.processes.find((p) => String(p.process) === task[1]), Number(task[2]));
+  const agent = /^\/processes\/(\d+)\/agent$/.exec(path);
+  if (agent) return agentView(world.processes.find((p) => String(p.process) === agent[1]));
+  const resource = /^\/resources\/(\d+)\/(\d+)$/.exec(path);
+  if (resource) return resourceView(world.processes.find((p) => String(p.process) === resource[1]), resource[2]);
   if (path === "/status") return status(world);
   if (path === "/processes") return { processes: world.processes.map(processView) };
   if (path === "/schema") return schema;
   if (!process) return null;
-  const routes = { "/overview": overview, "/timeline": timeline, "/tasks": tasks, "/slow": slow, "/leaks": leaks, "/resources": resources, "/metrics": metrics, "/losses": losses };
+  const routes = { "/overview": overview, "/timeline": timeline, "/tasks": tasks, "/slow": slow, "/leaks": leaks, "/resources": resources, "/waits": waits, "/marks": (p) => ({ marks: marksOf(p, 0), spans: [] }), "/metrics": metrics, "/losses": losses };
   return routes[path]?.(process, q) ?? null;
 }
 
@@ -63,13 +67,7 @@ function processView(p) {
   return {
     process: p.process, id: p.id, app: p.app, app_version: p.app_version, host: p.host, pid: p.pid, labels: p.labels, agent: p.agent, agent_version: p.agent_version,
     state: p.state, started_at: at(p, 0), last_at: at(p, p.head), ended_at: p.state === "ended" ? at(p, p.head) : null, slow_threshold: w.SLOW,
-    coverage: [
-      { layer: "tasks", state: "on", reason: "" },
-      { layer: "wakes", state: p.process === 1 ? "on" : "off", reason: p.process === 1 ? "" : "the app spawns with tokio::spawn; wrap spawns with loopd_agent::spawn to see wakes" },
-      { layer: "stacks", state: p.process === 3 ? "unavailable" : "on", reason: p.process === 3 ? "perf_event_paranoid is 3; set it to 2 or run with CAP_PERFMON" : "" },
-      { layer: "resources", state: "on", reason: "" },
-      { layer: "kernel scheduling", state: "unavailable", reason: "not supported by this agent on this kernel" },
-    ],
+    coverage: coverageOf(p),
     tasks_alive: p.process === 1 ? 412 + Math.floor(p.head / SECOND) * 3 : 0, tasks_spawned: spawned, polls: Math.round(p.head / SECOND * 2100), slow_polls: slow,
     open_resources: p.process === 1 ? 63 : 0, lost: p.process === 2 ? 0 : 1204,
     loops: [{ loop: String(p.process * 10), name: "main", flavor: "multi_thread", workers: w.WORKERS, opened_at: at(p, 0), closed_at: p.state === "ended" ? at(p, p.head) : null }],
@@ -186,7 +184,7 @@ function taskRow(p, index) {
     process: p.process, task: String(index), name: site.name, kind: index % 977 === 0 ? "block_on" : "task", loop: String(p.process * 10), parent: index > 20 ? String(index - (index % 17) - 1) : null,
     location: { id: site.id, file: site.file, line: site.line, column: site.column }, outcome: null, ended: spawned + lifetime, spawned,
     polls: index % 503 === 0 ? 0 : polls, busy_time: busy, max_poll_time: isSlow ? 240 * MS : Math.round(busy / polls * (1 + rnd() * 3)), scheduled_time: p.process === 1 ? Math.round(polls * 15_000 * rnd()) : null,
-    wakes: p.process === 1 ? polls - 1 : null, self_wakes: p.process === 1 ? Math.floor(polls * 0.1) : null, last_waker: index > 4 ? String(index - 3) : null, slow_polls: isSlow ? 1 : 0, panics: index % 1301 === 5,
+    wakes: p.process === 1 ? polls - 1 : null, self_wakes: p.process === 1 ? Math.floor(polls * 0.1) : null, last_waker: index > 4 ? String(index - 3) : null, slow_polls: isSlow ? 1 : 0, fields: index % 5 ? {} : { tenant: `shop-${index % 9}`, request: `r-${index}` }, unwakeable_at: null, panics: index % 1301 === 5,
   };
   taskCache.set(key, row);
   return row;
@@ -230,7 +228,7 @@ function slowOut(p, s, withStack = true) {
   const stack = w.STACKS[s.site.id];
   return {
     loop: String(p.process * 10), worker: s.worker, start_at: at(p, s.start), length: s.length, task: String(s.task), spawn_location: w.placeOf(s.site),
-    samples: Math.floor(s.length / (50 * MS)), running: p.process === 3 ? null : stack?.running ?? null, stack: p.process === 3 || !withStack || !stack ? null : w.framesOf(s.site.id),
+    samples: Math.floor(s.length / (50 * MS)), running: p.process === 3 ? null : stack?.running ?? null, syscall: p.process === 3 || stack?.running !== "off_cpu" ? null : "futex", stack: p.process === 3 || !withStack || !stack ? null : w.framesOf(s.site.id),
   };
 }
 
@@ -254,7 +252,7 @@ function taskView(p, index) {
   const wakes = p.process !== 1 ? [] : polls.slice(-40).map((poll, k) => ({ at: String(BigInt(poll.start_at) - 20_000n), delay: 20_000 + (k % 7) * 3_000, by: k % 3 ? String(Math.max(0, index - 3)) : null, count: 1 + (k % 4 === 0 ? 2 : 0) }));
   const bounds = [1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9];
   return {
-    task, polls, slowest: [...polls].sort((a, b) => b.length - a.length).slice(0, 20), wakes, slow: mine.map((s) => slowOut(p, s)), children: index % 5,
+    task, polls, slowest: [...polls].sort((a, b) => b.length - a.length).slice(0, 20), wakes, slow: mine.map((s) => slowOut(p, s)), waits: waitRows(p).filter((row) => row.task === String(index)), past_waits: pastWaits(p, index), holds: [], marks: marksOf(p, index), app_spans: [], children: index % 5,
     resources: row.location.id === 4 ? resourceRows(p).slice(0, 2) : [],
     location_stats: { tasks: 4211, polls: 31_870, busy_time: 9.1 * SECOND, p50: 41_000, p99: 4.2 * MS },
     poll_histogram: bounds.map((le_ns, k) => ({ le_ns, count: polls.filter((poll) => poll.length <= le_ns && poll.length > (bounds[k - 1] ?? 0)).length })),
@@ -309,13 +307,107 @@ function resourceRows(p) {
     const [kind, name, file, line] = kinds[k % 7 === 0 ? 0 : k % 4];
     const opened = (k / 420) * p.head;
     const closed = k % 7 === 0 ? null : opened + 0.4 * SECOND;
-    return { resource: String(k + 1), kind, name: `${name}${kind === "tcp" ? ` #${k}` : ""}`, location: { id: 40 + (k % 4), file, line, column: 9 }, task: String(k * 31), opened_at: at(p, opened), closed_at: closed == null ? null : at(p, closed), how: closed == null ? null : k % 13 === 0 ? "unclosed" : "closed" };
+    return { resource: String(k + 1), kind, name: `${name}${kind === "tcp" ? ` #${k}` : ""}`, location: { id: 40 + (k % 4), file, line, column: 9 }, task: String(k * 31), opened_at: at(p, opened), closed_at: closed == null ? null : at(p, closed), how: closed == null ? null : k % 13 === 0 ? "unclosed" : "closed", state: null };
   });
+}
+
+const nothing = { depth: null, capacity: null, permits: null, waiters: null, senders: null, receivers: null, locked: null, acquired: null, contended: null, waited_time: null, held_time: null, sent: null, received: null, lagged: null };
+
+/** Locks, permits and channels, which stay open. */
+function sharedRows(p) {
+  const row = (id, kind, name, file, line, state) => ({ resource: String(id), kind, name, location: { id: 60 + id, file, line, column: 12 }, task: "2", opened_at: at(p, 3 * MS), closed_at: null, how: null, state: { ...nothing, at: at(p, p.head), ...state } });
+  return [
+    row(9001, "mutex", "config", "src/config/store.rs", 18, { locked: true, waiters: 3, acquired: 48_211, contended: 912, waited_time: 71 * SECOND, held_time: 58 * SECOND }),
+    row(9002, "semaphore", "db permits", "src/db/pool.rs", 44, { permits: 0, capacity: 8, waiters: 1, acquired: 9_120, contended: 311, waited_time: 22 * SECOND, held_time: 402 * SECOND }),
+    row(9003, "mpsc", "outbox", "src/mail/queue.rs", 27, { depth: 61, capacity: 64, senders: 4, receivers: 1, waiters: 0, sent: 88_102, received: 88_041 }),
+    row(9004, "mutex", "ledger", "src/payments/ledger.rs", 12, { locked: true, waiters: 1, acquired: 811, contended: 4, waited_time: 14 * SECOND, held_time: 15 * SECOND }),
+  ];
+}
+
+const NAMES = { 31: "refresher", 2: "supervisor" };
+const link = (task, op = "", resource = null, location = null) => ({ task: String(task), task_name: NAMES[task] ?? null, op, resource, location });
+
+function waitRows(p) {
+  if (p.process !== 1) return [];
+  const [config, permits, , ledger] = sharedRows(p).map(({ resource, kind, name, location }) => ({ resource, kind, name, location: `${location.file}:${location.line}` }));
+  const wait = (task, resource, op, location, length, holder, chain, cycle = false) => ({
+    wait: String(task * 7), task: String(task), task_name: NAMES[task] ?? null, resource, op, location, amount: 1, began_at: at(p, p.head - length), ended_at: null, length, state: "pending",
+    holders: holder == null ? [] : [{ task: String(holder), task_name: NAMES[holder] ?? null, since_at: at(p, p.head - length - SECOND), location: "src/config/store.rs:52", amount: 1, released_at: null, later: false }],
+    chain, cycle, text: `waits ${(length / SECOND).toFixed(1)} s for ${resource.kind} ${resource.name} in ${op} at ${location}${holder == null ? "" : `, held by task ${holder} for ${(length / SECOND + 1).toFixed(1)} s`}`,
+  });
+  return [
+    wait(31, permits, "acquire", "src/session/refresh.rs:40", 14.2 * SECOND, 205, [link(205)]),
+    wait(140, ledger, "lock", "src/payments/charge.rs:77", 9.6 * SECOND, 141, [link(141, "lock", config, "src/payments/audit.rs:31"), link(140, "lock", ledger, "src/payments/charge.rs:77")], true),
+    wait(141, config, "lock", "src/payments/audit.rs:31", 9.5 * SECOND, 140, [link(140, "lock", ledger, "src/payments/charge.rs:77"), link(141, "lock", config, "src/payments/audit.rs:31")], true),
+    wait(310, config, "lock", "src/http/routes.rs:118", 3.2 * SECOND, 31, [link(31, "acquire", permits, "src/session/refresh.rs:40"), link(205)]),
+    wait(312, config, "lock", "src/http/routes.rs:118", 0.7 * SECOND, 31, [link(31, "acquire", permits, "src/session/refresh.rs:40"), link(205)]),
+  ];
+}
+
+function pastWaits(p, index) {
+  const all = waitRows(p);
+  if (all.length === 0) return [];
+  return Array.from({ length: index % 6 }, (_, k) => ({ ...all[0], wait: String(k + 1), task: String(index), began_at: at(p, p.head - (20 + k) * SECOND), ended_at: at(p, p.head - (19 + k) * SECOND), length: (2 + k * 31) * MS, state: k % 4 === 3 ? "cancelled" : "ready", chain: [], text: "waited" }));
+}
+
+function waits(p, q) {
+  const rows = q.get("pending") === "1" ? waitRows(p) : [...waitRows(p), ...pastWaits(p, 5)];
+  return { total: rows.length, rows };
+}
+
+function resourceView(p, id) {
+  const resource = [...sharedRows(p), ...resourceRows(p)].find((row) => row.resource === id);
+  if (!resource) return null;
+  const mine = waitRows(p).filter((row) => row.resource.resource === id);
+  const holds = Array.from({ length: 9 }, (_, k) => ({ resource: id, task: String(200 + k), task_name: null, since_at: at(p, p.head - (20 + k) * SECOND), ended_at: at(p, p.head - (19 + k) * SECOND), length: (120 + k * 37) * MS, location: "src/config/store.rs:52", amount: 1, waits: k % 4 }));
+  return { resource, open_stack: w.framesOf(3), holders: mine.flatMap((row) => row.holders).slice(0, 1), waits: mine, past_waits: pastWaits(p, 5), holds: resource.state ? holds : [], states: resource.state ? [resource.state] : [] };
+}
+
+function marksOf(p, index) {
+  if (p.process !== 1 || index % 3 !== 0) return [];
+  return [["warn", "payment provider is slow"], ["info", "cart priced"], [null, "checkout"]].map(([level, message], k) => ({ at: at(p, p.head - (3 + k) * SECOND), task: String(index), level, target: "checkout::cart", message, fields: { cart: `c-${index}`, items: "3" }, location: "src/cart/pricing.rs:88" }));
+}
+
+function coverageOf(p) {
+  return [
+    { layer: "hooks", state: "on", reason: "" },
+    { layer: "wrapped", state: p.process === 1 ? "on" : "off", reason: p.process === 1 ? "" : "the app spawns with `tokio::spawn`; wrap spawns with `loopd_agent::spawn` to see how tasks end" },
+    { layer: "watchdog", state: p.process === 3 ? "unavailable" : "on", reason: p.process === 3 ? "stacks are taken on Linux x86-64 only" : "" },
+    { layer: "tracing", state: "unavailable", reason: "build with tokio's feature `tracing` and add `loopd_agent::layer()` to your subscriber" },
+    { layer: "guards", state: "on", reason: "" },
+    { layer: "fds", state: "off", reason: "set `LOOPD_TRACK_FDS=1`, or switch it on here" },
+    { layer: "metrics", state: "on", reason: "" },
+  ];
+}
+
+/** What was asked for since the mock began. */
+const asked = {};
+
+export function patch(world, path, body) {
+  const process = /^\/processes\/(\d+)\/settings$/.exec(path);
+  if (!process) return null;
+  Object.assign((asked[process[1]] ??= {}), body);
+  return agentView(world.processes.find((p) => String(p.process) === process[1])).settings;
+}
+
+function agentView(p) {
+  const lost = p.process === 2 ? 0 : 1204;
+  const configured = { record_polls: true, record_wakes: true, record_waits: true, sample_stacks: true, track_fds: false, app_events: false, slow_threshold: w.SLOW };
+  const desired = { ...Object.fromEntries(Object.keys(configured).map((key) => [key, null])), ...asked[p.process] };
+  const wanted = Object.fromEntries(Object.entries(desired).filter(([, value]) => value != null));
+  const line = (kind, produced, dropped, by_cause = []) => ({ kind, produced, stored: produced - dropped, dropped, in_flight: 0, by_cause });
+  return {
+    process: p.process, coverage: coverageOf(p),
+    settings: { desired, configured, in_force: { ...configured, ...wanted, ...(desired.app_events ? { app_events: false } : {}) }, pending: desired.app_events === true },
+    cost: { cpu_share: 0.0062, cpu_nanos: Math.round(p.head * 0.0062), sent_bytes: Math.round(p.head / SECOND) * 41_300, sent_bytes_per_s: 41_300, memory_bytes: 9_437_184 },
+    ledger: [line("poll", 231_204, lost, lost ? [{ cause: "ring_full", count: lost }] : []), line("task", 204_118, 0), line("wake", 198_772, 0), line("wait", 41_200, 0), line("resource", 842, 0), line("sample", 312, 0)],
+    captured_share: lost ? 0.9982 : 1,
+  };
 }
 
 function resources(p, q) {
   const state = q.get("state") ?? "all";
-  const rows = resourceRows(p).filter((r) => state === "all" || (state === "open") === (r.closed_at == null));
+  const rows = [...sharedRows(p), ...resourceRows(p)].filter((r) => state === "all" || (state === "open") === (r.closed_at == null));
   const offset = Number(q.get("offset") ?? 0);
   return { total: rows.length, rows: rows.slice(offset, offset + Number(q.get("limit") ?? 100)) };
 }

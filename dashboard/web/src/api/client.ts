@@ -31,6 +31,15 @@ export async function runQuery(sql: string, limit: number, signal?: AbortSignal)
   });
 }
 
+/** Changes what the server keeps; answers with what it keeps now. */
+export async function change<T>(url: string, body: object): Promise<T> {
+  return request<T>(url, {
+    method: "PATCH",
+    headers: { "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify(body),
+  });
+}
+
 async function request<T>(url: string, init: RequestInit): Promise<T> {
   let response: Response;
   try {

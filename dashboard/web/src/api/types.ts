@@ -188,6 +188,10 @@ export interface Task {
   self_wakes: number | null;
   last_waker: string | null;
   slow_polls: number;
+  /** What the program says of it beside its name. */
+  fields: Record<string, string>;
+  /** Since when nothing is left that could wake it; null if something is, or nobody looked. */
+  unwakeable_at: InstantText | null;
 }
 
 export interface TaskPage {
@@ -221,7 +225,28 @@ export interface SlowPoll {
   spawn_location: string | null;
   samples: number;
   running: "on_cpu" | "off_cpu" | null;
+  /** The system call most samples found it in. */
+  syscall: string | null;
   stack: Frame[] | null;
+}
+
+/** How things stand with a resource; null for what it does not tell. */
+export interface ResourceState {
+  at: InstantText;
+  depth: number | null;
+  capacity: number | null;
+  permits: number | null;
+  waiters: number | null;
+  senders: number | null;
+  receivers: number | null;
+  locked: boolean | null;
+  acquired: number | null;
+  contended: number | null;
+  waited_time: Nanos | null;
+  held_time: Nanos | null;
+  sent: number | null;
+  received: number | null;
+  lagged: number | null;
 }
 
 export interface Resource {
@@ -233,6 +258,129 @@ export interface Resource {
   opened_at: InstantText;
   closed_at: InstantText | null;
   how: string | null;
+  /** Null if it never told. */
+  state: ResourceState | null;
+}
+
+export interface ResourceRef {
+  resource: string;
+  kind: string;
+  name: string;
+  location: string | null;
+}
+
+export interface Holder {
+  task: string | null;
+  task_name: string | null;
+  since_at: InstantText;
+  location: string | null;
+  amount: number;
+  released_at: InstantText | null;
+  /** It took it after the wait began. */
+  later: boolean;
+}
+
+export interface Wait {
+  wait: string;
+  task: string | null;
+  task_name: string | null;
+  resource: ResourceRef | null;
+  op: string;
+  location: string | null;
+  amount: number;
+  began_at: InstantText;
+  ended_at: InstantText | null;
+  length: Nanos;
+  state: "pending" | "ready" | "cancelled" | "unfinished";
+  holders: Holder[];
+  /** Who holds it up, whom that one waits for, and so on. */
+  chain: { task: string; task_name: string | null; op: string; resource: ResourceRef | null; location: string | null }[];
+  /** The chain comes back to a task in it. */
+  cycle: boolean;
+  /** All of it as a sentence without its subject. */
+  text: string;
+}
+
+export interface WaitsAnswer {
+  total: number;
+  rows: Wait[];
+}
+
+export interface Hold {
+  resource: string | null;
+  task: string | null;
+  task_name: string | null;
+  since_at: InstantText;
+  ended_at: InstantText;
+  length: Nanos;
+  location: string | null;
+  amount: number;
+  waits: number;
+}
+
+export interface ResourceDetail {
+  resource: Resource;
+  open_stack: Frame[];
+  holders: Holder[];
+  waits: Wait[];
+  past_waits: Wait[];
+  holds: Hold[];
+  states: ResourceState[];
+}
+
+export interface Mark {
+  at: InstantText;
+  task: string | null;
+  level: string | null;
+  target: string;
+  message: string;
+  fields: Record<string, string>;
+  location: string | null;
+}
+
+export interface Settings {
+  record_polls: boolean | null;
+  record_wakes: boolean | null;
+  record_waits: boolean | null;
+  sample_stacks: boolean | null;
+  track_fds: boolean | null;
+  app_events: boolean | null;
+  slow_threshold: Nanos | null;
+}
+export type SettingKey = keyof Settings;
+
+export interface SettingsState {
+  /** Null: nobody asks for it. */
+  desired: Settings;
+  in_force: Settings | null;
+  configured: Settings | null;
+  pending: boolean;
+}
+
+export interface AgentCost {
+  cpu_share: number | null;
+  cpu_nanos: Nanos | null;
+  sent_bytes: number | null;
+  sent_bytes_per_s: number | null;
+  memory_bytes: number | null;
+}
+
+export interface AgentLedgerLine {
+  kind: string;
+  produced: number;
+  stored: number;
+  dropped: number;
+  in_flight: number;
+  by_cause: { cause: string; count: number }[];
+}
+
+export interface AgentAnswer {
+  process: number;
+  settings: SettingsState;
+  coverage: Coverage[];
+  cost: AgentCost;
+  ledger: AgentLedgerLine[];
+  captured_share: number | null;
 }
 
 export interface TaskDetail {
@@ -241,6 +389,11 @@ export interface TaskDetail {
   slowest: Poll[];
   wakes: { at: InstantText; delay: Nanos; by: string | null; count: number }[];
   slow: SlowPoll[];
+  waits: Wait[];
+  past_waits: Wait[];
+  holds: Hold[];
+  marks: Mark[];
+  app_spans: { span: string; name: string; opened_at: InstantText; length: Nanos; busy_time: Nanos; fields: Record<string, string>; location: string | null }[];
   children: number;
   resources: Resource[];
   location_stats: { tasks: number; polls: number; busy_time: Nanos; p50: Nanos | null; p99: Nanos | null } | null;

@@ -9,11 +9,11 @@ import { Overview } from "../pages/overview.tsx";
 import { Query } from "../pages/query.tsx";
 import { Resources } from "../pages/resources.tsx";
 import { Slow } from "../pages/slow.tsx";
-import { Sources } from "../pages/sources.tsx";
 import { TaskPage } from "../pages/task.tsx";
 import { Tasks } from "../pages/tasks.tsx";
 import { TimelinePage } from "../pages/timeline.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
+import { lazy } from "../ui/lazy.tsx";
 import { Failed, Loading } from "../ui/states.tsx";
 import { FirstRun, isGreeting } from "../pages/first_run.tsx";
 import { focusRange, Header } from "./header.tsx";
@@ -34,14 +34,20 @@ interface Page {
   readonly isFlush?: boolean;
 }
 
+const Waits = lazy<{ params: Params }>(async () => (await import("../pages/waits.tsx")).Waits);
+const ResourcePage = lazy<{ params: Params }>(async () => (await import("../pages/resource.tsx")).ResourcePage);
+const Sources = lazy<{ params: Params }>(async () => (await import("../pages/sources.tsx")).Sources);
+
 const PAGES: readonly Page[] = [
   { path: "/", title: "Overview", icon: "overview", view: Overview },
   { path: "/timeline", title: "Timeline", icon: "timeline", view: TimelinePage, isFlush: true },
   { path: "/tasks", title: "Tasks", icon: "tasks", view: Tasks },
   { path: "/tasks/:process/:task", title: "Task", view: TaskPage },
   { path: "/slow", title: "Slow", icon: "slow", view: Slow },
+  { path: "/waits", title: "Waits", icon: "waits", view: Waits },
   { path: "/leaks", title: "Leaks", icon: "leaks", view: Leaks },
   { path: "/resources", title: "Resources", icon: "resources", view: Resources },
+  { path: "/resources/:process/:resource", title: "Resource", view: ResourcePage },
   { path: "/query", title: "Query", icon: "query", view: Query, needsNoProcess: true },
   { path: "/sources", title: "Sources", icon: "sources", view: Sources, needsNoProcess: true },
 ];
@@ -88,7 +94,7 @@ function Content({ found }: { found: { page: Page; params: Params } | null }) {
 }
 
 function Nav({ path }: { path: string }) {
-  const isHere = (page: Page) => path === page.path || (page.path === "/tasks" && path.startsWith("/tasks/"));
+  const isHere = (page: Page) => path === page.path || (page.path.length > 1 && path.startsWith(`${page.path}/`));
   return (
     <nav class="nav" aria-label="Pages">
       <a class="brand" href={link("/")} aria-label="loopd overview">

@@ -69,7 +69,7 @@ function ProcessPicker() {
 }
 
 function ProcessItem({ process: p, isCurrent, onPick }: { process: Process; isCurrent: boolean; onPick: () => void }) {
-  const path = place.value.path.startsWith("/tasks/") ? "/tasks" : place.value.path;
+  const path = /^\/(?:tasks|resources)(?=\/)/.exec(place.value.path)?.[0] ?? place.value.path;
   const detail = p.state === "live" ? `since ${clock(instant(p.started_at), SECOND)}` : `last seen ${ago(instant(p.last_at), now())}`;
   return (
     <a href={href(path, withChanges(new URLSearchParams(), { process: p.process }))} aria-current={isCurrent ? "true" : undefined} onClick={onPick}>

@@ -23,7 +23,7 @@ const TAIL = { kind: "last", span: 5 * MINUTE } as const;
 export const process = computed<Process | null>(() => {
   const list = processes.value;
   if (!list || list.length === 0) return null;
-  const wanted = place.value.query.get("process") ?? /^\/tasks\/(\d+)\//.exec(place.value.path)?.[1];
+  const wanted = place.value.query.get("process") ?? /^\/(?:tasks|resources)\/(\d+)\//.exec(place.value.path)?.[1];
   return list.find((p) => String(p.process) === wanted) ?? list.find((p) => p.state === "live") ?? list[0]!;
 });
 

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
-import type { Resource } from "../api/types.ts";
+import type { Resource, ResourceState } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { count, duration, plural, UNKNOWN } from "../base/format.ts";
 import { between, instant } from "../base/instant.ts";
@@ -54,14 +54,31 @@ function age(row: Resource): number {
 }
 
 const COLUMNS: readonly Column<Resource>[] = [
-  { key: "kind", title: "Kind", width: "120px", cell: (row) => row.kind, value: (row) => row.kind },
-  { key: "name", title: "Name", width: "24%", cell: (row) => row.name || <span class="muted">{UNKNOWN}</span>, value: (row) => row.name },
+  { key: "kind", title: "Kind", width: "96px", cell: (row) => row.kind, value: (row) => row.kind },
+  { key: "name", title: "Name", width: "17%", cell: (row) => row.name ? <a href={link(`/resources/${processId.value}/${row.resource}`)}>{row.name}</a> : <span class="muted">{UNKNOWN}</span>, value: (row) => row.name },
   { key: "location", title: "Opened at", cell: (row) => <Place text={row.location && placeText(row.location)} />, value: (row) => (row.location ? placeText(row.location) : null) },
-  { key: "task", title: "By task", width: "96px", cell: (row) => (row.task ? <a class="mono" href={link(`/tasks/${processId.value}/${row.task}`)}>{row.task}</a> : <span class="muted">no task</span>), value: (row) => row.task },
+  { key: "task", title: "By task", width: "80px", cell: (row) => (row.task ? <a class="mono" href={link(`/tasks/${processId.value}/${row.task}`)}>{row.task}</a> : <span class="muted">no task</span>), value: (row) => row.task },
+  { key: "waiters", title: "Waiters", about: "Tasks that wait for it now", width: "76px", isNumber: true, cell: (row) => <Waiters row={row} />, value: (row) => row.state?.waiters ?? null },
+  { key: "inside", title: "Inside", about: "Locked, free permits, or values in the queue", width: "112px", cell: (row) => (row.state && inside(row.state)) ?? <span class="muted">{UNKNOWN}</span>, value: (row) => row.state && inside(row.state) },
+  { key: "waited_time", title: "Waited", about: "Time of all waits for it", width: "84px", isNumber: true, cell: (row) => duration(row.state?.waited_time), value: (row) => row.state?.waited_time ?? null },
   { key: "opened_at", title: "Opened", width: "116px", isNumber: true, cell: (row) => <At at={row.opened_at} />, value: (row) => row.opened_at },
   { key: "age", title: "Open for", width: "92px", isNumber: true, cell: (row) => duration(age(row)), value: age },
   { key: "how", title: "State", width: "104px", cell: (row) => <How row={row} />, value: (row) => row.how ?? "open" },
 ];
+
+/** What is in it, in a few words: `locked`, `3 of 8 free`, `17 of 64 queued`. */
+export function inside(state: ResourceState): string | null {
+  const of = state.capacity == null ? "" : ` of ${count(state.capacity)}`;
+  if (state.locked) return "locked";
+  if (state.permits != null) return `${count(state.permits)}${of} free`;
+  if (state.depth != null) return `${count(state.depth)}${of} queued`;
+  return state.locked == null ? null : "free";
+}
+
+function Waiters({ row }: { row: Resource }) {
+  const waiters = row.state?.waiters;
+  return waiters ? <b class="warn-text">{count(waiters)}</b> : <span class="muted">{count(waiters)}</span>;
+}
 
 function How({ row }: { row: Resource }) {
   const word = row.closed_at ? (row.how ?? "closed") : "open";
@@ -81,7 +98,7 @@ function Rows({ total, rows, state }: { total: number; rows: readonly Resource[]
       </header>
       <Table
         caption="Resources" testId="resource-table" columns={COLUMNS} height="100%" total={sorted.length} rowAt={(k) => sorted[k]} rowKey={(row) => row.resource} sort={sort} onSort={setSort}
-        hrefOf={(row) => (row.task ? link(`/tasks/${processId.value}/${row.task}`) : link("/leaks"))} open={navigate}
+        hrefOf={(row) => link(`/resources/${processId.value}/${row.resource}`)} open={navigate}
       />
     </section>
   );

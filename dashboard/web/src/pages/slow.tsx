@@ -15,6 +15,7 @@ import { Stack } from "../ui/stack.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { Chevron, Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
+import { doing } from "./task_columns.tsx";
 
 export function Slow() {
   const id = processId.value;
@@ -160,7 +161,7 @@ function Example({ poll, worst }: { poll: SlowPoll; worst: number }) {
 const COLUMNS: readonly Column<SlowPoll>[] = [
   { key: "start_at", title: "Start", width: "116px", cell: (poll) => <a href={pollHref(poll)}>{clock(instant(poll.start_at), MILLISECOND)}</a>, value: (poll) => poll.start_at },
   { key: "length", title: "Length", width: "92px", isNumber: true, cell: (poll) => (poll.length == null ? "running" : duration(poll.length)), value: (poll) => poll.length },
-  { key: "running", title: "While blocked", width: "112px", cell: (poll) => (poll.running === "on_cpu" ? "on CPU" : poll.running === "off_cpu" ? "off CPU" : <span class="muted">no samples</span>), value: (poll) => poll.running },
+  { key: "running", title: "While blocked", width: "148px", cell: (poll) => doing(poll) ?? <span class="muted">no samples</span>, value: doing },
   { key: "worker", title: "Worker", width: "68px", isNumber: true, cell: (poll) => poll.worker, value: (poll) => poll.worker },
   { key: "task", title: "Task", width: "92px", cell: (poll) => <a class="mono" href={link(`/tasks/${processId.value}/${poll.task}`)}>{poll.task}</a>, value: (poll) => poll.task },
   { key: "own", title: "Blocked at", cell: (poll) => <Place text={ownPlace(poll) ?? poll.spawn_location} />, value: (poll) => ownPlace(poll) ?? poll.spawn_location },

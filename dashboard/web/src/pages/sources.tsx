@@ -6,11 +6,11 @@ import { useApi } from "../api/use_api.ts";
 import { ago, bytes, clock, count, dateTime, duration, plural } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
 import { link, process as current, processes } from "../app/session.ts";
+import { AgentPanel } from "./agent_panel.tsx";
 import { Prose } from "../ui/prose.tsx";
 import { Card } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { Table, type Column } from "../ui/table.tsx";
-import { TableTools } from "../ui/table_tools.tsx";
 
 export function Sources() {
   const status = useApi<Status>(apiUrl("/status"), { live: true });
@@ -27,24 +27,23 @@ export function Sources() {
   );
 }
 
+/** Losses that are listed; the rest is in the sums above. */
+const MAX_LOSSES = 12;
+
 function Trust({ p }: { p: Process }) {
   const losses = useApi<LossesAnswer>(apiUrl("/losses", { process: p.process }), { live: true, subject: p.process });
   return (
-    <div class="two">
+    <>
+      <AgentPanel key={p.process} p={p} />
+      <div class="two">
       <Card title={`What ${p.app} records`} testId="coverage">
         <ul class="coverage">{p.coverage.map((layer) => <Layer key={layer.layer} layer={layer} />)}</ul>
       </Card>
-      <Card title="The ledger" isFlush testId="ledger" tools={losses.data ? <TableTools name="ledger" columns={LEDGER} rows={() => losses.data!.ledger} sql={`SELECT * FROM ledger\nWHERE process = ${p.process}`} /> : undefined}>
-        <Ready of={losses}>
-          {(answer) => (
-            <>
-              <Table caption="Events produced, stored, dropped and lost, by kind" columns={LEDGER} total={answer.ledger.length} rowAt={(k) => answer.ledger[k]} rowKey={(row) => row.kind} />
-              <Losses list={answer.losses} />
-            </>
-          )}
-        </Ready>
+      <Card title="What was lost, and when" isFlush>
+        <Ready of={losses}>{(answer) => <Losses list={answer.losses} />}</Ready>
       </Card>
-    </div>
+      </div>
+    </>
   );
 }
 
@@ -54,6 +53,11 @@ const LAYERS: Readonly<Record<string, string>> = {
   wrapped: "Wakes, and how tasks ended, for tasks spawned through loopd_agent",
   watchdog: "Stacks, taken while a poll blocks its worker",
   metrics: "Queue depths, memory and open files",
+  tracing: "Waits for tokio's own locks and timers, and wakes of every task",
+  guards: "Waits and holders of locks, permits and channels opened through loopd_agent",
+  fds: "Every open file descriptor, and who opened it",
+  app_events: "Spans and events of the program's own tracing",
+  configuration: "What the program asked of the agent",
 };
 
 function Layer({ layer }: { layer: Coverage }) {
@@ -67,21 +71,6 @@ function Layer({ layer }: { layer: Coverage }) {
   );
 }
 
-type LedgerRow = LossesAnswer["ledger"][number];
-const LEDGER: readonly Column<LedgerRow>[] = [
-  { key: "kind", title: "Kind", cell: (row) => row.kind.replaceAll("_", " "), value: (row) => row.kind },
-  { key: "produced", title: "Produced", isNumber: true, width: "96px", cell: (row) => count(row.produced), value: (row) => row.produced },
-  { key: "stored", title: "Stored", isNumber: true, width: "96px", cell: (row) => count(row.stored), value: (row) => row.stored },
-  { key: "dropped", title: "Dropped", about: "By the agent, before sending", isNumber: true, width: "80px", cell: (row) => <Missing n={row.dropped} />, value: (row) => row.dropped },
-  { key: "lost", title: "Lost", about: "After the agent sent it", isNumber: true, width: "64px", cell: (row) => <Missing n={row.lost} />, value: (row) => row.lost },
-  { key: "flight", title: "On its way", about: "Produced and not yet accounted for", isNumber: true, width: "88px", cell: (row) => count(inFlight(row)), value: inFlight },
-];
-
-/** Counters arrive in batches, so for a moment more may be stored than was reported as produced. */
-function inFlight(row: LedgerRow): number {
-  return Math.max(0, row.produced - row.stored - row.dropped - row.lost);
-}
-
 function Missing({ n }: { n: number }) {
   return n > 0 ? <b class="warn-text">{count(n)}</b> : <span class="muted">0</span>;
 }
@@ -90,12 +79,13 @@ function Losses({ list }: { list: readonly Loss[] }) {
   if (list.length === 0) return <p class="body">Every event of this process is stored. Numbers on all pages are complete.</p>;
   return (
     <ul class="losses" data-testid="losses">
-      {list.map((loss, k) => (
+      {list.slice(0, MAX_LOSSES).map((loss, k) => (
         <li key={k}>
-          <b>{plural(loss.count, `${loss.kind.replaceAll("_", " ")} event`)}</b> {loss.cause.replaceAll("_", " ").toLowerCase()}
+          <b>{loss.count === 0 ? "An unknown number" : count(loss.count)} {loss.kind === "any" ? "of records" : `${loss.kind} records`}</b> {loss.cause.replaceAll("_", " ").toLowerCase()}
           {loss.from_at && loss.to_at && <>, <a href={link("/timeline", { last: null, from: String(instant(loss.from_at) - BigInt(SECOND)), to: String(instant(loss.to_at) + BigInt(SECOND)) })}>{clock(instant(loss.from_at))} – {clock(instant(loss.to_at))}</a></>}
         </li>
       ))}
+      {list.length > MAX_LOSSES && <li class="muted">and {plural(list.length - MAX_LOSSES, "older loss", "older losses")}: <a href={link("/query", { sql: `SELECT * FROM losses\nORDER BY to_at DESC\nLIMIT 1000` })}>as SQL</a></li>}
     </ul>
   );
 }

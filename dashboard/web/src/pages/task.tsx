@@ -1,7 +1,8 @@
 //! Why is this task slow or stuck? Its life, its polls, who woke it, and how it compares with its siblings.
 
+import { Fragment } from "preact";
 import { apiUrl } from "../api/client.ts";
-import type { Poll, Resource, Task, TaskDetail } from "../api/types.ts";
+import type { Mark, Poll, Resource, Task, TaskDetail, Wait } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { count, dateTime, duration, plural, UNKNOWN } from "../base/format.ts";
 import { between, instant, MICROSECOND } from "../base/instant.ts";
@@ -10,12 +11,13 @@ import { link } from "../app/session.ts";
 import { pollHref } from "../timeline/links.ts";
 import { Icon } from "../ui/icons.tsx";
 import { At, Card, Place, placeText, SplitBar } from "../ui/small.tsx";
+import { Prose } from "../ui/prose.tsx";
 import { Stack } from "../ui/stack.tsx";
 import { Ready } from "../ui/states.tsx";
 import { Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
 import { LifeStrip } from "./life_strip.tsx";
-import { StateChip, warnings } from "./task_columns.tsx";
+import { doing, StateChip, warnings } from "./task_columns.tsx";
 
 export function TaskPage({ params }: { params: Record<string, string> }) {
   const { process, task } = params as { process: string; task: string };
@@ -40,6 +42,8 @@ function Detail({ answer }: { answer: TaskDetail }) {
         </div>
         {task.spawned_at && <a class="button" href={lifeHref(task)}><Icon name="timeline" size={14} /> Its life on the timeline</a>}
       </header>
+      {answer.waits.map((wait) => <p key={wait.wait} class={`notice ${wait.cycle ? "bad" : ""}`} data-testid="task-waits"><span class="grow"><Prose text={wait.text} /></span>{wait.resource && <a href={link(`/resources/${task.process}/${wait.resource.resource}`)}>{wait.resource.kind || "resource"}</a>}</p>)}
+      {task.unwakeable_at && <p class="notice bad">Since <At at={task.unwakeable_at} /> it is pending with nothing left that could wake it: every waker that it gave away was dropped.</p>}
       <Card title="Life" tools={<span class="muted table-tools">{lifeText(answer)}</span>}>
         <div class="stack">
           <LifeStrip task={task} polls={answer.polls} />
@@ -57,6 +61,12 @@ function Detail({ answer }: { answer: TaskDetail }) {
         </Card>
         <Wakes answer={answer} />
       </div>
+      {(answer.past_waits.length > 0 || answer.marks.length > 0) && (
+        <div class="two">
+          <PastWaits answer={answer} />
+          <Marks answer={answer} />
+        </div>
+      )}
       {answer.resources.length > 0 && <Resources list={answer.resources} />}
     </>
   );
@@ -97,6 +107,7 @@ function Facts({ answer: { task, children } }: { answer: TaskDetail }) {
       <dt>Polls</dt><dd>{count(task.polls)}, the longest {duration(task.max_poll_time)}</dd>
       <dt>Wakes</dt><dd>{task.wakes == null ? "not recorded" : <>{count(task.wakes)}, {count(task.self_wakes)} by itself{task.last_waker && <>, last by <TaskLink task={task.last_waker} process={task.process} /></>}</>}</dd>
       <dt>Children</dt><dd>{children === 0 ? "none" : plural(children, "task")}</dd>
+      {Object.entries(task.fields).map(([key, value]) => <Fragment key={key}><dt>{key}</dt><dd>{value}</dd></Fragment>)}
       <dt>Kind</dt><dd>{task.kind}{task.loop && task.loop !== "0" && ` on loop ${task.loop}`}</dd>
     </dl>
   );
@@ -144,7 +155,7 @@ function SlowOnes({ answer }: { answer: TaskDetail }) {
       <div class="stack">
         {answer.slow.slice(0, 5).map((poll) => (
           <div key={poll.start_at} class="stack tight">
-            <p><a href={pollHref(poll)}><At at={poll.start_at} /></a> · <b>{poll.length == null ? "still running" : duration(poll.length)}</b> on worker {poll.worker}{poll.running && <span class="muted"> · {poll.running === "on_cpu" ? "computing" : "waiting in the kernel"}</span>}</p>
+            <p><a href={pollHref(poll)}><At at={poll.start_at} /></a> · <b>{poll.length == null ? "still running" : duration(poll.length)}</b> on worker {poll.worker}{doing(poll) && <span class="muted"> · {doing(poll)}</span>}</p>
             {poll.stack ? <Stack frames={poll.stack} /> : <p class="muted">No stack was taken of this one.</p>}
           </div>
         ))}
@@ -174,6 +185,38 @@ function Wakes({ answer: { task, wakes } }: { answer: TaskDetail }) {
       {newest.length === 0 ? (
         <p class="body muted">{task.wakes == null ? <>Wakes of this task are not recorded. <a href={link("/sources")}>What would turn them on</a></> : "None is stored."}</p>
       ) : <Table caption="Newest wakes" columns={columns} total={newest.length} rowAt={(k) => newest[k]} rowKey={(wake) => wake.at} height="320px" />}
+    </Card>
+  );
+}
+
+function PastWaits({ answer: { task, past_waits: waits } }: { answer: TaskDetail }) {
+  const columns: readonly Column<Wait>[] = [
+    { key: "began_at", title: "Since", width: "112px", cell: (row) => <At at={row.began_at} />, value: (row) => row.began_at },
+    { key: "length", title: "Waited", width: "88px", isNumber: true, cell: (row) => duration(row.length), value: (row) => row.length },
+    { key: "text", title: "For what", cell: (row) => <>{row.op} {row.resource && <a href={link(`/resources/${task.process}/${row.resource.resource}`)}>{row.resource.kind} {row.resource.name}</a>} <Place text={row.location} /></>, value: (row) => row.text },
+    { key: "state", title: "State", width: "92px", cell: (row) => row.state, value: (row) => row.state },
+  ];
+  return (
+    <Card title="Newest waits" isFlush tools={<TableTools name={`task-${task.task}-waits`} columns={columns} rows={() => waits} sql={`SELECT op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${task.process} AND task = ${task.task}\nORDER BY wait DESC\nLIMIT 100`} />}>
+      {waits.length === 0 ? <p class="body muted">None was recorded.</p> : <Table caption="Newest waits" columns={columns} total={waits.length} rowAt={(k) => waits[k]} rowKey={(row) => row.wait} height="320px" />}
+    </Card>
+  );
+}
+
+const MARKS: readonly Column<Mark>[] = [
+  { key: "at", title: "At", width: "112px", cell: (row) => <At at={row.at} />, value: (row) => row.at },
+  { key: "level", title: "Level", width: "64px", cell: (row) => row.level ?? "mark", value: (row) => row.level },
+  { key: "message", title: "What it said", cell: (row) => <>{row.message || row.target} <span class="muted">{fieldsText(row.fields)}</span></>, value: (row) => `${row.target}: ${row.message} ${fieldsText(row.fields)}` },
+];
+
+function fieldsText(fields: Record<string, string>): string {
+  return Object.entries(fields).map(([key, value]) => `${key}=${value}`).join(" ");
+}
+
+function Marks({ answer: { task, marks } }: { answer: TaskDetail }) {
+  return (
+    <Card title="What it said" isFlush testId="marks" tools={<TableTools name={`task-${task.task}-marks`} columns={MARKS} rows={() => marks} />}>
+      {marks.length === 0 ? <p class="body muted">No mark or event of it was recorded.</p> : <Table caption="Marks and events, newest first" columns={MARKS} total={marks.length} rowAt={(k) => marks[k]} rowKey={(row) => `${row.at} ${row.message}`} height="320px" />}
     </Card>
   );
 }

@@ -1,6 +1,6 @@
 //! The columns of every table of tasks.
 
-import type { Task } from "../api/types.ts";
+import type { SlowPoll, Task } from "../api/types.ts";
 import { count, duration, plural, UNKNOWN } from "../base/format.ts";
 import { At, Place, placeText } from "../ui/small.tsx";
 import type { Column } from "../ui/table.tsx";
@@ -10,10 +10,17 @@ import { Icon } from "../ui/icons.tsx";
 export function warnings(task: Task): string[] {
   const list: string[] = [];
   if (task.outcome === "panicked") list.push("panicked");
+  if (task.unwakeable_at != null) list.push("cannot be woken");
   if (task.slow_polls > 0) list.push(plural(task.slow_polls, "slow poll"));
   if (task.polls === 0 && task.state !== "running") list.push("never polled");
   if (task.self_wakes != null && task.wakes != null && task.wakes > 20 && task.self_wakes > task.wakes / 2) list.push("wakes itself");
   return list;
+}
+
+/** What the thread was doing in a slow poll; null if not known. */
+export function doing(poll: SlowPoll): string | null {
+  if (poll.syscall) return `in ${poll.syscall}`;
+  return poll.running === "on_cpu" ? "computing" : poll.running === "off_cpu" ? "asleep in the kernel" : null;
 }
 
 export function StateChip({ task }: { task: Task }) {
