@@ -10,7 +10,7 @@ mod polls;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{
-    AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
+    AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed,
     Ordering::Release,
 };
 
@@ -20,6 +20,8 @@ use crate::clock::ticks;
 use crate::record::Record;
 use crate::recorder;
 use crate::ring::{Pushed, Ring};
+pub(crate) use crate::tenancy::State as LaneState;
+use crate::tenancy::Tenancy;
 
 use polls::{Current, Lost};
 
@@ -32,18 +34,6 @@ const NO_LOOP: u64 = u64::MAX;
 
 /// Worker number of a place that has not been found out.
 const NO_WORKER: u32 = u32::MAX;
-
-/// Who holds a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum LaneState {
-    /// Nobody; it may be given to a thread.
-    Free = 0,
-    /// A thread.
-    Held = 1,
-    /// Its thread is gone; the exporter empties it and sets it free.
-    Retired = 2,
-}
 
 /// What the watchdog reads of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +55,7 @@ pub(crate) struct ThreadInfo {
 pub(crate) struct Lane {
     pub(crate) ring: Ring,
     pub(crate) is_big: bool,
-    state: AtomicU8,
+    tenancy: Tenancy,
     current: Current,
     /// The loop of the last place written to the ring; [`NO_LOOP`] when none was.
     place_loop: AtomicU64,
@@ -98,7 +88,7 @@ impl Lane {
         Self {
             ring: Ring::new(words),
             is_big,
-            state: AtomicU8::new(LaneState::Free as u8),
+            tenancy: Tenancy::default(),
             current: Current::default(),
             place_loop: AtomicU64::new(NO_LOOP),
             place_worker: AtomicU32::new(NO_WORKER),
@@ -132,7 +122,7 @@ impl Lane {
         if let Ok(mut info) = self.thread.lock() {
             *info = thread;
         }
-        self.state.store(LaneState::Held as u8, Release);
+        self.tenancy.hold();
     }
 
     /// The holder is done with it.
@@ -140,21 +130,17 @@ impl Lane {
         self.current.started.store(0, Relaxed);
         self.tid.store(0, Relaxed);
         self.retired_at.store(ticks(), Relaxed);
-        self.state.store(LaneState::Retired as u8, Release);
+        self.tenancy.retire();
     }
 
     /// The exporter has emptied a retired lane.
     pub(crate) fn set_free(&self) {
-        self.state.store(LaneState::Free as u8, Release);
+        self.tenancy.set_free();
     }
 
     /// Who holds it.
     pub(crate) fn state(&self) -> LaneState {
-        match self.state.load(Acquire) {
-            0 => LaneState::Free,
-            1 => LaneState::Held,
-            _ => LaneState::Retired,
-        }
+        self.tenancy.state()
     }
 
     /// The holder's thread id for signals; 0 without one. Any thread.

@@ -190,6 +190,7 @@ mod switches;
 pub mod sync;
 mod sys;
 mod tasks;
+mod tenancy;
 mod tracked;
 mod waits;
 mod watch;
