@@ -5,11 +5,14 @@ use std::time::Instant;
 use anyhow::Context;
 use tempfile::TempDir;
 
-use crate::run::{cargo, execute, program, root};
+use crate::run::{cargo, execute, program, root, succeeds};
 use crate::{browser, dependencies, tools};
 
 /// The oldest tokio that the agent says it works with.
 const MINIMUM_TOKIO: &str = "1.54.0";
+
+/// The parts of the agent that loom and Miri can run.
+const RING_CHECK: &str = "agent/ring-check/Cargo.toml";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -20,7 +23,7 @@ pub(crate) struct Args {
 /// A check's name and what it does.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 12] = [
     ("fmt", fmt),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
@@ -28,6 +31,8 @@ const CHECKS: [Check; 10] = [
     ("rust", rust),
     ("tracing", tracing),
     ("doctests", doctests),
+    ("loom", loom),
+    ("miri", miri),
     ("stable", stable),
     ("web", web),
     ("browser", || browser::run(&browser::Args::default())),
@@ -104,6 +109,30 @@ fn tracing() -> anyhow::Result<()> {
 
 fn doctests() -> anyhow::Result<()> {
     execute(cargo().args(["test", "--workspace", "--doc", "--locked", "--quiet"]))
+}
+
+/// What two threads of the agent share without a lock, in every order of steps that loom can think
+/// of. By itself: with this flag in force tokio would not build as a program gets it.
+fn loom() -> anyhow::Result<()> {
+    let mut test = cargo();
+    test.args(["test", "--quiet", "--manifest-path", RING_CHECK, "--locked", "--lib"]);
+    test.env("RUSTFLAGS", "--cfg loom -D warnings");
+    execute(test.env("CARGO_TARGET_DIR", root().join("target/loom")))
+}
+
+/// The same parts, interpreted, so that no undefined behaviour goes unseen.
+fn miri() -> anyhow::Result<()> {
+    let nightly = ["run", "nightly", "cargo", "miri"];
+    if !succeeds(program("rustup").args(nightly).arg("--version")) {
+        println!("skipped: there is no nightly toolchain with miri");
+        return Ok(());
+    }
+    let mut test = program("rustup");
+    test.args(nightly);
+    test.args(["test", "--quiet", "--manifest-path", RING_CHECK, "--locked", "--lib"]);
+    // A place travels through a ring as a number, which only this mode can follow.
+    test.env("MIRIFLAGS", "-Zmiri-permissive-provenance").env("RUSTFLAGS", "");
+    execute(test.env("CARGO_TARGET_DIR", root().join("target/miri")))
 }
 
 /// The agent as a program without our flags gets it, with the oldest tokio it claims to support.

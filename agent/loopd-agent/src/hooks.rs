@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use loopd_model::TaskKind;
 #[cfg(tokio_unstable)]
-use loopd_model::{Outcome, RecordKind};
+use loopd_model::Outcome;
+use loopd_model::{RecordKind, TaskKind};
 use tokio::runtime::Builder;
 #[cfg(tokio_unstable)]
 use tokio::runtime::TaskMeta;
@@ -33,7 +33,8 @@ thread_local! {
     static SPAWNING: Cell<TaskKind> = const { Cell::new(TaskKind::Async) };
     /// Whether what is spawned on this thread right now is recorded by the wrapper.
     static IS_WRAPPING: Cell<bool> = const { Cell::new(false) };
-    /// The last task whose spawn a hook saw on this thread.
+    /// The first task whose spawn a hook saw on this thread since the wrapper began to spawn one: the
+    /// program's own hook may spawn more in the middle.
     static SPAWN_SEEN: Cell<u64> = const { Cell::new(0) };
     /// How the wrapper saw a task end, for the hook that follows on the same thread.
     static OUTCOME: Cell<(u64, loopd_model::Outcome)> =
@@ -90,6 +91,11 @@ pub(crate) fn before_root() {
 /// Leaves word of how a task ended for the hook that is about to report its end.
 pub(crate) fn leave_outcome(task: u64, outcome: loopd_model::Outcome) {
     OUTCOME.set((task, outcome));
+}
+
+/// Whether the polls on this thread are seen by hooks, because a runtime with them made it.
+pub(crate) fn is_hooked_thread() -> bool {
+    cfg!(tokio_unstable) && IS_POOL_THREAD.get()
 }
 
 /// Puts only the program's own callbacks into the builder.
@@ -157,11 +163,11 @@ pub(crate) fn install(builder: &mut Builder, loop_: &Arc<Loop>, user: UserHooks)
 }
 
 fn before_park(loop_: &Loop) {
-    if recorder::is_recording()
-        && recorder::records_polls()
-        && let Some(lane) = recorder::poll_lane()
-    {
-        lane.before_park(loop_);
+    if recorder::is_recording() && recorder::records_polls() {
+        match recorder::poll_lane() {
+            Some(lane) => lane.before_park(loop_),
+            None => recorder::count_no_ring(RecordKind::Park),
+        }
     }
 }
 
@@ -278,32 +284,40 @@ fn after_any_poll(loop_: &Loop) {
 fn task_spawned(loop_id: u64, meta: &TaskMeta<'_>) {
     let lane = recorder::existing_lane();
     let (task, location) = (task_number(meta.id()), crate::place::number(meta.spawned_at()));
-    SPAWN_SEEN.set(task);
+    let kind = kind_of_spawn(task);
     if layer::is_on() {
         layer::is_hooked(task);
     }
     if let Some(lane) = lane
         && switches::is_quick()
     {
-        let (parent, kind) = (lane.current_task(), SPAWNING.get());
+        let parent = lane.current_task();
         let words = record::spawned(counter(), task, loop_id, location, parent, kind);
         if lane.ring.push_quickly(words) {
             return;
         }
     }
-    any_task_spawned(task, loop_id, location);
+    any_task_spawned(task, loop_id, location, kind);
+}
+
+/// What kind of task this is; notes that its spawn was seen, if the wrapper waits for that.
+#[cfg(tokio_unstable)]
+#[inline(always)]
+fn kind_of_spawn(task: u64) -> TaskKind {
+    if SPAWN_SEEN.get() != 0 {
+        return TaskKind::Async;
+    }
+    SPAWN_SEEN.set(task);
+    SPAWNING.replace(TaskKind::Async)
 }
 
 #[cfg(tokio_unstable)]
 #[cold]
 #[inline(never)]
-fn any_task_spawned(task: u64, loop_id: u64, location: u64) {
+fn any_task_spawned(task: u64, loop_id: u64, location: u64, kind: TaskKind) {
     if recorder::is_recording() {
-        let (parent, kind) = (recorder::current_task(), SPAWNING.get());
-        let at = ticks();
+        let (at, parent) = (ticks(), recorder::current_task());
         recorder::write(&Record::Spawned { at, task, loop_id, location, parent, kind });
-    } else {
-        SPAWN_SEEN.set(0);
     }
 }
 

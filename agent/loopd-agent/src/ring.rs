@@ -271,8 +271,7 @@ mod tests {
             move || (0..RECORDS).filter(|&i| ring.push([i, !i], Class::Flood) == Pushed::No).count()
         });
         let (mut drained, mut last) = (0u64, None);
-        loop {
-            let is_last_round = producer.is_finished();
+        let mut drain = || {
             let (mut tail, head) = ring.readable();
             while tail < head {
                 let value = ring.word(tail, 0);
@@ -283,11 +282,13 @@ mod tests {
                 drained += 1;
             }
             ring.release(tail);
-            if is_last_round {
-                break;
-            }
+        };
+        while !producer.is_finished() {
+            drain();
             std::thread::yield_now();
         }
-        assert_eq!(drained + producer.join().unwrap() as u64, RECORDS);
+        let refused = producer.join().unwrap() as u64;
+        drain();
+        assert_eq!(drained + refused, RECORDS);
     }
 }

@@ -153,7 +153,10 @@ fn know_task(life: &Life) -> u64 {
         return task;
     }
     let task = tokio::task::try_id().map_or(0, hooks::task_number);
-    let is_hooked = recorder::existing_lane().is_some_and(|lane| lane.current_task() == task);
+    let is_hooked = match recorder::existing_lane() {
+        Some(lane) => lane.current_task() == task,
+        None => hooks::is_hooked_thread(),
+    };
     life.set_task(task, is_hooked);
     task
 }
@@ -190,6 +193,11 @@ impl<'a> PollScope<'a> {
         {
             // Tokio's hook has seen this poll begin.
             return Self { lane: Ok(lane), started: lane.poll_started(), ours: None };
+        }
+        if life.is_hooked.load(Relaxed) {
+            // This thread had no ring when the hook saw it begin; the hook after it counts it.
+            let lane = recorder::existing_lane().ok_or(recorder::count_no_ring as fn(RecordKind));
+            return Self { lane, started: ticks(), ours: None };
         }
         let count: fn(RecordKind) = match (recorder::poll_lane(), life.place()) {
             (Some(lane), Some((loop_, worker))) => {

@@ -178,10 +178,12 @@ impl Lane {
     pub(crate) fn after_poll(&'static self, is_recorded: bool, loop_: &Loop) {
         let now = ticks();
         if self.current.started.load(Relaxed) == 0 {
-            // Recording began in the middle of this poll, or it is too deep.
+            // Too deep, or the thread had no ring yet when this poll began.
             if self.depth.load(Relaxed) > 0 {
                 self.count_too_deep(is_recorded);
                 self.pop_outer(now);
+            } else if is_recorded {
+                recorder::count_no_ring(RecordKind::Poll);
             }
             return;
         }

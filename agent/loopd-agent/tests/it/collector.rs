@@ -164,6 +164,21 @@ impl Collector {
     }
 
     pub(crate) fn start_on(listener: std::net::TcpListener, script: Script) -> Self {
+        Self::serve_on(listener, Arc::new(Mutex::new(State { script, seen: Seen::default() })))
+    }
+
+    /// Dies with all its connections and comes back, with the same database and on the same port.
+    pub(crate) fn restart(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waits, so that nothing of the old one takes a batch any more.
+            runtime.shutdown_timeout(LIMIT);
+        }
+        let address = self.endpoint.strip_prefix("http://").unwrap();
+        let listener = std::net::TcpListener::bind(address).unwrap();
+        *self = Self::serve_on(listener, self.state.clone());
+    }
+
+    fn serve_on(listener: std::net::TcpListener, state: Arc<Mutex<State>>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("collector")
@@ -172,7 +187,6 @@ impl Collector {
             .enable_all()
             .build()
             .unwrap();
-        let state = Arc::new(Mutex::new(State { script, seen: Seen::default() }));
         listener.set_nonblocking(true).unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let service =

@@ -18,6 +18,7 @@ mod memory;
 mod noting;
 mod recording;
 mod safety;
+mod stress;
 #[cfg(not(tokio_unstable))]
 mod unhooked;
 mod watching;

@@ -170,6 +170,45 @@ fn threads_that_come_and_go_give_their_rings_back() {
 }
 
 #[test]
+fn blocking_threads_that_come_and_go_give_their_rings_back() {
+    const AT_ONCE: usize = 50;
+    const ROUNDS: usize = 20;
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let mut builder = current_thread();
+    builder.thread_keep_alive(Duration::from_millis(1));
+    let runtime = agent.attach("main", builder).build().unwrap();
+    collector.wait("the hello", |seen| !seen.hellos.is_empty());
+    let before = threads();
+    let mut memory = Vec::new();
+    for round in 1..=ROUNDS {
+        let all_here = std::sync::Arc::new(std::sync::Barrier::new(AT_ONCE));
+        runtime.block_on(async {
+            let job = |_| {
+                let all_here = all_here.clone();
+                loopd_agent::spawn_blocking(move || _ = all_here.wait())
+            };
+            for job in (0..AT_ONCE).map(job).collect::<Vec<_>>() {
+                job.await.unwrap();
+            }
+        });
+        // Each is queued, begun and ended; the roots so far have begun and ended.
+        let expected = (round * (3 * AT_ONCE + 2)) as u64;
+        collector.wait("what they wrote", |seen| {
+            let (stored, lost) = seen.stored_and_lost(RecordKind::Task);
+            stored + lost >= expected && threads() <= before
+        });
+        memory.push(loopd_agent::stats().memory);
+    }
+    drop(runtime);
+    assert!(agent.shutdown(FLUSH).complete);
+    let rings = |at: usize| memory[at..].iter().copied().max().unwrap();
+    assert!(rings(1) <= memory[0] + (1 << 20), "{memory:?}");
+    assert_eq!(collector.seen().stored_and_lost(RecordKind::Task).1, 0);
+}
+
+#[test]
 fn a_forked_child_does_not_record() {
     let collector = Collector::start();
     let agent = agent_for(&collector);
