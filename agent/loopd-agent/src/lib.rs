@@ -142,6 +142,9 @@
 //! `write_all`, `io::copy`; a single `read` or `write` hands it on. Without `LOOPD_SAMPLE_STACKS` no
 //! signal is sent.
 //!
+//! With the feature `taskdump` a program can have the place where each of its tasks waits recorded,
+//! by `dump_tasks`; that needs tokio's feature of the same name, which is why it is off by default.
+//!
 //! Of a poll that runs on another stack than its thread's own, as coroutines and `stacker` make
 //! them, only the interrupted instruction is known. A fork waits until a stack being taken has been
 //! unwound: about a millisecond, fifty at most.
@@ -167,6 +170,13 @@ mod clock;
 mod config;
 mod cost;
 mod coverage;
+#[cfg(all(
+    tokio_unstable,
+    feature = "taskdump",
+    target_os = "linux",
+    any(target_arch = "aarch64", target_arch = "x86_64")
+))]
+mod dump;
 mod exporter;
 mod fds;
 mod fork;
@@ -198,6 +208,13 @@ mod wrapped;
 
 pub use agent::{Agent, stats};
 pub use config::{Config, StartError};
+#[cfg(all(
+    tokio_unstable,
+    feature = "taskdump",
+    target_os = "linux",
+    any(target_arch = "aarch64", target_arch = "x86_64")
+))]
+pub use dump::{DumpError, dump_tasks};
 #[cfg(feature = "layer")]
 pub use layer::layer;
 pub use loopd_agent_macros::main;

@@ -84,7 +84,7 @@ mod tests {
         check(frame("app::work", "", 0), Detail::Functions);
         check(frame("", "", 0), Detail::Addresses);
         check(frame("syscall", "syscall.S", 36), Detail::Functions);
-        assert_eq!(detail(&[sleep.clone()]), Detail::Unknown);
+        assert_eq!(detail(&[sleep]), Detail::Unknown);
     }
 
     #[test]

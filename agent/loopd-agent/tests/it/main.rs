@@ -6,6 +6,8 @@ mod blocking;
 mod collector;
 mod control;
 mod delivery;
+#[cfg(all(tokio_unstable, feature = "taskdump", target_os = "linux"))]
+mod dumping;
 #[cfg(target_os = "linux")]
 mod fds;
 #[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
