@@ -58,10 +58,6 @@ static APP: AtomicBool = AtomicBool::new(false);
 #[cfg(feature = "layer")]
 static FILTER: std::sync::OnceLock<Targets> = std::sync::OnceLock::new();
 
-/// What is said where nothing comes this way.
-const NO_WAY: &str =
-    "LOOPD_TRACING is not on, and loopd_agent::layer() not in the program's subscriber";
-
 /// Whether anything comes this way.
 #[inline]
 pub(crate) fn is_on() -> bool {
@@ -161,8 +157,17 @@ fn tracing_coverage() -> (CoverageState, String) {
             "the program was built without RUSTFLAGS=\"--cfg tokio_unstable\"".to_owned(),
         ),
         (_, false, _) => (CoverageState::Unavailable, format!("needs {needs}")),
-        (.., false) => (CoverageState::Off, NO_WAY.to_owned()),
+        (.., false) => (CoverageState::Off, no_way().to_owned()),
         _ => (CoverageState::On, losses()),
+    }
+}
+
+/// Why nothing comes this way.
+fn no_way() -> &'static str {
+    if subscriber::was_refused() {
+        "the program has a tracing subscriber of its own, without loopd_agent::layer() in it"
+    } else {
+        "LOOPD_TRACING is not on, and loopd_agent::layer() not in the program's subscriber"
     }
 }
 
@@ -182,7 +187,7 @@ fn app_coverage() -> (CoverageState, &'static str) {
         return (CoverageState::Unavailable, "LOOPD_TRACING_FILTER is not set");
     }
     if !is_on() {
-        return (CoverageState::Unavailable, NO_WAY);
+        return (CoverageState::Unavailable, no_way());
     }
     (CoverageState::On, "")
 }
@@ -204,6 +209,7 @@ fn interest(metadata: &'static Metadata<'static>) -> Interest {
     match site {
         Site::Task | Site::Blocking => Interest::always(),
         Site::Waker if WAKES.load(Relaxed) => Interest::always(),
+        Site::State if !Site::is_known_state(metadata) => Interest::never(),
         Site::Resource | Site::Op | Site::PollOp | Site::State if WAITS.load(Relaxed) => {
             Interest::always()
         }

@@ -44,34 +44,46 @@ const NOT_THE_PROGRAM: [&str; 3] = ["tokio", "runtime", "loopd_agent"];
 impl Site {
     /// What this call site is.
     pub(crate) fn of(metadata: &Metadata<'_>) -> Self {
-        let is_inner = metadata.module_path() == Some("tokio::sync::batch_semaphore");
-        let either = |inner: Self, other: Self| if is_inner { inner } else { other };
-        if metadata.is_span() {
-            return match (metadata.name(), metadata.target()) {
-                ("runtime.spawn", "tokio::task") => Self::Task,
-                ("runtime.spawn", "tokio::task::blocking") => Self::Blocking,
-                ("runtime.resource", _) => either(Self::InnerResource, Self::Resource),
-                ("runtime.resource.async_op", _) => either(Self::InnerOp, Self::Op),
-                _ => Self::of_others(metadata),
-            };
+        if !metadata.is_span() {
+            return Self::of_event(metadata);
         }
-        match metadata.target() {
-            "tokio::task::waker" => Self::Waker,
-            "runtime::resource::poll_op" => either(Self::Useless, Self::PollOp),
-            "runtime::resource::state_update" if is_inner => Self::InnerState,
-            "runtime::resource::state_update" => {
-                let is_known = STATES.iter().any(|name| metadata.fields().field(name).is_some());
-                if is_known { Self::State } else { Self::Useless }
-            }
-            "runtime::resource::async_op::state_update" => {
-                either(Self::InnerOpState, Self::Useless)
-            }
+        match metadata.name() {
+            "runtime.spawn" if metadata.target() == "tokio::task" => Self::Task,
+            "runtime.spawn" if metadata.target() == "tokio::task::blocking" => Self::Blocking,
+            "runtime.resource" if is_inner(metadata) => Self::InnerResource,
+            "runtime.resource" => Self::Resource,
+            "runtime.resource.async_op" if is_inner(metadata) => Self::InnerOp,
+            "runtime.resource.async_op" => Self::Op,
             _ => Self::of_others(metadata),
         }
+    }
+
+    fn of_event(metadata: &Metadata<'_>) -> Self {
+        match metadata.target() {
+            // By far the most frequent.
+            "tokio::task::waker" => Self::Waker,
+            "runtime::resource::poll_op" if is_inner(metadata) => Self::Useless,
+            "runtime::resource::poll_op" => Self::PollOp,
+            "runtime::resource::state_update" if is_inner(metadata) => Self::InnerState,
+            "runtime::resource::state_update" => Self::State,
+            "runtime::resource::async_op::state_update" if is_inner(metadata) => Self::InnerOpState,
+            "runtime::resource::async_op::state_update" => Self::Useless,
+            _ => Self::of_others(metadata),
+        }
+    }
+
+    /// Whether a state update of this call site is worth hearing.
+    pub(crate) fn is_known_state(metadata: &Metadata<'_>) -> bool {
+        STATES.iter().any(|name| metadata.fields().field(name).is_some())
     }
 
     fn of_others(metadata: &Metadata<'_>) -> Self {
         let root = metadata.target().split("::").next().unwrap_or_default();
         if NOT_THE_PROGRAM.contains(&root) { Self::Useless } else { Self::App }
     }
+}
+
+/// Whether it is in the semaphore that most of tokio's locks and channels are made of.
+fn is_inner(metadata: &Metadata<'_>) -> bool {
+    metadata.module_path() == Some("tokio::sync::batch_semaphore")
 }

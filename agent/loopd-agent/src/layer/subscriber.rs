@@ -15,19 +15,25 @@ use crate::layer::slab::SPANS;
 const NOTHING: u64 = u64::MAX;
 
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+static WAS_REFUSED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static IS_SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes it the program's subscriber; says whether there was none.
-pub(crate) fn install() -> bool {
+/// Makes it the program's subscriber, if there is none.
+pub(crate) fn install() {
     let is_installed = tracing::subscriber::set_global_default(Only).is_ok();
+    IS_INSTALLED.store(is_installed, Relaxed);
+    WAS_REFUSED.store(!is_installed, Relaxed);
     if is_installed {
-        IS_INSTALLED.store(true, Relaxed);
         super::IS_ON.store(true, Relaxed);
     }
-    is_installed
+}
+
+/// Whether the program had a subscriber of its own.
+pub(crate) fn was_refused() -> bool {
+    WAS_REFUSED.load(Relaxed)
 }
 
 /// Has it pass over what this thread does from now on, if it is the program's subscriber; says
