@@ -2,6 +2,7 @@
 
 mod interpose;
 mod notes;
+mod shots;
 mod stacks;
 
 pub(crate) use notes::{exclude_this_thread, read, set_active, take_closed_at, without_stack};
