@@ -40,9 +40,13 @@ fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
             continue;
         }
         match layer.layer.as_str() {
-            "watchdog" => switch(layer, settings.sample_stacks, "the taking of stacks"),
-            "fds" => switch(layer, settings.track_fds, "the tracking of file descriptors"),
-            "app_events" => switch(layer, settings.app_events, "the recording of spans and events"),
+            "watchdog" => switch(layer, settings.sample_stacks, ("the taking of stacks", "stacks")),
+            "fds" => switch(layer, settings.track_fds, ("the tracking of file descriptors", "fds")),
+            "app_events" => switch(
+                layer,
+                settings.app_events,
+                ("the recording of spans and events", "app-events"),
+            ),
             "hooks" => part(layer, settings.record_polls, "single polls and parks"),
             "wrapped" => part(layer, settings.record_wakes, "wakes"),
             "guards" => part(layer, settings.record_waits, "waits"),
@@ -56,11 +60,12 @@ fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
     layers
 }
 
-/// A layer that is one switch.
-fn switch(layer: &mut Coverage, is_on: Option<bool>, what: &str) {
+/// A layer that is one switch; `flag` is what it is called on the command line.
+fn switch(layer: &mut Coverage, is_on: Option<bool>, (what, flag): (&str, &str)) {
     if is_on == Some(false) {
         layer.state = CoverageState::Off;
-        layer.reason = format!("{what} is switched off");
+        layer.reason =
+            format!("{what} is switched off; `loopd capture --{flag} on` switches it on");
     } else if layer.state == CoverageState::Off {
         *layer = Coverage { state: CoverageState::On, reason: String::new(), ..layer.clone() };
     }
@@ -103,7 +108,8 @@ mod tests {
         let all = Settings::default();
         let no_stacks = Settings { sample_stacks: Some(false), ..all };
         let stacks = Settings { sample_stacks: Some(true), ..all };
-        let reason = "the taking of stacks is switched off";
+        let reason =
+            "the taking of stacks is switched off; `loopd capture --stacks on` switches it on";
         check(layer("watchdog", On, ""), no_stacks, Off, reason);
         check(layer("watchdog", On, "only here"), stacks, On, "only here");
         check(layer("watchdog", Off, "LOOPD_SAMPLE_STACKS is off"), stacks, On, "");
