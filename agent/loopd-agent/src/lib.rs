@@ -80,6 +80,7 @@
 //! | watchdog | the stack of a poll while it blocks, computing or in which system call | Linux on x86_64 or aarch64, and `SIGURG` not used by the program |
 //! | metrics | tokio's own counters each second, memory, file descriptors, processor time | more counters with `tokio_unstable` |
 //! | resources | [`Tracked`] values from open to close | wrapping them |
+//! | guards | who holds a lock or permits and who waits for it, how much is in a channel, which sockets, files and children are open, who awaits which task | [`sync`], [`net`], [`fs`], `process`, [`task`](mod@task) in the place of tokio's |
 //! | fds | every open file descriptor with its path or addresses, whoever opened it; with the feature `fd-stacks` also the task and stack that did | Linux, and `LOOPD_TRACK_FDS` |
 //!
 //! | tracing | wakes of every task and who did them; tokio's own locks, semaphores, barriers, oneshot channels and timers, who waits and who holds; tasks that no hook sees; tasks that nothing can wake | the feature `tokio-tracing`, `tokio_unstable`, and `LOOPD_TRACING` or `loopd_agent::layer()` |
@@ -180,14 +181,19 @@ mod dump;
 mod exporter;
 mod fds;
 mod fork;
+pub mod fs;
 mod handoff;
 mod hooks;
 mod lane;
 mod layer;
 mod marks;
+pub mod net;
 mod notes;
+mod opened;
 mod outside;
 mod place;
+#[cfg(unix)]
+pub mod process;
 mod record;
 mod recorder;
 mod resource;
@@ -199,6 +205,7 @@ mod status;
 mod switches;
 pub mod sync;
 mod sys;
+pub mod task;
 mod tasks;
 mod tenancy;
 mod tracked;

@@ -102,7 +102,8 @@ impl Status {
 
     /// A copy of the figures.
     pub(crate) fn stats(&self) -> Stats {
-        self.stats.lock().map(|stats| stats.clone()).unwrap_or_default()
+        let stats = self.stats.lock().map(|stats| stats.clone()).unwrap_or_default();
+        Stats { unsampled_resources: crate::resource::unsampled(), ..stats }
     }
 
     /// Changes the figures.

@@ -34,6 +34,16 @@ impl Opened {
     /// Records that the caller's caller opens a resource; `None` if nothing is recorded.
     #[track_caller]
     pub(crate) fn new(kind: &str, name: &str, at_drop: CloseHow) -> Option<Self> {
+        Self::at(Location::caller(), kind, || name.to_owned(), at_drop)
+    }
+
+    /// The same at a place noted before; the name is only made if it is recorded.
+    pub(crate) fn at(
+        place: &'static Location<'static>,
+        kind: &str,
+        name: impl FnOnce() -> String,
+        at_drop: CloseHow,
+    ) -> Option<Self> {
         if !recorder::is_recording() {
             return None;
         }
@@ -41,21 +51,22 @@ impl Opened {
         recorder::write(&Record::Opened {
             at: ticks(),
             resource,
-            location: place::number(Location::caller()),
+            location: place::number(place),
             task: current_task(),
             kind: kind.to_owned(),
-            name: name.to_owned(),
+            name: name(),
         });
         Some(Self { resource, at_drop })
     }
 
+    /// The program closes it.
+    pub(crate) fn close(mut self) {
+        self.at_drop = CloseHow::Closed;
+    }
+
     /// For operations on it.
     pub(crate) fn target(&self) -> Target<'static> {
-        if recorder::records_waits() {
-            Target::Plain { resource: self.resource, holder: None }
-        } else {
-            Target::Off
-        }
+        if recorder::records_waits() { Target::Resource(self.resource) } else { Target::Off }
     }
 }
 

@@ -149,17 +149,13 @@ impl WaitRecord {
             Self::Began { at, wait, task, resource, op, location, amount, holders } => {
                 let count = holders.len();
                 let more = (*op as u64) << OP_SHIFT | (count as u64) << HOLDERS_SHIFT;
-                let mut words = [0; BEGAN_WORDS + MAX_HOLDERS * HOLDER_WORDS];
                 let first = head(BEGAN, *amount) | more << shift;
-                words[..BEGAN_WORDS]
-                    .copy_from_slice(&[first, *at, *wait, *task, *resource, *location]);
-                let slots = words[BEGAN_WORDS..].chunks_exact_mut(HOLDER_WORDS);
-                for (slot, holder) in slots.zip(holders.iter()) {
-                    let Holder { task, since, location, amount } = *holder;
-                    slot.copy_from_slice(&[task, since, location, amount]);
+                let began = [first, *at, *wait, *task, *resource, *location];
+                match (holders.first, holders.rest.as_slice()) {
+                    (None, _) => ring.push(began, Class::Detail),
+                    (Some(holder), []) => push_with_one(ring, began, holder),
+                    _ => push_with_many(ring, began, holders),
                 }
-                let words = &words[..BEGAN_WORDS + count * HOLDER_WORDS];
-                ring.push_texts(words, &[], Class::Detail)
             }
             Self::Ended { at, wait, how } => {
                 let is_cancelled = u64::from(*how == WaitHow::Cancelled);
@@ -209,6 +205,25 @@ impl WaitRecord {
     }
 }
 
+fn push_with_one(ring: &Ring, began: [u64; BEGAN_WORDS], holder: Holder) -> Pushed {
+    let [first, at, wait, task, resource, location] = began;
+    let Holder { task: holder_task, since, location: held_at, amount } = holder;
+    let words = [first, at, wait, task, resource, location, holder_task, since, held_at, amount];
+    ring.push(words, Class::Detail)
+}
+
+fn push_with_many(ring: &Ring, began: [u64; BEGAN_WORDS], holders: &Holders) -> Pushed {
+    let mut words = [0; BEGAN_WORDS + MAX_HOLDERS * HOLDER_WORDS];
+    words[..BEGAN_WORDS].copy_from_slice(&began);
+    let slots = words[BEGAN_WORDS..].chunks_exact_mut(HOLDER_WORDS);
+    for (slot, holder) in slots.zip(holders.iter()) {
+        let Holder { task, since, location, amount } = *holder;
+        slot.copy_from_slice(&[task, since, location, amount]);
+    }
+    let len = BEGAN_WORDS + holders.len() * HOLDER_WORDS;
+    ring.push_texts(&words[..len], &[], Class::Detail)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +234,8 @@ mod tests {
         let mut all = Holders::default();
         (1..=20).for_each(|i| all.push(holder(i)));
         assert_eq!(all.len(), MAX_HOLDERS);
+        let mut one = Holders::default();
+        one.push(holder(9));
         let began = |op, holders| WaitRecord::Began {
             at: 1,
             wait: 2,
@@ -231,6 +248,7 @@ mod tests {
         };
         let mut records: Vec<_> = Op::ALL.iter().map(|&op| began(op, Holders::default())).collect();
         records.extend([
+            began(Op::Lock, one),
             began(Op::Lock, all),
             WaitRecord::Ended { at: 1, wait: 2, how: WaitHow::Cancelled },
             WaitRecord::Ended { at: 1, wait: 2, how: WaitHow::Ready },

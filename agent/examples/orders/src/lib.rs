@@ -1,8 +1,9 @@
 //! A small order service: an HTTP API, a background job or two, and a load generator that keeps it
 //! busy. It has the bugs that such services have.
 //!
-//! It knows nothing of loopd but the two lines that link the agent (in [`run`]) and the one word
-//! that tracks a socket (in `warehouse.rs`).
+//! It knows nothing of loopd but the two lines that link the agent (in [`run`]), the one word that
+//! tracks a socket (in `warehouse.rs`), and the one `use` line that tells who waits for a parcel (in
+//! `shipping.rs`).
 
 mod api;
 mod catalog;

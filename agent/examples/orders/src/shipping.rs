@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
+use loopd_agent::sync::Notify;
 
 #[derive(Default)]
 pub(crate) struct Shipping {

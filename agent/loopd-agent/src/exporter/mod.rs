@@ -615,7 +615,6 @@ impl Exporter {
             stats.dropped = self.stage.dropped();
             stats.in_flight = by_kind(&held);
             stats.evicted = self.window.evicted();
-            stats.unsampled_resources = resource::unsampled();
             stats.memory = self.memory();
         });
     }

@@ -1,11 +1,12 @@
 //! Operations that are not ready at once: recorded from the first time they have to wait until they
 //! are ready or given up.
+#![expect(unsafe_code, reason = "projects a pin to the operation inside")]
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::Location;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use loopd_model::WaitHow;
 
@@ -25,13 +26,10 @@ pub(crate) enum Target<'a> {
     Off,
     /// A resource with state.
     State(&'a State),
-    /// Something else: a resource without, or a task that others wait for.
-    Plain {
-        /// 0 if it is no resource.
-        resource: u64,
-        /// Who has what is waited for.
-        holder: Option<Holder>,
-    },
+    /// A resource without, by its number.
+    Resource(u64),
+    /// The handle of a task, by its number, and since when that task is there.
+    Task { handle: u64, task: u64, since: u64 },
 }
 
 /// An operation, where it was called, and on what.
@@ -51,21 +49,25 @@ impl<'a> Call<'a> {
     pub(crate) fn state(&self) -> Option<&'a State> {
         match self.target {
             Target::State(state) => Some(state),
-            Target::Off | Target::Plain { .. } => None,
+            _ => None,
         }
     }
 
     /// The operation itself, and the wait for it if there is one.
     #[inline]
-    pub(crate) async fn wait<F: Future>(self, operation: F) -> F::Output {
-        let mut operation = pin!(operation);
-        let mut wait = Wait::new(self);
-        poll_fn(|context| {
-            let polled = operation.as_mut().poll(context);
-            wait.settle(&polled);
-            polled
-        })
-        .await
+    pub(crate) fn wait<F: Future>(self, operation: F) -> impl Future<Output = F::Output> {
+        self.wait_and(operation, |_, output| output)
+    }
+
+    /// The same, and what is then done with what it gave. No `async` block: this is on the path of
+    /// every operation, and costs a third of one.
+    #[inline]
+    pub(crate) fn wait_and<F, D, O>(self, operation: F, done: D) -> Waiting<'a, F, D>
+    where
+        F: Future,
+        D: Fn(Call<'a>, F::Output) -> O,
+    {
+        Waiting { wait: Wait::new(self), operation, done }
     }
 
     /// The same for an operation that blocks its thread; `must_wait` says whether it will, as far as
@@ -135,9 +137,10 @@ impl<'a> Wait<'a> {
                 holders = state.slots.read();
                 state.id
             }
-            Target::Plain { resource, holder } => {
-                holder.into_iter().for_each(|holder| holders.push(holder));
-                resource
+            Target::Resource(resource) => resource,
+            Target::Task { handle, task, since } => {
+                holders.push(Holder { task, since, ..Holder::default() });
+                handle
             }
         };
         self.write(WaitRecord::Began {
@@ -176,5 +179,28 @@ impl Drop for Wait<'_> {
         if self.id != 0 {
             self.end(WaitHow::Cancelled);
         }
+    }
+}
+
+/// Made by [`Call::wait_and`].
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Waiting<'a, F, D> {
+    wait: Wait<'a>,
+    operation: F,
+    done: D,
+}
+
+impl<'a, F: Future, D: Fn(Call<'a>, F::Output) -> O, O> Future for Waiting<'a, F, D> {
+    type Output = O;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O> {
+        // SAFETY: `operation` is pinned with `self`: it is never moved out, and there is no `Drop`.
+        // The other fields are never pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: as above.
+        let polled = unsafe { Pin::new_unchecked(&mut this.operation) }.poll(context);
+        this.wait.settle(&polled);
+        polled.map(|output| (this.done)(this.wait.call, output))
     }
 }

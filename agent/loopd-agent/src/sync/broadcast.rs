@@ -95,7 +95,7 @@ impl<T: Clone> Receiver<T> {
     pub fn recv(&mut self) -> impl Future<Output = Result<T, error::RecvError>> {
         let (end, inner) = (&self.end, &mut self.inner);
         let call = end.0.call(Op::Recv);
-        async move { count(end, call.wait(inner.recv()).await) }
+        call.wait_and(inner.recv(), |_, received| count(end, received))
     }
 
     /// As [`tokio::sync::broadcast::Receiver::try_recv`].

@@ -43,7 +43,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         let call = self.watched.call(Op::Lock, 0);
-        async move { self.guard(call, call.wait(self.inner.lock()).await) }
+        call.wait_and(self.inner.lock(), |call, inner| self.guard(call, inner))
     }
 
     /// As [`tokio::sync::Mutex::try_lock`].

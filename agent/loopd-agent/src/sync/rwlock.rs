@@ -51,20 +51,17 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
         let call = self.watched.call(Op::Read, 0);
-        async move {
-            let inner = call.wait(self.inner.read()).await;
-            RwLockReadGuard { hold: call.hold(), inner }
-        }
+        call.wait_and(self.inner.read(), |call, inner| RwLockReadGuard { hold: call.hold(), inner })
     }
 
     /// As [`tokio::sync::RwLock::write`].
     #[track_caller]
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
         let call = self.watched.call(Op::Write, 0);
-        async move {
-            let inner = call.wait(self.inner.write()).await;
-            RwLockWriteGuard { hold: call.hold(), inner }
-        }
+        call.wait_and(self.inner.write(), |call, inner| RwLockWriteGuard {
+            hold: call.hold(),
+            inner,
+        })
     }
 
     /// As [`tokio::sync::RwLock::try_read`].

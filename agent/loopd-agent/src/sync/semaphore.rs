@@ -67,7 +67,8 @@ impl Semaphore {
     /// As [`tokio::sync::Semaphore::acquire`].
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        self.acquire_many(1)
+        let call = self.watched.call(Op::Acquire, 1);
+        call.wait_and(self.inner.acquire(), |call, inner| Ok(self.permit(call, inner?)))
     }
 
     /// As [`tokio::sync::Semaphore::acquire_many`].
@@ -77,10 +78,8 @@ impl Semaphore {
         count: u32,
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let call = self.watched.call(Op::Acquire, count);
-        async move {
-            let inner = call.wait(self.inner.acquire_many(count)).await?;
-            Ok(self.permit(call, inner))
-        }
+        let acquire = self.inner.acquire_many(count);
+        call.wait_and(acquire, |call, inner| Ok(self.permit(call, inner?)))
     }
 
     /// As [`tokio::sync::Semaphore::try_acquire`].

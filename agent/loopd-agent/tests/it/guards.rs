@@ -124,11 +124,14 @@ fn fill_the_table() -> Vec<Mutex<()>> {
     locks
 }
 
+/// Tasks, and how many permits each holds.
+type Holding = Vec<(u64, u64)>;
+
 /// A program that knows who holds what.
 #[derive(Default)]
 struct Truth {
-    holders: std::sync::Mutex<Vec<(u64, u64)>>,
-    waits: std::sync::Mutex<Vec<(u64, Vec<(u64, u64)>)>>,
+    holders: std::sync::Mutex<Holding>,
+    waits: std::sync::Mutex<Vec<(u64, Holding)>>,
 }
 
 impl Truth {
@@ -190,7 +193,7 @@ where
 {
     let collector = Collector::start();
     let agent = agent_for(&collector);
-    let unsampled = fill_the_table();
+    let locks = fill_the_table();
     let runtime = agent.attach("script", current_thread()).build().unwrap();
     runtime.block_on(async {
         let tasks: Vec<_> = (0..TASKS).map(|index| spawn(task(index))).collect();
@@ -198,8 +201,10 @@ where
             task.await.unwrap();
         }
     });
-    drop((runtime, task, unsampled));
+    drop((runtime, task));
     assert!(agent.shutdown(FLUSH).complete);
+    // Not before: the exporter may only now have come to the resource of the script.
+    drop(locks);
     let seen = collector.seen();
     check_ledger(&seen);
     assert_eq!(seen.stored_and_lost(RecordKind::Wait).1, 0);
@@ -208,7 +213,7 @@ where
 
 /// Some number that looks random, the same in each run.
 fn dice(task: u64, round: usize) -> u64 {
-    let mixed = (task + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (round as u64 + 7) * 0xff51_afd7;
+    let mixed = (task + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((round as u64 + 7) * 0xff51_afd7);
     mixed.wrapping_mul(0xc4ce_b9fe_1a85_ec53) >> 40
 }
 

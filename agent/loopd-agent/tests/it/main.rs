@@ -20,6 +20,7 @@ mod memory;
 mod noting;
 mod recording;
 mod safety;
+mod sockets;
 mod stress;
 #[cfg(not(tokio_unstable))]
 mod unhooked;

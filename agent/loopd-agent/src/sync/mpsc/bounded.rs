@@ -34,7 +34,7 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), error::SendError<T>>> {
         let call = self.end.0.call(Op::Send);
-        async move { call.wait(self.inner.send(message)).await.inspect(|()| self.end.sent(1)) }
+        call.wait_and(self.inner.send(message), |_, sent| sent.inspect(|()| self.end.sent(1)))
     }
 
     /// As [`tokio::sync::mpsc::Sender::send_timeout`].
@@ -45,10 +45,8 @@ impl<T> Sender<T> {
         timeout: Duration,
     ) -> impl Future<Output = Result<(), error::SendTimeoutError<T>>> {
         let call = self.end.0.call(Op::Send);
-        async move {
-            let sending = self.inner.send_timeout(message, timeout);
-            call.wait(sending).await.inspect(|()| self.end.sent(1))
-        }
+        let sending = self.inner.send_timeout(message, timeout);
+        call.wait_and(sending, |_, sent| sent.inspect(|()| self.end.sent(1)))
     }
 
     /// As [`tokio::sync::mpsc::Sender::try_send`].
@@ -68,10 +66,7 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, error::SendError<()>>> {
         let call = self.end.0.call(Op::Send);
-        async move {
-            let inner = call.wait(self.inner.reserve()).await?;
-            Ok(Permit { inner, end: &self.end })
-        }
+        call.wait_and(self.inner.reserve(), |_, inner| Ok(Permit { inner: inner?, end: &self.end }))
     }
 
     /// As [`tokio::sync::mpsc::Sender::reserve_many`].

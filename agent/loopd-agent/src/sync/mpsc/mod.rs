@@ -30,7 +30,7 @@ macro_rules! receiver {
             pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
                 let (end, inner) = (&self.end, &mut self.inner);
                 let call = end.0.call(Op::Recv);
-                async move { end.received(call.wait(inner.recv()).await) }
+                call.wait_and(inner.recv(), |_, message| end.received(message))
             }
 
             #[doc = concat!("As [`", $as, "::recv_many`].")]
@@ -42,7 +42,7 @@ macro_rules! receiver {
             ) -> impl Future<Output = usize> {
                 let (end, inner) = (&self.end, &mut self.inner);
                 let call = end.0.call(Op::Recv);
-                async move { end.received_many(call.wait(inner.recv_many(buffer, limit)).await) }
+                call.wait_and(inner.recv_many(buffer, limit), |_, count| end.received_many(count))
             }
 
             #[doc = concat!("As [`", $as, "::try_recv`].")]
