@@ -39,7 +39,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
 }
 
 /// An argument as text; `None` for NULL.
-fn text(context: &Context<'_>, place: usize) -> Option<String> {
+pub(super) fn text(context: &Context<'_>, place: usize) -> Option<String> {
     match context.get_raw(place) {
         ValueRef::Null => None,
         ValueRef::Integer(number) => Some(number.to_string()),

@@ -1,6 +1,7 @@
 //! SQL for users: read-only, bounded, and over the documented views alone.
 
 mod bounded;
+mod format;
 mod functions;
 mod guard;
 pub(crate) mod packed_rows;

@@ -48,9 +48,7 @@ const TABLES: [&str; 29] = [
 const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 
 /// Functions that only compute, in time and space bounded by the length of a value: SQLite's own,
-/// and those that [`super::bounded`] puts in their place. Not `format` and `printf`, which a
-/// precision makes work without end and without a result, nor `unhex`, which searches one text for
-/// every character of another.
+/// and those that [`super::bounded`] and [`super::format`] put in their place.
 const FUNCTIONS: &[&str] = &[
     // Numbers and text.
     "abs",
@@ -62,6 +60,7 @@ const FUNCTIONS: &[&str] = &[
     "concat_ws",
     "exp",
     "floor",
+    "format",
     "glob",
     "hex",
     "if",
@@ -84,6 +83,7 @@ const FUNCTIONS: &[&str] = &[
     "pi",
     "pow",
     "power",
+    "printf",
     "quote",
     "replace",
     "round",
@@ -95,6 +95,7 @@ const FUNCTIONS: &[&str] = &[
     "trim",
     "trunc",
     "typeof",
+    "unhex",
     "unicode",
     "upper",
     "likely",
@@ -150,6 +151,7 @@ const FUNCTIONS: &[&str] = &[
 pub(super) fn enclose(connection: &Connection, guard: &Guard) -> rusqlite::Result<()> {
     super::functions::register(connection)?;
     super::bounded::register(connection)?;
+    super::format::register(connection)?;
     super::segment_spans::register(connection, guard.clone())?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;

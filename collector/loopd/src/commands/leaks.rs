@@ -91,6 +91,12 @@ fn age(age: Option<u64>) -> String {
     age.map_or_else(|| "-".into(), duration_text)
 }
 
+/// A slope over the window is a rate only of what keeps growing: a pool that has filled up has one,
+/// too.
+fn per_minute(verdict: &str, growth: f64) -> String {
+    if verdict == "growing" { format!("{growth:+.1}") } else { "-".into() }
+}
+
 fn verdict_style(verdict: &str) -> Option<Style> {
     match verdict {
         "growing" => Some(Style::Bad),
@@ -116,7 +122,7 @@ fn tasks(leaks: &[TaskLeak]) -> Table {
             (leak.verdict.clone(), verdict_style(&leak.verdict)),
             (place(leak.location.as_ref()), Some(Style::Place)),
             (count_text(leak.alive), None),
-            (format!("{:+.1}", leak.growth_per_min), None),
+            (per_minute(&leak.verdict, leak.growth_per_min), None),
             (count_text(leak.spawned), None),
             (count_text(leak.ended), None),
             (age(leak.oldest_age), None),
@@ -146,7 +152,7 @@ fn resources(leaks: &[ResourceLeak]) -> Table {
             (leak.kind.clone(), None),
             (count_text(leak.open), None),
             (count_text(leak.unclosed), (leak.unclosed > 0).then_some(Style::Bad)),
-            (format!("{:+.1}", leak.growth_per_min), None),
+            (per_minute(&leak.verdict, leak.growth_per_min), None),
             (count_text(leak.opened), None),
             (count_text(leak.closed), None),
             (age(leak.oldest_age), None),

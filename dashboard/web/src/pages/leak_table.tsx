@@ -11,7 +11,7 @@ import { TableTools } from "../ui/table_tools.tsx";
 
 const VERDICTS: Record<LeakVerdict, [string, string]> = {
   growing: ["bad", "Grew over the whole window and what was started stays"],
-  steady: ["ok", "Tasks come and go; the number alive does not grow"],
+  steady: ["ok", "They come and go, or their number has levelled off"],
   settled: ["", "Started once and still there, like a server loop"],
 };
 
@@ -26,6 +26,12 @@ export function growth(perMinute: number): string {
   return `${perMinute > 0 ? "+" : "−"}${significant(Math.abs(perMinute))}`;
 }
 
+/** A slope over the window is a rate only of what keeps growing: a pool that has filled up has one, too. */
+export function PerMinute({ row }: { row: { verdict: LeakVerdict; growth_per_min: number } }) {
+  if (row.verdict !== "growing") return <span class="muted">{UNKNOWN}</span>;
+  return <>{growth(row.growth_per_min)}</>;
+}
+
 const COLUMNS: readonly Column<TaskLeak>[] = [
   { key: "location", title: "Spawned at", cell: (row) => <Place text={row.location && placeText(row.location)} />, value: (row) => placeText(row.location) },
   { key: "verdict", title: "Verdict", width: "92px", cell: (row) => <VerdictChip verdict={row.verdict} />, value: (row) => row.verdict },
@@ -33,7 +39,7 @@ const COLUMNS: readonly Column<TaskLeak>[] = [
   { key: "alive", title: "Alive", width: "72px", isNumber: true, cell: (row) => count(row.alive), value: (row) => row.alive },
   { key: "spawned", title: "Spawned", width: "80px", isNumber: true, cell: (row) => count(row.spawned), value: (row) => row.spawned },
   { key: "ended", title: "Ended", width: "80px", isNumber: true, cell: (row) => count(row.ended), value: (row) => row.ended },
-  { key: "growth", title: "Per minute", about: "Growth of the number alive", width: "88px", isNumber: true, cell: (row) => growth(row.growth_per_min), value: (row) => row.growth_per_min },
+  { key: "growth", title: "Per minute", about: "How fast the number alive grows; of what does not keep growing this says nothing", width: "88px", isNumber: true, cell: (row) => <PerMinute row={row} />, value: (row) => row.growth_per_min },
   { key: "oldest", title: "Oldest", width: "92px", isNumber: true, cell: (row) => duration(row.oldest_age), value: (row) => row.oldest_age },
   { key: "median", title: "Median age", width: "92px", isNumber: true, cell: (row) => duration(row.median_age), value: (row) => row.median_age },
 ];

@@ -14,7 +14,7 @@ import { Card, Place, placeText, Sparkline, WholePlace } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { sortRows, Table, type Column, type Sort } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
-import { growth, LeakTable, VerdictChip } from "./leak_table.tsx";
+import { growth, LeakTable, PerMinute, VerdictChip } from "./leak_table.tsx";
 
 export function Leaks() {
   const id = processId.value;
@@ -116,7 +116,7 @@ const COLUMNS: readonly Column<ResourceLeak>[] = [
   { key: "open", title: "Open", width: "72px", isNumber: true, cell: (row) => count(row.open), value: (row) => row.open },
   { key: "opened", title: "Opened", width: "80px", isNumber: true, cell: (row) => count(row.opened), value: (row) => row.opened },
   { key: "unclosed", title: "Unclosed", about: "Dropped without being closed", width: "84px", isNumber: true, cell: (row) => count(row.unclosed), value: (row) => row.unclosed },
-  { key: "growth", title: "Per minute", width: "88px", isNumber: true, cell: (row) => growth(row.growth_per_min), value: (row) => row.growth_per_min },
+  { key: "growth", title: "Per minute", width: "88px", isNumber: true, cell: (row) => <PerMinute row={row} />, value: (row) => row.growth_per_min },
   { key: "oldest", title: "Oldest", width: "92px", isNumber: true, cell: (row) => duration(row.oldest_age), value: (row) => row.oldest_age },
 ];
 
