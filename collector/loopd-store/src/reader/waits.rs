@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use loopd_model::{Location, LocationId, ResourceId, TaskId, WaitId};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
 use super::{Answer, Db, Reader, amount, instant, location, unsigned};
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
 const MAX_PAGE: u64 = 1_000;
 /// Among so many of the latest waits for a resource the last one to get it is looked for.
 const MAX_LATER: i64 = 1_000;
+/// An agent tells the beginning of a hold twice, when somebody waits and when it ends; its clock may
+/// have been corrected a little in between.
+const SAME_INSTANT: i64 = 1_000_000;
 
 const JOINED: &str = "
     JOIN process p ON p.id = w.process
@@ -150,20 +153,23 @@ fn wait(row: &SqliteRow) -> Answer<WaitRow> {
 
 /// Who held the resources when the waits began, and when they gave them back.
 async fn add_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRow]) -> Answer<()> {
-    let sql = "SELECT h.*, n.text AS task_name, l.file, l.line, l.column,
+    let sql = format!(
+        "SELECT h.*, n.text AS task_name, l.file, l.line, l.column,
             (SELECT x.ended_at FROM hold x WHERE x.process = h.process AND x.task = h.task
-                AND x.ended_at >= w.began_at AND x.resource = w.resource AND x.since = h.since
-             LIMIT 1) AS released_at
+                AND x.ended_at >= w.began_at AND x.resource = w.resource
+                AND abs(x.since - h.since) <= {SAME_INSTANT} LIMIT 1) AS released_at
         FROM json_each(?2) j
         CROSS JOIN wait_holder h ON h.process = ?1 AND h.wait = j.value
         JOIN wait w ON w.process = h.process AND w.wait = h.wait
         LEFT JOIN task t ON t.process = h.process AND t.task = h.task
         LEFT JOIN name n ON n.process = t.process AND n.name = t.name
         LEFT JOIN location l ON l.process = h.process AND l.location = h.location
-        ORDER BY h.wait, h.place";
+        ORDER BY h.wait, h.place"
+    );
     let ids: Vec<i64> = waits.iter().map(|wait| wait.wait.0 as i64).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
-    let rows = sqlx::query(sql).bind(process.0).bind(ids).fetch_all(&mut **db).await?;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(process.0).bind(ids);
+    let rows = query.fetch_all(&mut **db).await?;
     let mut holders: HashMap<u64, Vec<HolderRow>> = HashMap::new();
     for row in rows {
         holders.entry(row.try_get::<i64, _>("wait")? as u64).or_default().push(HolderRow {
@@ -216,7 +222,7 @@ async fn add_later_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRo
                 AND h.ended_at >= x.ended_at)
          GROUP BY j.value"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(process.0)
         .bind(serde_json::to_string(&ids).unwrap_or_default())
         .fetch_all(&mut **db)

@@ -21,7 +21,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
         | FunctionFlags::SQLITE_INNOCUOUS;
     for name in [c"format", c"printf"] {
         connection.create_scalar_function(name, -1, flags, |context| {
-            if context.len() == 0 {
+            if context.is_empty() {
                 return Ok(None);
             }
             text(context, 0).map(|template| format(&template, context)).transpose()

@@ -171,7 +171,8 @@ async fn a_file_that_is_too_large_loses_marks_and_finished_waits_before_the_rest
 }
 
 fn hold_ended(task: u64, since: u64) -> EventKind {
-    let since = Nanos(since * MS);
+    // The clock was corrected since a wait spoke of it.
+    let since = Nanos(since * MS + 700);
     let hold = Holder { task: TaskId(task), since, location: LocationId(2), amount: 1 };
     EventKind::HoldEnded { resource: ResourceId(5), hold, waits: 1 }
 }
