@@ -77,7 +77,12 @@ const fn case(name: &'static str, work: &'static str, workers: usize) -> Case {
 }
 
 const fn own_case(name: &'static str, work: &'static str, own_work: &'static str) -> Case {
-    Case { name, work, workers: 0, own_work: Some(own_work), pause: 5 }
+    Case { own_work: Some(own_work), ..case(name, work, 0) }
+}
+
+/// With a longer pause: each operation leaves several records, and long ones.
+const fn long(case: Case) -> Case {
+    Case { pause: 20, ..case }
 }
 
 /// Those that are measured in nanoseconds an operation.
@@ -89,8 +94,8 @@ pub(crate) const CASES: [Case; 9] = [
     case("wake+poll, current_thread", "wake", 0),
     case("lock, free", "lock", 0),
     own_case("loopd's lock, free", "lock", "own-lock"),
-    case("lock, queued for", "queue", 0),
-    own_case("loopd's lock, queued for", "queue", "own-queue"),
+    long(case("lock, queued for", "queue", 0)),
+    long(own_case("loopd's lock, queued for", "queue", "own-queue")),
 ];
 
 impl Case {
