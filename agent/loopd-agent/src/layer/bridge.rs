@@ -22,9 +22,10 @@ use crate::layer::slab::SPANS;
 /// ```
 /// use tracing_subscriber::prelude::*;
 ///
+/// # let other = tracing_subscriber::layer::Identity::new();
 /// tracing_subscriber::registry()
 ///     .with(loopd_agent::layer())
-///     .with(tracing_subscriber::fmt::layer().with_filter(tracing::level_filters::LevelFilter::INFO))
+///     .with(other.with_filter(tracing::level_filters::LevelFilter::INFO))
 ///     .init();
 /// ```
 pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static

@@ -78,18 +78,15 @@ fn begin(slot: &Slot) {
     let Some(resource) = SPANS.get(slot.owner.load(Relaxed)) else { return };
     let (at, wait) = (ticks(), next_wait());
     let op = OPS.get(usize::from(slot.flags.load(Relaxed))).map_or(Op::Wait, |(_, op)| *op);
-    let seen = with_body(resource, |body| {
-        let state = body.handle.state();
-        state.begin_wait(false);
-        (state.id, state.holders())
-    });
+    let task = current_task();
+    let seen = with_body(resource, |body| (body.handle.state().id, body.begin_wait(wait, task)));
     let Some((resource, holders)) = seen else { return };
     slot.number.store(wait, Relaxed);
     slot.began.store(at, Relaxed);
     recorder::write(&Record::Wait(WaitRecord::Began {
         at,
         wait,
-        task: current_task(),
+        task,
         resource,
         op,
         location: 0,
@@ -103,7 +100,7 @@ fn end(slot: &Slot, how: WaitHow) {
     let (at, wait) = (ticks(), slot.number.swap(0, Relaxed));
     let length = at.saturating_sub(slot.began.load(Relaxed));
     if let Some(resource) = SPANS.get(slot.owner.load(Relaxed)) {
-        with_body(resource, |body| body.handle.state().end_wait(false, length));
+        with_body(resource, |body| body.end_wait(wait, length));
     }
     if recorder::is_recording() {
         recorder::write(&Record::Wait(WaitRecord::Ended { at, wait, how }));

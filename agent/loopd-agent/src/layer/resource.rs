@@ -9,6 +9,7 @@
 //! A resource's holds are behind a lock that is only tried: a thread that finds it in use leaves
 //! the change out, which is counted, and the holds known so far are forgotten.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tracing::Event;
@@ -20,10 +21,12 @@ use crate::layer::slab::{Role, SPANS, Slot};
 use crate::layer::values::{Arithmetic, Change, Origin};
 use crate::resource::kind::{self, Kind};
 use crate::resource::{Handle, OwnedHold, current_task};
-use crate::waits::Holder;
+use crate::waits::{Holder, Holders};
 
 /// Holds of one resource that are told apart; more are only counted.
 const MAX_HOLDS: usize = 32;
+/// Those who wait for one resource and are known in their order.
+const MAX_WAITING: usize = 64;
 /// Tries to get at a resource that another thread looks at, a few instructions each.
 const TRIES: usize = 128;
 
@@ -40,6 +43,10 @@ pub(crate) struct Body {
     others: u64,
     /// [`EPOCH`] when a hold was last noted.
     epoch: u64,
+    /// Those who wait, the first one first: tokio serves them in that order.
+    waiting: VecDeque<(u64, u64)>,
+    /// When the lock was last given back, in ticks.
+    given_back: u64,
 }
 
 struct Held {
@@ -125,7 +132,14 @@ pub(crate) fn with_body<T>(slot: &Slot, f: impl FnOnce(&mut Body) -> T) -> Optio
         let (place, task) = (slot.place.load(Relaxed), slot.task.load(Relaxed));
         let handle = Handle::open_at(kind, "", place, task);
         let epoch = EPOCH.load(Relaxed);
-        *body = Some(Box::new(Body { handle, holds: Vec::new(), others: 0, epoch }));
+        *body = Some(Box::new(Body {
+            handle,
+            holds: Vec::new(),
+            others: 0,
+            epoch,
+            waiting: VecDeque::new(),
+            given_back: 0,
+        }));
     }
     body.as_mut().map(|body| f(body))
 }
@@ -212,9 +226,35 @@ impl Body {
         self.holds.push(Held { task, amount, hold });
     }
 
+    /// A task begins to wait; gives who is in its way. A lock that nobody has belongs to the first
+    /// one in the queue, who has not run since it was given back.
+    pub(crate) fn begin_wait(&mut self, wait: u64, task: u64) -> Holders {
+        self.forget_if_stale();
+        self.handle.state().begin_wait(false);
+        let mut holders = self.handle.state().holders();
+        if let Some(&(_, next)) = self.waiting.front()
+            && self.holds.is_empty()
+            && self.given_back != 0
+        {
+            holders.push(Holder { task: next, since: self.given_back, location: 0, amount: 0 });
+        }
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back((wait, task));
+        }
+        holders
+    }
+
+    /// It is over, after so many ticks.
+    pub(crate) fn end_wait(&mut self, wait: u64, length: u64) {
+        self.handle.state().end_wait(false, length);
+        self.waiting.retain(|(known, _)| *known != wait);
+    }
+
     /// A task gives this back.
     fn release(&mut self, task: u64, amount: u64) {
         self.forget_if_stale();
+        // Not so of permits: those that are left may be enough for who asks.
+        self.given_back = if amount == 0 { ticks() } else { 0 };
         let mut left = amount;
         loop {
             let own = self.holds.iter().position(|held| held.task == task);
@@ -241,7 +281,8 @@ impl Body {
         let epoch = EPOCH.load(Relaxed);
         if self.epoch != epoch {
             self.epoch = epoch;
-            self.others = 0;
+            // Their holders will give them back, and must not be taken for others.
+            self.others = self.holds.iter().map(|held| held.amount.max(1)).sum();
             self.holds.drain(..).for_each(|held| held.hold.forget());
         }
     }
