@@ -53,13 +53,13 @@ impl Waits {
         let is_it = |(_, ended): &(bool, WaitRecord)| wait_of(ended) == wait;
         if is_sampled {
             self.begun.insert(wait, record);
-            if let Some(index) = self.early.iter().position(is_it) {
-                let (_, ended) = self.early.swap_remove(index);
-                self.ended(wait, ended);
-            }
         } else {
             self.ready.push(record);
             self.remember(wait);
+        }
+        if let Some(index) = self.early.iter().position(is_it) {
+            let (_, ended) = self.early.swap_remove(index);
+            self.ended(wait, ended);
         }
     }
 
@@ -178,4 +178,65 @@ fn event(record: WaitRecord, tables: &mut Tables) -> Event {
         },
     };
     Event { at, kind }
+}
+
+#[cfg(test)]
+mod tests {
+    use loopd_model::WaitHow;
+
+    use super::*;
+    use crate::clock::Origin;
+    use crate::waits::{Holders, Op};
+
+    fn began(wait: u64, at: u64) -> WaitRecord {
+        WaitRecord::Began {
+            at,
+            wait,
+            task: 1,
+            resource: 2,
+            op: Op::Lock,
+            location: 0,
+            amount: 0,
+            holders: Holders::default(),
+        }
+    }
+
+    fn ended(wait: u64, at: u64) -> WaitRecord {
+        WaitRecord::Ended { at, wait, how: WaitHow::Ready }
+    }
+
+    /// What each of some batches holds, as wait ids; an end is negative.
+    fn check(batches: &[(&[WaitRecord], bool, &[i64])]) {
+        let clock = Origin::now().calibrate();
+        let (mut waits, mut tables) = (Waits::default(), Tables::new(1 << 20));
+        waits.seal(&clock, &mut tables);
+        for (records, is_sampled, expected) in batches {
+            records.iter().for_each(|record| waits.take(record.clone(), *is_sampled));
+            let id = |event: &Event| match &event.kind {
+                EventKind::WaitBegan { wait, .. } => wait.0 as i64,
+                EventKind::WaitEnded { wait, .. } => -(wait.0 as i64),
+                _ => 0,
+            };
+            let sent: Vec<_> = waits.seal(&clock, &mut tables).iter().map(id).collect();
+            assert_eq!(sent, *expected);
+        }
+    }
+
+    const LONG: u64 = 1 << 60;
+
+    #[test]
+    fn only_a_short_wait_within_a_batch_of_a_sampled_resource_is_left_out() {
+        check(&[(&[began(1, 5), ended(1, 6)], true, &[])]);
+        check(&[(&[began(1, 5), ended(1, 6)], false, &[1, -1])]);
+        check(&[(&[began(1, 5), ended(1, LONG)], true, &[1, -1])]);
+        check(&[(&[began(1, 5)], true, &[1]), (&[ended(1, 6)], true, &[-1])]);
+    }
+
+    #[test]
+    fn an_end_that_is_read_first_waits_a_batch_for_its_beginning() {
+        check(&[(&[ended(1, 6), began(1, 5)], true, &[])]);
+        check(&[(&[ended(1, LONG)], true, &[]), (&[began(1, 5)], true, &[1, -1])]);
+        check(&[(&[ended(1, 6)], true, &[]), (&[], true, &[-1])]);
+        check(&[(&[ended(1, LONG), began(1, 5)], false, &[1, -1])]);
+    }
 }

@@ -290,7 +290,7 @@ fn the_holders_of_an_rw_lock_are_its_readers_or_its_writer() {
         let truth = known.clone();
         async move {
             for round in 0..ROUNDS {
-                if dice(task, round) % 3 == 0 {
+                if dice(task, round).is_multiple_of(3) {
                     let guard = truth.watch(0, lock.write()).await;
                     dawdle(2).await;
                     // Held on as a reader, by the same task.
@@ -562,7 +562,8 @@ fn a_switch_flipped_in_the_middle_of_a_wait_leaves_nothing_open() {
     let contend = lock.clone();
     let unseen = spawn(async move { drop(contend.lock().await) });
     runtime.block_on(async {
-        (sender.send(1).await.unwrap(), sender.send(2).await.unwrap());
+        sender.send(1).await.unwrap();
+        sender.send(2).await.unwrap();
     });
     flip(true);
     drop(held);
