@@ -8,7 +8,7 @@ use std::time::Duration;
 use loopd_agent::{Agent, Config, CoverageState, RecordKind};
 use loopd_model::{EventKind, Frame, Running};
 
-use crate::blocking::{self, IS_ENOUGH, LINE};
+use crate::blocking::{self, Enough, LINE};
 use crate::collector::{Collector, Seen};
 use crate::{FLUSH, multi_thread};
 
@@ -69,8 +69,8 @@ fn samples_of(blocks: fn()) -> (Vec<Taken>, Seen) {
     assert_eq!(watchdog(), (CoverageState::On, String::new()));
     let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
     let watcher = std::thread::spawn(move || {
+        let _enough = Enough;
         collector.wait("two samples", |seen| samples(seen).len() >= 2);
-        IS_ENOUGH.store(true, Relaxed);
         collector
     });
     runtime.block_on(async move {
@@ -191,6 +191,7 @@ fn workers_that_block_at_once_have_a_stack_each() {
     let agent = agent_for(&collector);
     let runtime = agent.attach("main", multi_thread(WORKERS)).build().unwrap();
     let watcher = std::thread::spawn(move || {
+        let _enough = Enough;
         // The barrier is where they are seen first, if it takes them long to get there.
         let is_named = |taken: &&Taken| taken.frames.iter().any(|f| f.function.ends_with("nap"));
         let tasks = |seen: &Seen| {
@@ -198,7 +199,6 @@ fn workers_that_block_at_once_have_a_stack_each() {
             taken.iter().filter(is_named).map(|taken| taken.task).collect::<HashSet<_>>()
         };
         collector.wait("a stack of each", |seen| tasks(seen).len() >= WORKERS);
-        IS_ENOUGH.store(true, Relaxed);
         collector
     });
     runtime.block_on(async {
