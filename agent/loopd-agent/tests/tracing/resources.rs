@@ -162,6 +162,7 @@ fn permits_have_holders_also_when_they_are_handed_over_or_moved() {
         async move {
             let semaphore = Arc::new(Semaphore::new(3));
             let (first, second) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+            let waits = Arc::new(Notify::new());
             let holder = tokio::spawn({
                 let (cast, semaphore) = (cast.clone(), semaphore.clone());
                 let (first, second) = (first.clone(), second.clone());
@@ -176,23 +177,25 @@ fn permits_have_holders_also_when_they_are_handed_over_or_moved() {
             });
             first.notified().await;
             let next = tokio::spawn({
-                let (cast, semaphore, second) = (cast.clone(), semaphore.clone(), second.clone());
+                let (cast, semaphore, waits) = (cast.clone(), semaphore.clone(), waits.clone());
                 async move {
                     cast.enter("next");
-                    let permits = semaphore.acquire_many(3).await.unwrap();
+                    let permits = begin(semaphore.acquire_many(3), &waits).await.unwrap();
                     let last = tokio::spawn({
                         let (cast, semaphore) = (cast.clone(), semaphore.clone());
+                        let waits = waits.clone();
                         async move {
                             cast.enter("last");
-                            drop(semaphore.acquire().await.unwrap());
+                            drop(begin(semaphore.acquire(), &waits).await.unwrap());
                         }
                     });
+                    waits.notified().await;
                     tokio::time::sleep(A_WHILE).await;
                     drop(permits);
                     last.await.unwrap();
-                    second.notify_one();
                 }
             });
+            waits.notified().await;
             tokio::time::sleep(A_WHILE).await;
             second.notify_one();
             holder.await.unwrap();
@@ -219,30 +222,34 @@ fn readers_writers_barriers_and_oneshots_are_waited_for() {
             let (sender, receiver) = oneshot::channel();
             let reader = lock.clone().read_owned().await;
             cast.enter("main");
+            let waits = Arc::new(Notify::new());
             let writer = tokio::spawn({
-                let (cast, lock) = (cast.clone(), lock.clone());
+                let (cast, lock, waits) = (cast.clone(), lock.clone(), waits.clone());
                 async move {
                     cast.enter("writer");
-                    *lock.write().await += 1;
-                    let () = receiver.await.unwrap();
+                    *begin(lock.write(), &waits).await += 1;
+                    let () = begin(receiver, &waits).await.unwrap();
                 }
             });
+            waits.notified().await;
             tokio::time::sleep(A_WHILE).await;
             drop(reader);
+            waits.notified().await;
             tokio::time::sleep(A_WHILE).await;
             sender.send(()).unwrap();
             writer.await.unwrap();
             let barrier = Arc::new(Barrier::new(2));
             let early = tokio::spawn({
-                let (cast, barrier) = (cast.clone(), barrier.clone());
+                let (cast, barrier, waits) = (cast.clone(), barrier.clone(), waits.clone());
                 async move {
                     cast.enter("early");
-                    barrier.wait().await;
+                    begin(barrier.wait(), &waits).await;
                     let mut interval = tokio::time::interval(A_WHILE);
                     interval.tick().await;
                     interval.tick().await;
                 }
             });
+            waits.notified().await;
             tokio::time::sleep(A_WHILE).await;
             barrier.wait().await;
             early.await.unwrap();
