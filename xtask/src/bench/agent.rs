@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::bench::Args;
 use crate::bench::build::Bench;
-use crate::bench::plan::{AWAY, CASES, CONSOLE, Case, VARIANTS, Variant};
+use crate::bench::plan::{AWAY, BARE, CASES, CONSOLE, Case, VARIANTS, Variant};
 use crate::bench::rows::{self, Rounds, operations};
 
 /// How much of everything.
@@ -28,7 +28,7 @@ impl Size {
 const FULL: Size = Size {
     rounds: 9,
     bursts: 50,
-    echo_rounds: 15,
+    echo_rounds: 13,
     echo_millis: 1_000,
     tasks: 10_000_000,
     console_tasks: 40_000,
@@ -59,7 +59,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn measure(bench: &Bench, case: &Case, size: &Size, is_json: bool) -> anyhow::Result<()> {
     let entries = case.entries();
-    let mut all: Vec<_> = entries.iter().map(|(variant, _)| Rounds::new(variant.name)).collect();
+    let mut all: Vec<_> =
+        entries.iter().map(|(variant, _)| Rounds::new(variant.name, BARE)).collect();
     for _ in 0..size.rounds {
         for ((variant, work), rounds) in entries.iter().zip(&mut all) {
             let mut job = bench.job(variant, work);
@@ -77,7 +78,9 @@ fn measure(bench: &Bench, case: &Case, size: &Size, is_json: bool) -> anyhow::Re
 
 /// An HTTP server with all its threads on one processor.
 fn echo(bench: &Bench, size: &Size, is_json: bool) -> anyhow::Result<()> {
-    let rounds = || VARIANTS.iter().map(|variant| Rounds::new(variant.name)).collect::<Vec<_>>();
+    // The builds differ in more than tokio here: a peer's features of hyper are in the server too.
+    let rounds_of = |variant: &Variant| Rounds::new(variant.name, variant.flavour.bare());
+    let rounds = || VARIANTS.iter().map(rounds_of).collect::<Vec<_>>();
     let (mut rates, mut costs) = (rounds(), rounds());
     let loader = bench.program(VARIANTS[0].flavour);
     for _ in 0..size.echo_rounds {

@@ -22,6 +22,15 @@ impl Flavour {
             Self::Tracing => "tracing",
         }
     }
+
+    /// The variant that records nothing in this build.
+    pub(crate) fn bare(self) -> &'static str {
+        match self {
+            Self::Stable => BARE,
+            Self::Hooks => "unstable",
+            Self::Tracing => "tracing",
+        }
+    }
 }
 
 /// A recorder, or none.
@@ -38,7 +47,7 @@ const fn variant(name: &'static str, flavour: Flavour) -> Variant {
 
 /// All of them, bare first: the others are compared with it.
 pub(crate) static VARIANTS: [Variant; 10] = [
-    variant("bare", Flavour::Stable),
+    variant(BARE, Flavour::Stable),
     variant("unstable", Flavour::Hooks),
     variant("tracing", Flavour::Tracing),
     variant(FLOOR, Flavour::Hooks),
@@ -50,6 +59,8 @@ pub(crate) static VARIANTS: [Variant; 10] = [
     variant(CONSOLE, Flavour::Tracing),
 ];
 
+/// Tokio as it comes.
+pub(crate) const BARE: &str = "bare";
 /// Recording written by hand, as small as it gets.
 pub(crate) const FLOOR: &str = "floor";
 /// Keeps every finished task for an hour, so that it is given fewer of them.
@@ -102,7 +113,7 @@ impl Case {
     /// What a recorder does here; nothing if it takes no part.
     fn work_of(&self, variant: &Variant) -> Option<&'static str> {
         match (self.own_work, variant.name) {
-            (None, _) | (_, "bare" | "unstable" | "tracing") => Some(self.work),
+            (None, _) | (_, BARE | "unstable" | "tracing") => Some(self.work),
             (own, name) => own.filter(|_| name.starts_with("loopd")),
         }
     }

@@ -10,6 +10,8 @@ pub(crate) const RATE: &str = "req/s";
 /// One recorder's rounds in one case, in the order they were run.
 pub(crate) struct Rounds {
     pub(crate) variant: &'static str,
+    /// Whose rounds these are compared with.
+    base: &'static str,
     /// What is compared, for example nanoseconds of the task threads for each operation.
     pub(crate) values: Vec<f64>,
     /// Nanoseconds of all other threads of the process for each operation.
@@ -19,8 +21,8 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    pub(crate) fn new(variant: &'static str) -> Self {
-        Self { variant, values: Vec::new(), agent: Vec::new(), dropped: None }
+    pub(crate) fn new(variant: &'static str, base: &'static str) -> Self {
+        Self { variant, base, values: Vec::new(), agent: Vec::new(), dropped: None }
     }
 
     /// Takes a round's answer; `value` is worked out of it by the caller.
@@ -81,16 +83,20 @@ struct Row {
 
 impl Row {
     fn new(rounds: &Rounds, all: &[Rounds], unit: &str) -> Self {
+        let base_of = |rounds: &Rounds| {
+            all.iter().find(|other| other.variant == rounds.base).unwrap_or(&all[0])
+        };
         // Pairs of neighbours in time, since the machine is not the same all the time.
         let over = |rounds: &Rounds| {
-            let pairs = rounds.values.iter().zip(&all[0].values);
+            let pairs = rounds.values.iter().zip(&base_of(rounds).values);
             median(pairs.map(|(value, bare)| value - bare))
         };
         let min = |rounds: &Rounds| rounds.values.iter().copied().fold(f64::MAX, f64::min);
         let max = |rounds: &Rounds| rounds.values.iter().copied().fold(0.0, f64::max);
         let best = |rounds: &Rounds| if unit == RATE { max(rounds) } else { min(rounds) };
-        let ratio =
-            median(rounds.values.iter().zip(&all[0].values).map(|(value, bare)| value / bare));
+        let ratio = median(
+            rounds.values.iter().zip(&base_of(rounds).values).map(|(value, bare)| value / bare),
+        );
         let floor = all.iter().find(|rounds| rounds.variant == FLOOR && unit != RATE);
         Self {
             variant: rounds.variant,
@@ -98,7 +104,7 @@ impl Row {
             min: min(rounds),
             max: max(rounds),
             over_bare: over(rounds),
-            best_over_bare: best(rounds) - best(&all[0]),
+            best_over_bare: best(rounds) - best(base_of(rounds)),
             ratio,
             to_floor: floor
                 .map(over)
