@@ -63,6 +63,7 @@ pub(crate) enum Record {
 
 /// Writes a poll if it is short and there is room enough; says whether it has. The one record that
 /// must be cheap.
+#[cfg(tokio_unstable)]
 #[inline(always)]
 pub(crate) fn push_short_poll(ring: &Ring, start: u64, length: u64, task: u64) -> bool {
     let is_short = (length >> SHORT_LENGTH_BITS) | (task >> 32) == 0;

@@ -29,12 +29,14 @@ pub(crate) fn is_on(switch: Switch) -> bool {
 }
 
 /// Whether records are taken, with the clock that needs no call.
+#[cfg(any(tokio_unstable, test))]
 #[inline(always)]
 pub(crate) fn is_quick() -> bool {
     OFF.load(Relaxed) & (Switch::Recording as u8 | Switch::Counter as u8) == 0
 }
 
 /// The same, and single polls are wanted.
+#[cfg(any(tokio_unstable, test))]
 #[inline(always)]
 pub(crate) fn is_quick_with_polls() -> bool {
     const ALL: u8 = Switch::Recording as u8 | Switch::Counter as u8 | Switch::Polls as u8;

@@ -8,7 +8,9 @@ use std::sync::atomic::{
 use loopd_model::RecordKind;
 
 use super::{Lane, MAX_DEPTH, NO_LOOP, worker_index};
-use crate::clock::{counter, ticks};
+#[cfg(tokio_unstable)]
+use crate::clock::counter;
+use crate::clock::ticks;
 use crate::record::{self, Record};
 use crate::recorder::{self, Loop};
 use crate::ring::Pushed;
@@ -387,6 +389,7 @@ mod tests {
     }
 
     /// The polls in the ring, with their workers.
+    #[cfg(tokio_unstable)]
     fn polls(lane: &Lane) -> Vec<(u32, u64)> {
         let (mut position, head) = lane.ring.readable();
         let (mut polls, mut at) = (Vec::new(), 0);

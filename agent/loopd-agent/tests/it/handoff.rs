@@ -35,6 +35,7 @@ fn check(block: fn(&mut dyn FnMut())) -> Seen {
     let collector = Collector::start();
     let agent = agent_for(&collector);
     let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
+    #[cfg(tokio_unstable)]
     let metrics = runtime.metrics();
     runtime.block_on(async move {
         for _ in 0..5 {
@@ -63,7 +64,8 @@ fn check(block: fn(&mut dyn FnMut())) -> Seen {
     check_no_overlap(&seen);
     let polls = seen.spans(RecordKind::Poll);
     let of_worker = |of: u32| polls.iter().filter(move |(_, worker, _)| *worker == of);
-    if cfg!(tokio_unstable) {
+    #[cfg(tokio_unstable)]
+    {
         // What tokio counted as the worker's is the worker's. It does not count polls from the
         // slot for the task woken last.
         let own = metrics.worker_poll_count(0);
