@@ -43,3 +43,35 @@ pub(crate) fn migrator() -> Migrator {
     });
     Migrator::with_migrations(steps.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection;
+    use sqlx::sqlite::SqliteConnection;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_an_older_loopd_stored_can_be_read_after_the_later_steps() {
+        let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let first = migrator().iter().filter(|step| step.version <= 10).cloned().collect();
+        Migrator::with_migrations(first).run(&mut db).await.unwrap();
+        let rows = "INSERT INTO process VALUES
+                (1, x'00', 'orders', '', '', 1, '{}', '', '', '[]', 1, 1, 0, 1, 9, NULL, 1, 0);
+            INSERT INTO task (process, task, spawned_at, polls, busy_time, max_poll_time,
+                slow_polls, wakes, self_wakes, scheduled_time) VALUES (1, 7, 2, 3, 0, 0, 0, 0, 0, 0);
+            INSERT INTO resource VALUES (1, 5, 'file', '/tmp/x', 1, 7, 3, NULL, NULL);
+            INSERT INTO sample VALUES (1, 1, 0, 4, 5, 7, 1, 2);
+            INSERT INTO ledger_entry VALUES (1, 4, 1, 1, 0, 0)";
+        sqlx::raw_sql(rows).execute(&mut db).await.unwrap();
+        migrator().run(&mut db).await.unwrap();
+        let mut read = async |sql: &'static str| {
+            sqlx::query_scalar::<_, String>(sql).fetch_one(&mut db).await.unwrap()
+        };
+        let task = "SELECT task || state || unwakeable || ifnull(fields, '-') FROM tasks";
+        assert_eq!(read(task).await, "7alive0-");
+        assert_eq!(read("SELECT running || ifnull(syscall, '-') FROM samples").await, "off_cpu-");
+        assert_eq!(read("SELECT name || ifnull(waiters, '-') FROM resources").await, "/tmp/x-");
+        assert_eq!(read("SELECT kind FROM ledger").await, "task");
+    }
+}
