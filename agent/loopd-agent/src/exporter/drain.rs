@@ -317,3 +317,32 @@ impl Reader {
         Self { lane, place, announced: Vec::new(), too_deep: 0, drops: [0; RecordKind::SLOTS] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporter::wakeup::Wakeup;
+    use crate::recorder::{Loop, RingSizes};
+
+    #[test]
+    fn a_thread_of_very_many_loops_leaves_nothing_behind() {
+        const MEMORY: usize = 32 << 20;
+        let recorder =
+            Recorder::install(RingSizes::within(MEMORY, 1), Wakeup::new()).expect("the only one");
+        let (mut drain, mut stage) = (Drain::new(recorder), Stage::new(MEMORY));
+        let mut tables = Tables::new(MEMORY);
+        let loops: Vec<_> = (0..1000).map(|index| Loop::new(&index.to_string())).collect();
+        let lane = recorder::poll_lane().expect("a ring");
+        for loop_ in &loops {
+            lane.enter(loop_, 0, 1);
+            lane.exit(loop_);
+        }
+        drain.round(&mut stage, &mut tables);
+        assert_eq!(drain.lanes[0].announced.len(), MAX_ANNOUNCED);
+        assert_eq!(drain.owners.len(), MAX_ANNOUNCED);
+        for loop_ in &loops {
+            drain.forget(loop_.id);
+        }
+        assert!(drain.lanes[0].announced.is_empty() && drain.owners.is_empty());
+    }
+}

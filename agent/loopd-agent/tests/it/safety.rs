@@ -169,6 +169,44 @@ fn threads_that_come_and_go_give_their_rings_back() {
     assert_eq!(collector.seen().stored_and_lost(RecordKind::Resource), (160, 0));
 }
 
+/// How often a thread of this name has gone to sleep.
+#[cfg(target_os = "linux")]
+fn sleeps(name: &str) -> u64 {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let found = threads.map(|thread| thread.unwrap().path()).find(|path| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name)
+    });
+    let status = std::fs::read_to_string(found.unwrap().join("status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn while_nothing_runs_the_exporter_hardly_does() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let connected = || loopd_agent::stats().connected;
+    collector.wait("a connection", |_| connected());
+    // It slows down step by step, until there are long sleeps only.
+    let least = (0..6).map(|_| {
+        let before = sleeps("loopd-export");
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(1) {
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+        sleeps("loopd-export") - before
+    });
+    let least = least.min().unwrap();
+    assert!(least <= 12, "{least} times in an idle second");
+    // And yet what happens then is seen within a second, or two on a busy machine.
+    let since = Instant::now();
+    drop(Tracked::new("thing", "", ()));
+    collector.wait("it", |seen| seen.stored_and_lost(RecordKind::Resource).0 == 2);
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    drop(agent);
+}
+
 #[test]
 fn blocking_threads_that_come_and_go_give_their_rings_back() {
     const AT_ONCE: usize = 50;
