@@ -7,6 +7,7 @@ mod app;
 #[path = "../it/collector.rs"]
 #[expect(dead_code, reason = "shared with the tests that need more of it")]
 mod collector;
+mod counts;
 mod lives;
 mod resources;
 mod wakes;
