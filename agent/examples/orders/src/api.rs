@@ -47,6 +47,7 @@ async fn order(
     if order.express {
         shop.warehouse.reserve(id).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
     }
+    shop.packing.pack(id);
     shop.shipping.track(id);
     Ok(Json(Order { id, price_cents }))
 }

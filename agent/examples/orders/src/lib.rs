@@ -2,13 +2,14 @@
 //! busy. It has the bugs that such services have.
 //!
 //! It knows nothing of loopd but the two lines that link the agent (in [`run`]), the one word that
-//! tracks a socket (in `warehouse.rs`), and the one `use` line that tells who waits for a parcel (in
-//! `shipping.rs`).
+//! tracks a socket (in `warehouse.rs`), and the `use` lines that tell who waits for a parcel (in
+//! `shipping.rs`) and who keeps the scale (in `packing.rs`).
 
 mod api;
 mod catalog;
 mod invoices;
 mod load;
+mod packing;
 mod payments;
 mod shipping;
 mod warehouse;
@@ -26,6 +27,7 @@ use tokio::runtime::Builder;
 struct Shop {
     catalog: catalog::Catalog,
     invoices: invoices::Invoices,
+    packing: packing::Packing,
     payments: payments::Gateway,
     shipping: shipping::Shipping,
     warehouse: warehouse::Warehouse,
@@ -67,6 +69,7 @@ async fn open_shop() -> anyhow::Result<Arc<Shop>> {
     Ok(Arc::new(Shop {
         catalog: catalog::Catalog::new(),
         invoices: invoices::Invoices::new()?,
+        packing: packing::Packing::open(),
         payments: payments::Gateway::new(),
         shipping: shipping::Shipping::default(),
         warehouse: warehouse::Warehouse::new(warehouse_address),
