@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Without that flag the agent works too, but sees only what goes through its own [`spawn`],
-//! [`task`], [`spawn_blocking`], [`block_on`] and [`JoinSetExt`]; it says so in its coverage.
+//! [`task()`], [`spawn_blocking`], [`block_on`] and [`JoinSetExt`]; it says so in its coverage.
 //!
 //! A program that builds its runtimes itself gives the builder to the agent:
 //!

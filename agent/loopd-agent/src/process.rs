@@ -4,7 +4,7 @@
 //! Using it is a change of the `use` line: `use loopd_agent::process::Command;`. A child counts as
 //! closed once its end was seen by `wait`, `try_wait`, `kill` or `wait_with_output`; dropped before,
 //! it is unclosed. Methods that are not listed here are tokio's own, through
-//! [`Deref`](std::ops::Deref).
+//! [`Deref`].
 
 use std::ffi::OsStr;
 use std::future::Future;
@@ -97,8 +97,9 @@ impl Command {
         let (child, place) = (self.spawn(), Location::caller());
         async move {
             let mut child = child?;
-            // As tokio does: a child that waits for the end of its input must see it.
-            drop(child.stdin.take());
+            // As tokio does: a child that waits for the end of its input must see it, and one that
+            // writes what nobody reads must not wait for a reader.
+            drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
             child.wait_at(place).await
         }
     }

@@ -562,6 +562,7 @@ impl Exporter {
         self.tell_time();
         self.round();
         self.measure();
+        self.stage.end();
         self.seal();
         if let Link::Down(due) = &mut self.link {
             *due = Instant::now();

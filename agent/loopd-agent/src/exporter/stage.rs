@@ -201,6 +201,11 @@ impl Stage {
         RecordKind::ALL.into_iter().map(entry).filter(|entry| entry.produced > 0).collect()
     }
 
+    /// The next batch is the last.
+    pub(crate) fn end(&mut self) {
+        self.waits.end();
+    }
+
     /// Adds what is to be sent of the waits, each at its place in time.
     fn add_waits(&mut self, clock: &Calibration, tables: &mut Tables) {
         let waits = self.waits.seal(clock, tables);

@@ -14,8 +14,10 @@ use crate::waits::{self, WaitRecord};
 
 /// Shorter waits and holds can be left to the totals, in nanoseconds.
 const SHORT: u64 = 1_000_000;
-/// Waits sent whose end is still to come. Of more, the ends are sent one batch later than need be.
-const MAX_SENT: usize = 16 << 10;
+/// Waits sent whose end is still to come, in each of two generations. When the younger is full the
+/// older is forgotten: ends of its waits are sent one batch later than need be, and those whose
+/// end a full ring refused take no room for ever.
+const MAX_SENT: usize = 8 << 10;
 
 /// See the module.
 #[derive(Default)]
@@ -23,13 +25,15 @@ pub(crate) struct Waits {
     /// Begun and not ended, by their ids.
     begun: HashMap<u64, WaitRecord>,
     /// Ended, of beginnings not seen; with whether they have been here for a batch.
-    early: Vec<(bool, WaitRecord)>,
+    early: HashMap<u64, (bool, WaitRecord)>,
     /// To be sent.
     ready: Vec<WaitRecord>,
     /// Holds that ended.
     holds: Vec<WaitRecord>,
-    /// Waits whose beginning was sent.
-    sent: HashSet<u64>,
+    /// Waits whose beginning was sent, the younger generation first.
+    sent: [HashSet<u64>; 2],
+    /// No batch will follow the next.
+    is_ending: bool,
     /// [`SHORT`] in ticks; 0 before the clock is calibrated.
     short_ticks: u64,
     sealed_at: u64,
@@ -50,15 +54,13 @@ impl Waits {
     }
 
     fn began(&mut self, wait: u64, record: WaitRecord, is_sampled: bool) {
-        let is_it = |(_, ended): &(bool, WaitRecord)| wait_of(ended) == wait;
         if is_sampled {
             self.begun.insert(wait, record);
         } else {
             self.ready.push(record);
             self.remember(wait);
         }
-        if let Some(index) = self.early.iter().position(is_it) {
-            let (_, ended) = self.early.swap_remove(index);
+        if let Some((_, ended)) = self.early.remove(&wait) {
             self.ended(wait, ended);
         }
     }
@@ -68,17 +70,19 @@ impl Waits {
             if at(&record).saturating_sub(at(&began)) >= self.short_ticks {
                 self.ready.extend([began, record]);
             }
-        } else if self.sent.remove(&wait) {
+        } else if self.sent.iter_mut().any(|sent| sent.remove(&wait)) {
             self.ready.push(record);
         } else {
-            self.early.push((false, record));
+            self.early.insert(wait, (false, record));
         }
     }
 
     fn remember(&mut self, wait: u64) {
-        if self.sent.len() < MAX_SENT {
-            self.sent.insert(wait);
+        if self.sent[0].len() >= MAX_SENT {
+            self.sent.swap(0, 1);
+            self.sent[0].clear();
         }
+        self.sent[0].insert(wait);
     }
 
     /// How many records are kept.
@@ -88,7 +92,13 @@ impl Waits {
 
     /// Roughly what they take.
     pub(crate) fn bytes(&self) -> usize {
-        self.len() * size_of::<WaitRecord>() + self.sent.capacity() * (size_of::<u64>() + 1)
+        let sent: usize = self.sent.iter().map(HashSet::capacity).sum();
+        self.len() * size_of::<WaitRecord>() + sent * (size_of::<u64>() + 1)
+    }
+
+    /// The next batch is the last: nothing is kept for another.
+    pub(crate) fn end(&mut self) {
+        self.is_ending = true;
     }
 
     /// What goes into the batch that is sealed now, instants in ticks.
@@ -98,11 +108,10 @@ impl Waits {
             records.push(began);
             self.remember(wait);
         }
-        let (late, early) = self.early.drain(..).partition(|(is_old, _)| *is_old);
-        let late: Vec<(bool, WaitRecord)> = late;
-        records.extend(late.into_iter().map(|(_, ended)| ended));
-        self.early = early;
-        self.early.iter_mut().for_each(|(is_old, _)| *is_old = true);
+        let is_ending = self.is_ending;
+        let late = self.early.extract_if(|_, (is_old, _)| *is_old || is_ending);
+        records.extend(late.map(|(_, (_, ended))| ended));
+        self.early.values_mut().for_each(|(is_old, _)| *is_old = true);
         self.add_holds(&mut records);
         self.sealed_at = records.iter().map(at).fold(self.sealed_at, u64::max);
         self.short_ticks = clock.ticks_in(SHORT);
@@ -137,13 +146,6 @@ fn at(record: &WaitRecord) -> u64 {
         WaitRecord::Began { at, .. }
         | WaitRecord::Ended { at, .. }
         | WaitRecord::HoldEnded { at, .. } => *at,
-    }
-}
-
-fn wait_of(record: &WaitRecord) -> u64 {
-    match record {
-        WaitRecord::Began { wait, .. } | WaitRecord::Ended { wait, .. } => *wait,
-        WaitRecord::HoldEnded { .. } => 0,
     }
 }
 
@@ -238,5 +240,28 @@ mod tests {
         check(&[(&[ended(1, LONG)], true, &[]), (&[began(1, 5)], true, &[1, -1])]);
         check(&[(&[ended(1, 6)], true, &[]), (&[], true, &[-1])]);
         check(&[(&[ended(1, LONG), began(1, 5)], false, &[1, -1])]);
+    }
+
+    #[test]
+    fn the_last_batch_keeps_nothing_back() {
+        let clock = Origin::now().calibrate();
+        let (mut waits, mut tables) = (Waits::default(), Tables::new(1 << 20));
+        waits.take(ended(1, 6), true);
+        waits.end();
+        assert_eq!(waits.seal(&clock, &mut tables).len(), 1);
+        assert_eq!(waits.len(), 0);
+    }
+
+    #[test]
+    fn waits_whose_end_never_comes_make_room_for_others() {
+        let mut waits = Waits::default();
+        for wait in 1..=5 * MAX_SENT as u64 {
+            waits.take(began(wait, 5), false);
+        }
+        let latest = 5 * MAX_SENT as u64;
+        let sent = waits.ready.len();
+        waits.take(ended(latest, 6), false);
+        assert_eq!(waits.ready.len(), sent + 1, "its end is sent at once");
+        assert!(waits.sent.iter().all(|sent| sent.len() <= MAX_SENT));
     }
 }

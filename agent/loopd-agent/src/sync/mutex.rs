@@ -57,7 +57,9 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
         let call = self.watched.call(Op::Lock, 0);
-        self.guard(call, call.block(self.inner.try_lock().is_err(), || self.inner.blocking_lock()))
+        // A statement of its own: the guard that was tried for must be gone before the call.
+        let must_wait = self.inner.try_lock().is_err();
+        self.guard(call, call.block(must_wait, || self.inner.blocking_lock()))
     }
 
     /// As [`tokio::sync::Mutex::get_mut`].
@@ -100,7 +102,8 @@ impl<T: ?Sized + 'static> Mutex<T> {
         // SAFETY: `self` is kept until here, and then by the guard.
         let lock = unsafe { lend(&self, |lock| &lock.inner) };
         let call = self.watched.call(Op::Lock, 0);
-        let inner = call.block(lock.try_lock().is_err(), || lock.blocking_lock());
+        let must_wait = lock.try_lock().is_err();
+        let inner = call.block(must_wait, || lock.blocking_lock());
         OwnedMutexGuard::new(call.hold_owned(self.watched.shared_state()), inner, &self)
     }
 }

@@ -82,7 +82,9 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn blocking_read(&self) -> RwLockReadGuard<'_, T> {
         let call = self.watched.call(Op::Read, 0);
-        let inner = call.block(self.inner.try_read().is_err(), || self.inner.blocking_read());
+        // A statement of its own: the guard that was tried for must be gone before the call.
+        let must_wait = self.inner.try_read().is_err();
+        let inner = call.block(must_wait, || self.inner.blocking_read());
         RwLockReadGuard { hold: call.hold(), inner }
     }
 
@@ -90,7 +92,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn blocking_write(&self) -> RwLockWriteGuard<'_, T> {
         let call = self.watched.call(Op::Write, 0);
-        let inner = call.block(self.inner.try_write().is_err(), || self.inner.blocking_write());
+        let must_wait = self.inner.try_write().is_err();
+        let inner = call.block(must_wait, || self.inner.blocking_write());
         RwLockWriteGuard { hold: call.hold(), inner }
     }
 

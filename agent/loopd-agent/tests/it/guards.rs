@@ -418,6 +418,23 @@ fn a_full_channel_shows_its_depth_and_who_waits_for_room() {
 }
 
 #[test]
+fn a_thread_may_wait_for_a_lock_and_take_one_that_is_free() {
+    let ((), seen) = record(|| async {
+        let (lock, shared) = (Arc::new(Mutex::new(0)), Arc::new(RwLock::new(0)));
+        let held = lock.clone().lock_owned().await;
+        let work = tokio::task::spawn_blocking(move || {
+            *lock.blocking_lock() += 1;
+            *lock.clone().blocking_lock_owned() += 1;
+            *shared.blocking_write() += 1;
+            *lock.blocking_lock() + *shared.blocking_read()
+        });
+        drop(held);
+        assert_eq!(tokio::time::timeout(LIMIT, work).await.unwrap().unwrap(), 3);
+    });
+    assert_eq!(resources(&seen, "mutex").len(), 1);
+}
+
+#[test]
 fn what_is_leaked_stays_open_with_its_place_and_its_task() {
     let (task, seen) = record(|| async {
         let task = spawn(async {

@@ -10,7 +10,7 @@ use loopd_agent::task::JoinSet;
 use loopd_model::{CloseHow, EventKind, WaitHow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::collector::{Collector, Seen};
+use crate::collector::{Collector, LIMIT, Seen};
 use crate::{FLUSH, agent_for, multi_thread};
 
 /// Kind, name, how closed, and the task that opened it, in the order of opening.
@@ -146,6 +146,10 @@ fn a_child_is_closed_by_its_end_and_unclosed_if_dropped_before() {
         let output = Command::new("echo").args(["a", "b"]).output().await.unwrap();
         assert_eq!(output.stdout, b"a b\n");
         assert!(Command::new("true").status().await.unwrap().success());
+        // Writes more than a pipe holds, to nobody.
+        let mut wordy = Command::new("head");
+        wordy.args(["-c", "200000", "/dev/zero"]).stdout(std::process::Stdio::piped());
+        assert!(tokio::time::timeout(LIMIT, wordy.status()).await.is_ok());
         drop(Command::new("sleep").arg("0.1").spawn().unwrap());
         drop(Command::new("cat").kill_on_drop(true).spawn().unwrap());
     });
@@ -155,6 +159,7 @@ fn a_child_is_closed_by_its_end_and_unclosed_if_dropped_before() {
         ("sleep", Some(CloseHow::Closed)),
         ("echo", Some(CloseHow::Closed)),
         ("true", Some(CloseHow::Closed)),
+        ("head", Some(CloseHow::Closed)),
         ("sleep", Some(CloseHow::Unclosed)),
         ("cat", Some(CloseHow::Dropped)),
     ];
