@@ -95,15 +95,17 @@ fn rust() -> anyhow::Result<()> {
     execute(cargo().args(["nextest", "run"]).args(noted))
 }
 
-/// The agent with tokio's own instrumentation, which no other build of ours has.
+/// The agent with all that tokio itself can tell, which no other build of ours has.
 fn tracing() -> anyhow::Result<()> {
-    const FEATURES: [&str; 4] = ["--package", "loopd-agent", "--features", "layer,tokio-tracing"];
+    const FEATURES: [&str; 4] =
+        ["--package", "loopd-agent", "--features", "layer,tokio-tracing,schedule-latency"];
+    const TESTS: [&str; 5] = ["--lib", "--test", "tracing", "--test", "delays"];
     tools::nextest()?;
     let mut clippy = cargo();
     clippy.arg("clippy").args(FEATURES).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
     execute(&mut clippy)?;
     let mut test = cargo();
-    test.args(["nextest", "run", "--locked"]).args(FEATURES).args(["--lib", "--test", "tracing"]);
+    test.args(["nextest", "run", "--locked"]).args(FEATURES).args(TESTS);
     execute(&mut test)
 }
 

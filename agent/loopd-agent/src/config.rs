@@ -311,7 +311,20 @@ impl Config {
         };
         let wrapped = layer("wrapped", CoverageState::On, "");
         let guards = layer("guards", CoverageState::On, "");
-        let mut layers = vec![hooks, wrapped, guards, watchdog, metrics, crate::fds::coverage()];
+        let delays = match (cfg!(tokio_unstable), cfg!(feature = "schedule-latency")) {
+            (false, _) => (
+                CoverageState::Unavailable,
+                "the program was built without RUSTFLAGS=\"--cfg tokio_unstable\"",
+            ),
+            (_, false) => (
+                CoverageState::Unavailable,
+                "needs loopd-agent's cargo feature `schedule-latency`; without it, wakes come only from tasks spawned through loopd_agent and from tokio's tracing",
+            ),
+            _ => (CoverageState::On, "wakes that nothing else tells come without who did them"),
+        };
+        let delays = layer("schedule_latency", delays.0, delays.1);
+        let mut layers =
+            vec![hooks, wrapped, delays, guards, watchdog, metrics, crate::fds::coverage()];
         for error in &self.ignored {
             let reason = format!("{error}; the default is used instead");
             layers.push(layer("configuration", CoverageState::Unavailable, &reason));

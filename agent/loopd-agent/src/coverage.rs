@@ -47,6 +47,9 @@ fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
                 settings.app_events,
                 ("the recording of spans and events", "app-events"),
             ),
+            "schedule_latency" => {
+                switch(layer, settings.record_wakes, ("the recording of wakes", "wakes"));
+            }
             "hooks" => part(layer, settings.record_polls, "single polls and parks"),
             "wrapped" => part(layer, settings.record_wakes, "wakes"),
             "guards" => part(layer, settings.record_waits, "waits"),

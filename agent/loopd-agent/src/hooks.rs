@@ -13,6 +13,8 @@ use tokio::runtime::TaskMeta;
 
 #[cfg(tokio_unstable)]
 use crate::clock::{counter, ticks};
+#[cfg(all(tokio_unstable, feature = "schedule-latency"))]
+use crate::lane::Lane;
 #[cfg(tokio_unstable)]
 use crate::layer;
 #[cfg(tokio_unstable)]
@@ -212,6 +214,8 @@ fn install_poll_hooks(
     user_before: Option<TaskCallback>,
     user_after: Option<TaskCallback>,
 ) {
+    #[cfg(feature = "schedule-latency")]
+    builder.track_task_schedule_latency();
     let (loop_id, before, after) = (loop_.id.0, loop_.clone(), loop_.clone());
     match user_before {
         None => builder.on_before_task_poll(move |meta| before_poll(loop_id, &before, meta)),
@@ -221,9 +225,9 @@ fn install_poll_hooks(
         }),
     };
     match user_after {
-        None => builder.on_after_task_poll(move |_| after_poll(&after)),
+        None => builder.on_after_task_poll(move |meta| after_poll(&after, meta)),
         Some(user) => builder.on_after_task_poll(move |meta| {
-            after_poll(&after);
+            after_poll(&after, meta);
             user(meta);
         }),
     };
@@ -257,14 +261,34 @@ fn before_any_poll(loop_: &Loop, task: u64) {
 
 #[cfg(tokio_unstable)]
 #[inline(always)]
-fn after_poll(loop_: &Arc<Loop>) {
-    if let Some(lane) = recorder::existing_lane()
+fn after_poll(loop_: &Arc<Loop>, _meta: &TaskMeta<'_>) {
+    let lane = recorder::existing_lane();
+    #[cfg(feature = "schedule-latency")]
+    tell_delay(lane, _meta);
+    if let Some(lane) = lane
         && switches::is_quick_with_polls()
         && lane.after_plain_poll()
     {
         return;
     }
     after_any_poll(loop_);
+}
+
+/// How long the task had been waiting for the poll that ends. Only now is it known that nobody else
+/// tells what led to it.
+#[cfg(all(tokio_unstable, feature = "schedule-latency"))]
+#[inline(always)]
+fn tell_delay(lane: Option<&Lane>, meta: &TaskMeta<'_>) {
+    if let Some(latency) = meta.schedule_latency()
+        && recorder::is_recording()
+        && recorder::records_wakes()
+    {
+        let nanos = latency.as_secs() * 1_000_000_000 + u64::from(latency.subsec_nanos());
+        match lane {
+            Some(lane) => lane.write_delay(nanos),
+            None => recorder::count_no_ring(RecordKind::Wake),
+        }
+    }
 }
 
 #[cfg(tokio_unstable)]

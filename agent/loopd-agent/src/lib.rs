@@ -84,6 +84,7 @@
 //! | fds | every open file descriptor with its path or addresses, whoever opened it; with the feature `fd-stacks` also the task and stack that did | Linux, and `LOOPD_TRACK_FDS` |
 //!
 //! | tracing | wakes of every task and who did them; tokio's own locks, semaphores, barriers, oneshot channels and timers, who waits and who holds; tasks that no hook sees; tasks that nothing can wake | the feature `tokio-tracing`, `tokio_unstable`, and `LOOPD_TRACING` or `loopd_agent::layer()` |
+//! | schedule_latency | how long each task waited for each of its polls, whoever spawned it; not who woke it | the feature `schedule-latency` and `tokio_unstable` |
 //! | app_events | the program's own `tracing` spans and events that a filter lets through | the feature `layer`, `LOOPD_TRACING_FILTER`, and `LOOPD_TRACING` or `loopd_agent::layer()` |
 //!
 //! Not seen without the tracing layer, because tokio has no hook for them: tasks of a `LocalSet`,
@@ -110,6 +111,16 @@
 //! of their future. A task that nothing can wake is told of after one or two seconds, or at once if
 //! it was spawned through this crate; threads with a subscriber of their own
 //! (`tracing::subscriber::with_default`) hide the wakers that they drop.
+//!
+//! # How long tasks wait for a worker
+//!
+//! Built with the cargo feature `schedule-latency`, tokio notes when each task of an attached runtime
+//! was scheduled, and the agent tells a wake by nobody that long before the poll. Wakes of tasks
+//! spawned through this crate and those that tokio's tracing tells are not told again, for they say
+//! who did them; a first poll has one, from the spawn, only where neither saw it. It is told when
+//! the poll ends, and counts as one wake however many led to it. Tokio does not measure tasks of a
+//! `LocalSet` and roots of `block_on`. It costs tokio two readings of the clock per poll, also while
+//! the recording of wakes is switched off.
 //!
 //! # Promises
 //!

@@ -26,6 +26,7 @@ const CLOSED: u64 = 11;
 /// Of several sorts, told apart in [`WaitRecord`].
 const WAIT: u64 = 12;
 const NOTE: u64 = 13;
+const DELAY: u64 = 14;
 
 const KIND_BITS: u32 = 4;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
@@ -41,6 +42,9 @@ pub(crate) enum Record {
     Park { start: u64, length: u64 },
     /// A wake that led to the poll that begins at its end.
     Wake { start: u64, length: u64, task: u64, by: u64, count: u64 },
+    /// How long a task had been scheduled when a poll of it began, in nanoseconds, as tokio measured
+    /// it. Counts as a wake.
+    Delay { poll_start: u64, nanos: u64, task: u64 },
     /// What follows belongs to this worker.
     Place { at: u64, loop_id: u64, worker: u32 },
     /// A task was spawned; `location` is the address of a `&'static Location`.
@@ -104,7 +108,7 @@ impl Record {
         Some(match self {
             Self::Poll { .. } => RecordKind::Poll,
             Self::Park { .. } => RecordKind::Park,
-            Self::Wake { .. } => RecordKind::Wake,
+            Self::Wake { .. } | Self::Delay { .. } => RecordKind::Wake,
             Self::Place { .. } => return None,
             Self::Spawned { .. }
             | Self::Named { .. }
@@ -124,6 +128,9 @@ impl Record {
             &Self::Park { start, length } => ring.push([head(PARK, length), start], Class::Flood),
             &Self::Wake { start, length, task, by, count } => {
                 ring.push([head(WAKE, count), start, length, task, by], Class::Flood)
+            }
+            &Self::Delay { poll_start, nanos, task } => {
+                ring.push([head(DELAY, nanos), poll_start, task], Class::Flood)
             }
             &Self::Place { at, loop_id, worker } => {
                 ring.push([head(PLACE, worker.into()), at, loop_id], Class::Lifecycle)
@@ -183,6 +190,7 @@ impl Record {
                 let (start, length, task, by) = (word(1), word(2), word(3), word(4));
                 (Self::Wake { start, length, task, by, count: payload }, 5)
             }
+            DELAY => (Self::Delay { poll_start: word(1), nanos: payload, task: word(2) }, 3),
             PLACE => (Self::Place { at: word(1), loop_id: word(2), worker: payload as u32 }, 3),
             SPAWNED => {
                 let (at, task, loop_id, location, parent) =
@@ -297,6 +305,7 @@ mod tests {
             Record::Poll { start: 5, length: 7, task: 1 << 62 },
             Record::Park { start: 1, length: long },
             Record::Wake { start: 1, length: 2, task: 3, by: 4, count: 5 },
+            Record::Delay { poll_start: 1, nanos: long, task: 3 },
             Record::Place { at: 1, loop_id: 2, worker: 3 },
             Record::Spawned {
                 at: 1,

@@ -113,8 +113,9 @@ impl<F: Future> Future for Wrapped<F> {
         }
         let task = know_task(life);
         let scope = PollScope::enter(life, task);
+        let is_spawned = *is_first;
         let alarm = set_alarm(alarm, is_first, context.waker(), task);
-        scope.write_wake(alarm.poll_begins(), task);
+        scope.write_wake(alarm.poll_begins(), task, is_spawned);
         *progress = Progress::Polling;
         let polled = future.poll(&mut Context::from_waker(alarm.waker()));
         *progress = if polled.is_ready() { Progress::Ready } else { Progress::Pending };
@@ -213,7 +214,11 @@ impl<'a> PollScope<'a> {
         Self { lane: Err(count), started: 0, ours: None }
     }
 
-    fn write_wake(&self, woken: Option<Woken>, task: u64) {
+    /// What led to the poll: a wake, or the task's spawn, of which nothing is written.
+    fn write_wake(&self, woken: Option<Woken>, task: u64, is_spawned: bool) {
+        if is_spawned && let Ok(lane) = self.lane {
+            lane.explain();
+        }
         let Some(Woken { at, by, count }) = woken.filter(|_| recorder::records_wakes()) else {
             return;
         };

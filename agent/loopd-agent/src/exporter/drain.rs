@@ -171,6 +171,9 @@ impl Drain {
                     Span { start: Nanos(start), length, task, by, count },
                 );
             }
+            Record::Delay { poll_start, nanos, task } => {
+                stage.delay(slot, Nanos(poll_start), nanos, TaskId(task));
+            }
             Record::Place { at, loop_id, worker } => {
                 self.move_to(index, (LoopId(loop_id), WorkerId(worker)), at, stage);
             }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use loopd_model::segment::{self, Effort};
 use loopd_model::{
     Batch, DropCause, Event, EventKind, LedgerEntry, LoopId, Loss, Nanos, RecordKind, Segment,
-    Span, WorkerId,
+    Span, TaskId, WorkerId,
 };
 
 use crate::clock::Calibration;
@@ -25,6 +25,10 @@ const MEMORY_SHARE: usize = 8;
 const EVENT_BYTES: usize = 48;
 /// Of a wait or a hold with one holder, encoded.
 const WAIT_BYTES: usize = 80;
+
+/// Who did a wake that is known by its delay, while it is staged: its length is in nanoseconds and it
+/// starts at the poll. No task has this number.
+const DELAYED: TaskId = TaskId(u64::MAX);
 
 /// The spans of one worker.
 struct Lanes {
@@ -88,6 +92,12 @@ impl Stage {
         spans.push(span);
         self.spans += 1;
         self.produced[kind as usize] += 1;
+    }
+
+    /// Adds a wake known by its delay, in nanoseconds before a poll that began at `poll_start` ticks.
+    pub(crate) fn delay(&mut self, slot: usize, poll_start: Nanos, nanos: u64, task: TaskId) {
+        let span = Span { start: poll_start, length: nanos, task, by: DELAYED, count: 1 };
+        self.span(slot, RecordKind::Wake, span);
     }
 
     /// Adds an event that happened at `at` ticks.
@@ -308,6 +318,13 @@ fn pack(
     clock: &Calibration,
 ) -> Segment {
     for span in &mut *spans {
+        if span.by == DELAYED {
+            let poll_start = clock.at(span.start.0);
+            span.start = Nanos(poll_start.0.saturating_sub(span.length));
+            span.length = poll_start.0 - span.start.0;
+            span.by = TaskId::NONE;
+            continue;
+        }
         // The end is converted, not the length, so that neighbours never overlap by rounding.
         let end = clock.at(span.start.0 + span.length);
         span.start = clock.at(span.start.0);

@@ -1,6 +1,8 @@
 //! Polls and parks as a lane records them: one after the other, inside one another, and across a
 //! worker that is given away in the middle.
 
+#[cfg(feature = "schedule-latency")]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{
     AtomicU8, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
@@ -34,6 +36,9 @@ pub(super) struct Current {
     pub(super) loop_id: AtomicU64,
     pub(super) worker: AtomicU32,
     seen: AtomicU8,
+    /// Whether it is known what led to it: a wake that was told of, or its task's spawn.
+    #[cfg(feature = "schedule-latency")]
+    is_explained: AtomicBool,
 }
 
 impl Current {
@@ -42,6 +47,8 @@ impl Current {
         other.loop_id.store(self.loop_id.load(Relaxed), Relaxed);
         other.worker.store(self.worker.load(Relaxed), Relaxed);
         other.seen.store(self.seen.load(Relaxed), Relaxed);
+        #[cfg(feature = "schedule-latency")]
+        other.is_explained.store(self.is_explained.load(Relaxed), Relaxed);
         other.started.store(self.started.load(Relaxed), Release);
     }
 
@@ -121,11 +128,36 @@ impl Lane {
 
     /// A wake led to a poll that begins now, on the current worker.
     pub(crate) fn write_wake(&self, start: u64, poll_start: u64, task: u64, by: u64, count: u64) {
+        self.explain();
         if self.place_loop.load(Relaxed) == NO_LOOP {
             return self.count_drop(RecordKind::Wake);
         }
         let length = poll_start.saturating_sub(start);
         self.write(&Record::Wake { start, length, task, by, count });
+    }
+
+    /// It is known what led to the current poll: no delay is to be told of it.
+    pub(crate) fn explain(&self) {
+        #[cfg(feature = "schedule-latency")]
+        self.current.is_explained.store(true, Relaxed);
+    }
+}
+
+/// What tokio knows of a poll that tells its wake from nobody.
+#[cfg(all(tokio_unstable, feature = "schedule-latency"))]
+impl Lane {
+    /// The poll that ends had been waited for so long; told unless its wake has been.
+    #[inline(always)]
+    pub(crate) fn write_delay(&self, nanos: u64) {
+        let poll_start = self.current.started.load(Relaxed);
+        if self.current.is_explained.load(Relaxed) {
+            return self.current.is_explained.store(false, Relaxed);
+        }
+        // Where the poll is lost, so is its delay.
+        if poll_start == 0 || self.place_loop.load(Relaxed) == NO_LOOP {
+            return self.count_drop(RecordKind::Wake);
+        }
+        self.write(&Record::Delay { poll_start, nanos, task: self.current.task.load(Relaxed) });
     }
 }
 
@@ -288,6 +320,8 @@ impl Lane {
         self.current.loop_id.store(loop_.id.0, Relaxed);
         self.current.worker.store(worker, Relaxed);
         self.current.seen.store(seen as u8, Relaxed);
+        #[cfg(feature = "schedule-latency")]
+        self.current.is_explained.store(false, Relaxed);
         if self.is_in_poll() {
             // Within a poll the thread does not become another worker.
             self.write_place((loop_.id.0, worker), now);

@@ -142,14 +142,24 @@ pub(crate) fn enter(slot: SlotRef) -> Entry {
         }
         entry.is_ours = enter_ours(slot, task);
     }
+    if polls == 0
+        && let Some(lane) = recorder::existing_lane().filter(is_polled(task))
+    {
+        // What led to it is the spawn.
+        lane.explain();
+    }
     write_wake(slot, task);
     entry
 }
 
+/// Whether a lane's thread polls this task.
+fn is_polled(task: u64) -> impl Fn(&&'static Lane) -> bool {
+    move |lane| lane.current_task() == task
+}
+
 /// Says whether the poll is recorded by us.
 fn enter_ours(slot: &Slot, task: u64) -> bool {
-    let is_polled = |lane: &Lane| lane.current_task() == task;
-    if recorder::existing_lane().is_some_and(is_polled) {
+    if recorder::existing_lane().filter(is_polled(task)).is_some() {
         return false;
     }
     let Some(lane) = recorder::poll_lane().filter(|_| tell(slot)) else { return false };

@@ -51,6 +51,7 @@ function Trust({ p }: { p: Process }) {
 const LAYERS: Readonly<Record<string, string>> = {
   hooks: "Every task and poll, also those of libraries",
   wrapped: "Wakes, and how tasks ended, for tasks spawned through loopd_agent",
+  schedule_latency: "How long each task waits for its polls, whoever spawned it",
   watchdog: "Stacks, taken while a poll blocks its worker",
   metrics: "Queue depths, memory and open files",
   tracing: "Waits for tokio's own locks and timers, and wakes of every task",
