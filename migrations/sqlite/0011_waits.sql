@@ -22,8 +22,8 @@ CREATE TABLE wait (
 ) WITHOUT ROWID;
 
 CREATE INDEX wait_by_time ON wait (process, began_at);
-CREATE INDEX wait_by_task ON wait (process, task);
-CREATE INDEX wait_by_resource ON wait (process, resource);
+CREATE INDEX wait_by_task ON wait (process, task, began_at);
+CREATE INDEX wait_by_resource ON wait (process, resource, began_at);
 -- Waits that end within one batch never enter it.
 CREATE INDEX wait_pending ON wait (process, began_at) WHERE ended_at IS NULL;
 
@@ -53,6 +53,8 @@ CREATE TABLE hold (
 
 CREATE INDEX hold_by_resource ON hold (process, resource, ended_at);
 CREATE INDEX hold_by_task ON hold (process, task, ended_at);
+CREATE INDEX hold_by_holder ON hold (process, resource, task, since);
+CREATE INDEX hold_by_time ON hold (process, ended_at);
 
 ALTER TABLE resource ADD COLUMN stack INTEGER; -- the stack that opened it
 
@@ -100,3 +102,9 @@ CREATE TABLE resource_reading (
 );
 
 CREATE INDEX resource_reading_by_time ON resource_reading (process, resource, at);
+CREATE INDEX resource_reading_by_age ON resource_reading (process, at);
+
+-- What may have taken the ends of waits. The unknown tail of a program is no such thing: the waits it
+-- was caught in are those that lasted at the last that is known of it.
+CREATE INDEX loss_of_waits ON loss (process, to_at)
+    WHERE (kind IS NULL OR kind = 9) AND cause <> 9;

@@ -61,9 +61,15 @@ FROM resource_reading;
 CREATE VIEW waits AS
 SELECT w.process, w.wait, nullif(w.task, 0) AS task, nullif(w.resource, 0) AS resource, o.text AS op,
        l.file || ':' || l.line AS location, w.amount, w.began_at, w.ended_at,
-       max(0, coalesce(w.ended_at, t.ended_at, p.last_at) - w.began_at) AS length,
+       -- Where an end may have been lost, nobody knows what came after.
+       max(0, coalesce(w.ended_at, min(coalesce(t.ended_at, p.last_at), coalesce(
+           (SELECT min(x.to_at) FROM loss x INDEXED BY loss_of_waits WHERE x.process = w.process
+            AND x.to_at >= w.began_at AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9),
+           t.ended_at, p.last_at))) - w.began_at) AS length,
        CASE WHEN w.how = 1 THEN 'ready' WHEN w.how = 2 THEN 'cancelled'
             WHEN p.state = 1 AND t.ended_at IS NULL AND (t.task IS NOT NULL OR w.task = 0)
+                AND NOT EXISTS (SELECT 1 FROM loss x INDEXED BY loss_of_waits WHERE x.process = w.process
+                    AND x.to_at >= w.began_at AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9)
             THEN 'pending' ELSE 'unfinished' END AS state,
        (SELECT nullif(h.task, 0) FROM wait_holder h
         WHERE h.process = w.process AND h.wait = w.wait ORDER BY h.place LIMIT 1) AS holder,

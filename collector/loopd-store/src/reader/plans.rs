@@ -40,7 +40,9 @@ async fn no_large_table_is_read_from_end_to_end() {
     statements.extend(sites::statements());
     let pending = WaitQuery { is_pending: true, process: ProcessKey(1), ..WaitQuery::default() };
     let of_task = WaitQuery { task: Some(TaskId(1)), is_pending: false, ..pending };
-    for query in [pending, of_task] {
+    let all = WaitQuery { is_pending: false, ..pending };
+    for query in [pending, of_task, all] {
+        statements.push(waits::count(&query).sql().as_str().to_owned());
         statements.push(waits::select(&query).sql().as_str().to_owned());
     }
     for sql in statements {

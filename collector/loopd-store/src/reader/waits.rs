@@ -8,13 +8,16 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
 use super::{Answer, Db, Reader, amount, instant, location, unsigned};
 use crate::{
-    HoldRow, HolderRow, Page, ProcessKey, StoreError, UnixNanos, WaitQuery, WaitRow, WaitState,
+    HoldRow, HolderRow, MAX_COUNTED_WAITS, Page, ProcessKey, StoreError, UnixNanos, WaitQuery,
+    WaitRow, WaitState,
 };
 
 /// A page holds at most so many rows, whatever is asked for.
 const MAX_PAGE: u64 = 1_000;
 /// Among so many of the latest waits for a resource the last one to get it is looked for.
-const MAX_LATER: i64 = 1_000;
+const MAX_LATER: usize = 1_000;
+/// Among so many for all the resources of a page together.
+const MAX_LATER_OF_ALL: usize = 20_000;
 /// An agent tells the beginning of a hold twice, when somebody waits and when it ends; its clock may
 /// have been corrected a little in between.
 const SAME_INSTANT: i64 = 1_000_000;
@@ -29,17 +32,27 @@ const JOINED: &str = "
     LEFT JOIN location l ON l.process = w.process AND l.location = w.location
     WHERE w.began_at IS NOT NULL";
 
-/// Its end was not seen, and its task was alive to the last.
+/// Its end was not seen, is not among what was lost, and its task was alive to the last. What a
+/// program did after the last that is known of it takes nothing from what it was caught in.
 const IS_OPEN: &str =
-    "(w.ended_at IS NULL AND t.ended_at IS NULL AND (t.task IS NOT NULL OR w.task = 0))";
+    "(w.ended_at IS NULL AND t.ended_at IS NULL AND (t.task IS NOT NULL OR w.task = 0)
+     AND NOT EXISTS (SELECT 1 FROM loss x INDEXED BY loss_of_waits
+        WHERE x.process = w.process AND x.to_at >= w.began_at
+        AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9))";
+
+/// When it ended, or the last that is known of it: where its end may have been lost, nobody knows
+/// what came after.
+const LAST_KNOWN: &str = "coalesce(w.ended_at, min(coalesce(t.ended_at, p.last_at), coalesce(
+        (SELECT min(x.to_at) FROM loss x INDEXED BY loss_of_waits
+        WHERE x.process = w.process AND x.to_at >= w.began_at
+         AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9), t.ended_at, p.last_at)))";
 
 impl Reader {
-    /// A page of waits with their holders.
+    /// A page of waits with their holders. They are counted up to [`MAX_COUNTED_WAITS`], and one
+    /// more if there are more.
     pub async fn waits(&self, query: &WaitQuery) -> Result<Page<WaitRow>, StoreError> {
         let read = async |db: &mut Db| {
-            let mut count = QueryBuilder::new("SELECT count(*)");
-            filter(&mut count, query);
-            let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
+            let total: i64 = count(query).build_query_scalar().fetch_one(&mut **db).await?;
             let rows = select(query).build().fetch_all(&mut **db).await?;
             let mut rows = rows.iter().map(wait).collect::<Answer<Vec<_>>>()?;
             add_holders(db, query.process, &mut rows).await?;
@@ -86,7 +99,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &WaitQuery) {
         WaitQuery { is_pending: true, .. } => "INDEXED BY wait_pending",
         WaitQuery { task: Some(_), .. } => "INDEXED BY wait_by_task",
         WaitQuery { resource: Some(_), .. } => "INDEXED BY wait_by_resource",
-        _ => "",
+        _ => "INDEXED BY wait_by_time",
     };
     sql.push(" FROM wait w ").push(index).push(JOINED);
     sql.push(" AND w.process = ").push_bind(query.process.0);
@@ -101,21 +114,29 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &WaitQuery) {
     }
 }
 
+/// How many, up to one more than are counted.
+pub(super) fn count(query: &WaitQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT count(*) FROM (SELECT 1");
+    filter(&mut sql, query);
+    sql.push(" LIMIT ").push_bind(MAX_COUNTED_WAITS as i64 + 1).push(")");
+    sql
+}
+
 pub(super) fn select(query: &WaitQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(format!(
         "SELECT w.*, n.text AS task_name, coalesce(o.text, '') AS op_text, p.state AS process_state,
             coalesce(r.kind, '') AS kind, coalesce(r.name, '') AS resource_name, r.open_location,
             rl.file AS open_file, rl.line AS open_line, rl.column AS open_column,
             l.file, l.line, l.column,
-            max(0, coalesce(w.ended_at, t.ended_at, p.last_at) - w.began_at) AS length,
+            max(0, {LAST_KNOWN} - w.began_at) AS length,
             {IS_OPEN} AS is_open"
     ));
     filter(&mut sql, query);
-    // Ids count up, so that their order is that in which waits began.
+    // Not by id: every thread has a block of them to give.
     sql.push(if query.is_pending {
         " ORDER BY w.began_at, w.wait"
     } else {
-        " ORDER BY w.wait DESC"
+        " ORDER BY w.began_at DESC, w.wait DESC"
     });
     sql.push(" LIMIT ").push_bind(query.limit.min(MAX_PAGE) as i64);
     sql.push(" OFFSET ").push_bind(query.offset.min(i64::MAX as u64) as i64);
@@ -155,9 +176,10 @@ fn wait(row: &SqliteRow) -> Answer<WaitRow> {
 async fn add_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRow]) -> Answer<()> {
     let sql = format!(
         "SELECT h.*, n.text AS task_name, l.file, l.line, l.column,
-            (SELECT x.ended_at FROM hold x WHERE x.process = h.process AND x.task = h.task
-                AND x.ended_at >= w.began_at AND x.resource = w.resource
-                AND abs(x.since - h.since) <= {SAME_INSTANT} LIMIT 1) AS released_at
+            (SELECT x.ended_at FROM hold x INDEXED BY hold_by_holder
+             WHERE x.process = h.process AND x.resource = w.resource AND x.task = h.task
+                AND x.since BETWEEN h.since - {SAME_INSTANT} AND h.since + {SAME_INSTANT}
+                AND x.ended_at >= w.began_at LIMIT 1) AS released_at
         FROM json_each(?2) j
         CROSS JOIN wait_holder h ON h.process = ?1 AND h.wait = j.value
         JOIN wait w ON w.process = h.process AND w.wait = h.wait
@@ -209,17 +231,19 @@ async fn add_later_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRo
         return Ok(());
     }
     let ids: Vec<i64> = free.keys().map(|&resource| resource as i64).collect();
+    let each = MAX_LATER.min(MAX_LATER_OF_ALL / ids.len());
     let sql = format!(
         "SELECT x.*, max(x.ended_at) AS since, n.text AS task_name, l.file, l.line, l.column
          FROM json_each(?2) j
          JOIN wait x ON x.process = ?1 AND x.wait IN (SELECT w.wait FROM wait w
-            WHERE w.process = ?1 AND w.resource = j.value ORDER BY w.wait DESC LIMIT {MAX_LATER})
+            WHERE w.process = ?1 AND w.resource = j.value AND w.began_at IS NOT NULL
+            ORDER BY w.began_at DESC LIMIT {each})
          LEFT JOIN task t ON t.process = x.process AND t.task = x.task
          LEFT JOIN name n ON n.process = t.process AND n.name = t.name
          LEFT JOIN location l ON l.process = x.process AND l.location = x.location
          WHERE x.how = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM hold h
-            WHERE h.process = x.process AND h.task = x.task AND h.resource = x.resource
-                AND h.ended_at >= x.ended_at)
+            INDEXED BY hold_by_holder WHERE h.process = x.process AND h.resource = x.resource
+                AND h.task = x.task AND h.since >= x.ended_at - {SAME_INSTANT})
          GROUP BY j.value"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))

@@ -4,6 +4,9 @@ use loopd_model::{Frame, Location, ResourceId, TaskId, UnixNanos, WaitId};
 
 use crate::{ProcessKey, ResourceRow};
 
+/// So many waits are counted: nobody reads to the end of more, and counting takes time.
+pub const MAX_COUNTED_WAITS: u64 = 10_000;
+
 /// Which waits to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WaitQuery {
@@ -80,7 +83,7 @@ pub struct WaitRow {
     pub length: u64,
     /// How it stands.
     pub state: WaitState,
-    /// Whether nobody has seen its end, and its task was alive to the last.
+    /// Whether nobody has seen its end, none was lost since, and its task was alive to the last.
     pub is_open: bool,
     /// Who held the resource when it began; and who is known to have taken it since, last.
     pub holders: Vec<HolderRow>,

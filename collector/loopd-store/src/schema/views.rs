@@ -321,7 +321,7 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column(
                 "state",
                 "text",
-                "pending, ready, cancelled, or unfinished: its task or process ended first",
+                "pending, ready, cancelled, or unfinished: its task or process ended first, or its end may be lost",
             ),
             column("holder", "integer", "the first task that held it then; NULL if not known"),
             column(

@@ -28,6 +28,13 @@ pub(super) struct Interned {
     words: WordIds,
 }
 
+impl Interned {
+    /// The words that are stored; names of metrics are looked up when they are needed.
+    pub(super) async fn load(db: &mut SqliteConnection) -> Result<Self> {
+        Ok(Self { metric_names: MetricNames::default(), words: WordIds::load(db).await? })
+    }
+}
+
 const UPSERT_TASKS: &str = include_str!("upsert_tasks.sql");
 const UPSERT_TASK_TOTALS: &str = include_str!("upsert_task_totals.sql");
 

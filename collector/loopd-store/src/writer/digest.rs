@@ -360,7 +360,8 @@ impl Digest {
                 let (loop_id, worker) = (id(loop_id.0), i64::from(worker.0));
                 let started = wall(source.origin, poll_started_at);
                 let (task, stack) = (id(task.0), id(stack.0));
-                let (syscall, wchan) = (self.words.place(&syscall), self.words.place(&wchan));
+                let (syscall, wchan) =
+                    (self.words.place(process, &syscall), self.words.place(process, &wchan));
                 self.samples.push([
                     process,
                     loop_id,
@@ -395,7 +396,7 @@ impl Digest {
                 self.waits.state(source, at, resource, &readings);
             }
             EventKind::WaitBegan { wait, task: by, resource, op, location, amount, holders } => {
-                let (op, holders) = (self.words.place(&op), &holders);
+                let (op, holders) = (self.words.place(source.process, &op), &holders);
                 let began = Began { wait, task: by, resource, op, location, amount, holders };
                 self.waits.began(source, at, &began);
                 // Whether it still waits is known from its task, which must be known for that.

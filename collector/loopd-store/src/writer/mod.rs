@@ -51,6 +51,7 @@ pub struct Writer {
     /// Processes with a session, and those that batches came for since.
     known: HashMap<ProcessKey, Known>,
     interned: apply::Interned,
+    orphans: maintain::Orphans,
     epoch: [u8; 16],
     /// Held, not used: while it is open nobody else gets a writer.
     _lock: File,
@@ -97,6 +98,8 @@ impl Writer {
             .fetch_one(&mut db)
             .await
             .map_err(StoreError::sqlite("read the epoch"))?;
+        let interned = apply::Interned::load(&mut db).await;
+        let interned = interned.map_err(StoreError::sqlite("read the words"))?;
         Ok(Self {
             db,
             is_broken: false,
@@ -105,7 +108,8 @@ impl Writer {
             checkpointer: Checkpointer::start(&options.path, options.durability).await?,
             head: watch::Sender::new(Head::default()),
             known: HashMap::new(),
-            interned: apply::Interned::default(),
+            interned,
+            orphans: maintain::Orphans::default(),
             epoch: epoch.try_into().unwrap_or_default(),
             _lock: lock,
         })

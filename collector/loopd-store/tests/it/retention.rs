@@ -161,3 +161,90 @@ async fn upkeep_leaves_damaged_rows_as_they_are_and_loses_nothing_else() {
     assert_eq!(number("SELECT count(*) FROM tile WHERE folded = 1 AND cells = x'ff'"), 1);
     assert_eq!(number("SELECT sum(spans) FROM segment"), 60 * 2_001);
 }
+
+fn told(at_ms: u64) -> Vec<Event> {
+    let metric = |name: &str| Metric { name: name.into(), worker: None, value: 1.0 };
+    let hold = Holder { task: TaskId(8), ..Holder::default() };
+    let (resource, fields) = (ResourceId(5), Vec::new());
+    let (target, message, location) = (String::new(), String::new(), LocationId(1));
+    let (task, level) = (TaskId(7), MarkLevel::None);
+    vec![
+        at(at_ms, EventKind::Metrics { loop_id: LoopId(0), metrics: vec![metric("rss")] }),
+        at(at_ms, EventKind::ResourceState { resource, readings: vec![metric("waiters")] }),
+        at(at_ms, EventKind::HoldEnded { resource, hold, waits: 1 }),
+        at(at_ms, EventKind::Mark { task, level, target, message, fields, location }),
+    ]
+}
+
+const TOLD: [&str; 4] = ["metrics", "resource_states", "holds", "marks"];
+
+#[tokio::test]
+async fn instants_in_the_future_do_not_keep_what_is_old() {
+    let mut store = Store::new().await;
+    // A clock was years ahead for a while.
+    let ahead = 100_000_000_000;
+    let events: Vec<_> = (0..2_500).flat_map(|i| told(ahead + i)).collect();
+    store.stored(Batch { events, ..Batch::default() }).await;
+    let events: Vec<_> = (0..2_500).flat_map(told).collect();
+    store.stored(Batch { events, ..Batch::default() }).await;
+    let keep = Retention { max_age: Some(Duration::from_secs(20)), max_bytes: None };
+    store.maintain_all(end(60), &keep).await;
+    for view in TOLD {
+        assert_eq!(store.sql(&format!("SELECT count(*) FROM {view}")).await, ["2500"], "{view}");
+    }
+    // By size they go in the order in which they came, like everything else.
+    store.maintain_all(end(60), &Retention { max_age: None, max_bytes: Some(1) }).await;
+    for view in TOLD {
+        assert_eq!(store.sql(&format!("SELECT count(*) FROM {view}")).await, ["0"], "{view}");
+    }
+}
+
+#[tokio::test]
+async fn surplus_readings_do_not_keep_the_rest_from_ageing() {
+    let mut store = filled(5).await;
+    store.stored(Batch { events: told(1), ..Batch::default() }).await;
+    {
+        let db = rusqlite::Connection::open(store.path()).unwrap();
+        let sql = "INSERT INTO resource_reading (rowid, process, resource, at)
+            VALUES (2000000, 1, 5, 1 << 60)";
+        assert_eq!(db.execute(sql, []).unwrap(), 1);
+    }
+    let keep = Retention { max_age: Some(Duration::from_secs(20)), max_bytes: None };
+    // One step does both.
+    store.writer.maintain(UnixNanos(end(60)), &keep).await.unwrap();
+    assert_eq!(store.sql("SELECT count(*) FROM resource_states").await, ["1"]);
+    assert_eq!(store.sql("SELECT count(*) FROM polls").await, ["0"]);
+}
+
+#[tokio::test]
+async fn the_state_of_a_resource_goes_with_it_or_if_there_never_was_one() {
+    let mut store = filled(5).await;
+    let state = |resource| EventKind::ResourceState {
+        resource: ResourceId(resource),
+        readings: vec![Metric { name: "depth".into(), worker: None, value: 1.0 }],
+    };
+    let open = EventKind::ResourceOpened {
+        resource: ResourceId(99),
+        kind: "file".into(),
+        name: String::new(),
+        open_location: LocationId(1),
+        task: TaskId(1),
+        stack: StackId::NONE,
+    };
+    // One that is open, one that was closed, and one that nobody knows.
+    let events = vec![at(1, open), at(1, state(99)), at(1, state(10)), at(1, state(5))];
+    store.stored(Batch { events, ..Batch::default() }).await;
+    let number = |store: &Store| {
+        let db = rusqlite::Connection::open(store.path()).unwrap();
+        let sql = "SELECT group_concat(resource) FROM
+            (SELECT resource FROM resource_state ORDER BY resource)";
+        db.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    store.maintain_all(end(60), &KEEP_ALL).await;
+    assert_eq!(number(&store), "5,10,99");
+    let keep = Retention { max_age: Some(Duration::from_secs(20)), max_bytes: None };
+    store.maintain_all(end(60), &keep).await;
+    assert_eq!(number(&store), "5,99");
+    store.maintain_all(end(4_000), &keep).await;
+    assert_eq!(number(&store), "99");
+}

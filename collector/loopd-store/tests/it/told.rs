@@ -185,7 +185,55 @@ async fn hostile_texts_are_cut_and_too_many_words_are_left_out() {
         "SELECT length(target) <= 256, length(message) <= 4096, length(fields) < 100000 FROM marks";
     assert_eq!(store.sql(sql).await, ["1 1 1"]);
     let sql = "SELECT count(*), count(op), max(holders) FROM waits";
-    assert_eq!(store.sql(sql).await, ["5000 4096 8"]);
+    assert_eq!(store.sql(sql).await, ["5000 512 8"]);
+}
+
+fn waits_for(op: &str, wait: u64) -> EventKind {
+    EventKind::WaitBegan {
+        wait: WaitId(wait),
+        task: TaskId(1),
+        resource: ResourceId(1),
+        op: op.into(),
+        location: LocationId(1),
+        amount: 0,
+        holders: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn words_that_are_known_stay_known_when_there_is_no_room_for_new_ones() {
+    let mut store = Store::new().await;
+    let events = vec![at(1, waits_for("lock", 1))];
+    store.stored(Batch { events, ..Batch::default() }).await;
+    // Others fill the table, each as far as it may.
+    for number in 2..=10 {
+        let session = store.writer.begin_session(&process(number), 1).await.unwrap();
+        let invented = |i: u64| at(1, waits_for(&format!("op {number} {i}"), i));
+        let events = (1..=600).map(invented).collect();
+        let batch = Batch { seq: session.durable_seq + 1, events, ..Batch::default() };
+        store.writer.commit(vec![(session.process, batch)]).await.unwrap();
+    }
+    let sql = "SELECT process, count(*), count(op) FROM waits GROUP BY process ORDER BY process";
+    let stored = store.sql(sql).await;
+    assert_eq!(stored[1], "2 600 512");
+    assert_eq!(stored[9], "10 600 0");
+    let mut store = store.reopen(true).await;
+    let events = vec![at(2, waits_for("lock", 2)), at(2, waits_for("more", 3))];
+    store.stored(Batch { events, ..Batch::default() }).await;
+    let sql = "SELECT op FROM waits WHERE process = 1 ORDER BY wait";
+    assert_eq!(store.sql(sql).await, ["lock", "lock", "-"]);
+}
+
+#[tokio::test]
+async fn of_changes_at_the_same_instant_the_last_stays() {
+    let mut store = Store::new().await;
+    let off = Settings { record_polls: Some(false), ..Settings::default() };
+    let on = Settings { record_polls: Some(true), ..Settings::default() };
+    let events = vec![at(5, changed("fds", off)), at(5, changed("guards", on))];
+    store.stored(Batch { events, ..Batch::default() }).await;
+    let keep = Retention { max_age: Some(std::time::Duration::from_secs(1)), max_bytes: None };
+    store.maintain_all(ORIGIN + 60 * S as i64, &keep).await;
+    assert_eq!(store.sql("SELECT layer FROM coverage").await, ["guards"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::support::*;
 use loopd_model::*;
-use loopd_store::{HolderRow, How, Retention, UnixNanos, WaitQuery, WaitRow, WaitState};
+use loopd_store::{
+    HolderRow, How, MAX_COUNTED_WAITS, Retention, UnixNanos, WaitQuery, WaitRow, WaitState,
+};
 
 pub(crate) fn began(wait: u64, task: u64, holders: &[(u64, u64)]) -> EventKind {
     let holder = |&(task, since): &(u64, u64)| Holder {
@@ -257,4 +259,86 @@ async fn one_resource_says_who_opened_it_and_how_it_stood() {
     let waiters: Vec<_> = detail.states.iter().map(|state| state.waiters).collect();
     assert_eq!(waiters, [Some(0), Some(1)]);
     assert!(store.reader.resource(store.process, ResourceId(6)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_latest_waits_come_first_whatever_their_ids() {
+    let mut store = Store::new().await;
+    // Every thread has a block of ids to give.
+    let events =
+        vec![at(30, began(1, 7, &[])), at(10, began(200, 7, &[])), at(20, began(99, 7, &[]))];
+    commit(&mut store, events).await;
+    let all = WaitQuery { process: store.process, limit: 9, ..WaitQuery::default() };
+    let of_task = WaitQuery { task: Some(TaskId(7)), ..all };
+    let of_resource = WaitQuery { resource: Some(ResourceId(5)), ..all };
+    for query in [all, of_task, of_resource] {
+        let page = store.reader.waits(&query).await.unwrap();
+        let ids: Vec<_> = page.rows.iter().map(|row| row.wait.0).collect();
+        assert_eq!(ids, [1, 99, 200], "{query:?}");
+    }
+}
+
+fn loss(kind: RecordKind, from: u64, to: u64) -> Loss {
+    Loss { kind, cause: DropCause::RingFull, count: 1, from: Nanos(from * MS), to: Nanos(to * MS) }
+}
+
+#[tokio::test]
+async fn a_wait_whose_end_may_be_lost_is_not_pending() {
+    let mut store = Store::new().await;
+    let events = vec![
+        at(1, spawned(7, 1)),
+        at(10, began(1, 7, &[])),
+        at(50, began(2, 7, &[])),
+        at(90, began(3, 7, &[])),
+    ];
+    let losses = vec![loss(RecordKind::Poll, 90, 95), loss(RecordKind::Wait, 30, 60)];
+    store.stored(Batch { events, losses, ..Batch::default() }).await;
+    let sql = "SELECT wait, state, length / 1000000 FROM waits ORDER BY wait";
+    let said = ["1 unfinished 50", "2 unfinished 10", "3 pending"];
+    let waits = store.sql(sql).await;
+    assert!(waits.iter().zip(said).all(|(wait, said)| wait.starts_with(said)), "{waits:?}");
+    let ids: Vec<_> = pending(&store).await.iter().map(|wait| wait.wait.0).collect();
+    assert_eq!(ids, [3]);
+    let all = WaitQuery { process: store.process, limit: 9, ..WaitQuery::default() };
+    let oldest = store.reader.waits(&all).await.unwrap().rows.pop().unwrap();
+    assert_eq!((oldest.state, oldest.is_open), (WaitState::Unfinished, false));
+    assert_eq!(oldest.length, 50 * MS);
+    // The end was not lost after all.
+    commit(&mut store, vec![at(25, over(1, WaitHow::Ready))]).await;
+    assert_eq!(store.sql(sql).await[0], "1 ready 15");
+    // The rest goes by age, and only then what says that it is over.
+    let keep = Retention { max_age: Some(Duration::from_secs(60)), max_bytes: None };
+    store.maintain_all(ORIGIN + 61 * S as i64, &keep).await;
+    assert_eq!(store.sql("SELECT wait, state FROM waits").await, ["3 pending"]);
+    assert_eq!(store.sql("SELECT count(*) FROM losses").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_loss_stays_as_long_as_the_waits_that_it_leaves_unknown() {
+    let mut store = Store::new().await;
+    let mut events = vec![at(1, spawned(7, 1))];
+    events.extend((1..=5_000).map(|i| at(10, began(i, 7, &[]))));
+    let losses = vec![loss(RecordKind::Wait, 30, 60)];
+    store.stored(Batch { events, losses, ..Batch::default() }).await;
+    let keep = Retention { max_age: Some(Duration::from_secs(60)), max_bytes: None };
+    let now = UnixNanos(ORIGIN + 61 * S as i64);
+    let sql = "SELECT count(*), count(*) FILTER (WHERE state = 'pending') FROM waits";
+    let mut left = Vec::new();
+    while store.writer.maintain(now, &keep).await.unwrap().more {
+        left.extend(store.sql(sql).await);
+    }
+    assert_eq!(left[..3], ["3000 0", "1000 0", "0 0"]);
+    assert_eq!(store.sql("SELECT count(*) FROM losses").await, ["0"]);
+}
+
+#[tokio::test]
+async fn waits_are_counted_as_far_as_anybody_reads() {
+    let mut store = Store::new().await;
+    let events = (0..MAX_COUNTED_WAITS + 100).map(|i| at(i, began(i + 1, 7, &[]))).collect();
+    commit(&mut store, events).await;
+    let query = WaitQuery { process: store.process, limit: 5, ..WaitQuery::default() };
+    for query in [query, WaitQuery { is_pending: true, ..query }] {
+        let page = store.reader.waits(&query).await.unwrap();
+        assert_eq!((page.total, page.rows.len()), (MAX_COUNTED_WAITS + 1, 5));
+    }
 }

@@ -44,7 +44,8 @@ pub struct Wait {
     pub ended_at: Option<UnixNanosText>,
     /// How long it took, or is known to have lasted, in nanoseconds.
     pub length: u64,
-    /// `pending`, `ready`, `cancelled`, or `unfinished`: its task or its process ended first.
+    /// `pending`, `ready`, `cancelled`, or `unfinished`: its task or its process ended first, or its end
+    /// may have been lost.
     pub state: String,
     /// Who held the resource when it began, and who took it last since then.
     pub holders: Vec<Holder>,

@@ -197,7 +197,7 @@ function PastWaits({ answer: { task, past_waits: waits } }: { answer: TaskDetail
     { key: "state", title: "State", width: "92px", cell: (row) => row.state, value: (row) => row.state },
   ];
   return (
-    <Card title="Newest waits" isFlush tools={<TableTools name={`task-${task.task}-waits`} columns={columns} rows={() => waits} sql={`SELECT op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${task.process} AND task = ${task.task}\nORDER BY wait DESC\nLIMIT 100`} />}>
+    <Card title="Newest waits" isFlush tools={<TableTools name={`task-${task.task}-waits`} columns={columns} rows={() => waits} sql={`SELECT op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${task.process} AND task = ${task.task}\nORDER BY began_at DESC\nLIMIT 100`} />}>
       {waits.length === 0 ? <p class="body muted">None was recorded.</p> : <Table caption="Newest waits" columns={columns} total={waits.length} rowAt={(k) => waits[k]} rowKey={(row) => row.wait} height="320px" />}
     </Card>
   );

@@ -1,11 +1,15 @@
 //! Upkeep in small steps between commits: folding tiles, merging segments, retention.
 
 mod fold;
+mod logs;
 mod merge;
+mod orphans;
 mod retain;
 
 use loopd_model::UnixNanos;
 use tracing::warn;
+
+pub(super) use orphans::Orphans;
 
 use super::Writer;
 use crate::{Retention, StoreError};
@@ -63,7 +67,11 @@ impl Writer {
     }
 
     async fn retain(&mut self, now: i64, keep: &Retention) -> Result<(u64, bool), StoreError> {
-        self.transact("retention", async |db| retain::step(db, now, keep).await).await
+        let mut orphans = self.orphans;
+        let work = async |db: &mut _| retain::step(db, now, keep, &mut orphans).await;
+        let done = self.transact("retention", work).await?;
+        self.orphans = orphans;
+        Ok(done)
     }
 
     /// Gives pages back, folds, and merges; adds what it did to `done`.

@@ -6,6 +6,8 @@
 use loopd_analysis::tiles::{BUCKETS, LEVELS, bucket_width};
 use sqlx::sqlite::SqliteConnection;
 
+use super::logs::{APP_SPANS, HOLDS, MARKS, METRICS, READINGS, metrics};
+use super::orphans::Orphans;
 use crate::Retention;
 
 /// So many segments are removed in one step: some 20 MB of pages.
@@ -13,7 +15,7 @@ const MAX_SEGMENTS: i64 = 64;
 /// Levels with buckets of up to 4 ms, which cost about as much as the polls.
 const FINE_LEVELS: u8 = 2;
 /// So many rows of any other table.
-const MAX_ROWS: i64 = 2_000;
+pub(super) const MAX_ROWS: i64 = 2_000;
 /// So many readings of resources are kept, some 100 MB: beside the latest of each, what they say is
 /// how things came about lately.
 const MAX_READINGS: i64 = 1_000_000;
@@ -25,14 +27,28 @@ pub(super) async fn step(
     db: &mut SqliteConnection,
     now: i64,
     retention: &Retention,
+    orphans: &mut Orphans,
 ) -> Result<(u64, bool), sqlx::Error> {
-    let removed = surplus_readings(db).await?;
-    if removed > 0 {
-        return Ok((removed, true));
-    }
-    if let Some(age) = retention.max_age {
-        let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
-        let removed = older_than(db, now.saturating_sub(age)).await?;
+    // There is always some surplus once there is any: it never stands in for the rest.
+    let surplus = surplus_readings(db).await?;
+    let orphans = orphans.remove(db, now).await?;
+    let (removed, more) = old_or_too_much(db, now, retention).await?;
+    Ok((removed + surplus + orphans, more || surplus >= MAX_ROWS as u64))
+}
+
+/// What ended before this is too old.
+fn cutoff(now: i64, retention: &Retention) -> Option<i64> {
+    let age = retention.max_age?;
+    Some(now.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)))
+}
+
+async fn old_or_too_much(
+    db: &mut SqliteConnection,
+    now: i64,
+    retention: &Retention,
+) -> Result<(u64, bool), sqlx::Error> {
+    if let Some(cutoff) = cutoff(now, retention) {
+        let removed = older_than(db, now, cutoff).await?;
         if removed > 0 {
             return Ok((removed, true));
         }
@@ -60,17 +76,20 @@ async fn pragma(db: &mut SqliteConnection, sql: &'static str) -> Result<i64, sql
 }
 
 /// Everything that ended before `cutoff`, in the order in which it may go.
-async fn older_than(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<u64, sqlx::Error> {
     let mut removed = segments(db, cutoff, i64::MAX).await?;
     for level in 0..LEVELS {
         removed += tiles(db, level, cutoff).await?;
     }
-    let early = [METRICS, READINGS, APP_SPANS, MARKS, HOLDS, LOSSES, COVERAGE];
-    let late = [ENDED_TASKS, SLOW_POLLS, SAMPLES, CLOSED_RESOURCES, STATES];
-    for sql in early.into_iter().chain(late) {
-        removed += chunk(db, sql, cutoff).await?;
+    removed += metrics(db, now, cutoff).await?;
+    for log in [READINGS, APP_SPANS, MARKS, HOLDS] {
+        removed += log.older_than(db, cutoff).await?;
     }
     removed += waits(db, cutoff).await?;
+    for sql in [LOSSES, COVERAGE, ENDED_TASKS, SLOW_POLLS, SAMPLES] {
+        removed += chunk(db, sql, cutoff).await?;
+    }
+    removed += resources(db, cutoff).await?;
     if removed == 0 {
         removed = processes(db, cutoff).await?;
     }
@@ -103,8 +122,8 @@ async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Err
             return Ok(removed);
         }
     }
-    for sql in [METRICS, READINGS, APP_SPANS, MARKS] {
-        let removed = chunk(db, sql, i64::MAX).await?;
+    for log in [METRICS, READINGS, APP_SPANS, MARKS] {
+        let removed = log.first(db).await?;
         if removed > 0 {
             return Ok(removed);
         }
@@ -113,7 +132,15 @@ async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Err
     if removed > 0 {
         return Ok(removed);
     }
-    for sql in [HOLDS, CLOSED_RESOURCES, STATES, LOSSES, COVERAGE, SLOW_POLLS, SAMPLES] {
+    let removed = HOLDS.first(db).await?;
+    if removed > 0 {
+        return Ok(removed);
+    }
+    let removed = resources(db, i64::MAX).await?;
+    if removed > 0 {
+        return Ok(removed);
+    }
+    for sql in [LOSSES, COVERAGE, SLOW_POLLS, SAMPLES] {
         let removed = chunk(db, sql, i64::MAX).await?;
         if removed > 0 {
             return Ok(removed);
@@ -122,40 +149,34 @@ async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Err
     Ok(0)
 }
 
-const METRICS: &str = "DELETE FROM metric WHERE at < ?1 AND rowid IN
-    (SELECT rowid FROM metric ORDER BY rowid LIMIT ?2)";
-const READINGS: &str = "DELETE FROM resource_reading WHERE at < ?1 AND rowid IN
-    (SELECT rowid FROM resource_reading ORDER BY rowid LIMIT ?2)";
-const HOLDS: &str = "DELETE FROM hold WHERE ended_at < ?1 AND rowid IN
-    (SELECT rowid FROM hold ORDER BY rowid LIMIT ?2)";
-const MARKS: &str = "DELETE FROM mark WHERE at < ?1 AND rowid IN
-    (SELECT rowid FROM mark ORDER BY rowid LIMIT ?2)";
-const APP_SPANS: &str = "DELETE FROM app_span WHERE closed_at < ?1 AND rowid IN
-    (SELECT rowid FROM app_span ORDER BY rowid LIMIT ?2)";
 /// What holds now stays.
-const COVERAGE: &str = "DELETE FROM coverage_change WHERE at < ?1 AND rowid IN
-    (SELECT c.rowid FROM coverage_change c WHERE EXISTS
-        (SELECT 1 FROM coverage_change n WHERE n.process = c.process AND n.at > c.at)
-     ORDER BY c.rowid LIMIT ?2)";
-/// Of resources that are gone, or that never were.
-const STATES: &str = "DELETE FROM resource_state WHERE (process, resource) IN
-    (SELECT s.process, s.resource FROM resource_state s WHERE s.at < ?1
-     AND NOT EXISTS (SELECT 1 FROM resource r
-                     WHERE r.process = s.process AND r.resource = s.resource) LIMIT ?2)";
-/// Waits that are over: they ended, or their task did, or their process. A wait without a beginning
-/// is one whose beginning was lost.
+const COVERAGE: &str = "DELETE FROM coverage_change WHERE rowid IN
+    (SELECT c.rowid FROM process p
+     CROSS JOIN coverage_change c INDEXED BY coverage_by_time ON c.process = p.id AND c.at < ?1
+     WHERE EXISTS (SELECT 1 FROM coverage_change n
+        WHERE n.process = c.process AND (n.at, n.rowid) > (c.at, c.rowid)) LIMIT ?2)";
+/// Waits that are over: they ended, or their task did, or their process, or their end may be among
+/// what was lost. A wait without a beginning is one whose beginning was lost.
 const DOOMED_WAITS: &str = "SELECT w.process, w.wait FROM process p
     CROSS JOIN wait w INDEXED BY wait_by_time ON w.process = p.id AND w.began_at < ?1
     WHERE w.ended_at < ?1 OR (w.ended_at IS NULL AND (p.ended_at < ?1
         OR (w.task <> 0 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.process = w.process
-            AND t.task = w.task AND coalesce(t.ended_at, ?1) >= ?1))))
+            AND t.task = w.task AND coalesce(t.ended_at, ?1) >= ?1))
+        OR EXISTS (SELECT 1 FROM loss x INDEXED BY loss_of_waits
+            WHERE x.process = w.process AND x.to_at >= w.began_at AND x.to_at < ?1 AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9)))
     UNION ALL
     SELECT w.process, w.wait FROM process p
     CROSS JOIN wait w INDEXED BY wait_by_time ON w.process = p.id AND w.began_at IS NULL
     WHERE w.ended_at < ?1
     LIMIT ?2";
-const LOSSES: &str = "DELETE FROM loss WHERE to_at < ?1 AND id IN
-    (SELECT id FROM loss ORDER BY id LIMIT ?2)";
+/// A loss that may have taken the ends of waits stays until they are gone: it is why they do not
+/// count as pending.
+const LOSSES: &str = "DELETE FROM loss WHERE id IN
+    (SELECT x.id FROM process p
+     CROSS JOIN loss x INDEXED BY loss_by_time ON x.process = p.id AND x.to_at < ?1
+     WHERE x.cause = 9 OR x.kind <> 9 OR NOT EXISTS
+        (SELECT 1 FROM wait w INDEXED BY wait_pending WHERE w.process = x.process
+         AND w.began_at <= x.to_at AND w.ended_at IS NULL) LIMIT ?2)";
 const ENDED_TASKS: &str = "DELETE FROM task WHERE (process, task) IN
     (SELECT t.process, t.task FROM process p CROSS JOIN task t
      ON t.process = p.id AND t.ended_at IS NOT NULL AND t.ended_at < ?1 LIMIT ?2)";
@@ -166,11 +187,11 @@ const SAMPLES: &str = "DELETE FROM sample WHERE (process, loop, worker, poll_sta
     (SELECT process, loop, worker, poll_started_at, at FROM sample a WHERE at < ?1
      AND NOT EXISTS (SELECT 1 FROM slow_poll s WHERE s.process = a.process AND s.loop = a.loop
          AND s.worker = a.worker AND s.start_at = a.poll_started_at) LIMIT ?2)";
-const CLOSED_RESOURCES: &str = "DELETE FROM resource WHERE (process, resource) IN
-    (SELECT r.process, r.resource FROM process p CROSS JOIN resource r
-     ON r.process = p.id AND r.closed_at IS NOT NULL AND r.closed_at < ?1 LIMIT ?2)";
+const CLOSED_RESOURCES: &str = "SELECT r.process, r.resource FROM process p
+    CROSS JOIN resource r
+    ON r.process = p.id AND r.closed_at IS NOT NULL AND r.closed_at < ?1 LIMIT ?2";
 
-async fn chunk(
+pub(super) async fn chunk(
     db: &mut SqliteConnection,
     sql: &'static str,
     cutoff: i64,
@@ -183,13 +204,30 @@ async fn chunk(
 async fn waits(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
     let doomed: Vec<(i64, i64)> =
         sqlx::query_as(DOOMED_WAITS).bind(cutoff).bind(MAX_ROWS).fetch_all(&mut *db).await?;
+    remove_keys(db, &["wait_holder", "wait"], "wait", doomed).await
+}
+
+/// Removes resources that were closed before `cutoff`, with their states.
+async fn resources(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+    let query = sqlx::query_as(CLOSED_RESOURCES).bind(cutoff).bind(MAX_ROWS);
+    let doomed: Vec<(i64, i64)> = query.fetch_all(&mut *db).await?;
+    remove_keys(db, &["resource_state", "resource"], "resource", doomed).await
+}
+
+/// Removes rows by process and `column` from each of the tables.
+pub(super) async fn remove_keys(
+    db: &mut SqliteConnection,
+    tables: &[&str],
+    column: &str,
+    doomed: Vec<(i64, i64)>,
+) -> Result<u64, sqlx::Error> {
     if doomed.is_empty() {
         return Ok(0);
     }
     let keys = serde_json::to_string(&doomed).unwrap_or_default();
     let key = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)";
-    for table in ["wait_holder", "wait"] {
-        let sql = format!("DELETE FROM {table} WHERE (process, wait) IN ({key})");
+    for table in tables {
+        let sql = format!("DELETE FROM {table} WHERE (process, {column}) IN ({key})");
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&keys).execute(&mut *db).await?;
     }
     Ok(doomed.len() as u64)
