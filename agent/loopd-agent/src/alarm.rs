@@ -131,13 +131,15 @@ impl Alarm {
 
     /// Nobody else has a waker any more. Says so if the task waits for one.
     ///
-    /// `woken` is read first: who sees it taken by a poll also sees that the poll has begun.
+    /// `woken` is read first: who sees it taken by a poll also sees that the poll has begun. The
+    /// wakers are counted last: the task may have been polled and have given out another one since.
     #[cold]
     #[inline(never)]
     fn look_for_wakers(&self) {
         let is_woken = self.woken.load(Acquire) != 0;
         let is_pending = self.stage.load(SeqCst) == Stage::Pending as u8;
-        if !is_woken && is_pending && recorder::is_recording() {
+        let has_others = self.wakers.load(SeqCst) != OWN;
+        if !is_woken && is_pending && !has_others && recorder::is_recording() {
             recorder::write(&Record::Note(Note::Unwakeable { at: ticks(), task: self.task }));
         }
     }

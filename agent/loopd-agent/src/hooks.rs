@@ -364,7 +364,9 @@ fn task_terminated(meta: &TaskMeta<'_>) {
 #[cold]
 #[inline(never)]
 fn any_task_terminated(task: u64) {
-    if !recorder::is_recording() {
+    // The wrapper's blocking job, which its runtime has just refused: the wrapper tells.
+    let is_refused_job = SPAWNING.get() == TaskKind::Blocking;
+    if !recorder::is_recording() || is_refused_job {
         return;
     }
     let lane = recorder::existing_lane();

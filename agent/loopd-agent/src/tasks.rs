@@ -57,7 +57,7 @@ pub fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::O
     hooks::after_spawn();
     let life = Life::new(recorder::loop_of(runtime.handle()));
     let root = recorder::next_root();
-    life.set_task(root, false);
+    life.find_task(root, false);
     spawn.write(&life, root);
     hooks::before_root();
     runtime.block_on(Wrapped::new(future, life))
@@ -235,7 +235,7 @@ impl Spawn {
     fn end(self, life: &Life, id: tokio::task::Id, name: Option<&str>, fields: Fields) {
         let seen = hooks::after_spawn();
         let task = hooks::task_number(id);
-        life.set_task(task, seen == task);
+        let is_over = life.tell_task(task, seen == task);
         if seen != task {
             life.set_loop(match &self.on {
                 Some(handle) => recorder::loop_of(handle),
@@ -248,6 +248,10 @@ impl Spawn {
         }
         if !fields.is_empty() {
             recorder::write(&Record::Note(Note::Fields { at: ticks(), task, fields }));
+        }
+        if is_over && seen != task {
+            let outcome = Outcome::Cancelled;
+            recorder::write(&Record::Ended { at: ticks(), task, outcome });
         }
     }
 
@@ -273,7 +277,7 @@ impl Blocking {
     fn start(&mut self) {
         // The spawning thread may not have got round to telling the id.
         if let Some(id) = tokio::task::try_id() {
-            self.life.set_task(hooks::task_number(id), false);
+            self.life.find_task(hooks::task_number(id), false);
         }
         self.outcome = Outcome::Panicked;
         recorder::write(&Record::BlockingStarted { at: ticks(), task: self.life.task() });
@@ -286,8 +290,7 @@ impl Blocking {
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        let task = self.life.task();
-        if task != 0 && recorder::is_recording() {
+        if let Some(task) = self.life.end().filter(|_| recorder::is_recording()) {
             recorder::write(&Record::Ended { at: ticks(), task, outcome: self.outcome });
         }
     }

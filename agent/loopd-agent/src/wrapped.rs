@@ -4,9 +4,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
-};
+use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -19,23 +17,25 @@ use crate::lane::{Lane, worker_index};
 use crate::record::Record;
 use crate::recorder::{self, Loop};
 
-/// What the spawning thread, the task and its wakers share.
+/// Beside a task's number: hooks record its spawn, its polls and its end. No task, and no root, has
+/// a number with this bit.
+const HOOKED: u64 = 1 << 63;
+
+/// Instead of a task's number: the task was dropped before its number was told, never polled. So is
+/// one that is spawned on a runtime that shuts down.
+const DROPPED: u64 = u64::MAX;
+
+/// What the spawning thread and the task share.
 pub(crate) struct Life {
     /// 0 until it is known.
     task: AtomicU64,
-    /// Whether hooks record the spawn, the polls and the end.
-    is_hooked: AtomicBool,
     loop_: OnceLock<Arc<Loop>>,
 }
 
 impl Life {
     /// Of a task not spawned yet.
     pub(crate) fn new(loop_: Option<Arc<Loop>>) -> Arc<Self> {
-        let life = Self {
-            task: AtomicU64::new(0),
-            is_hooked: AtomicBool::new(false),
-            loop_: OnceLock::new(),
-        };
+        let life = Self { task: AtomicU64::new(0), loop_: OnceLock::new() };
         life.set_loop(loop_);
         Arc::new(life)
     }
@@ -46,13 +46,32 @@ impl Life {
         }
     }
 
-    pub(crate) fn set_task(&self, task: u64, is_hooked: bool) {
-        self.is_hooked.store(is_hooked, Relaxed);
-        self.task.store(task, Release);
+    /// The spawning thread tells the number, which it knows best. Says whether the task was dropped
+    /// before that, so that nobody has told its end.
+    pub(crate) fn tell_task(&self, task: u64, is_hooked: bool) -> bool {
+        self.task.swap(marked(task, is_hooked), AcqRel) == DROPPED
     }
 
+    /// The task itself has found out its number; the spawning thread may have told it meanwhile.
+    pub(crate) fn find_task(&self, task: u64, is_hooked: bool) {
+        let _ = self.task.compare_exchange(0, marked(task, is_hooked), AcqRel, Acquire);
+    }
+
+    /// The task's number; 0 while it is not known.
     pub(crate) fn task(&self) -> u64 {
-        self.task.load(Acquire)
+        self.task.load(Acquire) & !HOOKED
+    }
+
+    /// Whether hooks record the spawn, the polls and the end.
+    fn is_hooked(&self) -> bool {
+        self.task.load(Acquire) & HOOKED != 0
+    }
+
+    /// The task is dropped: its number, if its end is now to be told. If it is not known, the
+    /// spawning thread tells the end, with the number.
+    pub(crate) fn end(&self) -> Option<u64> {
+        let unknown = self.task.compare_exchange(0, DROPPED, AcqRel, Acquire);
+        unknown.err().map(|task| task & !HOOKED)
     }
 
     pub(crate) fn loop_id(&self) -> u64 {
@@ -67,6 +86,10 @@ impl Life {
         let loop_ = self.loop_.get()?;
         Some((loop_, worker_index().unwrap_or_else(|| loop_.outsider())))
     }
+}
+
+fn marked(task: u64, is_hooked: bool) -> u64 {
+    if is_hooked { task | HOOKED } else { task }
 }
 
 /// How far a wrapped future has come.
@@ -130,16 +153,13 @@ impl<F> Drop for Wrapped<F> {
     fn drop(&mut self) {
         // Before the future drops the wakers that it has.
         self.alarm = None;
-        let task = self.life.task();
-        if task == 0 || !recorder::is_recording() {
-            return;
-        }
+        let Some(task) = self.life.end().filter(|_| recorder::is_recording()) else { return };
         let outcome = match self.progress {
             Progress::Pending => Outcome::Cancelled,
             Progress::Polling => Outcome::Panicked,
             Progress::Ready => Outcome::Completed,
         };
-        if self.life.is_hooked.load(Relaxed) {
+        if self.life.is_hooked() {
             hooks::leave_outcome(task, outcome);
         } else {
             recorder::write(&Record::Ended { at: ticks(), task, outcome });
@@ -158,7 +178,7 @@ fn know_task(life: &Life) -> u64 {
         Some(lane) => lane.current_task() == task,
         None => hooks::is_hooked_thread(),
     };
-    life.set_task(task, is_hooked);
+    life.find_task(task, is_hooked);
     task
 }
 
@@ -195,7 +215,7 @@ impl<'a> PollScope<'a> {
             // Tokio's hook has seen this poll begin.
             return Self { lane: Ok(lane), started: lane.poll_started(), ours: None };
         }
-        if life.is_hooked.load(Relaxed) {
+        if life.is_hooked() {
             // This thread had no ring when the hook saw it begin; the hook after it counts it.
             let lane = recorder::existing_lane().ok_or(recorder::count_no_ring as fn(RecordKind));
             return Self { lane, started: ticks(), ours: None };

@@ -168,7 +168,6 @@ impl Collector {
     }
 
     /// Dies with all its connections and comes back, with the same database and on the same port.
-    #[cfg(tokio_unstable)]
     pub(crate) fn restart(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             // Waits, so that nothing of the old one takes a batch any more.

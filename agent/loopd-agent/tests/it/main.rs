@@ -21,8 +21,6 @@ mod noting;
 mod recording;
 mod safety;
 mod sockets;
-// Without hooks the wrappers' own count of ends is not exact yet.
-#[cfg(tokio_unstable)]
 mod stress;
 #[cfg(not(tokio_unstable))]
 mod unhooked;

@@ -429,6 +429,37 @@ fn tasks_of_a_runtime_without_hooks_are_recorded_whole() {
 }
 
 #[test]
+fn a_task_that_comes_too_late_for_its_runtime_has_an_end_too() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let plain = multi_thread(1).build().unwrap();
+    let attached = agent.attach("attached", multi_thread(1)).build().unwrap();
+    let handles = [plain.handle().clone(), attached.handle().clone()];
+    drop((plain, attached));
+    for (handle, name) in handles.iter().zip(["plain", "attached"]) {
+        // Dropped before they have told anybody who they are.
+        drop(loopd_agent::task(name).spawn_on(std::future::pending::<()>(), handle));
+        let _inside = handle.enter();
+        drop(loopd_agent::task(&format!("{name} job")).spawn_blocking(|| ()));
+    }
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    for name in ["plain", "plain job", "attached job"] {
+        let task = seen.task_named(name).unwrap();
+        assert_eq!(outcome(&seen, task), [Outcome::Cancelled], "{name}");
+    }
+    // Hooks tell the end, before anybody knows whose it is.
+    let task = seen.task_named("attached").unwrap();
+    let expected = if cfg!(tokio_unstable) { Outcome::Unknown } else { Outcome::Cancelled };
+    assert_eq!(outcome(&seen, task), [expected]);
+    for name in ["plain", "plain job", "attached", "attached job"] {
+        // Panics unless there is exactly one.
+        spawned(&seen, seen.task_named(name).unwrap());
+    }
+    check_ledger(&seen);
+}
+
+#[test]
 fn the_programs_own_hooks_still_run() {
     let collector = Collector::start();
     let agent = agent_for(&collector);

@@ -78,6 +78,16 @@ where
     if cfg!(tokio_unstable) { tokio::spawn(future) } else { loopd_agent::spawn(counted(future)) }
 }
 
+/// Never ready. Keeps a waker, unlike `std`'s, so that no record says that nothing can wake it.
+async fn pending() {
+    let mut kept = None;
+    std::future::poll_fn(|context| {
+        kept = Some(context.waker().clone());
+        std::task::Poll::Pending
+    })
+    .await
+}
+
 /// Spawns when dropped.
 struct Parent;
 
@@ -100,14 +110,14 @@ async fn group() {
         drop(parent);
         touch();
     }));
-    let aborted = spawn(std::future::pending());
+    let aborted = spawn(pending());
     aborted.abort();
     handles.push(aborted);
     // Dropped with tasks in it, inside a poll.
     handles.push(spawn(async {
         let mut set = JoinSet::new();
         count(&TASKS, 2);
-        let pending = std::future::pending::<()>();
+        let pending = pending();
         let _ = if cfg!(tokio_unstable) {
             set.spawn(pending)
         } else {
@@ -160,7 +170,7 @@ fn runtimes(agent: &Agent) {
                 group().await;
             }
             // Left behind for the runtime's end.
-            spawn(std::future::pending::<()>());
+            spawn(pending());
         }));
     }
 }
