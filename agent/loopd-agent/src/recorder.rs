@@ -453,8 +453,11 @@ fn bigger_lane(small: Option<&'static Lane>) -> Option<&'static Lane> {
     Some(lane)
 }
 
-/// Whether it is this thread's turn to ask for a lane (again).
+/// Whether it is this thread's turn to ask for a lane (again). Nobody's before there are any.
 fn may_ask() -> bool {
+    if RECORDER.get().is_none() {
+        return false;
+    }
     let left = RETRY.get();
     if left > 0 {
         RETRY.set(left - 1);
@@ -558,6 +561,14 @@ pub(crate) fn loop_of(handle: &Handle) -> Option<Arc<Loop>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_before_the_start_keeps_no_thread_from_asking_after_it() {
+        // No test in here starts an agent.
+        write(&Record::Ended { at: 1, task: 1, outcome: loopd_model::Outcome::Unknown });
+        assert!(poll_lane().is_none());
+        assert_eq!(RETRY.get(), 0);
+    }
 
     #[test]
     fn a_thread_with_a_small_ring_is_given_a_big_one_or_none() {

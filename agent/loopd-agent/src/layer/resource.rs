@@ -19,6 +19,7 @@ use crate::clock::ticks;
 use crate::layer::scope;
 use crate::layer::slab::{Role, SPANS, Slot};
 use crate::layer::values::{Arithmetic, Change, Origin};
+use crate::recorder;
 use crate::resource::kind::{self, Kind};
 use crate::resource::{Handle, OwnedHold, current_task};
 use crate::waits::{Holder, Holders};
@@ -115,8 +116,12 @@ pub(crate) fn is_in_semaphore(roles: &[Role]) -> bool {
     scope::innermost(roles).is_some_and(|entry| is_it(entry.slot))
 }
 
-/// Looks at an open resource; opens it if nobody has before.
+/// Looks at an open resource; opens it if nobody has before. Not while nothing is recorded: what is
+/// made before the start is opened when it is next used.
 pub(crate) fn with_body<T>(slot: &Slot, f: impl FnOnce(&mut Body) -> T) -> Option<T> {
+    if !recorder::is_recording() {
+        return None;
+    }
     let mut tries = (0..TRIES).map(|_| {
         std::hint::spin_loop();
         slot.body.try_lock()
