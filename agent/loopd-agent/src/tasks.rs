@@ -59,6 +59,7 @@ pub fn block_on<F: Future>(runtime: &tokio::runtime::Runtime, future: F) -> F::O
     let root = recorder::next_root();
     life.find_task(root, false);
     spawn.write(&life, root);
+    // Undone by dropping `spawn`, should it never get to its first poll.
     hooks::before_root();
     runtime.block_on(Wrapped::new(future, life))
 }
@@ -264,6 +265,14 @@ impl Spawn {
             parent: self.parent,
             kind: self.kind,
         });
+    }
+}
+
+impl Drop for Spawn {
+    /// Also when tokio panics instead of spawning, as it does outside a runtime: the next spawn on
+    /// this thread must not be taken for this one.
+    fn drop(&mut self) {
+        hooks::after_spawn();
     }
 }
 
