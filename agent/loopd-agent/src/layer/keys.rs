@@ -32,18 +32,21 @@ pub(crate) fn insert(id: u64, key: u64) -> bool {
     let take =
         |pair: &&Pair| pair.id.compare_exchange(FREE, BEING_WRITTEN, Acquire, Relaxed).is_ok();
     let Some(pair) = places(id).iter().find(take) else { return false };
-    pair.key.store(key, Relaxed);
+    // Whoever reads this key also finds that the pair is no longer what it was.
+    pair.key.store(key, Release);
     pair.id.store(id, Release);
     true
 }
 
 /// The key to an id; 0 if there is none.
 pub(crate) fn get(id: u64) -> u64 {
-    let pair = places(id).iter().find(|pair| pair.id.load(Acquire) == id);
-    pair.map_or(0, |pair| pair.key.load(Relaxed))
+    let Some(pair) = places(id).iter().find(|pair| pair.id.load(Acquire) == id) else { return 0 };
+    let key = pair.key.load(Acquire);
+    // It may have been taken out and the place used again in the meantime.
+    if pair.id.load(Relaxed) == id { key } else { 0 }
 }
 
-/// Takes a pair out; gives the key, or 0.
+/// Takes a pair out; gives the key, or 0. Only one thread does so with the same id.
 pub(crate) fn remove(id: u64) -> u64 {
     let Some(pair) = places(id).iter().find(|pair| pair.id.load(Acquire) == id) else { return 0 };
     let key = pair.key.load(Relaxed);
@@ -63,5 +66,28 @@ mod tests {
         for id in 1..10_000 {
             assert_eq!((get(id), remove(id), get(id)), (id + 7, id + 7, 0));
         }
+    }
+
+    #[test]
+    fn an_id_never_gives_the_key_of_another_that_takes_its_place() {
+        use std::time::{Duration, Instant};
+        let place = |id| places(id).as_ptr();
+        let (one, other) = (1, (2..).find(|id| place(*id) == place(1)).unwrap());
+        let since = Instant::now();
+        let is_over = || since.elapsed() > Duration::from_secs(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over() {
+                    for id in [one, other] {
+                        assert!(insert(id, id));
+                        assert_eq!(remove(id), id);
+                    }
+                }
+            });
+            while !is_over() {
+                let key = get(one);
+                assert!(key == 0 || key == one, "{key}");
+            }
+        });
     }
 }
