@@ -22,7 +22,8 @@ use syn::{Expr, ExprLit, ItemFn, Lit, Meta, Token, parse_macro_input};
 /// ```
 ///
 /// `flavor` is `"multi_thread"` (the default) or `"current_thread"`; `worker_threads` counts the
-/// threads of the former; `name` is what the runtime is called, by default `"main"`.
+/// threads of the former; `name` is what the runtime is called, by default `"main"`; `tracing = true`
+/// makes the agent the program's `tracing` subscriber, for programs that install none.
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments =
@@ -35,6 +36,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 struct Arguments {
     is_current_thread: bool,
     worker_threads: Option<syn::LitInt>,
+    is_traced: bool,
     name: syn::LitStr,
 }
 
@@ -42,7 +44,7 @@ fn expand(
     arguments: &Punctuated<Meta, Token![,]>,
     function: &ItemFn,
 ) -> syn::Result<proc_macro2::TokenStream> {
-    let Arguments { is_current_thread, worker_threads, name } = read(arguments)?;
+    let Arguments { is_current_thread, worker_threads, is_traced, name } = read(arguments)?;
     let ItemFn { attrs, vis, sig, block } = function;
     if sig.asyncness.is_none() {
         let message = "`#[loopd_agent::main]` needs an `async fn`";
@@ -74,6 +76,7 @@ fn expand(
             ::loopd_agent::__private::Main {
                 is_current_thread: #is_current_thread,
                 worker_threads: #worker_threads,
+                is_traced: #is_traced,
                 name: #name,
             },
             body,
@@ -86,6 +89,7 @@ fn read(arguments: &Punctuated<Meta, Token![,]>) -> syn::Result<Arguments> {
     let mut read = Arguments {
         is_current_thread: false,
         worker_threads: None,
+        is_traced: false,
         name: syn::LitStr::new("main", proc_macro2::Span::call_site()),
     };
     for argument in arguments {
@@ -112,6 +116,7 @@ fn read(arguments: &Punctuated<Meta, Token![,]>) -> syn::Result<Arguments> {
                 }
                 read.worker_threads = Some(threads.clone());
             }
+            (Some("tracing"), Lit::Bool(is_traced)) => read.is_traced = is_traced.value,
             (Some("name"), Lit::Str(name)) => read.name = name.clone(),
             _ => return Err(unknown(argument)),
         }
@@ -124,6 +129,6 @@ fn read(arguments: &Punctuated<Meta, Token![,]>) -> syn::Result<Arguments> {
 }
 
 fn unknown(argument: &Meta) -> syn::Error {
-    let message = "expected flavor = \"…\", worker_threads = … or name = \"…\"";
+    let message = "expected flavor = \"…\", worker_threads = …, tracing = true or name = \"…\"";
     syn::Error::new_spanned(argument, message)
 }

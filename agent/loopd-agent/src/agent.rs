@@ -121,8 +121,10 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     fds::set_memory_limit(config.memory_limit);
     fds::set_tracking(config.track_fds);
 
-    if config.tracing {
-        layer::install();
+    match (config.tracing, config.may_trace) {
+        (true, true) => layer::install(),
+        (true, false) => layer::forbid(),
+        (false, _) => {}
     }
     layer::configure(config.memory_limit, config.tracing_filter.as_deref());
     for layer in config.coverage(watch::start(recorder, &STATUS, origin)) {

@@ -21,7 +21,7 @@ const LEAST_MEMORY_LIMIT: usize = 1 << 20;
 const MAX_LABELS: usize = loopd_wire::MAX_LABELS;
 
 /// How to record. Made by [`Config::from_env`], so that whoever runs the program can set what its
-/// author did not; a value set in code wins.
+/// author did not; a value set in code wins, but for [`Config::tracing`].
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) is_enabled: bool,
@@ -37,6 +37,8 @@ pub struct Config {
     pub(crate) sample_stacks: bool,
     pub(crate) track_fds: bool,
     pub(crate) tracing: bool,
+    /// Whether the environment lets the agent be the program's subscriber, should that ask for it.
+    pub(crate) may_trace: bool,
     pub(crate) tracing_filter: Option<String>,
     pub(crate) token: Option<String>,
     /// Environment variables that could not be read.
@@ -88,6 +90,7 @@ impl Default for Config {
             sample_stacks: true,
             track_fds: false,
             tracing: false,
+            may_trace: true,
             tracing_filter: None,
             token: None,
             errors: Vec::new(),
@@ -156,7 +159,7 @@ impl Config {
             keep(parse_bool(name, &value).map(|is_on| self.track_fds = is_on));
         }
         if let Some((name, value)) = get("LOOPD_TRACING") {
-            keep(parse_bool(name, &value).map(|is_on| self.tracing = is_on));
+            keep(parse_bool(name, &value).map(|is_on| self.may_trace = is_on));
         }
         if let Some((name, value)) = get("LOOPD_TRACING_FILTER") {
             keep(check_filter(name, &value).map(|()| self.tracing_filter = Some(value)));
@@ -245,6 +248,10 @@ impl Config {
     /// Whether to make loopd's the program's `tracing` subscriber, for programs that have none:
     /// records what tokio's own instrumentation tells. It needs the cargo feature `tokio-tracing`
     /// and `tokio_unstable`. A program with a subscriber adds `loopd_agent::layer()` to it.
+    ///
+    /// The one setting that cannot be made by an environment variable, which could end a program
+    /// that installs a subscriber later: `init()` panics if there is one. `LOOPD_TRACING=off` takes
+    /// it back.
     pub fn tracing(mut self, is_on: bool) -> Self {
         self.tracing = is_on;
         self
@@ -475,9 +482,11 @@ mod tests {
             ("LOOPD_MEMORY_LIMIT", "8MiB"),
             ("LOOPD_RECORD_POLLS", "0"),
             ("LOOPD_SAMPLE_STACKS", "off"),
+            ("LOOPD_TRACING", "on"),
             ("LOOPD_TOKEN", "secret"),
         ]);
         assert!(config.check().is_ok());
+        assert!(!config.tracing && config.may_trace, "the program did not ask");
         assert!(!config.is_enabled && !config.record_polls && !config.sample_stacks);
         assert_eq!(config.labels, [("env".into(), "dev".into()), ("zone".into(), "a".into())]);
         assert_eq!(config.slow_threshold, Duration::from_millis(1500));

@@ -44,7 +44,8 @@
 //!
 //! # Configuration
 //!
-//! By [`Config`]'s methods or by environment variables; what is set in code wins.
+//! By [`Config`]'s methods or by environment variables; what is set in code wins, but for
+//! `LOOPD_TRACING`.
 //!
 //! | variable | default | means |
 //! |---|---|---|
@@ -60,7 +61,7 @@
 //! | `LOOPD_RECORD_WAITS` | `true` | whether to record waits, holders and the states of resources |
 //! | `LOOPD_SAMPLE_STACKS` | `true` | whether to take the stacks of polls that run long |
 //! | `LOOPD_TRACK_FDS` | `false` | whether to track every open file descriptor (Linux) |
-//! | `LOOPD_TRACING` | `false` | whether to hear what tokio itself tells, as the program's only subscriber |
+//! | `LOOPD_TRACING` | `true` | whether [`Config::tracing`] may take effect, should the program ask for it |
 //! | `LOOPD_TRACING_FILTER` | none | which of the program's own spans and events to record, like `orders=debug,info` |
 //! | `LOOPD_TOKEN` | none | what the collector asks for, if it asks |
 //!
@@ -83,9 +84,9 @@
 //! | guards | who holds a lock or permits and who waits for it, how much is in a channel, which sockets, files and children are open, who awaits which task | [`sync`], [`net`], [`fs`], `process`, [`task`](mod@task) in the place of tokio's |
 //! | fds | every open file descriptor with its path or addresses, whoever opened it; with the feature `fd-stacks` also the task and stack that did | Linux, and `LOOPD_TRACK_FDS` |
 //!
-//! | tracing | wakes of every task and who did them; tokio's own locks, semaphores, barriers, oneshot channels and timers, who waits and who holds; tasks that no hook sees; tasks that nothing can wake | the feature `tokio-tracing`, `tokio_unstable`, and `LOOPD_TRACING` or `loopd_agent::layer()` |
+//! | tracing | wakes of every task and who did them; tokio's own locks, semaphores, barriers, oneshot channels and timers, who waits and who holds; tasks that no hook sees; tasks that nothing can wake | the feature `tokio-tracing`, `tokio_unstable`, and [`Config::tracing`] or `loopd_agent::layer()` |
 //! | schedule_latency | how long each task waited for each of its polls, whoever spawned it; not who woke it | the feature `schedule-latency` and `tokio_unstable` |
-//! | app_events | the program's own `tracing` spans and events that a filter lets through | the feature `layer`, `LOOPD_TRACING_FILTER`, and `LOOPD_TRACING` or `loopd_agent::layer()` |
+//! | app_events | the program's own `tracing` spans and events that a filter lets through | the feature `layer`, `LOOPD_TRACING_FILTER`, and [`Config::tracing`] or `loopd_agent::layer()` |
 //!
 //! Not seen without the tracing layer, because tokio has no hook for them: tasks of a `LocalSet`,
 //! blocking jobs and `block_on` roots that do not go through this crate, and in any case how a task
@@ -95,10 +96,12 @@
 //! # What tokio itself tells
 //!
 //! Built with the cargo feature `tokio-tracing`, tokio traces each task, waker, lock and timer. The
-//! agent hears it in one of two ways. A program without a `tracing` subscriber sets `LOOPD_TRACING`:
-//! the agent becomes its only one, which is the cheaper way; a program that installs one itself
-//! later finds the place taken. A program with a subscriber adds `loopd_agent::layer()` to it (the
-//! feature `layer`), where each other layer needs a filter of its own.
+//! agent hears it in one of two ways. A program without a `tracing` subscriber says
+//! [`Config::tracing`]`(true)` or `#[loopd_agent::main(tracing = true)]`: the agent becomes its only
+//! one, which is the cheaper way. Should the program install one itself after all, it finds the place
+//! taken, and `init()` panics; hence no environment variable switches this on, but
+//! `LOOPD_TRACING=off` switches it off. A program with a subscriber adds `loopd_agent::layer()` to it
+//! (the feature `layer`), where each other layer needs a filter of its own.
 //!
 //! It is not for nothing: tokio's part of it alone makes a lock several times as dear, heard or not.
 //! Hence it is a choice when building, and its two halves, wakes and waits, can be switched while

@@ -14,6 +14,8 @@ pub struct Main {
     pub is_current_thread: bool,
     /// Threads of a multi-thread runtime; tokio's default if absent.
     pub worker_threads: Option<usize>,
+    /// Whether the agent is to be the program's `tracing` subscriber.
+    pub is_traced: bool,
     /// What people call the runtime.
     pub name: &'static str,
 }
@@ -26,7 +28,8 @@ pub struct Main {
 /// If the runtime cannot be built, as `#[tokio::main]` does.
 #[track_caller]
 pub fn run<F: Future>(main: Main, future: F) -> F::Output {
-    let agent = Config::from_env().forgiving().start().unwrap_or_else(|_| Agent::disabled());
+    let config = Config::from_env().forgiving().tracing(main.is_traced);
+    let agent = config.start().unwrap_or_else(|_| Agent::disabled());
     let mut builder = match main.is_current_thread {
         true => Builder::new_current_thread(),
         false => Builder::new_multi_thread(),

@@ -13,8 +13,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::layer::keys;
 use crate::layer::slab::SPANS;
 
-/// A layer for the program's own subscriber, that records what `LOOPD_TRACING=on` does for programs
-/// that have none.
+/// A layer for the program's own subscriber, that records what [`Config::tracing`](crate::Config::tracing)
+/// does for programs that have none.
 ///
 /// It comes with a filter of its own. Give each other layer one too: a filter on the whole
 /// subscriber also hides from this layer what the others do not want.

@@ -40,7 +40,7 @@ use slab::{Role, SPANS, Slot, SlotRef};
 use app::current as current_span;
 #[cfg(feature = "layer")]
 pub use bridge::layer;
-pub(crate) use subscriber::{install, silence_this_thread};
+pub(crate) use subscriber::{forbid, install, silence_this_thread};
 #[cfg(tokio_unstable)]
 pub(crate) use task::is_hooked;
 
@@ -166,8 +166,10 @@ fn tracing_coverage() -> (CoverageState, String) {
 fn no_way() -> &'static str {
     if subscriber::was_refused() {
         "the program has a tracing subscriber of its own, without loopd_agent::layer() in it"
+    } else if subscriber::was_forbidden() {
+        "LOOPD_TRACING is off"
     } else {
-        "LOOPD_TRACING is not on, and loopd_agent::layer() not in the program's subscriber"
+        "the program asks for it neither by Config::tracing nor by loopd_agent::layer() in its subscriber"
     }
 }
 

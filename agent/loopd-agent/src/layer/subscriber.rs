@@ -16,6 +16,7 @@ const NOTHING: u64 = u64::MAX;
 
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 static WAS_REFUSED: AtomicBool = AtomicBool::new(false);
+static WAS_FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static IS_SILENT: Cell<bool> = const { Cell::new(false) };
@@ -34,6 +35,16 @@ pub(crate) fn install() {
 /// Whether the program had a subscriber of its own.
 pub(crate) fn was_refused() -> bool {
     WAS_REFUSED.load(Relaxed)
+}
+
+/// The program asked for it, but whoever runs it does not want it.
+pub(crate) fn forbid() {
+    WAS_FORBIDDEN.store(true, Relaxed);
+}
+
+/// See [`forbid`].
+pub(crate) fn was_forbidden() -> bool {
+    WAS_FORBIDDEN.load(Relaxed)
 }
 
 /// Has it pass over what this thread does from now on, if it is the program's subscriber; says
