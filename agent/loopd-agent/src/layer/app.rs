@@ -20,8 +20,8 @@ use crate::record::Record;
 use crate::recorder;
 use crate::resource::current_task;
 
-/// Spans of the program open at once: with their texts some megabytes at worst. More are counted
-/// as lost.
+/// Spans of the program open at once, but for one more on each thread that is just opening one: with
+/// their texts some megabytes at worst. More are counted as lost.
 const MAX_OPEN: usize = 2048;
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -46,14 +46,14 @@ pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, parent: Option<u64>
     if OPEN.load(Relaxed) >= MAX_OPEN {
         return recorder::count_over_limit(RecordKind::Mark);
     }
-    OPEN.fetch_add(1, Relaxed);
+    // Before anything is noted: formatting is the program's code, which may panic.
+    let texts = Texts::of(|texts| attributes.record(texts));
     let inside = || scope::innermost(&[Role::App]).map(|entry| entry.slot.number.load(Relaxed));
     let parent = match parent {
         Some(key) => SPANS.get(key).map(|slot| slot.number.load(Relaxed)),
         None if attributes.is_contextual() => inside(),
         None => None,
     };
-    let texts = Texts::of(|texts| attributes.record(texts));
     let metadata = attributes.metadata();
     slot.number.store(NEXT.fetch_add(1, Relaxed), Relaxed);
     slot.began.store(ticks(), Relaxed);
@@ -62,6 +62,7 @@ pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, parent: Option<u64>
     let open = Open { metadata, fields: texts.fields, parent: parent.unwrap_or(0), busy_time: 0 };
     if let Ok(mut app) = slot.app.try_lock() {
         *app = Some(Box::new(open));
+        OPEN.fetch_add(1, Relaxed);
     }
 }
 

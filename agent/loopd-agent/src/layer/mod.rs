@@ -267,18 +267,36 @@ fn open(attributes: &Attributes<'_>, key_of: impl Fn(u64) -> u64) -> Option<Slot
         Site::App => Role::App,
         _ => return None,
     };
-    let slot = SPANS.open(role)?;
+    let slot = Opening(SPANS.open(role)?);
     let parent = attributes.parent().map(|id| key_of(id.into_u64()));
     match site {
-        Site::Task => task::open(slot, attributes, false),
-        Site::Blocking => task::open(slot, attributes, true),
-        Site::Resource => resource::open(slot, attributes),
-        Site::InnerResource => resource::open_inner(slot),
-        Site::Op => op::open(slot, attributes, parent),
-        Site::InnerOp => op::open_inner(slot),
-        _ => app::open(slot, attributes, parent),
+        Site::Task => task::open(slot.0, attributes, false),
+        Site::Blocking => task::open(slot.0, attributes, true),
+        Site::Resource => resource::open(slot.0, attributes),
+        Site::InnerResource => resource::open_inner(slot.0),
+        Site::Op => op::open(slot.0, attributes, parent),
+        Site::InnerOp => op::open_inner(slot.0),
+        _ => app::open(slot.0, attributes, parent),
     }
-    Some(slot)
+    Some(slot.keep())
+}
+
+/// A span that is being opened. Its fields are formatted by the program's code, which may panic: it
+/// then has no id, and nobody else would close it.
+struct Opening(SlotRef);
+
+impl Opening {
+    fn keep(self) -> SlotRef {
+        let slot = self.0;
+        std::mem::forget(self);
+        slot
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let_go(self.0);
+    }
 }
 
 /// A span is told more.
@@ -290,6 +308,10 @@ fn record(slot: &Slot, values: &Record<'_>) {
 
 /// The thread enters a span.
 fn enter(slot: SlotRef) {
+    // First: what begins here ends only if the exit finds it.
+    if !scope::has_room() {
+        return;
+    }
     let entry = match slot.role() {
         Some(Role::Task) => task::enter(slot),
         Some(Role::App) => Entry::now(slot, ticks()),

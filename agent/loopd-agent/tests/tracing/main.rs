@@ -8,6 +8,7 @@ mod app;
 #[expect(dead_code, reason = "shared with the tests that need more of it")]
 mod collector;
 mod counts;
+mod harmless;
 mod lives;
 mod resources;
 mod wakes;
