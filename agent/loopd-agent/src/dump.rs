@@ -1,8 +1,13 @@
 //! Task dumps: where every task of a runtime waits, on demand. Tokio polls each task once more, in
 //! a mode in which its leaves tell where they are instead of doing anything.
 //!
-//! A dump can take for ever, as while a worker is blocked, so it has a limit of its own, kept by a
-//! thread: the program's runtime may have no timer. The same thread names what was found.
+//! Only on a runtime of one thread. On one of several, tokio 1.54 has the workers wait for each other
+//! at a barrier that does not forget those who gave up waiting: while one worker is blocked, another
+//! that comes back counts twice, and then waits for the others without any limit. Nothing that we
+//! could do would set it free.
+//!
+//! A dump has a limit of its own, kept by a thread: the program's runtime may have no timer. The same
+//! thread names what was found.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,13 +17,14 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use loopd_model::MarkLevel;
-use tokio::runtime::{Dump, Handle};
+use tokio::runtime::{Dump, Handle, RuntimeFlavor};
 
 use crate::agent::spawn_thread;
 use crate::clock::ticks;
 use crate::hooks::task_number;
 use crate::notes::Note;
 use crate::record::Record;
+use crate::watch::while_listed;
 use crate::{marks, recorder};
 
 /// Why there is no dump.
@@ -31,7 +37,13 @@ pub enum DumpError {
     /// Called outside any runtime.
     #[error("not in a tokio runtime")]
     NoRuntime,
-    /// The tasks did not all tell in time, as while a worker is blocked.
+    /// The runtime has several threads. There tokio's dump can stop the workers for ever: if one of
+    /// them is blocked while it is asked for, the others may wait for it without a limit.
+    #[error(
+        "tokio can dump the tasks of a runtime of several threads only at the risk that it hangs"
+    )]
+    ManyThreads,
+    /// The tasks did not all tell in time.
     #[error("the dump was not ready in time")]
     TimedOut,
     /// The system refused the thread that keeps the time.
@@ -44,8 +56,8 @@ pub enum DumpError {
 /// follow soon after. Of more than a thousand the rest is counted as lost.
 ///
 /// Every task is polled once more, and the runtime runs nothing else meanwhile: this is for a person
-/// who asks, not for a timer. On a multi-thread runtime it waits for polls in progress, so a blocked
-/// worker makes it time out. A wrapped task may be reported as one that nothing can wake, until its
+/// who asks, not for a timer. To be called on the runtime's own thread: elsewhere no task is found. A
+/// runtime of several threads is refused ([`DumpError::ManyThreads`]). A wrapped task may be reported as one that nothing can wake, until its
 /// next poll, which follows at once.
 ///
 /// With the feature `taskdump`, `--cfg tokio_unstable`, and on Linux only.
@@ -54,6 +66,9 @@ pub async fn dump_tasks(limit: Duration) -> Result<usize, DumpError> {
         return Err(DumpError::NotRecording);
     }
     let handle = Handle::try_current().map_err(|_| DumpError::NoRuntime)?;
+    if handle.runtime_flavor() != RuntimeFlavor::CurrentThread {
+        return Err(DumpError::ManyThreads);
+    }
     let (found, dumps) = sync_channel(1);
     let timer = Arc::new(Mutex::new(Timer::default()));
     let body = {
@@ -92,7 +107,8 @@ impl Timer {
 /// The body of the thread `loopd-dump`: waits for the dump, and records it.
 fn wait(dumps: &Receiver<Dump>, limit: Duration, timer: &Mutex<Timer>) {
     match dumps.recv_timeout(limit) {
-        Ok(dump) => record(&dump),
+        // Naming reads tens of megabytes of debug information.
+        Ok(dump) => while_listed(|| record(&dump)),
         // Nobody waits for it any more.
         Err(RecvTimeoutError::Disconnected) => {}
         Err(RecvTimeoutError::Timeout) => {
@@ -121,6 +137,4 @@ fn record(dump: &Dump) {
             }));
         }
     }
-    // Tens of megabytes of debug information, for the next one to read again.
-    backtrace::clear_symbol_cache();
 }

@@ -25,6 +25,14 @@ use std::sync::Arc;
 
 use loopd_model::{Coverage, CoverageState, Frame, Running};
 
+/// For whoever else names by the library that names stacks.
+#[cfg(all(
+    tokio_unstable,
+    feature = "taskdump",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) use self::symbols::while_listed;
 /// For the stacks of those who open file descriptors.
 #[cfg(all(feature = "fd-stacks", target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use self::{

@@ -74,6 +74,25 @@ impl Symbols {
     }
 }
 
+/// Runs `name`, which names something by the same library on its own: nobody gives back meanwhile
+/// what that has read, and the dynamic loader's lock, which listing takes, is not held at a fork.
+/// Afterwards everything is given back, unless somebody who names stacks will do so.
+#[cfg(all(tokio_unstable, feature = "taskdump"))]
+pub(crate) fn while_listed<T>(name: impl FnOnce() -> T) -> T {
+    let mut listed = listed();
+    let is_others = listed.is_some();
+    let modules = Modules::now();
+    if *listed != Some(modules) {
+        list(&mut listed, modules);
+    }
+    let result = name();
+    if !is_others {
+        backtrace::clear_symbol_cache();
+        *listed = None;
+    }
+    result
+}
+
 fn list(listed: &mut Option<Modules>, modules: Modules) {
     if listed.is_some() {
         backtrace::clear_symbol_cache();
@@ -220,6 +239,22 @@ mod tests {
     fn a_stack_without_a_task_is_shown_whole() {
         assert_eq!(shown(&["a", "b"]), 2);
         assert_eq!(shown(&["std::x", "tokio::runtime::task::core::Core<T,S>::poll", "x"]), 1);
+    }
+
+    #[cfg(all(tokio_unstable, feature = "taskdump"))]
+    #[test]
+    fn others_name_under_the_lock_and_leave_the_list_as_it_was() {
+        let is_held = || while_listed(|| LISTED.try_lock().is_err());
+        assert!(is_held());
+        // Tests run in processes of their own, so that nothing else lists or gives back.
+        let mut symbols = Symbols::default();
+        symbols.frames(&RawStack { addresses: vec![1], modules: Modules::now() });
+        let before = *listed();
+        assert!(is_held());
+        assert_eq!(*listed(), before, "still wanted");
+        symbols.forget();
+        assert!(is_held());
+        assert_eq!(*listed(), None);
     }
 
     #[test]

@@ -45,6 +45,14 @@ pub(super) struct Modules {
     unloads: u64,
 }
 
+#[cfg(all(tokio_unstable, feature = "taskdump"))]
+impl Modules {
+    /// Those loaded now.
+    pub(super) fn now() -> Self {
+        with_modules_held(|loaded| loaded).unwrap_or_default()
+    }
+}
+
 /// Memory of a loaded module: addresses within a segment that is mapped and readable while the
 /// module is loaded. Looked at only under [`with_modules_held`], when it still is.
 #[derive(Default)]
@@ -202,6 +210,12 @@ fn each_module<F: FnMut(&libc::dl_phdr_info) -> bool>(mut f: F) {
 }
 
 fn module(info: &libc::dl_phdr_info) -> Option<Module<Section>> {
+    let (whole, sections) = sections(info)?;
+    Some(Module::new(String::new(), whole, info.dlpi_addr, sections))
+}
+
+/// Where a module is, and what of it is looked at.
+fn sections(info: &libc::dl_phdr_info) -> Option<(Range<u64>, ExplicitModuleSectionInfo<Section>)> {
     if info.dlpi_phdr.is_null() || info.dlpi_phnum == 0 {
         return None;
     }
@@ -214,6 +228,7 @@ fn module(info: &libc::dl_phdr_info) -> Option<Module<Section>> {
         start..start + header.p_memsz
     };
     let loaded = || headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+    let readable = |flags| loaded().filter(move |header| is_readable(header, flags)).map(range);
     let whole = loaded().map(|h| range(h).start).min()?..loaded().map(|h| range(h).end).max()?;
     let hdr = range(headers.iter().find(|header| header.p_type == libc::PT_GNU_EH_FRAME)?);
     if hdr.end - hdr.start < 12 {
@@ -221,9 +236,10 @@ fn module(info: &libc::dl_phdr_info) -> Option<Module<Section>> {
     }
     let frame_start = eh_frame_address(&Section(hdr.clone()), hdr.start)?;
     // The table has no length of its own; it ends by its terminator within its segment.
-    let segment = loaded().map(range).find(|range| range.contains(&frame_start))?;
+    let segment = readable(0).find(|range| range.contains(&frame_start))?;
     let frame = frame_start..segment.end;
-    let text = loaded().find(|header| header.p_flags & libc::PF_X != 0).map(range);
+    // Looked at where a function begins and ends; without it only the tables count.
+    let text = readable(libc::PF_X).next();
     let relative = |range: &Range<u64>| range.start - base..range.end - base;
     let sections = ExplicitModuleSectionInfo {
         base_svma: 0,
@@ -235,7 +251,13 @@ fn module(info: &libc::dl_phdr_info) -> Option<Module<Section>> {
         eh_frame_hdr: Some(Section(hdr)),
         ..ExplicitModuleSectionInfo::default()
     };
-    Some(Module::new(String::new(), whole, base, sections))
+    Some((whole, sections))
+}
+
+/// Whether a segment can be read, and has these flags besides: code may be mapped for execution only.
+fn is_readable(segment: &libc::Elf64_Phdr, flags: u32) -> bool {
+    let wanted = libc::PF_R | flags;
+    segment.p_flags & wanted == wanted
 }
 
 /// Where `.eh_frame` begins, from its index: the encodings that linkers write.
@@ -262,5 +284,43 @@ mod tests {
         let walked: Option<()> = with_modules_held(|_| panic!("on purpose"));
         assert_eq!(walked, None);
         assert_eq!(with_modules_held(|_| 1), Some(1));
+    }
+
+    /// The sections of a module with these flags on its code and on its tables.
+    fn sections_with(code: u32, tables: u32) -> Option<ExplicitModuleSectionInfo<Section>> {
+        /// An index, and tables 16 bytes after its start.
+        static TABLES: [u8; 64] = {
+            let mut bytes = [0; 64];
+            (bytes[0], bytes[1], bytes[4]) = (1, 0x1b, 12);
+            bytes
+        };
+        let at = TABLES.as_ptr() as u64;
+        let header = |kind, flags, start| libc::Elf64_Phdr {
+            p_type: kind,
+            p_flags: flags,
+            p_offset: 0,
+            p_vaddr: start,
+            p_paddr: 0,
+            p_filesz: 64,
+            p_memsz: 64,
+            p_align: 1,
+        };
+        let headers = [
+            header(libc::PT_LOAD, tables, at),
+            header(libc::PT_LOAD, code, 4096),
+            header(libc::PT_GNU_EH_FRAME, libc::PF_R, at),
+        ];
+        // SAFETY: numbers and pointers, of which these are all that is looked at.
+        let mut info: libc::dl_phdr_info = unsafe { std::mem::zeroed() };
+        (info.dlpi_phdr, info.dlpi_phnum) = (headers.as_ptr(), headers.len() as u16);
+        sections(&info).map(|(_, sections)| sections)
+    }
+
+    #[test]
+    fn code_that_may_only_be_executed_is_not_read() {
+        let has_text = |code| sections_with(code, libc::PF_R).unwrap().text.is_some();
+        assert!(has_text(libc::PF_X | libc::PF_R));
+        assert!(!has_text(libc::PF_X));
+        assert!(sections_with(libc::PF_X, libc::PF_X).is_none(), "nor are tables");
     }
 }
