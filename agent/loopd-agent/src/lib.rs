@@ -157,8 +157,14 @@
 //! `write_all`, `io::copy`; a single `read` or `write` hands it on. Without `LOOPD_SAMPLE_STACKS` no
 //! signal is sent.
 //!
+//! The watchdog looks three quarters of the slow threshold apart, 100 ms at most: with the default, its
+//! thread wakes some 13 times in a second in which nothing happens, and more often only while a poll
+//! is about to become slow.
+//!
 //! With the feature `taskdump` a program can have the place where each of its tasks waits recorded,
 //! by `dump_tasks`; that needs tokio's feature of the same name, which is why it is off by default.
+//! Runtimes of several threads are refused, since tokio's own dump of those can stop their workers
+//! for ever when one of them is blocked.
 //!
 //! Of a poll that runs on another stack than its thread's own, as coroutines and `stacker` make
 //! them, only the interrupted instruction is known. A fork waits until a stack being taken has been
@@ -169,7 +175,11 @@
 //! feature `fd-stacks` the program's `open`, `socket`, `accept`, `dup`, `close` and their like go
 //! through the agent, also those of shared libraries, and cost a few nanoseconds more while nothing
 //! is tracked; while it is, an opening and its close cost 0.7 µs more on a thread that has a ring,
-//! 3 to 4 µs on another, whose stack is copied by `process_vm_readv`. Without stack and task are
+//! and on another one to three system calls more: `rt_sigprocmask` in a way that changes nothing
+//! tells how much of its stack can be read. A filter of system calls (seccomp) that refuses that one
+//! costs the stack; one that would end the program for it has to let it through, as it has to for
+//! threads to be started. The feature is for Linux with glibc on x86_64, and does nothing elsewhere.
+//! Without stack and task are
 //! those opened by libc inside itself (`fopen`, `opendir`), by direct system calls, or received
 //! from another process, those open before the agent started, and everything in programs linked
 //! with libc statically; and the same file opened again under the same number between two looks is

@@ -47,7 +47,10 @@ enum State {
 
 struct Known {
     identity: Identity,
+    /// What was noted of its opening; nothing of an older one.
     note: Note,
+    /// What the number's notes counted when this was last looked at.
+    generation: u32,
     found_at: u64,
     found_in: u64,
     seen_in: u64,
@@ -88,6 +91,7 @@ impl Table {
         let fresh = Known {
             identity,
             note,
+            generation: note.generation,
             found_at: now,
             found_in: look,
             seen_in: look,
@@ -102,27 +106,34 @@ impl Table {
             return None;
         };
         known.seen_in = look;
-        let is_reopened = note.generation != known.note.generation && note.opened_at != 0;
+        let is_reopened = note.generation != known.generation && note.opened_at != 0;
         // Noted after it was found: still the same one.
         let is_late = is_reopened && known.note.generation == 0 && known.state == State::New;
         if known.identity == identity && (!is_reopened || is_late) {
             // Also with a close noted: by a child that shares our memory, so not here.
             if is_late {
-                known.note = note;
+                (known.note, known.generation) = (note, note.generation);
             }
             return None;
         }
         let at = if note.closed_at != 0 { note.closed_at } else { now };
-        let before = std::mem::replace(known, fresh);
+        // Another file without another note: its opening was not noted.
+        let note = if is_reopened { note } else { Note::default() };
+        let before = std::mem::replace(known, Known { note, ..fresh });
         before.closed(at)
     }
 
-    /// Everything open has been seen; the rest is closed, at the instant that `closed_at` knows.
-    pub(super) fn end_look(&mut self, now: u64, closed_at: impl Fn(i32) -> u64) -> Vec<Closed> {
+    /// Everything open has been seen; the rest is closed, at the instant that `closed_at` knows for
+    /// the number and what was last noted of it.
+    pub(super) fn end_look(
+        &mut self,
+        now: u64,
+        closed_at: impl Fn(i32, u32) -> u64,
+    ) -> Vec<Closed> {
         let look = self.look;
         let gone = self.known.extract_if(|_, known| known.seen_in != look);
         let closed = gone.filter_map(|(fd, known)| {
-            let at = closed_at(fd);
+            let at = closed_at(fd, known.generation);
             known.closed(if at != 0 { at } else { now })
         });
         closed.collect()
@@ -198,7 +209,7 @@ mod tests {
         table.begin_look();
         let replaced: Vec<_> =
             seen.iter().filter_map(|&(fd, who, note)| table.see(now, fd, who, note)).collect();
-        let gone = table.end_look(now, |_| 0);
+        let gone = table.end_look(now, |_, _| 0);
         for closed in replaced.iter().chain(&gone) {
             told.push(format!("{} closed at {}", closed.resource, closed.at));
         }
@@ -244,6 +255,29 @@ mod tests {
         let again = [(3, OTHER, noted(1, 45, 44))];
         assert_eq!(look(&mut table, 50, &again), "103 closed at 44");
         assert_eq!(look(&mut table, 60, &again), "3 opened at 45 by 9");
+    }
+
+    #[test]
+    fn what_was_noted_of_an_older_file_is_not_believed_of_a_newer_one() {
+        let mut table = Table::new(8);
+        let with = |who, note| [(3, who, note)];
+        look(&mut table, 10, &with(FILE, noted(1, 9, 0)));
+        assert_eq!(look(&mut table, 20, &with(FILE, noted(1, 9, 0))), "3 opened at 9 by 9");
+        // Neither the close nor the opening was noted.
+        assert_eq!(look(&mut table, 30, &with(OTHER, noted(1, 9, 0))), "103 closed at 30");
+        assert_eq!(look(&mut table, 40, &with(OTHER, noted(1, 9, 0))), "3 opened at 30 by 0");
+        // What is noted from now on is.
+        assert_eq!(look(&mut table, 50, &with(OTHER, noted(2, 45, 44))), "103 closed at 44");
+        assert_eq!(look(&mut table, 60, &with(OTHER, noted(2, 45, 0))), "3 opened at 45 by 9");
+    }
+
+    #[test]
+    fn a_note_that_comes_after_a_file_was_replaced_is_believed() {
+        let mut table = Table::new(8);
+        let with = |who, note| [(3, who, note)];
+        look(&mut table, 10, &with(FILE, noted(1, 9, 0)));
+        assert_eq!(look(&mut table, 20, &with(OTHER, noted(1, 9, 0))), "");
+        assert_eq!(look(&mut table, 30, &with(OTHER, noted(2, 19, 0))), "3 opened at 19 by 9");
     }
 
     #[test]

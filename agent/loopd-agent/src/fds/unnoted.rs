@@ -16,7 +16,7 @@ pub(super) fn read(_: i32) -> Note {
     Note::default()
 }
 
-pub(super) fn take_closed_at(_: i32) -> u64 {
+pub(super) fn take_closed_at(_: i32, _: u32) -> u64 {
     0
 }
 

@@ -353,6 +353,59 @@ mod noted {
         assert!(agent.shutdown(FLUSH).complete);
     }
 
+    /// Has a number stand for this file, or for nothing, by direct system calls, of which nothing is
+    /// noted.
+    #[expect(unsafe_code, reason = "there is no safe way round libc")]
+    fn directly(number: libc::c_int, open: Option<&std::ffi::CStr>) {
+        // SAFETY: the number is the caller's own; the path ends in a zero byte.
+        unsafe {
+            let Some(path) = open else {
+                assert_eq!(libc::syscall(libc::SYS_close, number), 0);
+                return;
+            };
+            let fd = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), 0);
+            assert!(fd >= 0 && libc::syscall(libc::SYS_dup3, fd, number, 0) == number.into());
+            assert_eq!(libc::syscall(libc::SYS_close, fd), 0);
+        }
+    }
+
+    #[test]
+    fn a_number_reused_by_direct_calls_has_not_the_opener_of_the_older_file() {
+        /// Higher than what anybody gets without asking.
+        const NUMBER: libc::c_int = 900;
+        let collector = Collector::start();
+        let agent = tracking(&collector);
+        let file = File::open("/dev/full").unwrap();
+        // SAFETY: takes a number that nobody has.
+        #[expect(unsafe_code, reason = "there is no safe dup2")]
+        let number = unsafe { libc::dup2(file.as_raw_fd(), NUMBER) };
+        assert_eq!(number, NUMBER);
+        let is_noted = |seen: &Seen, name: &str| {
+            named(seen, name).iter().map(|fd| fd.stack != 0).collect::<Vec<_>>()
+        };
+        let both = |seen: &Seen| is_noted(seen, "/dev/full") == [true, true];
+        collector.wait("the first", both);
+        directly(NUMBER, Some(c"/dev/zero"));
+        let seen = collector.wait("the second", |seen| is_open(seen, "/dev/zero"));
+        assert_eq!(is_noted(&seen, "/dev/zero"), [false], "replaced between two looks");
+        // The same once more, but with looks that find the number closed.
+        directly(NUMBER, None);
+        // SAFETY: takes a number that nobody has.
+        #[expect(unsafe_code, reason = "there is no safe dup2")]
+        let number = unsafe { libc::dup2(file.as_raw_fd(), NUMBER) };
+        assert_eq!(number, NUMBER);
+        collector.wait("the third", |seen| is_noted(seen, "/dev/full").len() == 3);
+        directly(NUMBER, None);
+        collector.wait("its close", |seen| {
+            named(seen, "/dev/full").iter().filter(|fd| fd.closed_at.is_some()).count() == 2
+        });
+        directly(NUMBER, Some(c"/dev/random"));
+        let seen = collector.wait("the last", |seen| is_open(seen, "/dev/random"));
+        assert_eq!(is_noted(&seen, "/dev/random"), [false], "opened after it was gone");
+        directly(NUMBER, None);
+        assert!(agent.shutdown(FLUSH).complete);
+    }
+
     #[test]
     fn what_opens_and_closes_all_the_time_is_not_reported_and_leaves_room_for_what_stays() {
         let collector = Collector::start();

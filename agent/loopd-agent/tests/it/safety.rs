@@ -98,6 +98,25 @@ fn a_collector_that_stops_reading_costs_no_processor_time() {
     assert!(since.elapsed() <= Duration::from_millis(200) + SLACK);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn while_nothing_runs_the_watchdog_looks_at_most_fourteen_times_a_second() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let runtime = agent.attach("main", current_thread()).build().unwrap();
+    runtime.block_on(async { tokio::task::yield_now().await });
+    let before = sleeps("loopd-watch");
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    let looks = sleeps("loopd-watch") - before;
+    // Three quarters of the slow threshold apart, and one at each end.
+    let most = since.elapsed().as_millis() as u64 / 75 + 2;
+    assert!((1..=most).contains(&looks), "{looks} in {:?}", since.elapsed());
+    drop(agent);
+}
+
 #[test]
 fn a_second_start_is_an_error() {
     let collector = Collector::start();

@@ -6,6 +6,9 @@
 //! export from a program what a library it is linked with defines too. Not seen: what libc does
 //! inside itself (`fopen`, `opendir`, `posix_spawn`), direct system calls, descriptors that arrive
 //! over a socket. Those are found by looking.
+//!
+//! Many of these calls are points where `pthread_cancel` ends a thread, which glibc does by unwinding
+//! its stack. So they are `C-unwind`, and have nothing to be dropped while the real call is going on.
 #![expect(unsafe_code, reason = "takes the place of functions of libc")]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -54,8 +57,8 @@ macro_rules! interpose {
             /// # Safety
             /// As in libc.
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
-                type Function = unsafe extern "C" fn($($type),*) -> c_int;
+            unsafe extern "C-unwind" fn $name($($argument: $type),*) -> c_int {
+                type Function = unsafe extern "C-unwind" fn($($type),*) -> c_int;
                 let real = reals::$name.address();
                 if real.is_null() {
                     return -1;
@@ -126,8 +129,8 @@ interpose! {
 /// # Safety
 /// As in libc.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn close(fd: c_int) -> c_int {
-    type Function = unsafe extern "C" fn(c_int) -> c_int;
+unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
+    type Function = unsafe extern "C-unwind" fn(c_int) -> c_int;
     static REAL: Real = Real::new(c"close");
     let real = REAL.address();
     if real.is_null() {
@@ -163,4 +166,43 @@ fn two(code: c_int, fds: *mut c_int) {
 
 fn is_dup(command: c_int) -> bool {
     command == libc::F_DUPFD || command == libc::F_DUPFD_CLOEXEC
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    extern "C-unwind" fn waits_for_ever(listener: *mut c_void) -> *mut c_void {
+        // SAFETY: null pointers mean that the peer's address is of no interest.
+        unsafe { accept(listener as usize as c_int, ptr::null_mut(), ptr::null_mut()) };
+        ptr::null_mut()
+    }
+
+    #[test]
+    fn a_thread_may_be_cancelled_in_a_call_that_goes_through_us() {
+        type Unwinds = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+        type Body = extern "C" fn(*mut c_void) -> *mut c_void;
+        const CANCELED: usize = usize::MAX;
+        let (mut thread, mut result) = (0, ptr::null_mut());
+        // SAFETY: a socket of its own, a thread that is joined once, and a body that differs from
+        // what libc's binding asks for only in that it may unwind, which glibc provides for.
+        unsafe {
+            let listener = socket(libc::AF_UNIX, libc::SOCK_STREAM, 0);
+            // Only the family: the system chooses a name.
+            let address = libc::sockaddr { sa_family: libc::AF_UNIX as _, sa_data: [0; 14] };
+            assert_eq!(libc::bind(listener, &address, size_of::<libc::sa_family_t>() as _), 0);
+            assert_eq!(libc::listen(listener, 1), 0);
+            let body = std::mem::transmute::<Unwinds, Body>(waits_for_ever);
+            let argument = listener as usize as *mut c_void;
+            assert_eq!(libc::pthread_create(&mut thread, ptr::null(), body, argument), 0);
+            // Cancelled within the call or on the way to it: nothing tells which. It is likely in it.
+            std::thread::park_timeout(Duration::from_millis(20));
+            assert_eq!(libc::pthread_cancel(thread), 0);
+            assert_eq!(libc::pthread_join(thread, &mut result), 0);
+            close(listener);
+        }
+        assert_eq!(result as usize, CANCELED);
+    }
 }

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire,
-    Ordering::Relaxed, Ordering::Release,
+    Ordering::Relaxed, Ordering::Release, fence,
 };
 
 use super::super::table::Note;
@@ -17,9 +17,12 @@ use super::shots::{self, Shot};
 use crate::clock::ticks;
 use crate::recorder;
 
-/// Numbers that are noted; higher ones are only found. Two megabytes of address space, of which only
-/// what is used becomes memory.
+/// Numbers that are noted; higher ones are only found. Three megabytes of address space, of which
+/// only what is used becomes memory.
 const MAX_FD: usize = 64 << 10;
+/// How often a note that is being written is looked at before it counts as none: writing takes some
+/// nanoseconds, unless the thread loses its processor meanwhile.
+const MAX_TRIES: u32 = 100;
 
 static IS_ACTIVE: AtomicBool = AtomicBool::new(false);
 static SLOTS: [Slot; MAX_FD] = [const { Slot::new() }; MAX_FD];
@@ -35,8 +38,12 @@ thread_local! {
 
 /// What is noted of a number.
 struct Slot {
-    /// Counts openings.
+    /// Counts openings by two. Odd while one is being written: `opened_at` and `task` belong together
+    /// if this is even, and the same before and after they are read.
     generation: AtomicU32,
+    /// The opening that does not count any more: its file is gone in a way that was not noted, or
+    /// may be, since nothing was noted for a while.
+    gone: AtomicU32,
     /// The shot of its stack, plus one; 0 for none. Whoever takes it out owns the shot.
     shot: AtomicU32,
     opened_at: AtomicU64,
@@ -48,11 +55,58 @@ impl Slot {
     const fn new() -> Self {
         Self {
             generation: AtomicU32::new(0),
+            gone: AtomicU32::new(0),
             shot: AtomicU32::new(0),
             opened_at: AtomicU64::new(0),
             closed_at: AtomicU64::new(0),
             task: AtomicU64::new(0),
         }
+    }
+
+    /// Notes an opening; says which one it is. `None` while another thread notes one of this number.
+    fn open(&self, at: u64, task: u64) -> Option<u32> {
+        let before = self.generation.load(Relaxed);
+        let writing = before | 1;
+        let is_ours = before != writing
+            && self.generation.compare_exchange(before, writing, Acquire, Relaxed).is_ok();
+        if !is_ours {
+            return None;
+        }
+        // Whoever sees any of the following also sees that it is being written.
+        fence(Release);
+        if self.opened_at.load(Relaxed) != 0 {
+            // Closed by a way that is not noted.
+            self.close(at);
+        }
+        self.task.store(task, Relaxed);
+        self.opened_at.store(at, Relaxed);
+        let generation = writing.wrapping_add(1).max(2);
+        self.generation.store(generation, Release);
+        Some(generation)
+    }
+
+    /// What is noted of the opening; nothing if that is being written, or does not count.
+    fn opening(&self) -> Note {
+        for _ in 0..MAX_TRIES {
+            let generation = self.generation.load(Acquire);
+            let (opened_at, task) = (self.opened_at.load(Relaxed), self.task.load(Relaxed));
+            fence(Acquire);
+            let is_whole = generation % 2 == 0 && self.generation.load(Relaxed) == generation;
+            if is_whole && generation == self.gone.load(Relaxed) {
+                break;
+            }
+            if is_whole {
+                return Note { generation, opened_at, closed_at: 0, task };
+            }
+            std::hint::spin_loop();
+        }
+        Note::default()
+    }
+
+    /// What is noted of the opening up to now counts no more, also if it is still being written.
+    fn expire(&self) {
+        let generation = self.generation.load(Acquire);
+        self.gone.store(generation.wrapping_add(generation % 2), Relaxed);
     }
 
     /// Notes a close, unless one is noted that nobody has read yet: the first one counts.
@@ -63,8 +117,12 @@ impl Slot {
     }
 }
 
-/// Switches the taking of notes.
+/// Switches the taking of notes. Those from before a pause do not count: what they are of may have
+/// been closed in it, and its number used again.
 pub(crate) fn set_active(is_on: bool) {
+    if is_on && !IS_ACTIVE.load(Relaxed) {
+        SLOTS[..SLOTS_USED.load(Relaxed)].iter().for_each(Slot::expire);
+    }
     IS_ACTIVE.store(is_on, Relaxed);
 }
 
@@ -77,15 +135,8 @@ pub(crate) fn exclude_this_thread() {
 #[inline]
 pub(crate) fn opened(fd: i32) {
     note(fd, |slot, number| {
-        let at = ticks();
-        if slot.opened_at.load(Relaxed) != 0 {
-            // Closed by a way that is not noted.
-            slot.close(at);
-        }
-        let generation = slot.generation.load(Relaxed).wrapping_add(1).max(1);
-        slot.task.store(recorder::current_task(), Relaxed);
-        slot.opened_at.store(at, Relaxed);
-        slot.generation.store(generation, Release);
+        let generation = slot.open(ticks(), recorder::current_task());
+        let Some(generation) = generation else { return count_without_stack() };
         match shots::take(number as u32, generation) {
             Some(index) => shots::give_back(slot.shot.swap(index as u32 + 1, AcqRel)),
             None => count_without_stack(),
@@ -122,28 +173,24 @@ fn note(fd: i32, take: impl FnOnce(&Slot, usize)) {
 /// What is noted of a number; a close is taken out.
 pub(crate) fn read(fd: i32) -> Note {
     let Some(slot) = slot(fd) else { return Note::default() };
-    loop {
-        let generation = slot.generation.load(Acquire);
-        let (opened_at, task) = (slot.opened_at.load(Relaxed), slot.task.load(Relaxed));
-        std::sync::atomic::fence(Acquire);
-        if slot.generation.load(Relaxed) == generation {
-            let closed_at = slot.closed_at.swap(0, Relaxed);
-            return Note { generation, opened_at, closed_at, task };
-        }
-    }
+    let note = slot.opening();
+    Note { closed_at: slot.closed_at.swap(0, Relaxed), ..note }
 }
 
-/// When a number that is not open any more was first closed; 0 if that is not noted.
-pub(crate) fn take_closed_at(fd: i32) -> u64 {
-    slot(fd).map_or(0, |slot| slot.closed_at.swap(0, Relaxed))
+/// When a number that is not open any more was first closed; 0 if that is not noted. What was noted
+/// of this opening of it counts no more, should the number be opened without a note.
+pub(crate) fn take_closed_at(fd: i32, generation: u32) -> u64 {
+    let Some(slot) = slot(fd) else { return 0 };
+    if slot.generation.load(Acquire) == generation {
+        slot.gone.store(generation, Relaxed);
+    }
+    slot.closed_at.swap(0, Relaxed)
 }
 
 /// Whether the number still stands for what this generation opened, as far as was noted.
 pub(crate) fn is_open(fd: i32, generation: u32) -> bool {
-    let is_it = |slot: &Slot| {
-        slot.generation.load(Acquire) == generation && slot.opened_at.load(Relaxed) != 0
-    };
-    slot(fd).is_some_and(is_it)
+    let opening = slot(fd).map(Slot::opening).unwrap_or_default();
+    opening.generation == generation && opening.opened_at != 0
 }
 
 fn slot(fd: i32) -> Option<&'static Slot> {
@@ -183,5 +230,73 @@ pub(crate) fn each_stack(until: u64, limit: usize, mut walk: impl FnMut(i32, u32
             shots::give_back(in_slot);
             left -= 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number that nothing else in this process has.
+    const FD: i32 = MAX_FD as i32 - 1;
+
+    #[test]
+    fn a_note_is_read_whole_or_not_at_all() {
+        static SLOT: Slot = Slot::new();
+        static IS_OVER: AtomicBool = AtomicBool::new(false);
+        let write = || {
+            for number in 1..=300_000 {
+                SLOT.open(number, number);
+            }
+            IS_OVER.store(true, Relaxed);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(write);
+            scope.spawn(write);
+            let mut last = 0;
+            while !IS_OVER.load(Relaxed) {
+                let note = SLOT.opening();
+                assert_eq!(note.opened_at, note.task);
+                assert!(note.generation == 0 || note.generation >= last, "{note:?} after {last}");
+                last = last.max(note.generation);
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_gone_without_a_note_or_was_noted_before_a_pause_counts_no_more() {
+        let slot = &SLOTS[FD as usize];
+        SLOTS_USED.fetch_max(MAX_FD, Relaxed);
+        set_active(true);
+        let first = slot.open(10, 7).unwrap();
+        let note = Note { generation: first, opened_at: 10, closed_at: 0, task: 7 };
+        assert_eq!(read(FD), note);
+        assert!(is_open(FD, first));
+        set_active(true);
+        assert_eq!(read(FD), note, "it was on already");
+        set_active(false);
+        set_active(true);
+        assert_eq!(read(FD), Note::default());
+        assert!(!is_open(FD, first));
+        let second = slot.open(20, 8).unwrap();
+        assert_eq!(take_closed_at(FD, first), 20, "found out by the second");
+        assert_eq!(read(FD).opened_at, 20, "which is not what is gone");
+        assert_eq!(take_closed_at(FD, second), 0);
+        assert_eq!(read(FD), Note::default());
+        set_active(false);
+    }
+
+    #[test]
+    fn the_count_of_openings_never_means_none() {
+        let slot = Slot::new();
+        slot.generation.store(u32::MAX - 1, Relaxed);
+        assert_eq!(slot.open(1, 1), Some(2));
+        assert_eq!(slot.open(1, 1), Some(4));
+        slot.generation.store(5, Relaxed);
+        assert_eq!(slot.open(1, 1), None, "another thread is at it");
+        assert_eq!(slot.opening(), Note::default());
+        slot.expire();
+        slot.generation.store(6, Relaxed);
+        assert_eq!(slot.opening(), Note::default(), "written at the time of the pause");
     }
 }

@@ -16,8 +16,8 @@ pub(crate) const MAX_SHOTS: usize = 256;
 /// The part of a stack that is copied. Unoptimised code needs about half of it from the call to the
 /// task's own.
 const SHOT_WORDS: usize = (8 << 10) / 8;
-/// A stack that is not to be read directly is asked of the system in pieces that cannot cross into
-/// unmapped memory.
+const MAX_BYTES: usize = 8 * SHOT_WORDS;
+/// What is mapped and protected as one.
 const PAGE: usize = 4 << 10;
 const WORDS: usize = MAX_SHOTS / 64;
 
@@ -141,41 +141,80 @@ fn capture(shot: &mut Shot) {
     }
     let sp = shot.sp as usize;
     let own = recorder::existing_lane().map_or(0..0, |lane| lane.stack_of_holder());
-    shot.len = if own.contains(&sp) {
-        let len = ((own.end - sp) / 8).min(SHOT_WORDS);
-        // SAFETY: between the stack pointer and the end of the thread's own stack everything is
-        // mapped. Other code owns these words, but runs on this very thread, which is in here; so
-        // the copy is not made in terms of the language. It stays within the shot's stack.
-        unsafe {
-            std::arch::asm!(
-                "rep movsq",
-                inout("rcx") len => _,
-                inout("rsi") sp => _,
-                inout("rdi") shot.stack.as_mut_ptr() => _,
-                options(nostack, preserves_flags),
-            );
-        }
-        len
-    } else {
-        ask_for(sp, &mut shot.stack)
-    };
+    let len = if own.contains(&sp) { own.end - sp } else { readable(sp, MAX_BYTES) };
+    shot.len = len.min(MAX_BYTES) / 8;
+    // SAFETY: between the stack pointer and the end of the thread's own stack everything is mapped;
+    // of a stack that is not known the system has said so. Other code owns these words, but runs on
+    // this very thread, which is in here; so the copy is not made in terms of the language. It stays
+    // within the shot's stack.
+    unsafe {
+        std::arch::asm!(
+            "rep movsq",
+            inout("rcx") shot.len => _,
+            inout("rsi") sp => _,
+            inout("rdi") shot.stack.as_mut_ptr() => _,
+            options(nostack, preserves_flags),
+        );
+    }
 }
 
-/// Has the system copy memory that may end anywhere: a thread's that is not known, a coroutine's.
-/// Gives how many words there were.
-fn ask_for(sp: usize, words: &mut [u64; SHOT_WORDS]) -> usize {
-    const PIECES: usize = size_of::<[u64; SHOT_WORDS]>() / PAGE + 1;
-    let mut left = size_of_val(words);
-    let mut from = sp;
-    let pieces: [libc::iovec; PIECES] = std::array::from_fn(|_| {
-        let len = left.min(PAGE - from % PAGE);
-        let piece = libc::iovec { iov_base: from as *mut _, iov_len: len };
-        (from, left) = (from + len, left - len);
-        piece
-    });
-    let to = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: size_of_val(words) };
-    // SAFETY: `to` is valid for writes; what cannot be read is an error, or ends the copy.
-    let len =
-        unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, pieces.as_ptr(), PIECES as _, 0) };
-    usize::try_from(len).unwrap_or(0) / 8
+/// How many bytes, `limit` at most, can be read from `from` on: of a stack that may end anywhere, as
+/// that of a thread that is not known, or of a coroutine.
+fn readable(from: usize, limit: usize) -> usize {
+    let mut end = from;
+    while end < from + limit && is_readable(end) {
+        end = (end / PAGE + 1) * PAGE;
+    }
+    end.min(from + limit) - from
+}
+
+/// Whether the page of this address, a multiple of eight, can be read. Asks with a request to change
+/// the signal mask in a way that does not exist: the system reads the new mask before it refuses.
+/// Starting a thread makes this call too, so filters of system calls know it; `process_vm_readv` is
+/// one that they end programs for. Changes `errno`.
+fn is_readable(address: usize) -> bool {
+    const NO_SUCH_WAY: libc::c_int = -1;
+    let none = std::ptr::null_mut::<u64>();
+    // SAFETY: what cannot be read is an error; nothing is changed or written.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_WAY, address, none, size_of::<u64>());
+        *libc::__errno_location() == libc::EINVAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_mapped_or_not_readable_ends_a_stack() {
+        // SAFETY: fresh memory, of which only the protection of the last page is changed.
+        let start = unsafe {
+            let (all, how) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE);
+            let how = how | libc::MAP_ANONYMOUS;
+            let start = libc::mmap(std::ptr::null_mut(), 3 * PAGE, all, how, -1, 0);
+            assert_ne!(start, libc::MAP_FAILED);
+            assert_eq!(libc::mprotect(start.byte_add(2 * PAGE), PAGE, libc::PROT_NONE), 0);
+            start as usize
+        };
+        assert_eq!(readable(start + 16, MAX_BYTES), 2 * PAGE - 16);
+        assert_eq!(readable(start + 2 * PAGE - 8, MAX_BYTES), 8);
+        assert_eq!(readable(start + 2 * PAGE, MAX_BYTES), 0);
+        assert_eq!(readable(start, 64), 64);
+        assert_eq!(readable(8, MAX_BYTES), 0);
+    }
+
+    #[test]
+    fn asking_does_not_change_the_signal_mask() {
+        let mask = || {
+            let mut mask = 0u64;
+            let none = std::ptr::null_mut::<u64>();
+            // SAFETY: `mask` is valid for writes of this size.
+            unsafe { libc::syscall(libc::SYS_rt_sigprocmask, 0, none, &mut mask, 8) };
+            mask
+        };
+        let (before, wanted) = (mask(), u64::MAX);
+        assert!(is_readable(&raw const wanted as usize));
+        assert_eq!(mask(), before);
+    }
 }

@@ -120,7 +120,7 @@ fn without_ours(mut frames: Vec<Frame>) -> Vec<Frame> {
             || frame.file.contains(file!().trim_end_matches("noted/stacks.rs"))
     };
     // In front of the first that is not ours there may be parts of the standard library, inlined.
-    let last = frames.iter().take(8).rposition(is_ours);
+    let last = frames.iter().take(12).rposition(is_ours);
     frames.drain(..last.map_or(0, |last| last + 1));
     frames
 }
