@@ -172,6 +172,25 @@ impl Record {
         (head & KIND_MASK == SHORT_POLL).then(|| (ring.word(position, 1), length, head >> 32))
     }
 
+    /// Time, task and outcome of the record at `position`, if it is an end: three words.
+    #[inline(always)]
+    pub(crate) fn read_ended(ring: &Ring, position: u64) -> Option<(u64, u64, Outcome)> {
+        let head = ring.word(position, 0);
+        let [at, task] = [1, 2].map(|i| ring.word(position, i));
+        (head & KIND_MASK == ENDED).then(|| (at, task, outcome(head >> KIND_BITS)))
+    }
+
+    /// Time, task, loop, place and parent of the record at `position`, and the sort of task, if it
+    /// is a spawn: six words.
+    #[inline(always)]
+    pub(crate) fn read_spawned(ring: &Ring, position: u64) -> Option<([u64; 5], TaskKind)> {
+        let head = ring.word(position, 0);
+        let is_it = head & KIND_MASK == SPAWNED;
+        is_it.then(|| {
+            ([1, 2, 3, 4, 5].map(|i| ring.word(position, i)), task_kind(head >> KIND_BITS))
+        })
+    }
+
     /// Reads the record at `position`; also says how many words it took. `None`: not a record,
     /// which only a defect in this module could cause.
     #[inline]

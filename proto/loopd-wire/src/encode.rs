@@ -120,7 +120,7 @@ pub fn encode_loss(loss: model::Loss) -> pb::Loss {
     }
 }
 
-fn encode_event(event: model::Event) -> pb::Event {
+pub(crate) fn encode_event(event: model::Event) -> pb::Event {
     use pb::event::Kind;
     let kind = match event.kind {
         EventKind::LoopOpened { loop_id, name, flavor, workers } => {
@@ -279,7 +279,7 @@ fn encode_fields(fields: Vec<(String, String)>) -> Vec<pb::Pair> {
     fields.into_iter().map(|(key, value)| pb::Pair { key, value }).collect()
 }
 
-fn encode_wait_how(how: model::WaitHow) -> pb::wait_ended::How {
+pub(crate) fn encode_wait_how(how: model::WaitHow) -> pb::wait_ended::How {
     match how {
         model::WaitHow::Ready => pb::wait_ended::How::Ready,
         model::WaitHow::Cancelled => pb::wait_ended::How::Cancelled,
@@ -305,7 +305,7 @@ fn encode_metric(metric: model::Metric) -> pb::Metric {
     }
 }
 
-fn encode_task_kind(kind: model::TaskKind) -> pb::TaskKind {
+pub(crate) fn encode_task_kind(kind: model::TaskKind) -> pb::TaskKind {
     match kind {
         model::TaskKind::Async => pb::TaskKind::Async,
         model::TaskKind::Local => pb::TaskKind::Local,
@@ -314,7 +314,7 @@ fn encode_task_kind(kind: model::TaskKind) -> pb::TaskKind {
     }
 }
 
-fn encode_outcome(outcome: model::Outcome) -> pb::task_ended::Outcome {
+pub(crate) fn encode_outcome(outcome: model::Outcome) -> pb::task_ended::Outcome {
     match outcome {
         model::Outcome::Unknown => pb::task_ended::Outcome::Unspecified,
         model::Outcome::Completed => pb::task_ended::Outcome::Completed,
@@ -323,7 +323,7 @@ fn encode_outcome(outcome: model::Outcome) -> pb::task_ended::Outcome {
     }
 }
 
-fn encode_how(how: model::CloseHow) -> pb::resource_closed::How {
+pub(crate) fn encode_how(how: model::CloseHow) -> pb::resource_closed::How {
     match how {
         model::CloseHow::Closed => pb::resource_closed::How::Closed,
         model::CloseHow::Dropped => pb::resource_closed::How::Dropped,

@@ -18,9 +18,11 @@ pub mod pb {
 mod decode;
 mod encode;
 mod limits;
+mod write;
 
 pub use decode::*;
 pub use encode::{
     encode_anchor, encode_batch, encode_ledger, encode_loss, encode_process, encode_settings,
 };
 pub use limits::*;
+pub use write::write_batch;

@@ -14,6 +14,7 @@ use crate::exporter::tables::Tables;
 use crate::lane::{Lane, LaneState};
 use crate::record::Record;
 use crate::recorder::{self, Recorder};
+use crate::ring::Ring;
 use crate::waits::WaitRecord;
 
 type Place = (LoopId, WorkerId);
@@ -121,6 +122,10 @@ impl Drain {
                 let span = Span { start, length, task, count: 1, ..Span::default() };
                 stage.span(slot, RecordKind::Poll, span);
                 position += 2;
+                continue;
+            }
+            if let Some(words) = take_life(&lane.ring, position, stage, tables) {
+                position += words;
                 continue;
             }
             let Some((record, words)) = Record::read(&lane.ring, position) else {
@@ -312,6 +317,26 @@ impl Drain {
         }
         self.counted_at = between.1;
     }
+}
+
+/// Takes a spawn or an end, the most frequent records after polls, in the same way; says how many
+/// words it was.
+#[inline(always)]
+fn take_life(ring: &Ring, position: u64, stage: &mut Stage, tables: &mut Tables) -> Option<u64> {
+    if let Some((at, task, outcome)) = Record::read_ended(ring, position) {
+        stage.short_event(at, EventKind::TaskEnded { task: TaskId(task), outcome });
+        return Some(3);
+    }
+    let ([at, task, loop_id, location, parent], kind) = Record::read_spawned(ring, position)?;
+    let spawned = EventKind::TaskSpawned {
+        task: TaskId(task),
+        loop_id: LoopId(loop_id),
+        spawn_location: tables.location(location),
+        parent: TaskId(parent),
+        kind,
+    };
+    stage.short_event(at, spawned);
+    Some(6)
 }
 
 impl Reader {

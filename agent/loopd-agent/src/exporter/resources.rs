@@ -1,8 +1,8 @@
 //! The resources whose state is read once a second, and again when they are closed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use loopd_model::{EventKind, Metric, ResourceId};
 
 use crate::clock::{Calibration, ticks};
@@ -30,7 +30,7 @@ struct Sampled {
 impl Resources {
     /// Takes up every resource that is opened from now on.
     pub(crate) fn open() -> Self {
-        Self { inbox: Inbox::open(), sampled: HashMap::new(), clock: None }
+        Self { inbox: Inbox::open(), sampled: HashMap::default(), clock: None }
     }
 
     /// Takes up what is new.

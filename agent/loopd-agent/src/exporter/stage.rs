@@ -124,7 +124,14 @@ impl Stage {
             EventKind::TaskNamed { .. } => crate::record::MAX_TEXT / 4,
             _ => 0,
         };
-        self.event_bytes += EVENT_BYTES + text;
+        self.event_bytes += text;
+        self.short_event(at, kind);
+    }
+
+    /// Adds an event without texts that happened at `at` ticks.
+    #[inline(always)]
+    pub(crate) fn short_event(&mut self, at: u64, kind: EventKind) {
+        self.event_bytes += EVENT_BYTES;
         self.produced[kind.record_kind() as usize] += 1;
         self.events.push(Event { at: Nanos(at), kind });
     }

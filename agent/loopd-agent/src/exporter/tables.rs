@@ -31,7 +31,7 @@ struct Limits {
 pub(crate) struct Tables {
     limits: Limits,
     /// By the address of the compiler's constant.
-    by_address: HashMap<u64, LocationId>,
+    by_address: foldhash::HashMap<u64, LocationId>,
     /// By text: one place has a constant per instantiation of its function.
     by_place: HashMap<(String, u32, u32), LocationId>,
     by_name: HashMap<String, NameId>,
@@ -64,7 +64,7 @@ impl Tables {
                 stacks: part(MAX_STACKS),
                 stack_bytes: part(MAX_STACK_BYTES),
             },
-            by_address: HashMap::new(),
+            by_address: foldhash::HashMap::default(),
             by_place: HashMap::new(),
             by_name: HashMap::new(),
             by_stack: HashMap::new(),

@@ -4,8 +4,7 @@
 //! A wait may begin on one thread and end on another, so that its end can be read first. An end
 //! whose beginning is not known is therefore kept for one batch.
 
-use std::collections::{HashMap, HashSet};
-
+use foldhash::{HashMap, HashSet};
 use loopd_model::{Event, EventKind, Holder, Nanos, ResourceId, TaskId, WaitId};
 
 use crate::clock::Calibration;
@@ -123,7 +122,7 @@ impl Waits {
         if self.holds.is_empty() {
             return;
         }
-        let mut named = HashSet::new();
+        let mut named = HashSet::default();
         for record in &*records {
             if let WaitRecord::Began { resource, holders, .. } = record {
                 named.extend(holders.iter().map(|holder| (*resource, holder.since)));

@@ -362,7 +362,8 @@ impl Entry {
         for event in &batch.events {
             entry.events[event.kind.record_kind() as usize] += 1;
         }
-        entry.set_body(&loopd_wire::encode_batch(batch));
+        entry.definitions = batch.names.len() + batch.locations.len() + batch.stacks.len();
+        entry.body = loopd_wire::write_batch(batch).into();
         entry
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::{self, MAX_NUMBER};
-use crate::{encode_batch, encode_process, encode_settings};
+use crate::{encode_batch, encode_process, encode_settings, write_batch};
 
 mod arbitrary;
 
@@ -14,6 +14,7 @@ proptest! {
     #[test]
     fn decoding_gives_back_what_was_encoded(batch in batch()) {
         let bytes = encode_batch(batch.clone()).encode_to_vec();
+        prop_assert_eq!(&write_batch(batch.clone()), &bytes);
         let decoded = decode_batch(pb::Batch::decode(&bytes[..]).unwrap()).unwrap();
         prop_assert_eq!(decoded, (batch, Tolerated::default()));
     }
