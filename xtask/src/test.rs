@@ -13,6 +13,7 @@ const MINIMUM_TOKIO: &str = "1.54.0";
 
 /// The parts of the agent that loom and Miri can run.
 const RING_CHECK: &str = "agent/ring-check/Cargo.toml";
+const GUARD_CHECK: &str = "agent/guard-check/Cargo.toml";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -122,19 +123,24 @@ fn loom() -> anyhow::Result<()> {
     execute(test.env("CARGO_TARGET_DIR", root().join("target/loom")))
 }
 
-/// The same parts, interpreted, so that no undefined behaviour goes unseen.
+/// The same parts and the guards that own their lock, interpreted, so that no undefined behaviour
+/// goes unseen.
 fn miri() -> anyhow::Result<()> {
     let nightly = ["run", "nightly", "cargo", "miri"];
     if !succeeds(program("rustup").args(nightly).arg("--version")) {
         println!("skipped: there is no nightly toolchain with miri");
         return Ok(());
     }
-    let mut test = program("rustup");
-    test.args(nightly);
-    test.args(["test", "--quiet", "--manifest-path", RING_CHECK, "--locked", "--lib"]);
-    // A place travels through a ring as a number, which only this mode can follow.
-    test.env("MIRIFLAGS", "-Zmiri-permissive-provenance").env("RUSTFLAGS", "");
-    execute(test.env("CARGO_TARGET_DIR", root().join("target/miri")))
+    // Of what the second takes from the agent, the rest is tried elsewhere.
+    for (check, tests) in [(RING_CHECK, ""), (GUARD_CHECK, "guards::")] {
+        let mut test = program("rustup");
+        test.args(nightly);
+        test.args(["test", "--quiet", "--manifest-path", check, "--locked", "--lib", tests]);
+        // A place travels through a ring as a number, which only this mode can follow.
+        test.env("MIRIFLAGS", "-Zmiri-permissive-provenance").env("RUSTFLAGS", "");
+        execute(test.env("CARGO_TARGET_DIR", root().join("target/miri")))?;
+    }
+    Ok(())
 }
 
 /// The agent as a program without our flags gets it, with the oldest tokio it claims to support.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync;
 use tokio::sync::TryLockError;
 
-use super::guard::{guard_traits, lend};
+use super::guard::{Lent, guard_traits, lend};
 use crate::resource::kind::MUTEX;
 use crate::resource::{Call, Hold, OwnedHold, Watched};
 use crate::waits::Op;
@@ -176,13 +176,13 @@ pub struct MappedMutexGuard<'a, T: ?Sized> {
 pub struct OwnedMutexGuard<T: ?Sized + 'static> {
     hold: OwnedHold,
     // Before the owner of what it borrows.
-    inner: sync::MutexGuard<'static, T>,
+    inner: Lent<sync::MutexGuard<'static, T>>,
     lock: Arc<Mutex<T>>,
 }
 
 impl<T: ?Sized + 'static> OwnedMutexGuard<T> {
     fn new(hold: OwnedHold, inner: sync::MutexGuard<'static, T>, lock: &Arc<Mutex<T>>) -> Self {
-        Self { hold, inner, lock: lock.clone() }
+        Self { hold, inner: Lent::new(inner), lock: lock.clone() }
     }
 
     /// As [`tokio::sync::OwnedMutexGuard::map`].
@@ -191,7 +191,7 @@ impl<T: ?Sized + 'static> OwnedMutexGuard<T> {
         F: FnOnce(&mut T) -> &mut U,
     {
         let Self { hold, inner, lock } = this;
-        let inner = sync::MutexGuard::map(inner, f);
+        let inner = Lent::new(sync::MutexGuard::map(inner.into_inner(), f));
         OwnedMappedMutexGuard { _hold: hold, inner, _lock: lock }
     }
 
@@ -206,7 +206,7 @@ impl<T: ?Sized + 'static> OwnedMutexGuard<T> {
 pub struct OwnedMappedMutexGuard<T: ?Sized + 'static, U: ?Sized + 'static = T> {
     _hold: OwnedHold,
     // Before the owner of what it borrows.
-    inner: sync::MappedMutexGuard<'static, U>,
+    inner: Lent<sync::MappedMutexGuard<'static, U>>,
     _lock: Arc<Mutex<T>>,
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync;
 
-use super::guard::lend;
+use super::guard::{Lent, lend};
 use crate::resource::kind::NOTIFY;
 use crate::resource::{Wait, Watched};
 use crate::waits::Op;
@@ -52,7 +52,7 @@ impl Notify {
     pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
         // SAFETY: `notified` is dropped before `_notify`, and nobody else is given what it borrows.
         let notify = unsafe { lend(&self, |notify| notify) };
-        OwnedNotified { notified: notify.notified(), _notify: self }
+        OwnedNotified { notified: Lent::new(notify.notified()), _notify: self }
     }
 
     /// As [`tokio::sync::Notify::notify_one`].
@@ -113,7 +113,7 @@ impl Future for Notified<'_> {
 #[must_use = "futures do nothing unless polled"]
 pub struct OwnedNotified {
     // Before the owner of what it borrows.
-    notified: Notified<'static>,
+    notified: Lent<Notified<'static>>,
     _notify: Arc<Notify>,
 }
 
@@ -125,7 +125,7 @@ impl OwnedNotified {
 
     fn notified(self: Pin<&mut Self>) -> Pin<&mut Notified<'static>> {
         // SAFETY: `notified` is pinned with `self`: it is never moved out, and there is no `Drop`.
-        unsafe { self.map_unchecked_mut(|this| &mut this.notified) }
+        unsafe { self.map_unchecked_mut(|this| &mut this.notified) }.pinned()
     }
 }
 

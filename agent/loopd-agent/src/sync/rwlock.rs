@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync;
 use tokio::sync::TryLockError;
 
-use super::guard::{guard_traits, lend};
+use super::guard::{Lent, guard_traits, lend};
 use crate::resource::kind::RW_LOCK;
 use crate::resource::{Call, Hold, OwnedHold, Watched};
 use crate::waits::Op;
@@ -112,7 +112,7 @@ impl<T: ?Sized + 'static> RwLock<T> {
             // SAFETY: `self` is kept until the future is done, and then by the guard.
             let lock = unsafe { lend(&self, |lock| &lock.inner) };
             let call = Call { location, ..self.watched.call(Op::Read, 0) };
-            let inner = call.wait(lock.read()).await;
+            let inner = Lent::new(call.wait(lock.read()).await);
             let hold = call.hold_owned(self.watched.shared_state());
             OwnedRwLockReadGuard { hold, inner, lock: self.clone() }
         }
@@ -126,7 +126,7 @@ impl<T: ?Sized + 'static> RwLock<T> {
             // SAFETY: `self` is kept until the future is done, and then by the guard.
             let lock = unsafe { lend(&self, |lock| &lock.inner) };
             let call = Call { location, ..self.watched.call(Op::Write, 0) };
-            let inner = call.wait(lock.write()).await;
+            let inner = Lent::new(call.wait(lock.write()).await);
             let hold = call.hold_owned(self.watched.shared_state());
             OwnedRwLockWriteGuard { hold, inner, lock: self.clone() }
         }
@@ -136,7 +136,7 @@ impl<T: ?Sized + 'static> RwLock<T> {
     #[track_caller]
     pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
         // SAFETY: `self` is kept until here, and then by the guard.
-        let inner = unsafe { lend(&self, |lock| &lock.inner) }.try_read()?;
+        let inner = Lent::new(unsafe { lend(&self, |lock| &lock.inner) }.try_read()?);
         let hold = self.watched.call(Op::Read, 0).hold_owned(self.watched.shared_state());
         Ok(OwnedRwLockReadGuard { hold, inner, lock: self })
     }
@@ -145,7 +145,7 @@ impl<T: ?Sized + 'static> RwLock<T> {
     #[track_caller]
     pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
         // SAFETY: `self` is kept until here, and then by the guard.
-        let inner = unsafe { lend(&self, |lock| &lock.inner) }.try_write()?;
+        let inner = Lent::new(unsafe { lend(&self, |lock| &lock.inner) }.try_write()?);
         let hold = self.watched.call(Op::Write, 0).hold_owned(self.watched.shared_state());
         Ok(OwnedRwLockWriteGuard { hold, inner, lock: self })
     }
@@ -236,7 +236,7 @@ pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
 pub struct OwnedRwLockReadGuard<T: ?Sized + 'static, U: ?Sized + 'static = T> {
     hold: OwnedHold,
     // Before the owner of what it borrows.
-    inner: sync::RwLockReadGuard<'static, U>,
+    inner: Lent<sync::RwLockReadGuard<'static, U>>,
     lock: Arc<RwLock<T>>,
 }
 
@@ -247,7 +247,8 @@ impl<T: ?Sized + 'static, U: ?Sized + 'static> OwnedRwLockReadGuard<T, U> {
         F: FnOnce(&U) -> &V,
     {
         let Self { hold, inner, lock } = this;
-        OwnedRwLockReadGuard { hold, inner: sync::RwLockReadGuard::map(inner, f), lock }
+        let inner = Lent::new(sync::RwLockReadGuard::map(inner.into_inner(), f));
+        OwnedRwLockReadGuard { hold, inner, lock }
     }
 
     /// As [`tokio::sync::OwnedRwLockReadGuard::rwlock`].
@@ -261,7 +262,7 @@ impl<T: ?Sized + 'static, U: ?Sized + 'static> OwnedRwLockReadGuard<T, U> {
 pub struct OwnedRwLockWriteGuard<T: ?Sized + 'static> {
     hold: OwnedHold,
     // Before the owner of what it borrows.
-    inner: sync::RwLockWriteGuard<'static, T>,
+    inner: Lent<sync::RwLockWriteGuard<'static, T>>,
     lock: Arc<RwLock<T>>,
 }
 
@@ -269,7 +270,8 @@ impl<T: ?Sized + 'static> OwnedRwLockWriteGuard<T> {
     /// As [`tokio::sync::OwnedRwLockWriteGuard::downgrade`]. The hold goes on.
     pub fn downgrade(self) -> OwnedRwLockReadGuard<T> {
         let Self { hold, inner, lock } = self;
-        OwnedRwLockReadGuard { hold, inner: inner.downgrade(), lock }
+        let inner = Lent::new(inner.into_inner().downgrade());
+        OwnedRwLockReadGuard { hold, inner, lock }
     }
 
     /// As [`tokio::sync::OwnedRwLockWriteGuard::rwlock`].
