@@ -91,7 +91,8 @@ impl Slot {
             let generation = self.generation.load(Acquire);
             let (opened_at, task) = (self.opened_at.load(Relaxed), self.task.load(Relaxed));
             fence(Acquire);
-            let is_whole = generation % 2 == 0 && self.generation.load(Relaxed) == generation;
+            let is_whole =
+                generation.is_multiple_of(2) && self.generation.load(Relaxed) == generation;
             if is_whole && generation == self.gone.load(Relaxed) {
                 break;
             }
