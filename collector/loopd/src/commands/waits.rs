@@ -65,10 +65,11 @@ pub(crate) async fn run(args: WaitsArgs, global: &Global) -> anyhow::Result<Exit
         if view.rows.is_empty() {
             let lasts = if args.pending { " that lasts" } else { "" };
             note(&format!("no wait of {} was seen{lasts}", process.app));
-        } else if last < view.total {
+        } else if last < view.total || view.more {
             let (last, total) = (count_text(last), count_text(view.total));
+            let than = if view.more { "more than " } else { "" };
             note(&format!(
-                "{last} of {total} waits of {}; --limit and --offset show more",
+                "{last} of {than}{total} waits of {}; --limit and --offset show more",
                 process.app
             ));
         }

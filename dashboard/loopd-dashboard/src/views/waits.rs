@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use loopd_model::{ResourceId, TaskId};
-use loopd_store::{HoldRow, HolderRow, ProcessKey, Reader, WaitQuery, WaitRow};
+use loopd_store::{HoldRow, HolderRow, MAX_COUNTED_WAITS, ProcessKey, Reader, WaitQuery, WaitRow};
 use serde::{Deserialize, Serialize};
 
 use super::params::{Params, QueryPairs};
@@ -15,8 +15,10 @@ use crate::csv::{Csv, optional};
 /// `GET /api/v1/waits`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WaitsView {
-    /// How many the filter lets through.
+    /// How many the filter lets through, counted up to 10,000.
     pub total: u64,
+    /// Whether there are more than `total`.
+    pub more: bool,
     /// One page of them: those that last, longest first; otherwise the latest first.
     pub rows: Vec<Wait>,
 }
@@ -198,7 +200,8 @@ pub(super) async fn list(reader: &Reader, query: &WaitQuery) -> Result<WaitsView
     let page = reader.waits(query).await?;
     let pending = pending(reader, query.process, &page.rows).await?;
     let rows = page.rows.iter().map(|row| Wait::new(row, &pending)).collect();
-    Ok(WaitsView { total: page.total, rows })
+    let more = page.total > MAX_COUNTED_WAITS;
+    Ok(WaitsView { total: page.total.min(MAX_COUNTED_WAITS), more, rows })
 }
 
 /// The longest waits that last, by task; none of them if no row needs them.

@@ -303,6 +303,8 @@ export interface Wait {
 
 export interface WaitsAnswer {
   total: number;
+  /** Whether there are more than `total`, which is counted so far only. */
+  more: boolean;
   rows: Wait[];
 }
 

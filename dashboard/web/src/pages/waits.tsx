@@ -30,7 +30,7 @@ export function Waits() {
         <Tabs label="State" value={which} options={TABS} onChange={(key) => setQuery({ state: key === "all" ? key : null })} />
       </header>
       <Ready of={answer}>
-        {({ total, rows }) => rows.length === 0 ? <None which={which} /> : <Rows total={total} rows={rows.filter((row) => textOf(row).includes(wanted))} which={which} />}
+        {({ total, more, rows }) => rows.length === 0 ? <None which={which} /> : <Rows total={total} more={more} rows={rows.filter((row) => textOf(row).includes(wanted))} which={which} />}
       </Ready>
     </div>
   );
@@ -48,14 +48,14 @@ function None({ which }: { which: Which }) {
   );
 }
 
-function Rows({ total, rows, which }: { total: number; rows: readonly Wait[]; which: Which }) {
+function Rows({ total, more, rows, which }: { total: number; more: boolean; rows: readonly Wait[]; which: Which }) {
   const circles = rows.filter((row) => row.cycle).length;
   const where = which === "pending" ? "\n  AND ended_at IS NULL" : "";
   const sql = `SELECT task, op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${processId.value}${where}\nORDER BY length DESC\nLIMIT 100`;
   return (
     <section class="card fill">
       <header>
-        <span class="muted" aria-live="polite">{rows.length < total ? `${count(rows.length)} of ${plural(total, "wait")}` : plural(total, "wait")}</span>
+        <span class="muted" aria-live="polite">{rows.length < total ? `${count(rows.length)} of ${more ? "more than " : ""}${plural(total, "wait")}` : plural(total, "wait")}</span>
         {circles > 0 && <span class="chip bad" title="Each of these tasks is held up by a task that it holds up itself">{plural(circles, "wait")} in a circle</span>}
         <TableTools name="waits" columns={WAIT_COLUMNS} rows={() => rows} sql={sql} />
       </header>
