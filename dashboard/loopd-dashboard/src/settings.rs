@@ -76,7 +76,7 @@ pub(crate) async fn change_common(
     body: Body,
 ) -> Answer<CommonSettingsView> {
     let params = Params::new(pairs.0, &["app"])?;
-    let scope = match params.text("app") {
+    let scope = match params.not_empty("app")? {
         Some(app) if app.len() > MAX_APP => {
             let sentence = format!("`app` is longer than {MAX_APP} bytes, as no name is");
             return Err(ApiError::bad_request(sentence));

@@ -1,5 +1,6 @@
 //! Reads: one method per question, none of them a query per row.
 
+mod asked;
 mod books;
 mod check;
 mod metrics;

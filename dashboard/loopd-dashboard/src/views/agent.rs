@@ -84,7 +84,7 @@ pub async fn agent(reader: &Reader, process: i64) -> Result<AgentView, ViewError
     let ledger: Vec<_> = ledger.iter().map(|row| LedgerLine::new(row, &causes)).collect();
     Ok(AgentView {
         process,
-        settings: SettingsState::from(&settings),
+        settings: SettingsState::new(&settings, &settings::asked(reader, process).await?),
         coverage: settings.coverage.into_iter().map(Coverage::from).collect(),
         cost: cost(reader, &row).await?,
         captured_share: captured_share(&ledger),

@@ -36,6 +36,15 @@ impl Params {
         (!value.is_empty()).then_some(value)
     }
 
+    /// The value, which may not be empty: nothing is not the same as not asking.
+    pub fn not_empty(&self, name: &str) -> Result<Option<&str>, ViewError> {
+        let is_given = self.pairs.iter().any(|(known, _)| known == name);
+        match self.text(name) {
+            None if is_given => Err(ViewError::Invalid(format!("`{name}` is empty"))),
+            text => Ok(text),
+        }
+    }
+
     /// The value as a number or id.
     pub fn parsed<T: FromStr>(&self, name: &str) -> Result<Option<T>, ViewError> {
         let Some(text) = self.text(name) else { return Ok(None) };
@@ -132,5 +141,13 @@ mod tests {
         assert_eq!(instant, "`from` must be nanoseconds since 1970, not \"noon\"");
         let state = params.one_of("state", &[("alive", 1), ("ended", 2)]).unwrap_err().to_string();
         assert_eq!(state, "`state` must be one of alive, ended, not \"dead\"");
+    }
+
+    #[test]
+    fn what_may_not_be_empty_is_not_taken_for_what_is_not_given() {
+        let given = params(&[("from", ""), ("state", "x")]).unwrap();
+        assert_eq!(given.not_empty("from").unwrap_err().to_string(), "`from` is empty");
+        assert_eq!(given.not_empty("state").unwrap(), Some("x"));
+        assert_eq!(given.not_empty("limit").unwrap(), None);
     }
 }

@@ -1,5 +1,7 @@
 //! What agents are asked to capture, what is in force, and how a request changes it.
 
+use std::collections::BTreeMap;
+
 use loopd_store::{
     ProcessKey, ProcessSettings, Reader, SettingKey, SettingValue, SettingsChange, SettingsScope,
 };
@@ -30,10 +32,14 @@ pub struct Settings {
 }
 
 /// How things stand with the settings of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsState {
     /// What is asked for: of this run, else of programs of its name, else of all.
     pub desired: Settings,
+    /// By the name of each setting that is asked for, whose word that is. Only what is asked of the
+    /// run itself can be taken back from it alone.
+    #[serde(default)]
+    pub asked_by: BTreeMap<String, Asker>,
     /// What its agent said is in force; null from an agent that cannot be asked.
     pub in_force: Option<Settings>,
     /// What its own configuration says, to which a setting goes back when nobody asks for it any
@@ -41,6 +47,18 @@ pub struct SettingsState {
     pub configured: Option<Settings>,
     /// Whether its agent has not yet said that it does what it is asked for.
     pub pending: bool,
+}
+
+/// Whose word it is that something is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asker {
+    /// It is asked of this run.
+    Run,
+    /// It is asked of every run of this program.
+    App,
+    /// It is asked of every program.
+    All,
 }
 
 /// `GET /api/v1/processes/{process}/settings`, and the answer to a change of it.
@@ -73,10 +91,12 @@ pub struct AppSettings {
     pub settings: Settings,
 }
 
+pub(super) type Asked = Vec<(SettingsScope, loopd_model::Settings)>;
+
 /// How things stand with the settings of a process.
 pub async fn settings(reader: &Reader, process: i64) -> Result<SettingsView, ViewError> {
     let settings = stored(reader, process).await?;
-    let state = SettingsState::from(&settings);
+    let state = SettingsState::new(&settings, &asked(reader, process).await?);
     let coverage = settings.coverage.into_iter().map(Coverage::from).collect();
     Ok(SettingsView { process, state, coverage })
 }
@@ -84,6 +104,11 @@ pub async fn settings(reader: &Reader, process: i64) -> Result<SettingsView, Vie
 pub(super) async fn stored(reader: &Reader, process: i64) -> Result<ProcessSettings, ViewError> {
     let settings = reader.process_settings(ProcessKey(process)).await?;
     settings.ok_or(ViewError::NoProcess { process })
+}
+
+/// What each scope asks of a process, the widest first.
+pub(super) async fn asked(reader: &Reader, process: i64) -> Result<Asked, ViewError> {
+    Ok(reader.asked_of(ProcessKey(process)).await?)
 }
 
 /// What is asked of every program, and of those of a name.
@@ -169,15 +194,31 @@ impl From<Settings> for loopd_model::Settings {
     }
 }
 
-impl From<&ProcessSettings> for SettingsState {
-    fn from(settings: &ProcessSettings) -> Self {
+impl SettingsState {
+    pub(super) fn new(settings: &ProcessSettings, asked: &Asked) -> Self {
         Self {
             desired: settings.desired.into(),
+            asked_by: asked_by(&settings.desired, asked),
             in_force: settings.in_force.map(Settings::from),
             configured: settings.configured.map(Settings::from),
             pending: settings.is_pending(),
         }
     }
+}
+
+/// Of each setting that is asked for, the narrowest scope that does.
+fn asked_by(desired: &loopd_model::Settings, asked: &Asked) -> BTreeMap<String, Asker> {
+    let asker = |key: SettingKey| {
+        key.of(desired)?;
+        let (scope, _) = asked.iter().rev().find(|(_, settings)| key.of(settings).is_some())?;
+        let asker = match scope {
+            SettingsScope::All => Asker::All,
+            SettingsScope::App(_) => Asker::App,
+            SettingsScope::Process(_) => Asker::Run,
+        };
+        Some((key.name().to_owned(), asker))
+    };
+    SettingKey::ALL.into_iter().filter_map(asker).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,24 @@ async fn a_whole_program_can_be_asked_and_so_can_all() {
 }
 
 #[tokio::test]
+async fn each_setting_says_who_asks_for_it() {
+    let (server, path) = with_live_process().await;
+    let app = server.json("/api/v1/processes").await["processes"][0]["app"].clone();
+    let of_app = format!("/api/v1/settings?app={}", app.as_str().unwrap());
+    let all = r#"{"sample_stacks":false,"track_fds":true,"record_wakes":false}"#;
+    patch(&server, "/api/v1/settings", all).await;
+    patch(&server, "/api/v1/settings?app=another", r#"{"app_events":false}"#).await;
+    patch(&server, &of_app, r#"{"track_fds":true,"record_wakes":false}"#).await;
+    let (_, answer) = patch(&server, &path, r#"{"record_wakes":false}"#).await;
+    let expected = json!({"sample_stacks": "all", "track_fds": "app", "record_wakes": "run"});
+    assert_eq!(answer["asked_by"], expected);
+    let (_, answer) = patch(&server, &path, r#"{"record_wakes":null}"#).await;
+    assert_eq!(answer["asked_by"]["record_wakes"], "app", "the run's own word was taken back");
+    let agent = server.json(&path.replace("/settings", "/agent")).await;
+    assert_eq!(agent["settings"]["asked_by"], answer["asked_by"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_changed_is_refused_in_words() {
     let (server, path) = with_live_process().await;
     let path = path.as_str();
@@ -74,6 +92,8 @@ async fn what_cannot_be_changed_is_refused_in_words() {
         ("/api/v1/processes/99/settings", off, 404, "there is no process 99; /api/v1/processes"),
         ("/api/v1/processes/one/settings", off, 400, "the process must be a whole number"),
         ("/api/v1/settings?colour=red", off, 400, "there is no parameter `colour` here"),
+        ("/api/v1/settings?app=", off, 400, "`app` is empty"),
+        ("/api/v1/settings?app", off, 400, "`app` is empty"),
         ("/api/v1/processes", off, 405, "/api/v1/processes takes only GET"),
     ];
     for (path, body, status, expected) in cases {
@@ -89,6 +109,7 @@ async fn what_cannot_be_changed_is_refused_in_words() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let after = server.json(path).await;
     assert_eq!(after["desired"]["record_polls"], Value::Null, "nothing was changed");
+    assert_eq!(server.json("/api/v1/settings").await["all"]["record_polls"], Value::Null);
 }
 
 #[tokio::test]

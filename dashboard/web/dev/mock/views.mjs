@@ -380,8 +380,9 @@ function coverageOf(p) {
   ];
 }
 
-/** What was asked for since the mock began. */
+/** What was asked of runs since the mock began. */
 const asked = {};
+const ASKED_OF_ALL = { track_fds: false };
 
 export function patch(world, path, body) {
   const process = /^\/processes\/(\d+)\/settings$/.exec(path);
@@ -393,12 +394,14 @@ export function patch(world, path, body) {
 function agentView(p) {
   const lost = p.process === 2 ? 0 : 1204;
   const configured = { record_polls: true, record_wakes: true, record_waits: true, sample_stacks: true, track_fds: false, app_events: false, slow_threshold: w.SLOW };
-  const desired = { ...Object.fromEntries(Object.keys(configured).map((key) => [key, null])), ...asked[p.process] };
+  const own = Object.entries(asked[p.process] ?? {}).filter(([, value]) => value != null);
+  const desired = { ...Object.fromEntries(Object.keys(configured).map((key) => [key, null])), ...ASKED_OF_ALL, ...Object.fromEntries(own) };
+  const asked_by = { ...Object.fromEntries(Object.keys(ASKED_OF_ALL).map((key) => [key, "all"])), ...Object.fromEntries(own.map(([key]) => [key, "run"])) };
   const wanted = Object.fromEntries(Object.entries(desired).filter(([, value]) => value != null));
   const line = (kind, produced, dropped, by_cause = []) => ({ kind, produced, stored: produced - dropped, dropped, in_flight: 0, by_cause });
   return {
     process: p.process, coverage: coverageOf(p),
-    settings: { desired, configured, in_force: { ...configured, ...wanted, ...(desired.app_events ? { app_events: false } : {}) }, pending: desired.app_events === true },
+    settings: { desired, asked_by, configured, in_force: { ...configured, ...wanted, ...(desired.app_events ? { app_events: false } : {}) }, pending: desired.app_events === true },
     cost: { cpu_share: 0.0062, cpu_nanos: Math.round(p.head * 0.0062), sent_bytes: Math.round(p.head / SECOND) * 41_300, sent_bytes_per_s: 41_300, memory_bytes: 9_437_184 },
     ledger: [line("poll", 231_204, lost, lost ? [{ cause: "ring_full", count: lost }] : []), line("task", 204_118, 0), line("wake", 198_772, 0), line("wait", 41_200, 0), line("resource", 842, 0), line("sample", 312, 0)],
     captured_share: lost ? 0.9982 : 1,

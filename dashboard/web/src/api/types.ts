@@ -351,9 +351,14 @@ export interface Settings {
 }
 export type SettingKey = keyof Settings;
 
+/** This run, every run of its program, or every program. */
+export type Asker = "run" | "app" | "all";
+
 export interface SettingsState {
   /** Null: nobody asks for it. */
   desired: Settings;
+  /** Whose word it is, for what is asked for. */
+  asked_by: Partial<Record<SettingKey, Asker>>;
   in_force: Settings | null;
   configured: Settings | null;
   pending: boolean;

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { apiUrl, change } from "../api/client.ts";
-import type { AgentAnswer, AgentCost, AgentLedgerLine, Process, SettingKey, Settings, SettingsState } from "../api/types.ts";
+import type { AgentAnswer, AgentCost, AgentLedgerLine, Asker, Process, SettingKey, Settings, SettingsState } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { bytes, count, duration, percent, UNKNOWN } from "../base/format.ts";
 import { MILLISECOND } from "../base/instant.ts";
@@ -103,7 +103,7 @@ function Switch({ name, title, about, state, isOpen, ask }: { name: Exclude<Sett
     <li>
       <button type="button" role="switch" class="switch" aria-checked={shown} aria-label={title} disabled={!isOpen} data-testid={`switch-${name}`} onClick={() => void ask({ [name]: !shown })} />
       <span class="grow"><b>{title}</b> <span class="muted">{about}</span></span>
-      <InForce isAsked={asked != null} text={inForce == null ? "not told" : inForce ? "on" : "off"} isSame={asked == null || asked === inForce} back={() => void ask({ [name]: null })} isOpen={isOpen} />
+      <InForce asker={state.asked_by[name]} text={inForce == null ? "not told" : inForce ? "on" : "off"} isSame={asked == null || asked === inForce} back={() => void ask({ [name]: null })} isOpen={isOpen} />
     </li>
   );
 }
@@ -125,15 +125,22 @@ function Threshold({ state, isOpen, ask }: { state: SettingsState; isOpen: boole
         {draft != null && <button class="button" disabled={!isRight || !isOpen}>Set</button>}
       </form>
       <span class="grow"><b>Slow from</b> <span class="muted">A poll at least this long is slow; 1 ms to 1 h</span></span>
-      <InForce isAsked={asked != null} text={inForce == null ? "not told" : duration(inForce)} isSame={asked == null || asked === inForce} back={() => void ask({ slow_threshold: null })} isOpen={isOpen} />
+      <InForce asker={state.asked_by.slow_threshold} text={inForce == null ? "not told" : duration(inForce)} isSame={asked == null || asked === inForce} back={() => void ask({ slow_threshold: null })} isOpen={isOpen} />
     </li>
   );
 }
 
-function InForce({ isAsked, isSame, text, back, isOpen }: { isAsked: boolean; isSame: boolean; text: string; back: () => void; isOpen: boolean }) {
+/** What is asked of more than this run cannot be taken back from it alone. */
+const WIDER: Readonly<Record<Exclude<Asker, "run">, [string, string]>> = {
+  app: ["asked of the program", "Asked of every run of this program; `loopd capture NAME` changes that, and a word for this run wins over it"],
+  all: ["asked of all", "Asked of every program; `loopd capture --all` changes that, and a word for this run wins over it"],
+};
+
+function InForce({ asker, isSame, text, back, isOpen }: { asker: Asker | undefined; isSame: boolean; text: string; back: () => void; isOpen: boolean }) {
   return (
     <>
-      {isAsked && <button type="button" class="button quiet" disabled={!isOpen} title="Back to what its own configuration says" onClick={back}>reset</button>}
+      {asker === "run" && <button type="button" class="button quiet" disabled={!isOpen} title="Back to what its program or all are asked for, else to its own configuration" onClick={back}>reset</button>}
+      {(asker === "app" || asker === "all") && <span class="muted" title={WIDER[asker][1]}>{WIDER[asker][0]}</span>}
       <span class={`chip ${isSame ? "" : "warn"}`} title="What its agent says is in force">{isSame ? text : `still ${text}`}</span>
     </>
   );
