@@ -17,6 +17,7 @@ mod tasks;
 mod timeline;
 mod told;
 mod waits;
+mod waits_of;
 
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A page holds at most so many rows, whatever is asked for.
-const MAX_PAGE: u64 = 1_000;
+pub(super) const MAX_PAGE: u64 = 1_000;
 /// Among so many of the latest waits for a resource the last one to get it is looked for.
 const MAX_LATER: usize = 1_000;
 /// Among so many for all the resources of a page together.
@@ -22,7 +22,7 @@ const MAX_LATER_OF_ALL: usize = 20_000;
 /// have been corrected a little in between.
 const SAME_INSTANT: i64 = 1_000_000;
 
-const JOINED: &str = "
+pub(super) const JOINED: &str = "
     JOIN process p ON p.id = w.process
     LEFT JOIN task t ON t.process = w.process AND t.task = w.task
     LEFT JOIN name n ON n.process = t.process AND n.name = t.name
@@ -34,7 +34,7 @@ const JOINED: &str = "
 
 /// Its end was not seen, is not among what was lost, and its task was alive to the last. What a
 /// program did after the last that is known of it takes nothing from what it was caught in.
-const IS_OPEN: &str =
+pub(super) const IS_OPEN: &str =
     "(w.ended_at IS NULL AND t.ended_at IS NULL AND (t.task IS NOT NULL OR w.task = 0)
      AND NOT EXISTS (SELECT 1 FROM loss x INDEXED BY loss_of_waits
         WHERE x.process = w.process AND x.to_at >= w.began_at
@@ -122,15 +122,20 @@ pub(super) fn count(query: &WaitQuery) -> QueryBuilder<Sqlite> {
     sql
 }
 
-pub(super) fn select(query: &WaitQuery) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(format!(
+/// What is read of each wait.
+pub(super) fn columns() -> String {
+    format!(
         "SELECT w.*, n.text AS task_name, coalesce(o.text, '') AS op_text, p.state AS process_state,
             coalesce(r.kind, '') AS kind, coalesce(r.name, '') AS resource_name, r.open_location,
             rl.file AS open_file, rl.line AS open_line, rl.column AS open_column,
             l.file, l.line, l.column,
             max(0, {LAST_KNOWN} - w.began_at) AS length,
             {IS_OPEN} AS is_open"
-    ));
+    )
+}
+
+pub(super) fn select(query: &WaitQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(columns());
     filter(&mut sql, query);
     // Not by id: every thread has a block of them to give.
     sql.push(if query.is_pending {
@@ -143,7 +148,7 @@ pub(super) fn select(query: &WaitQuery) -> QueryBuilder<Sqlite> {
     sql
 }
 
-fn wait(row: &SqliteRow) -> Answer<WaitRow> {
+pub(super) fn wait(row: &SqliteRow) -> Answer<WaitRow> {
     let is_open: bool = row.try_get("is_open")?;
     let is_live = row.try_get::<i64, _>("process_state")? == 1;
     Ok(WaitRow {
@@ -173,7 +178,11 @@ fn wait(row: &SqliteRow) -> Answer<WaitRow> {
 }
 
 /// Who held the resources when the waits began, and when they gave them back.
-async fn add_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRow]) -> Answer<()> {
+pub(super) async fn add_holders(
+    db: &mut Db,
+    process: ProcessKey,
+    waits: &mut [WaitRow],
+) -> Answer<()> {
     let sql = format!(
         "SELECT h.*, n.text AS task_name, l.file, l.line, l.column,
             (SELECT x.ended_at FROM hold x INDEXED BY hold_by_holder
@@ -215,7 +224,11 @@ const TAKES: [&str; 4] = ["lock", "read", "write", "acquire"];
 
 /// Locks change hands while others wait. Whoever got a resource last, and is not known to have
 /// given it back, holds up those that still wait, once all who held it when they began have.
-async fn add_later_holders(db: &mut Db, process: ProcessKey, waits: &mut [WaitRow]) -> Answer<()> {
+pub(super) async fn add_later_holders(
+    db: &mut Db,
+    process: ProcessKey,
+    waits: &mut [WaitRow],
+) -> Answer<()> {
     let is_free = |wait: &&mut WaitRow| {
         wait.is_open
             && TAKES.contains(&wait.op.as_str())

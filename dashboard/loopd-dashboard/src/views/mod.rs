@@ -6,6 +6,7 @@
 //! what they are made of may be incomplete.
 
 pub mod agent;
+mod chains;
 pub mod leaks;
 pub mod losses;
 pub mod marks;

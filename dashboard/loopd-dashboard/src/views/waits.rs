@@ -1,11 +1,10 @@
 //! Who waits for what, who holds them up, and who that one waits for in turn.
 
-use std::collections::HashMap;
-
 use loopd_model::{ResourceId, TaskId};
-use loopd_store::{HoldRow, HolderRow, MAX_COUNTED_WAITS, ProcessKey, Reader, WaitQuery, WaitRow};
+use loopd_store::{HoldRow, HolderRow, MAX_COUNTED_WAITS, Reader, WaitQuery, WaitRow};
 use serde::{Deserialize, Serialize};
 
+use super::chains::{OpenWaits, Step, holders_now};
 use super::params::{Params, QueryPairs};
 use super::tasks::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::text::{IdText, UnixNanosText, duration_text};
@@ -53,7 +52,8 @@ pub struct Wait {
     pub holders: Vec<Holder>,
     /// While it lasts: the task that holds it up, the task that holds up that one, and so on.
     pub chain: Vec<Link>,
-    /// Whether that chain comes back to a task in it: then none of them can go on.
+    /// Whether that chain comes back to a task in it: then none of them can go on, but for one that
+    /// waits for something else as well, or for any of several holders.
     pub cycle: bool,
     /// All of it as a sentence without its subject: `waits 3.2 s to lock mutex config …`.
     pub text: String,
@@ -146,9 +146,6 @@ pub struct WaitFilter {
     pub limit: u64,
 }
 
-/// Chains are followed so far; nobody reads a longer one.
-const MAX_CHAIN: usize = 32;
-
 impl WaitFilter {
     /// The parameters that make a filter.
     pub const PARAMS: [&str; 6] = ["process", "pending", "task", "resource", "offset", "limit"];
@@ -198,68 +195,16 @@ pub async fn waits(reader: &Reader, filter: &WaitFilter) -> Result<WaitsView, Vi
 /// The waits of a query, with chains.
 pub(super) async fn list(reader: &Reader, query: &WaitQuery) -> Result<WaitsView, ViewError> {
     let page = reader.waits(query).await?;
-    let pending = pending(reader, query.process, &page.rows).await?;
-    let rows = page.rows.iter().map(|row| Wait::new(row, &pending)).collect();
+    let open = OpenWaits::read(reader, query.process, &page.rows).await?;
+    let rows = page.rows.iter().map(|row| Wait::new(row, &open)).collect();
     let more = page.total > MAX_COUNTED_WAITS;
     Ok(WaitsView { total: page.total.min(MAX_COUNTED_WAITS), more, rows })
 }
 
-/// The longest waits that last, by task; none of them if no row needs them.
-async fn pending(
-    reader: &Reader,
-    process: ProcessKey,
-    rows: &[WaitRow],
-) -> Result<HashMap<TaskId, WaitRow>, ViewError> {
-    if !rows.iter().any(|row| row.is_open) {
-        return Ok(HashMap::new());
-    }
-    let query = WaitQuery { process, is_pending: true, limit: MAX_LIMIT, ..WaitQuery::default() };
-    Ok(by_task(reader.waits(&query).await?.rows))
-}
-
-/// Of a task with several waits the longest, which comes first.
-fn by_task(rows: Vec<WaitRow>) -> HashMap<TaskId, WaitRow> {
-    let mut by_task = HashMap::new();
-    for row in rows {
-        if let Some(task) = row.task {
-            by_task.entry(task).or_insert(row);
-        }
-    }
-    by_task
-}
-
-/// Who holds up a wait now, as far as known.
-fn holder_now(wait: &WaitRow) -> Option<&HolderRow> {
-    wait.holders.iter().find(|holder| holder.released_at.is_none() && holder.task.is_some())
-}
-
-/// The tasks that hold up `wait`, from the nearest on, and whether they come back to one of them.
-fn chain(wait: &WaitRow, pending: &HashMap<TaskId, WaitRow>) -> (Vec<Link>, bool) {
-    let mut seen: Vec<TaskId> = wait.task.into_iter().collect();
-    let mut links = Vec::new();
-    let mut holder = holder_now(wait).filter(|_| wait.is_open);
-    while let Some(next) = holder.filter(|_| links.len() < MAX_CHAIN) {
-        let Some(task) = next.task else { break };
-        let own = pending.get(&task);
-        links.push(Link {
-            task: IdText(task.0),
-            task_name: next.task_name.clone(),
-            op: own.map(|own| own.op.clone()).unwrap_or_default(),
-            resource: own.and_then(ResourceRef::of),
-            location: own.and_then(|own| own.location.as_ref()).map(words::place),
-        });
-        if seen.contains(&task) {
-            return (links, true);
-        }
-        seen.push(task);
-        holder = own.and_then(holder_now);
-    }
-    (links, false)
-}
-
 impl Wait {
-    fn new(row: &WaitRow, pending: &HashMap<TaskId, WaitRow>) -> Self {
-        let (chain, cycle) = chain(row, pending);
+    fn new(row: &WaitRow, open: &OpenWaits) -> Self {
+        let (steps, cycle) = open.chain(row);
+        let chain: Vec<_> = steps.iter().map(Link::new).collect();
         Self {
             wait: IdText(row.wait.0),
             task: row.task.and_then(words::some_task),
@@ -276,6 +221,18 @@ impl Wait {
             text: sentence(row, &chain, cycle),
             chain,
             cycle,
+        }
+    }
+}
+
+impl Link {
+    fn new(step: &Step<'_>) -> Self {
+        Self {
+            task: IdText(step.task.0),
+            task_name: step.holder.task_name.clone(),
+            op: step.wait.map(|own| own.op.clone()).unwrap_or_default(),
+            resource: step.wait.and_then(ResourceRef::of),
+            location: step.wait.and_then(|own| own.location.as_ref()).map(words::place),
         }
     }
 }
@@ -310,7 +267,10 @@ fn sentence(row: &WaitRow, chain: &[Link], cycle: bool) -> String {
     let place = row.location.as_ref().map(words::place);
     let place = place.map_or(String::new(), |place| format!(" at {place}"));
     let mut text = format!("{verb} {}{what}{op}{place}", duration_text(row.length));
-    let holder = if row.is_open { holder_now(row) } else { row.holders.first() };
+    // Of several, the one that the chain goes on with.
+    let first = chain.first().map(|link| TaskId(link.task.0));
+    let now = || holders_now(row).find(|(task, _)| Some(*task) == first);
+    let holder = if row.is_open { now().map(|(_, holder)| holder) } else { row.holders.first() };
     if let Some((holder, task)) = holder.and_then(|holder| Some((holder, holder.task?))) {
         let name = holder.task_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
         let taken = holder.location.as_ref().map(words::place);
@@ -405,82 +365,29 @@ pub fn csv(rows: &[Wait]) -> Csv {
 
 #[cfg(test)]
 mod tests {
-    use loopd_model::{UnixNanos, WaitId};
-    use loopd_store::WaitState;
-
+    use super::super::chains::tests::{open, waits};
     use super::*;
 
-    /// `"1>2 2>3"`: task 1 waits for what task 2 holds, task 2 for what task 3 holds.
-    fn waits(script: &str) -> Vec<WaitRow> {
-        let wait = |pair: &str| {
-            let (task, holder) = pair.split_once('>').unwrap();
-            let id = |text: &str| TaskId(text.parse().unwrap());
-            let holder = (holder != "-").then(|| HolderRow {
-                task: Some(id(holder)),
-                task_name: None,
-                since_at: UnixNanos(0),
-                location: None,
-                amount: 0,
-                released_at: None,
-                is_later: false,
-            });
-            WaitRow {
-                process: ProcessKey(1),
-                wait: WaitId(id(task).0),
-                task: Some(id(task)),
-                task_name: None,
-                resource: Some(ResourceId(id(task).0 * 10)),
-                resource_kind: "mutex".into(),
-                resource_name: String::new(),
-                resource_location: None,
-                op: "lock".into(),
-                location: None,
-                amount: 0,
-                began_at: UnixNanos(1_000_000_000),
-                ended_at: None,
-                length: 2_000_000_000,
-                state: WaitState::Pending,
-                is_open: true,
-                holders: holder.into_iter().collect(),
-            }
-        };
-        script.split(' ').map(wait).collect()
-    }
-
-    fn check(script: &str, expected: &str) {
+    fn text(script: &str) -> String {
         let rows = waits(script);
-        let (links, cycle) = chain(&rows[0], &by_task(rows.clone()));
-        let mut picture: Vec<_> = links.iter().map(|link| link.task.to_string()).collect();
-        if cycle {
-            picture.push("…".into());
-        }
-        assert_eq!(picture.join(" "), expected, "{script}");
-    }
-
-    #[test]
-    fn chains_lead_to_the_root_and_end_where_they_come_round() {
-        check("1>-", "");
-        check("1>2", "2");
-        check("1>2 2>3 3>4 9>1", "2 3 4");
-        check("1>2 2>1", "2 1 …");
-        check("1>1", "1 …");
-        check("1>2 2>3 3>2", "2 3 2 …");
-        let long: Vec<_> = (1..100).map(|i| format!("{i}>{}", i + 1)).collect();
-        let rows = waits(&long.join(" "));
-        assert_eq!(chain(&rows[0], &by_task(rows.clone())).0.len(), MAX_CHAIN);
+        Wait::new(&rows[0], &open(&rows)).text
     }
 
     #[test]
     fn a_wait_is_told_in_one_sentence() {
-        let rows = waits("1>2 2>3");
-        let wait = Wait::new(&rows[0], &by_task(rows.clone()));
         assert_eq!(
-            wait.text,
+            text("1>2 2>3"),
             "waits 2.00 s for mutex 10 in lock, held by task 2 for 3.00 s; in the end it waits \
              for task 3"
         );
-        let rows = waits("1>1");
-        let wait = Wait::new(&rows[0], &by_task(rows.clone()));
-        assert!(wait.text.ends_with("in the end it waits for itself"), "{}", wait.text);
+        let text = text("1>1");
+        assert!(text.ends_with("in the end it waits for itself"), "{text}");
+    }
+
+    #[test]
+    fn the_holder_that_is_told_is_the_one_that_the_chain_goes_on_with() {
+        let text = text("1>2+3 3>1");
+        assert!(text.contains("held by task 3 for"), "{text}");
+        assert!(text.ends_with("in the end it waits for itself"), "{text}");
     }
 }

@@ -51,6 +51,22 @@ async fn pending_waits_name_their_holders_and_where_it_ends() {
 }
 
 #[tokio::test]
+async fn a_circle_is_found_behind_a_thousand_older_waits() {
+    let server = Server::start().await;
+    let process = recording::add_crowded(&mut *server.writer.lock().await).await.0;
+    let pending = format!("/api/v1/waits?process={process}&pending=1");
+    let view = server.json(&format!("{pending}&task=30")).await;
+    let chains: Vec<_> = view["rows"].as_array().unwrap().iter().map(chain).collect();
+    assert_eq!(chains, ["", "31 30 …"], "the older wait is held up by nobody");
+    assert_eq!(view["rows"][1]["chain"][0]["op"], "lock", "not the older one");
+    let last = server.json(&format!("{pending}&limit=1000&offset=1000")).await;
+    assert_eq!(last["total"], 1_104);
+    let rows = last["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 104);
+    assert_eq!(rows.iter().filter(|row| row["cycle"] == true).count(), 2);
+}
+
+#[tokio::test]
 async fn waits_are_filtered_and_come_as_csv() {
     let (server, process) = waiting().await;
     let count = async |filter: &str| {

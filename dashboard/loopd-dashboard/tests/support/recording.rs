@@ -94,6 +94,28 @@ pub(crate) async fn add_waiting(writer: &mut Writer) -> ProcessKey {
     store(writer, &process, batch).await
 }
 
+/// Adds a program in which 1,100 tasks wait for nothing known since the first second, and after them
+/// tasks 30 and 31 each for what the other has: in a `select!`, next to older waits of theirs.
+pub(crate) async fn add_crowded(writer: &mut Writer) -> ProcessKey {
+    let crowd = 1_000..2_100;
+    let mut process = process(10, "crowded");
+    process.anchor.unix = UnixNanos(START + 10_800_000_000_000);
+    let now = Nanos(20 * SECOND);
+    let tasks = crowd.clone().chain([30, 31]);
+    let mut events: Vec<_> = tasks.map(|task| spawned(SECOND, task, LEAK)).collect();
+    events.extend(crowd.map(|task| waits(1, task, 0, "notified", &[])));
+    events.extend([
+        waits(2, 30, 0, "notified", &[]),
+        waits(2, 31, 0, "notified", &[]),
+        waits(7, 30, 2, "lock", &[holder(31, 3)]),
+        waits(7, 31, 3, "lock", &[holder(30, 3)]),
+    ]);
+    let anchor = Anchor { at: now, unix: process.anchor.unix.at(now) };
+    let mut batch = Batch { seq: 1, anchor, events, ..Batch::default() };
+    batch.ledger = ledger(&batch);
+    store(writer, &process, batch).await
+}
+
 fn waiting_events() -> Vec<Event> {
     let shared = |id: u64, kind: &str, name: &str| EventKind::ResourceOpened {
         resource: ResourceId(id),

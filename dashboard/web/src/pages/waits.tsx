@@ -13,27 +13,35 @@ import { TableTools } from "../ui/table_tools.tsx";
 
 type Which = "pending" | "all";
 const TABS: readonly (readonly [Which, string])[] = [["pending", "Pending"], ["all", "All"]];
-/** What the server gives in one page. More is a question for the Query page. */
+/** What the server gives in one page. */
 const LIMIT = 1000;
 
 export function Waits() {
   const id = processId.value;
   const which: Which = place.value.query.get("state") === "all" ? "all" : "pending";
-  const url = apiUrl("/waits", { process: id, pending: which === "pending", limit: LIMIT });
-  const answer = useApi<WaitsAnswer>(url, { live: true, subject: `${id} ${which}` });
+  const page = Math.max(0, Math.floor(Number(place.value.query.get("page")) || 0));
+  const url = apiUrl("/waits", { process: id, pending: which === "pending", limit: LIMIT, offset: page * LIMIT });
+  const answer = useApi<WaitsAnswer>(url, { live: true, subject: `${id} ${which} ${page}` });
   const wanted = (place.value.query.get("q") ?? "").toLowerCase();
   return (
     <div class="page wide tall" data-testid="waits">
       <header class="title">
         <h1 class="grow">Waits</h1>
         <input class="field search" type="search" data-search placeholder="Task, resource or place  ( / )" aria-label="Search waits" value={place.value.query.get("q") ?? ""} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
-        <Tabs label="State" value={which} options={TABS} onChange={(key) => setQuery({ state: key === "all" ? key : null })} />
+        <Tabs label="State" value={which} options={TABS} onChange={(key) => setQuery({ state: key === "all" ? key : null, page: null })} />
       </header>
       <Ready of={answer}>
-        {({ total, more, rows }) => rows.length === 0 ? <None which={which} /> : <Rows total={total} more={more} rows={rows.filter((row) => textOf(row).includes(wanted))} which={which} />}
+        {({ total, more, rows }) => total === 0 ? <None which={which} /> : <Rows total={total} more={more} rows={heldFirst(rows, which).filter((row) => textOf(row).includes(wanted))} which={which} page={page} />}
       </Ready>
     </div>
   );
+}
+
+/** Of the waits that last, those in a circle, then those that somebody holds up: the rest may be idle. */
+function heldFirst(rows: readonly Wait[], which: Which): readonly Wait[] {
+  if (which === "all") return rows;
+  const rank = (row: Wait) => (row.cycle ? 0 : row.chain.length > 0 ? 1 : 2);
+  return [...rows].sort((a, b) => rank(a) - rank(b));
 }
 
 function textOf(row: Wait): string {
@@ -48,7 +56,7 @@ function None({ which }: { which: Which }) {
   );
 }
 
-function Rows({ total, more, rows, which }: { total: number; more: boolean; rows: readonly Wait[]; which: Which }) {
+function Rows({ total, more, rows, which, page }: { total: number; more: boolean; rows: readonly Wait[]; which: Which; page: number }) {
   const circles = rows.filter((row) => row.cycle).length;
   const where = which === "pending" ? "\n  AND ended_at IS NULL" : "";
   const sql = `SELECT task, op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${processId.value}${where}\nORDER BY length DESC\nLIMIT 100`;
@@ -57,10 +65,22 @@ function Rows({ total, more, rows, which }: { total: number; more: boolean; rows
       <header>
         <span class="muted" aria-live="polite">{rows.length < total ? `${count(rows.length)} of ${more ? "more than " : ""}${plural(total, "wait")}` : plural(total, "wait")}</span>
         {circles > 0 && <span class="chip bad" title="Each of these tasks is held up by a task that it holds up itself">{plural(circles, "wait")} in a circle</span>}
+        {total > LIMIT && <Pages page={page} last={Math.ceil(total / LIMIT) - 1} />}
         <TableTools name="waits" columns={WAIT_COLUMNS} rows={() => rows} sql={sql} />
       </header>
       <Table caption="Waits" testId="wait-table" columns={WAIT_COLUMNS} height="100%" total={rows.length} rowAt={(k) => rows[k]} rowKey={(row) => row.wait} />
     </section>
+  );
+}
+
+function Pages({ page, last }: { page: number; last: number }) {
+  const go = (to: number) => setQuery({ page: to > 0 ? String(to) : null });
+  return (
+    <span class="row">
+      <button type="button" class="button quiet" disabled={page <= 0} onClick={() => go(Math.min(page, last + 1) - 1)}>Previous {count(LIMIT)}</button>
+      <span class="muted">page {page + 1} of {last + 1}</span>
+      <button type="button" class="button quiet" disabled={page >= last} onClick={() => go(page + 1)}>Next {count(LIMIT)}</button>
+    </span>
   );
 }
 

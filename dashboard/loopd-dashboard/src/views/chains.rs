@@ -1,0 +1,276 @@
+//! Who waits for whom in turn: from one wait over those who hold it up to the end, or round in a circle.
+//!
+//! A task in a `select!` or a `join!` has several waits at once, and a resource may have several
+//! holders. So the tasks that hold each other up are a graph, and a circle is looked for in all of it.
+
+use std::collections::{HashMap, HashSet};
+
+use loopd_model::TaskId;
+use loopd_store::{HolderRow, ProcessKey, Reader, WaitRow};
+
+use super::ViewError;
+
+/// Chains are followed so far; nobody reads a longer one.
+pub(super) const MAX_CHAIN: usize = 32;
+/// For one chain so many holders are looked at. A task of a chain is left once, so that only tasks
+/// with thousands of holders come to this.
+const MAX_STEPS: usize = 4_096;
+/// Of the tasks that are next in the chains of a page, so many are asked for at once.
+const MAX_TASKS: usize = 4_096;
+/// So many of their waits are read at once; those with a holder come first.
+const MAX_WAITS: u64 = 1_000;
+
+/// The waits that last of the tasks that some chains lead to.
+#[derive(Debug, Default)]
+pub(super) struct OpenWaits {
+    by_task: HashMap<TaskId, Vec<WaitRow>>,
+}
+
+/// One task of a chain: as a holder of what the one before waits for, and its own wait, by which the
+/// chain goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step<'a> {
+    pub(super) task: TaskId,
+    pub(super) holder: &'a HolderRow,
+    pub(super) wait: Option<&'a WaitRow>,
+}
+
+/// Those who hold up a wait now, as far as known.
+pub(super) fn holders_now(wait: &WaitRow) -> impl Iterator<Item = (TaskId, &HolderRow)> {
+    let unreleased = wait.holders.iter().filter(|holder| holder.released_at.is_none());
+    unreleased.filter_map(|holder| Some((holder.task?, holder)))
+}
+
+impl OpenWaits {
+    /// Reads what the chains of these waits need, one step of all chains at a time.
+    pub(super) async fn read(
+        reader: &Reader,
+        process: ProcessKey,
+        rows: &[WaitRow],
+    ) -> Result<Self, ViewError> {
+        let mut waits = Self::default();
+        let open: Vec<_> = rows.iter().filter(|row| row.is_open).collect();
+        let mut next = waits.unknown(&open);
+        for _ in 0..MAX_CHAIN {
+            if next.is_empty() {
+                break;
+            }
+            let found = reader.open_waits_of(process, &next, MAX_WAITS).await?;
+            waits.add(&next, found);
+            let reached: Vec<_> = next.iter().flat_map(|&task| waits.of(task)).collect();
+            next = waits.unknown(&reached);
+        }
+        Ok(waits)
+    }
+
+    /// The holders of these waits whose own waits are not known yet.
+    fn unknown(&self, rows: &[&WaitRow]) -> Vec<TaskId> {
+        let mut seen = HashSet::new();
+        let holders = rows.iter().flat_map(|row| holders_now(row)).map(|(task, _)| task);
+        holders
+            .filter(|task| !self.by_task.contains_key(task) && seen.insert(*task))
+            .take(MAX_TASKS)
+            .collect()
+    }
+
+    /// These are all waits of `tasks`.
+    fn add(&mut self, tasks: &[TaskId], rows: Vec<WaitRow>) {
+        for &task in tasks {
+            self.by_task.entry(task).or_default();
+        }
+        for row in rows {
+            if let Some(task) = row.task {
+                self.by_task.entry(task).or_default().push(row);
+            }
+        }
+    }
+
+    fn of(&self, task: TaskId) -> &[WaitRow] {
+        self.by_task.get(&task).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The tasks that hold up `wait`, from the nearest on, and whether they come back to one of them.
+    /// A way that does comes before one that ends; of those that end, the first is taken.
+    pub(super) fn chain<'a>(&'a self, wait: &'a WaitRow) -> (Vec<Step<'a>>, bool) {
+        let mut search = Search::new(self, wait);
+        let is_circle = wait.is_open && search.walk(wait);
+        (if is_circle { search.path } else { search.first }, is_circle)
+    }
+}
+
+/// A search for a circle, depth first.
+struct Search<'a> {
+    waits: &'a OpenWaits,
+    start: &'a WaitRow,
+    path: Vec<Step<'a>>,
+    /// The first way that ended.
+    first: Vec<Step<'a>>,
+    /// Tasks that lead to no circle.
+    done: HashSet<TaskId>,
+    steps: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(waits: &'a OpenWaits, start: &'a WaitRow) -> Self {
+        Self { waits, start, path: Vec::new(), first: Vec::new(), done: HashSet::new(), steps: 0 }
+    }
+
+    /// Whether `wait`, the end of the path, leads round to a task of the path, which is then whole.
+    fn walk(&mut self, wait: &'a WaitRow) -> bool {
+        for (task, holder) in holders_now(wait) {
+            self.steps += 1;
+            if self.path.len() >= MAX_CHAIN || self.steps > MAX_STEPS {
+                return false;
+            }
+            if let Some(wait) = self.wait_on_path(task) {
+                self.path.push(Step { task, holder, wait: Some(wait) });
+                return true;
+            }
+            if !self.done.contains(&task) && self.enter(task, holder) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether one of the waits of a task leads round.
+    fn enter(&mut self, task: TaskId, holder: &'a HolderRow) -> bool {
+        let waits = self.waits.of(task);
+        let place = self.path.len();
+        self.path.push(Step { task, holder, wait: waits.first() });
+        for wait in waits {
+            self.path[place].wait = Some(wait);
+            if self.walk(wait) {
+                return true;
+            }
+        }
+        if self.first.is_empty() {
+            self.path[place].wait = waits.first();
+            self.first.clone_from(&self.path);
+        }
+        self.path.truncate(place);
+        self.done.insert(task);
+        false
+    }
+
+    /// By which wait the path leaves a task that it has been to.
+    fn wait_on_path(&self, task: TaskId) -> Option<&'a WaitRow> {
+        if self.start.task == Some(task) {
+            return Some(self.start);
+        }
+        self.path.iter().find(|step| step.task == task)?.wait
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use loopd_model::{ResourceId, UnixNanos, WaitId};
+    use loopd_store::WaitState;
+
+    use super::*;
+
+    /// `"1>2+4 2>3 2>-"`: task 1 waits for what tasks 2 and 4 hold; task 2 for what task 3 holds, and
+    /// for something that nobody holds. A holder with a `!` has given it back.
+    pub(in crate::views) fn waits(script: &str) -> Vec<WaitRow> {
+        let wait = |(i, pair): (usize, &str)| {
+            let (task, holders) = pair.split_once('>').unwrap();
+            let id = |text: &str| TaskId(text.parse().unwrap());
+            let holder = |text: &str| HolderRow {
+                task: Some(id(text.trim_end_matches('!'))),
+                task_name: None,
+                since_at: UnixNanos(0),
+                location: None,
+                amount: 0,
+                released_at: text.ends_with('!').then_some(UnixNanos(1)),
+                is_later: false,
+            };
+            WaitRow {
+                process: ProcessKey(1),
+                wait: WaitId(i as u64 + 1),
+                task: Some(id(task)),
+                task_name: None,
+                resource: Some(ResourceId(id(task).0 * 10)),
+                resource_kind: "mutex".into(),
+                resource_name: String::new(),
+                resource_location: None,
+                op: if holders == "-" { "notified" } else { "lock" }.into(),
+                location: None,
+                amount: 0,
+                began_at: UnixNanos(1_000_000_000),
+                ended_at: None,
+                length: 2_000_000_000,
+                state: WaitState::Pending,
+                is_open: true,
+                holders: holders.split('+').filter(|text| *text != "-").map(holder).collect(),
+            }
+        };
+        script.split(' ').enumerate().map(wait).collect()
+    }
+
+    pub(in crate::views) fn open(rows: &[WaitRow]) -> OpenWaits {
+        let mut waits = OpenWaits::default();
+        waits.add(&[], rows.to_vec());
+        waits
+    }
+
+    fn check(script: &str, expected: &str) {
+        let rows = waits(script);
+        let waits = open(&rows);
+        let (steps, is_circle) = waits.chain(&rows[0]);
+        let mut picture: Vec<_> = steps.iter().map(|step| step.task.to_string()).collect();
+        if is_circle {
+            picture.push("…".into());
+        }
+        assert_eq!(picture.join(" "), expected, "{script}");
+    }
+
+    #[test]
+    fn chains_lead_to_the_root_and_end_where_they_come_round() {
+        check("1>-", "");
+        check("1>2", "2");
+        check("1>2 2>3 3>4 9>1", "2 3 4");
+        check("1>2 2>1", "2 1 …");
+        check("1>1", "1 …");
+        check("1>2 2>3 3>2", "2 3 2 …");
+        check("1>2!+3 3>4", "3 4");
+        let long: Vec<_> = (1..100).map(|i| format!("{i}>{}", i + 1)).collect();
+        let rows = waits(&long.join(" "));
+        assert_eq!(open(&rows).chain(&rows[0]).0.len(), MAX_CHAIN);
+    }
+
+    #[test]
+    fn an_old_wait_beside_it_does_not_hide_a_circle() {
+        check("1>2 2>- 2>1", "2 1 …");
+        check("1>2 1>- 2>- 2>7 2>1 7>8", "2 1 …");
+        check("1>2 2>-", "2");
+        check("1>2 2>- 2>3 3>-", "2 3");
+    }
+
+    #[test]
+    fn every_holder_is_followed_and_a_circle_comes_first() {
+        check("1>2+3 3>1", "3 1 …");
+        check("1>2+3 2>4 3>5", "2 4");
+        check("1>2+3 2>4 4>5 3>4 5>-", "2 4 5");
+        check("1>2+3 2>4 3>4 4>3", "2 4 3 4 …");
+    }
+
+    #[test]
+    fn the_wait_of_each_step_is_the_one_that_leads_on() {
+        let rows = waits("1>2 2>- 2>1");
+        let waits = open(&rows);
+        let (steps, _) = waits.chain(&rows[0]);
+        let ids: Vec<_> = steps.iter().map(|step| step.wait.unwrap().wait.0).collect();
+        assert_eq!(ids, [3, 1]);
+    }
+
+    #[test]
+    fn a_thicket_is_searched_once_and_within_a_limit() {
+        // Each of 200 tasks waits for what all of the next hold: the ways are 199 factorial.
+        let holders = |i: u64| (i + 1..=200).map(|i| i.to_string()).collect::<Vec<_>>().join("+");
+        let thicket: Vec<_> = (1..200).map(|i| format!("{i}>{}", holders(i))).collect();
+        let rows = waits(&thicket.join(" "));
+        let waits = open(&rows);
+        let (steps, is_circle) = waits.chain(&rows[0]);
+        assert_eq!((steps.len(), is_circle), (MAX_CHAIN, false));
+    }
+}
