@@ -160,8 +160,17 @@ impl Keeper {
         self.store.change_settings(scope, change).await?;
         tracing::info!(?scope, ?change, "settings changed");
         for process in self.live.here() {
-            let told = self.store.process_settings(process).await?.told();
-            self.live.ask(process, loopd_wire::encode_settings(told));
+            match self.store.process_settings(process).await {
+                Ok(settings) => {
+                    self.live.ask(process, loopd_wire::encode_settings(settings.told()));
+                }
+                // The change is made. The others are to hear of it; this one does when it connects.
+                Err(error) => tracing::error!(
+                    process = process.0,
+                    error = &error as &dyn std::error::Error,
+                    "an agent was not told of changed settings"
+                ),
+            }
         }
         Ok(())
     }

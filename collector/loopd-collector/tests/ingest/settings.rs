@@ -61,6 +61,18 @@ async fn a_change_reaches_its_agent_at_once_and_no_other() {
 }
 
 #[tokio::test]
+async fn an_agent_that_cannot_be_told_does_not_keep_others_from_hearing() {
+    let server = Server::start().await;
+    let (_one, _) = greet(&server, 1).await;
+    let (mut two, _) = greet(&server, 2).await;
+    // What is kept of the first cannot be read: no text is made of this byte.
+    let broken = "UPDATE process SET in_force = CAST(x'ff' AS TEXT) WHERE app = 'app-1'";
+    assert_eq!(server.sql().execute(broken, []).unwrap(), 1);
+    server.collector.change_settings(SettingsScope::All, polls(Some(false))).await.unwrap();
+    assert_eq!(asked(&mut two).await.record_polls, Some(false));
+}
+
+#[tokio::test]
 async fn a_restart_keeps_what_was_asked_for() {
     let server = Server::start().await;
     let (_one, _) = greet(&server, 1).await;
