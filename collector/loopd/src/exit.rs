@@ -73,7 +73,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     exit_of(error).into()
 }
 
-fn exit_of(error: &anyhow::Error) -> Exit {
+/// The exit code that an error was given.
+pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
     error
         .chain()
         .find_map(|cause| cause.downcast_ref::<WithExit>())

@@ -44,7 +44,7 @@ pub(crate) async fn run(args: AppsArgs, global: &Global) -> anyhow::Result<ExitC
             "nothing has been recorded yet; start a program with loopd-agent in it, or `loopd demo`",
         );
     } else {
-        let agents = agents(&source, &processes).await?;
+        let agents = agents(&source, &processes).await;
         print(&Screen::new(global.color).table(&table(&processes, &agents)))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -53,16 +53,17 @@ pub(crate) async fn run(args: AppsArgs, global: &Global) -> anyhow::Result<ExitC
 /// Of so many processes, the newest, the agents are asked for what they cost.
 const MAX_AGENTS: usize = 32;
 
-/// The agents of the newest processes, in their order.
-async fn agents(source: &Source, processes: &[Process]) -> anyhow::Result<Vec<AgentView>> {
+/// The agents of the newest processes, in their order. What cannot be told of one, such as by an
+/// older server, does not keep the rest from being shown.
+async fn agents(source: &Source, processes: &[Process]) -> Vec<Option<AgentView>> {
     let mut agents = Vec::new();
     for process in processes.iter().take(MAX_AGENTS) {
-        agents.push(source.agent(process.process).await?);
+        agents.push(source.agent(process.process).await.ok());
     }
-    Ok(agents)
+    agents
 }
 
-fn table(processes: &[Process], agents: &[AgentView]) -> Table {
+fn table(processes: &[Process], agents: &[Option<AgentView>]) -> Table {
     let mut table = Table::default()
         .number("PROCESS")
         .text("APP")
@@ -80,7 +81,7 @@ fn table(processes: &[Process], agents: &[AgentView]) -> Table {
         .number("AGENT CPU");
     let zone = TimeZone::system();
     for (i, process) in processes.iter().enumerate() {
-        let agent = agents.get(i);
+        let agent = agents.get(i).and_then(Option::as_ref);
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let captured = agent.and_then(|agent| captured_share(agent.captured_share));
         let cpu = agent.and_then(|agent| agent.cost.cpu_share).map(percent);

@@ -16,7 +16,7 @@ use loopd_store::{ProcessKey, SettingKey, SettingValue, SettingsChange, Settings
 use tokio::time::Instant;
 
 use super::render::{Screen, note, print, print_lines};
-use super::source::{Source, SourceArgs};
+use super::source::{DEFAULT_URL, Source, SourceArgs};
 use crate::cli::Global;
 use crate::exit::{Exit, OrExit};
 use crate::units::{self, Threshold};
@@ -129,10 +129,11 @@ pub(crate) async fn run(args: CaptureArgs, global: &Global) -> anyhow::Result<Ex
     let change = args.change.change().or_exit(Exit::Usage)?;
     let source = args.source.open().await?;
     let screen = Screen::new(global.color);
+    let server = (!change.is_empty()).then(|| server(&source, &args.source)).transpose()?;
     if args.all {
-        let view = match change.is_empty() {
-            true => source.common_settings().await?,
-            false => server(&source)?.change_settings(&SettingsScope::All, &change).await?,
+        let view = match server {
+            None => source.common_settings().await?,
+            Some(server) => server.change_settings(&SettingsScope::All, &change).await?,
         };
         if args.json {
             print_lines([&view])?;
@@ -141,12 +142,14 @@ pub(crate) async fn run(args: CaptureArgs, global: &Global) -> anyhow::Result<Ex
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let process = source.process(args.target.as_deref()).await?;
-    let agent = if change.is_empty() {
-        source.agent(process.process).await?
-    } else {
-        server(&source)?.change_settings(&scope(&args, &process), &change).await?;
+    let target = args.target.as_deref();
+    let process = source.process(target).await?;
+    let agent = if let Some(server) = server {
+        let scope = scope(target, &process.app, process.process)?;
+        server.change_settings(&scope, &change).await?;
         answer(&source, &process).await?
+    } else {
+        source.agent(process.process).await?
     };
     if args.json {
         print_lines([&agent])?;
@@ -162,17 +165,28 @@ pub(crate) async fn run(args: CaptureArgs, global: &Global) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whom a change is for: a name means every run.
-fn scope(args: &CaptureArgs, process: &Process) -> SettingsScope {
-    match &args.target {
-        Some(target) if *target == process.app => SettingsScope::App(process.app.clone()),
-        _ => SettingsScope::Process(ProcessKey(process.process)),
+/// Whom a change is for: a name means every run. What has no name can only be asked run by run.
+fn scope(target: Option<&str>, app: &str, process: i64) -> anyhow::Result<SettingsScope> {
+    match target {
+        Some("") => Err(anyhow!(
+            "an empty name means no program; name one run by its process number, as in \
+             `loopd capture {process}`, or every program with --all"
+        ))
+        .or_exit(Exit::Usage),
+        Some(target) if target == app => Ok(SettingsScope::App(app.to_owned())),
+        _ => Ok(SettingsScope::Process(ProcessKey(process))),
     }
 }
 
-fn server(source: &Source) -> anyhow::Result<&super::client::Client> {
+fn server<'a>(source: &'a Source, args: &SourceArgs) -> anyhow::Result<&'a super::client::Client> {
     match source {
         Source::Server(client) => Ok(client),
+        // Nobody asked for the file: it is there because no server is.
+        Source::File(_) if args.db.is_none() => Err(anyhow!(
+            "nobody listens at {DEFAULT_URL}, and a database file has no programs to ask; start \
+             `loopd serve`, or name the running one with --url"
+        ))
+        .or_exit(Exit::Connect),
         Source::File(_) => Err(anyhow!(
             "a database file has no programs to ask; name the running `loopd serve` with --url"
         ))
@@ -190,5 +204,42 @@ async fn answer(source: &Source, process: &Process) -> anyhow::Result<AgentView>
             return Ok(agent);
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loopd_store::StoreOptions;
+
+    use super::*;
+    use crate::exit::exit_of;
+
+    #[test]
+    fn a_name_means_every_run_and_no_name_means_nobody() {
+        assert_eq!(
+            scope(Some("orders"), "orders", 3).unwrap(),
+            SettingsScope::App("orders".into())
+        );
+        for target in [Some("3"), None] {
+            let one = scope(target, "orders", 3).unwrap();
+            assert_eq!(one, SettingsScope::Process(ProcessKey(3)), "{target:?}");
+        }
+        let refused = scope(Some(""), "", 3).unwrap_err();
+        assert_eq!(exit_of(&refused), Exit::Usage);
+        assert_eq!(scope(None, "", 3).unwrap(), SettingsScope::Process(ProcessKey(3)));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_only_stands_in_for_a_server_is_a_missing_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("loopd.db");
+        let (_writer, reader) = loopd_store::open(StoreOptions::new(&path)).await.unwrap();
+        let source = Source::File(reader);
+        let exit = |db| {
+            let args = SourceArgs { db, url: None, token: None };
+            exit_of(&server(&source, &args).unwrap_err())
+        };
+        assert_eq!(exit(Some(path)), Exit::Usage);
+        assert_eq!(exit(None), Exit::Connect);
     }
 }
