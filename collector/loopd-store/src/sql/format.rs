@@ -2,6 +2,10 @@
 //!
 //! SQLite's own fill a width or a precision of nine digits without looking at the clock, and search
 //! one text for every character of another.
+//!
+//! They give what SQLite's own give, but for some letters that are not known here, and for two things:
+//! `%f` gives the digits of the number itself (`%.20f` of 0.1 ends in 00555, where SQLite gives zeros
+//! after 16 digits), and infinity is `Inf` in whatever width, also if that is filled with zeros.
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
@@ -109,7 +113,7 @@ fn one(letter: char, spec: &Spec, context: &Context<'_>, place: usize) -> Result
     let integer = || match value {
         ValueRef::Integer(n) => n,
         ValueRef::Real(x) => x as i64,
-        _ => words.trim().parse().unwrap_or(0),
+        _ => whole_prefix(&words),
     };
     let (sign, digits) = match letter {
         'd' | 'i' => {
@@ -123,8 +127,11 @@ fn one(letter: char, spec: &Spec, context: &Context<'_>, place: usize) -> Result
             let x = match value {
                 ValueRef::Integer(n) => n as f64,
                 ValueRef::Real(x) => x,
-                _ => words.trim().parse().unwrap_or(0.0),
+                _ => prefix(&words, true).parse().unwrap_or(0.0),
             };
+            if x.is_infinite() {
+                return Ok(padded(sign(x < 0.0, spec), "Inf".to_owned(), spec, false));
+            }
             let digits = format!("{:.*}", spec.precision.unwrap_or(6), x.abs());
             (sign(x < 0.0, spec), grouped(digits, spec))
         }
@@ -136,6 +143,44 @@ fn one(letter: char, spec: &Spec, context: &Context<'_>, place: usize) -> Result
         _ => return Err(failed("only %d %i %u %s %c %f %x %X %o and %% are known here")),
     };
     Ok(padded(sign, digits, spec, spec.has_zeros && !spec.is_left))
+}
+
+/// The number at the beginning of a text, as SQLite reads it: `12abc` is 12. Empty or a mere sign if
+/// there is none.
+fn prefix(words: &str, is_real: bool) -> &str {
+    let text = words.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
+    let digits = |from: usize| {
+        let rest = &text.as_bytes()[from..];
+        from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    let sign = usize::from(text.starts_with(['+', '-']));
+    let mut end = digits(sign);
+    if !is_real {
+        return &text[..end];
+    }
+    let mut has_digits = end > sign;
+    if text[end..].starts_with('.') {
+        let after = digits(end + 1);
+        has_digits |= after > end + 1;
+        end = after;
+    }
+    if has_digits && text[end..].starts_with(['e', 'E']) {
+        let from = end + 1 + usize::from(text[end + 1..].starts_with(['+', '-']));
+        let after = digits(from);
+        end = if after > from { after } else { end };
+    }
+    if has_digits { &text[..end] } else { "" }
+}
+
+/// The whole number at the beginning of a text; the nearest there is if it is too large.
+fn whole_prefix(words: &str) -> i64 {
+    let digits = prefix(words, false);
+    let nearest = if digits.starts_with('-') { i64::MIN } else { i64::MAX };
+    match digits.parse::<i64>() {
+        Ok(number) => number,
+        Err(_) if digits.trim_start_matches(['+', '-']).is_empty() => 0,
+        Err(_) => nearest,
+    }
 }
 
 fn sign(is_negative: bool, spec: &Spec) -> &'static str {
@@ -206,6 +251,14 @@ mod tests {
             "format('%d of %s', 3, 'ü')",
             "printf('%5d|%-5d|%05d|%+d|% d', 42, 42, 42, 42, 42)",
             "printf('%,d %,d %,d', 1234567, -1234, 12)",
+            "printf('%d %d %d %d', '12abc', ' -7 ', '+5', '3.9')",
+            "printf('%d %d %d %d', '', '-', 'abc', '1e3')",
+            "printf('%d %d', '99999999999999999999', '-99999999999999999999x')",
+            "printf('%d %d', 9e999, -9e999)",
+            "printf('%.2f %.2f %.2f %.2f', '12.5abc', ' -.5', '5.', '1e2x')",
+            "printf('%.1f %.1f %.1f %.1f %.1f', '', '.', 'inf', 'nan', '1e')",
+            "printf('%f %f %+f|%8.2f|%-8f|', 9e999, -9e999, 9e999, 9e999, -9e999)",
+            "printf('%.10f %.3f', 0.1, 2.0 / 3)",
             "printf('%d %d %d', '12', 3.9, NULL)",
             "printf('%.2f %8.3f %f', 1.25, -2.5, 3)",
             "printf('%x %X %o', 255, 255, 8)",
@@ -228,6 +281,17 @@ mod tests {
             };
             assert_eq!(give(&own), give(&ours), "{call}");
         }
+    }
+
+    #[test]
+    fn where_they_differ_from_sqlites_own() {
+        let db = Connection::open_in_memory().unwrap();
+        register(&db).unwrap();
+        let give = |call: &str| -> String {
+            db.query_row(&format!("SELECT {call}"), [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(give("printf('%.20f', 0.1)"), "0.10000000000000000555");
+        assert_eq!(give("printf('%06f', 9e999)"), "   Inf");
     }
 
     #[test]
