@@ -15,9 +15,11 @@ pub(super) const MAX_CHAIN: usize = 32;
 /// For one chain so many holders are looked at. A task of a chain is left once, so that only tasks
 /// with thousands of holders come to this.
 const MAX_STEPS: usize = 4_096;
-/// Of the tasks that are next in the chains of a page, so many are asked for at once.
+/// Of the tasks that are next in the chains of a page, so many are asked for; more of them than rows
+/// of a page are rare. Chains end at a task that is beyond this.
 const MAX_TASKS: usize = 4_096;
-/// So many of their waits are read at once; those with a holder come first.
+/// So many of their waits are read, as many as the store gives; those with a holder come first, so that
+/// chains end early only where more than these wait for somebody.
 const MAX_WAITS: u64 = 1_000;
 
 /// The waits that last of the tasks that some chains lead to.
