@@ -1,9 +1,11 @@
 //! Waits, their holders, and what programs say, as the API gives them.
 
 use http::StatusCode;
+use loopd_model::{Anchor, Batch, Nanos, UnixNanos};
+use loopd_store::{ProcessKey, Writer};
 use serde_json::{Value, json};
 
-use crate::recording;
+use crate::recording::{self, LEAK, SECOND, START, holder, ledger, spawned, waits};
 use crate::server::{Server, text};
 
 async fn waiting() -> (Server, i64) {
@@ -50,10 +52,32 @@ async fn pending_waits_name_their_holders_and_where_it_ends() {
     );
 }
 
+/// Adds a program in which 1,100 tasks wait for nothing known since the first second, and after them
+/// tasks 30 and 31 each for what the other has: in a `select!`, next to older waits of theirs.
+async fn add_crowded(writer: &mut Writer) -> ProcessKey {
+    let crowd = 1_000..2_100;
+    let mut process = recording::process(10, "crowded");
+    process.anchor.unix = UnixNanos(START + 10_800_000_000_000);
+    let now = Nanos(20 * SECOND);
+    let tasks = crowd.clone().chain([30, 31]);
+    let mut events: Vec<_> = tasks.map(|task| spawned(SECOND, task, LEAK)).collect();
+    events.extend(crowd.map(|task| waits(1, task, 0, "notified", &[])));
+    events.extend([
+        waits(2, 30, 0, "notified", &[]),
+        waits(2, 31, 0, "notified", &[]),
+        waits(7, 30, 2, "lock", &[holder(31, 3)]),
+        waits(7, 31, 3, "lock", &[holder(30, 3)]),
+    ]);
+    let anchor = Anchor { at: now, unix: process.anchor.unix.at(now) };
+    let mut batch = Batch { seq: 1, anchor, events, ..Batch::default() };
+    batch.ledger = ledger(&batch);
+    recording::store(writer, &process, batch).await
+}
+
 #[tokio::test]
 async fn a_circle_is_found_behind_a_thousand_older_waits() {
     let server = Server::start().await;
-    let process = recording::add_crowded(&mut *server.writer.lock().await).await.0;
+    let process = add_crowded(&mut *server.writer.lock().await).await.0;
     let pending = format!("/api/v1/waits?process={process}&pending=1");
     let view = server.json(&format!("{pending}&task=30")).await;
     let chains: Vec<_> = view["rows"].as_array().unwrap().iter().map(chain).collect();

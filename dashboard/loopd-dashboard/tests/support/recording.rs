@@ -31,7 +31,7 @@ pub(crate) const SCRIPT: &str = "<script>alert(1)</script>\u{1b}[31m\u{202e}";
 
 const LOOP: LoopId = LoopId(1);
 const REPORT: LocationId = LocationId(1);
-const LEAK: LocationId = LocationId(2);
+pub(crate) const LEAK: LocationId = LocationId(2);
 const MAIN: LocationId = LocationId(3);
 
 /// Makes the file with the whole recording of `orders`, ended with a goodbye.
@@ -94,28 +94,6 @@ pub(crate) async fn add_waiting(writer: &mut Writer) -> ProcessKey {
     store(writer, &process, batch).await
 }
 
-/// Adds a program in which 1,100 tasks wait for nothing known since the first second, and after them
-/// tasks 30 and 31 each for what the other has: in a `select!`, next to older waits of theirs.
-pub(crate) async fn add_crowded(writer: &mut Writer) -> ProcessKey {
-    let crowd = 1_000..2_100;
-    let mut process = process(10, "crowded");
-    process.anchor.unix = UnixNanos(START + 10_800_000_000_000);
-    let now = Nanos(20 * SECOND);
-    let tasks = crowd.clone().chain([30, 31]);
-    let mut events: Vec<_> = tasks.map(|task| spawned(SECOND, task, LEAK)).collect();
-    events.extend(crowd.map(|task| waits(1, task, 0, "notified", &[])));
-    events.extend([
-        waits(2, 30, 0, "notified", &[]),
-        waits(2, 31, 0, "notified", &[]),
-        waits(7, 30, 2, "lock", &[holder(31, 3)]),
-        waits(7, 31, 3, "lock", &[holder(30, 3)]),
-    ]);
-    let anchor = Anchor { at: now, unix: process.anchor.unix.at(now) };
-    let mut batch = Batch { seq: 1, anchor, events, ..Batch::default() };
-    batch.ledger = ledger(&batch);
-    store(writer, &process, batch).await
-}
-
 fn waiting_events() -> Vec<Event> {
     let shared = |id: u64, kind: &str, name: &str| EventKind::ResourceOpened {
         resource: ResourceId(id),
@@ -172,13 +150,13 @@ fn waiting_events() -> Vec<Event> {
     events
 }
 
-fn holder(task: u64, since: u64) -> Holder {
+pub(crate) fn holder(task: u64, since: u64) -> Holder {
     let since = Nanos(since * SECOND);
     Holder { task: TaskId(task), since, location: LEAK, amount: 1 }
 }
 
 /// A wait whose id is the second at which it begins, and its task.
-fn waits(second: u64, task: u64, resource: u64, op: &str, holders: &[Holder]) -> Event {
+pub(crate) fn waits(second: u64, task: u64, resource: u64, op: &str, holders: &[Holder]) -> Event {
     let kind = EventKind::WaitBegan {
         wait: WaitId(second * 100 + task),
         task: TaskId(task),
@@ -393,7 +371,7 @@ fn stack() -> Stack {
 }
 
 /// Totals that say: nothing is missing but what the batch says was lost.
-fn ledger(batch: &Batch) -> Vec<LedgerEntry> {
+pub(crate) fn ledger(batch: &Batch) -> Vec<LedgerEntry> {
     let entry = |kind| {
         let events =
             batch.events.iter().filter(|event| event.kind.record_kind() == kind).count() as u64;
