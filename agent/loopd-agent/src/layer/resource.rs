@@ -46,6 +46,8 @@ pub(crate) struct Body {
     epoch: u64,
     /// Those who wait, the first one first: tokio serves them in that order.
     waiting: VecDeque<(u64, u64)>,
+    /// Those whose place among them is not known: they found no room, or a change was missed.
+    unplaced: usize,
     /// When the lock was last given back, in ticks.
     given_back: u64,
 }
@@ -143,6 +145,7 @@ pub(crate) fn with_body<T>(slot: &Slot, f: impl FnOnce(&mut Body) -> T) -> Optio
             others: 0,
             epoch,
             waiting: VecDeque::new(),
+            unplaced: 0,
             given_back: 0,
         }));
     }
@@ -239,12 +242,15 @@ impl Body {
         let mut holders = self.handle.state().holders();
         if let Some(&(_, next)) = self.waiting.front()
             && self.holds.is_empty()
+            && self.unplaced == 0
             && self.given_back != 0
         {
             holders.push(Holder { task: next, since: self.given_back, location: 0, amount: 0 });
         }
         if self.waiting.len() < MAX_WAITING {
             self.waiting.push_back((wait, task));
+        } else {
+            self.unplaced += 1;
         }
         holders
     }
@@ -252,7 +258,11 @@ impl Body {
     /// It is over, after so many ticks.
     pub(crate) fn end_wait(&mut self, wait: u64, length: u64) {
         self.handle.state().end_wait(false, length);
+        let before = self.waiting.len();
         self.waiting.retain(|(known, _)| *known != wait);
+        if self.waiting.len() == before {
+            self.unplaced = self.unplaced.saturating_sub(1);
+        }
     }
 
     /// A task gives this back.
@@ -289,6 +299,9 @@ impl Body {
             // Their holders will give them back, and must not be taken for others.
             self.others = self.holds.iter().map(|held| held.amount.max(1)).sum();
             self.holds.drain(..).for_each(|held| held.hold.forget());
+            // One of them may have stopped waiting, and be in nobody's way.
+            self.unplaced += self.waiting.len();
+            self.waiting.clear();
         }
     }
 }

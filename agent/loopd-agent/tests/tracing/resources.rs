@@ -370,7 +370,8 @@ fn many_tasks_on_many_threads_are_never_taken_for_each_other() {
         assert!(holders(wait).iter().all(|holder| known.contains(holder)), "{wait:?}");
         assert_eq!(end_of(&seen, wait.0), Some(WaitHow::Ready));
     }
-    // On a busy machine a thread can be stopped in the middle of a change, which is then missed.
+    // On a busy machine a thread can be stopped in the middle of a change, which is then missed; who
+    // comes next in the queue is not guessed from there on, so that some waits name nobody.
     let named = waits.iter().filter(|wait| !wait.5.is_empty()).count();
-    assert!(named * 10 >= waits.len() * 8, "{named} of {}", waits.len());
+    assert!(named * 3 >= waits.len(), "{named} of {}", waits.len());
 }
