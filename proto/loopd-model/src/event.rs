@@ -122,7 +122,8 @@ pub enum EventKind {
         task: TaskId,
         /// For what.
         resource: ResourceId,
-        /// To do what: `lock`, `acquire`, `send`, `recv`, …
+        /// To do what: `lock`, `read`, `write`, `acquire`, `send`, `recv`, `notified`, `wait`,
+        /// `changed`, `closed`, `join`, `sleep`, `tick`, `open`, `accept`, `connect`.
         op: String,
         /// Where in the program; none if not known.
         location: LocationId,
