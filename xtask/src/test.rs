@@ -92,8 +92,11 @@ fn rust() -> anyhow::Result<()> {
     tools::nextest()?;
     execute(cargo().args(["nextest", "run", "--workspace", "--locked"]))?;
     // Off by default, since it takes the place of functions of libc.
-    let noted = ["--package", "loopd-agent", "--features", "fd-stacks", "--locked", "fds"];
-    execute(cargo().args(["nextest", "run"]).args(noted))
+    const FEATURES: [&str; 4] = ["--package", "loopd-agent", "--features", "fd-stacks,taskdump"];
+    let mut clippy = cargo();
+    clippy.arg("clippy").args(FEATURES).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
+    execute(&mut clippy)?;
+    execute(cargo().args(["nextest", "run", "--locked"]).args(FEATURES).args(["fds", "dumping"]))
 }
 
 /// The agent with all that tokio itself can tell, which no other build of ours has.
