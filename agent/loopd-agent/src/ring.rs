@@ -29,9 +29,9 @@ const SPARE_WORDS: usize = if cfg!(loom) { 8 } else { MAX_RECORD };
 pub(crate) enum Class {
     /// Polls, parks, wakes: refused when three quarters are used.
     Flood,
-    /// Waits, marks, states of resources: refused when seven eighths are used.
+    /// Waits that begin, marks, states of resources: refused when seven eighths are used.
     Detail,
-    /// Spawns, ends, opens, closes: refused only by a full ring.
+    /// Spawns, opens, and every end and close: refused only by a full ring.
     Lifecycle,
 }
 

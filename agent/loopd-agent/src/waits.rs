@@ -159,7 +159,8 @@ impl WaitRecord {
             }
             Self::Ended { at, wait, how } => {
                 let is_cancelled = u64::from(*how == WaitHow::Cancelled);
-                ring.push([head(ENDED, is_cancelled), *at, *wait], Class::Detail)
+                // Without its end a wait would last for ever, which is worse than to miss it whole.
+                ring.push([head(ENDED, is_cancelled), *at, *wait], Class::Lifecycle)
             }
             Self::HoldEnded { at, resource, hold, waits } => {
                 let Holder { task, since, location, amount } = *hold;
