@@ -549,7 +549,9 @@ fn a_poll_inside_a_poll_costs_the_outer_one_nothing() {
     let seen = collector.seen();
     let polls = seen.spans(RecordKind::Poll);
     let outer = seen.task_named("outer task").unwrap();
-    assert_eq!(polls.iter().filter(|(.., poll)| poll.task.0 == outer).count(), 2);
+    let of_outer = polls.iter().filter(|(.., poll)| poll.task.0 == outer).count();
+    // In two pieces is the first if another thread was the worker meanwhile.
+    assert!(matches!(of_outer, 2 | 3), "{of_outer}");
     let inner = seen.loop_named("inner").unwrap();
     let of_inner =
         polls.iter().filter(|(of, _, p)| *of == inner && p.task < TaskId::FIRST_ROOT).count();
