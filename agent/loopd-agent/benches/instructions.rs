@@ -6,9 +6,9 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![expect(clippy::unwrap_used, reason = "a surprise ends the benchmark")]
 
+mod callgrind;
+
 use std::ops::Deref;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use loopd_agent::Config;
@@ -27,47 +27,7 @@ const WORK: [(&str, usize, usize); 4] = [
 const GROUP: usize = 50;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let [_, mode, variant, work, times] = arguments.as_slice()
-        && mode == "child"
-    {
-        return run(variant, work, times.parse().unwrap());
-    }
-    let has_valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
-    if !has_valgrind.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no valgrind");
-        return;
-    }
-    let scratch = std::env::temp_dir().join(format!("loopd-instructions-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch).unwrap();
-    println!("{:<28} {:<12} {:>12} {:>10}", "work", "variant", "instructions", "over bare");
-    for (work, few, many) in WORK {
-        let mut bare = 0.0;
-        for variant in VARIANTS {
-            let [short, long] = [few, many].map(|times| count(&scratch, variant, work, times));
-            let each = (long - short) as f64 / (many - few) as f64;
-            if variant == "bare" {
-                bare = each;
-            }
-            println!("{work:<28} {variant:<12} {each:>12.1} {:>+10.1}", each - bare);
-        }
-    }
-    std::fs::remove_dir_all(&scratch).unwrap();
-}
-
-/// Instructions of the main thread of one run.
-fn count(scratch: &Path, variant: &str, work: &str, times: usize) -> i64 {
-    let out = scratch.join("out");
-    let status = Command::new("valgrind")
-        .args(["--tool=callgrind", "--separate-threads=yes", "--quiet"])
-        .arg(format!("--callgrind-out-file={}", out.display()))
-        .arg(std::env::current_exe().unwrap())
-        .args(["child", variant, work, &times.to_string()])
-        .status();
-    assert!(status.unwrap().success());
-    let profile = std::fs::read_to_string(scratch.join("out-01")).unwrap();
-    let total = profile.lines().rev().find_map(|line| line.strip_prefix("totals: ")).unwrap();
-    total.trim().parse().unwrap()
+    callgrind::compare(&VARIANTS, &WORK, |variant| variant == "bare", run);
 }
 
 /// The work itself, in a process of its own.
