@@ -191,11 +191,22 @@ fn threads_that_come_and_go_give_their_rings_back() {
 /// How often a thread of this name has gone to sleep.
 #[cfg(target_os = "linux")]
 fn sleeps(name: &str) -> u64 {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap();
-    let found = threads.map(|thread| thread.unwrap().path()).find(|path| {
-        std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name)
-    });
-    let status = std::fs::read_to_string(found.unwrap().join("status")).unwrap();
+    let find = || {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        threads.filter_map(|thread| Some(thread.ok()?.path())).find(|path| {
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name)
+        })
+    };
+    // A thread has its name only after it has begun to run.
+    let since = Instant::now();
+    let found = loop {
+        match find() {
+            Some(path) => break path,
+            None => assert!(since.elapsed() < FLUSH, "no thread is called {name}"),
+        }
+        std::thread::yield_now();
+    };
+    let status = std::fs::read_to_string(found.join("status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     line.unwrap().trim().parse().unwrap()
 }
