@@ -27,7 +27,7 @@ fn places(id: u64) -> &'static [Pair] {
     &table[first..first + PLACES]
 }
 
-/// Keeps a pair; says whether there was room.
+/// Keeps a pair; says whether there was room. No key may come twice.
 pub(crate) fn insert(id: u64, key: u64) -> bool {
     let take =
         |pair: &&Pair| pair.id.compare_exchange(FREE, BEING_WRITTEN, Acquire, Relaxed).is_ok();
@@ -42,8 +42,10 @@ pub(crate) fn insert(id: u64, key: u64) -> bool {
 pub(crate) fn get(id: u64) -> u64 {
     let Some(pair) = places(id).iter().find(|pair| pair.id.load(Acquire) == id) else { return 0 };
     let key = pair.key.load(Acquire);
-    // It may have been taken out and the place used again in the meantime.
-    if pair.id.load(Relaxed) == id { key } else { 0 }
+    // It may have been taken out and the place used again in the meantime, perhaps even for the same
+    // id. No key is ever used twice, so one that is still there has been all the time.
+    let is_it = pair.id.load(Acquire) == id && pair.key.load(Relaxed) == key;
+    if is_it { key } else { 0 }
 }
 
 /// Takes a pair out; gives the key, or 0. Only one thread does so with the same id.
@@ -77,16 +79,19 @@ mod tests {
         let is_over = || since.elapsed() > Duration::from_secs(1);
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                // The keys of one are odd, those of the other even.
+                let mut key = 1;
                 while !is_over() {
                     for id in [one, other] {
-                        assert!(insert(id, id));
-                        assert_eq!(remove(id), id);
+                        assert!(insert(id, key));
+                        assert_eq!(remove(id), key);
+                        key += 1;
                     }
                 }
             });
             while !is_over() {
                 let key = get(one);
-                assert!(key == 0 || key == one, "{key}");
+                assert!(key == 0 || key % 2 == 1, "{key}");
             }
         });
     }
