@@ -60,7 +60,7 @@ mod tests {
                 (1, x'00', 'orders', '', '', 1, '{}', '', '', '[]', 1, 1, 0, 1, 9, NULL, 1, 0);
             INSERT INTO task (process, task, spawned_at, polls, busy_time, max_poll_time,
                 slow_polls, wakes, self_wakes, scheduled_time) VALUES (1, 7, 2, 3, 0, 0, 0, 0, 0, 0);
-            INSERT INTO resource VALUES (1, 5, 'file', '/tmp/x', 1, 7, 3, NULL, NULL);
+            INSERT INTO resource VALUES (1, 5, 'file', 'data.log', 1, 7, 3, NULL, NULL);
             INSERT INTO sample VALUES (1, 1, 0, 4, 5, 7, 1, 2);
             INSERT INTO ledger_entry VALUES (1, 4, 1, 1, 0, 0)";
         sqlx::raw_sql(rows).execute(&mut db).await.unwrap();
@@ -71,7 +71,7 @@ mod tests {
         let task = "SELECT task || state || unwakeable || ifnull(fields, '-') FROM tasks";
         assert_eq!(read(task).await, "7alive0-");
         assert_eq!(read("SELECT running || ifnull(syscall, '-') FROM samples").await, "off_cpu-");
-        assert_eq!(read("SELECT name || ifnull(waiters, '-') FROM resources").await, "/tmp/x-");
+        assert_eq!(read("SELECT name || ifnull(waiters, '-') FROM resources").await, "data.log-");
         assert_eq!(read("SELECT kind FROM ledger").await, "task");
     }
 }
