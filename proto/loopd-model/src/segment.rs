@@ -68,8 +68,8 @@ pub enum Effort {
 /// Why bytes are not a segment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
-    /// It does not begin as a segment of this version.
-    #[error("not a segment of version 1")]
+    /// It does not begin as one of this version.
+    #[error("not a segment of this version")]
     Magic,
     /// Fewer or more bytes than the header says.
     #[error("segment is {actual} bytes long, its header says {expected}")]
@@ -403,11 +403,11 @@ fn decompress(_data: &[u8], _raw: usize) -> Result<Vec<u8>, SegmentError> {
     Err(SegmentError::NoZstd)
 }
 
-fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
 
@@ -437,11 +437,11 @@ pub fn take_varint(bytes: &mut &[u8]) -> Result<u64, SegmentError> {
     Err(BAD)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
