@@ -55,8 +55,7 @@ fn bytes(case: &'static str, bytes: usize, items: usize) -> Measured {
 }
 
 fn run() -> Vec<Measured> {
-    let mut results = spans();
-    results
+    spans()
 }
 
 fn spans() -> Vec<Measured> {
@@ -71,7 +70,6 @@ fn spans() -> Vec<Measured> {
     let head = packed.len() - pages - groups.len();
 
     // What each column takes alone: what a page is smaller by when that column is constant.
-    let flat = vec![0; SPANS];
     let starts: Vec<u64> = given
         .length
         .iter()
@@ -90,7 +88,6 @@ fn spans() -> Vec<Measured> {
     let (mut positions, mut tasks) = (Vec::new(), columns.tasks.iter().cycle());
     let fast = segment::encode(RecordKind::Poll, &spans, Effort::Fast);
     let small = segment::encode(RecordKind::Poll, &spans, Effort::Small);
-    let _ = flat;
     vec![
         rate("stored encode", SPANS, || stored::encode(&given)),
         rate("stored decode", SPANS, || stored::decode(&packed).unwrap()),

@@ -145,23 +145,39 @@ impl<'a> BitReader<'a> {
     }
 
     /// One value written by [`BitWriter::gamma`]. `k` is at most 63.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn gamma(&mut self, k: u32) -> Option<u64> {
+        let word = self.window();
+        let q = word.trailing_zeros();
+        let bits = (k + q).saturating_sub(u32::from(q > 0));
+        if q + 1 + bits > WINDOW {
+            return self.long_gamma(k);
+        }
+        self.at += (q + 1 + bits) as usize;
+        let low = (word >> q >> 1) & low_bits(bits);
+        Some(if q > 0 { low | 1 << bits } else { low })
+    }
+
+    #[cold]
+    fn long_gamma(&mut self, k: u32) -> Option<u64> {
         let q = self.unary()?;
         if q > u64::from(64 - k) {
             return None;
         }
-        let q = q as u32;
-        if q == 0 {
-            return Some(self.take(k));
-        }
-        let bits = k + q - 1;
-        Some(1 << bits | self.take(bits))
+        let bits = (k + q as u32).saturating_sub(u32::from(q > 0));
+        let low = self.take(bits);
+        Some(if q > 0 { low | 1 << bits } else { low })
     }
 
     /// How many bits are left; 0 past the end.
     pub(crate) fn left(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(self.at)
+    }
+
+    /// The bytes behind the one that was read last, if that one was there and its unread bits are zero.
+    pub(crate) fn rest(self) -> Option<&'a [u8]> {
+        let (read, rest) = self.bytes.split_at_checked(self.at.div_ceil(8))?;
+        Self { bytes: read, ..self }.is_done().then_some(rest)
     }
 
     /// Whether exactly the bytes were read, up to the zeros that fill the last one.

@@ -15,6 +15,8 @@ pub mod segment;
 mod span;
 #[cfg(feature = "stored")]
 pub mod stored;
+#[cfg(feature = "stored")]
+pub mod table;
 mod time;
 
 pub use batch::{

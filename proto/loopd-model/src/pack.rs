@@ -4,10 +4,13 @@
 
 use bitpacking::{BitPacker, BitPacker4x};
 
-use crate::bits::bit_length;
+use crate::bits::{BitReader, BitWriter, bit_length};
 use crate::segment::{SegmentError, put_varint, take_varint, unzigzag, zigzag};
 
 const BLOCK: usize = BitPacker4x::BLOCK_LEN;
+/// More would not fit into the byte that counts them, whose highest bit says whether they are signed.
+const MAX_EXCEPTIONS: usize = 127;
+const SIGNED: u8 = 0x80;
 const VARINTS: u8 = 65;
 const CONSTANT: u8 = 66;
 
@@ -44,8 +47,8 @@ pub(crate) fn take(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<()
 struct Plan {
     base: u64,
     width: u32,
-    /// What it takes beside a few bytes that every plan takes.
-    bytes: usize,
+    /// About what it takes, in bits, beside a few bytes that every plan takes.
+    bits: usize,
 }
 
 impl Plan {
@@ -66,7 +69,7 @@ impl Plan {
             return plan;
         }
         let other = Self::above(least.wrapping_add(min as u64), values);
-        if other.bytes < plan.bytes { other } else { plan }
+        if other.bits < plan.bits { other } else { plan }
     }
 
     fn above(base: u64, values: &[u64]) -> Self {
@@ -84,27 +87,27 @@ impl Plan {
         }
         let has_below = below.iter().any(|&n| n > 0);
         let longest = bit_length(all);
-        let bytes = |width: u32| {
-            let mut bytes = width as usize * BLOCK / 8;
-            for length in width + 1..=longest {
-                bytes += above[length as usize] as usize * (1 + varint_len(length - width + 1));
-            }
+        let bits = |width: u32| {
+            let (mut exceptions, mut bits) = (0, width as usize * BLOCK);
+            let mut add = |n: u32, high: u32| {
+                exceptions += n as usize;
+                bits += n as usize * (2 * high).saturating_sub(1) as usize;
+            };
+            let sign = u32::from(has_below);
+            (width + 1..=longest).for_each(|l| add(above[l as usize], l - width + sign));
             if has_below && width < 64 {
-                for (length, &n) in below.iter().enumerate() {
-                    let high = (length as u32).saturating_sub(width);
-                    bytes += n as usize * (1 + varint_len(high + 1));
-                }
+                let lengths = below.iter().zip(0u32..);
+                lengths.for_each(|(&n, length)| add(n, length.saturating_sub(width) + 1));
             }
-            bytes
+            if exceptions > MAX_EXCEPTIONS {
+                return usize::MAX;
+            }
+            let k = place_parameter(exceptions);
+            bits + exceptions * (k as usize + 1) + ((BLOCK - exceptions) >> k)
         };
-        let mut best = Self { base, width: longest, bytes: bytes(longest) };
-        for width in (0..longest).rev().chain(has_below.then_some(64)) {
-            let bytes = bytes(width);
-            if bytes < best.bytes {
-                best = Self { base, width, bytes };
-            }
-        }
-        best
+        let widths = (0..=longest).rev().chain(has_below.then_some(64));
+        let plans = widths.map(|width| Self { base, width, bits: bits(width) });
+        plans.min_by_key(|plan| plan.bits).unwrap_or(Self { base, width: 64, bits: 64 * BLOCK })
     }
 }
 
@@ -119,48 +122,48 @@ fn sampled_median(values: &[u64]) -> u64 {
     sample[SAMPLES / 2] as u64
 }
 
-/// The bytes of a varint of so many bits.
-const fn varint_len(bits: u32) -> usize {
-    bits.div_ceil(7) as usize
+/// How the distances between so many exceptions are coded: suits exceptions that are spread evenly.
+fn place_parameter(exceptions: usize) -> u32 {
+    bit_length(88 / exceptions.max(1) as u64).saturating_sub(1)
 }
 
 fn put_block(out: &mut Vec<u8>, values: &[u64]) {
-    let plan = Plan::of(values);
-    let Plan { base, width, .. } = plan;
+    let Plan { base, width, bits } = Plan::of(values);
+    let distances = values.iter().map(|value| value.wrapping_sub(base));
     if values.len() < BLOCK {
-        let distances = values.iter().map(|value| value.wrapping_sub(base));
-        let varints = distances.clone().map(|d| varint_len(bit_length(d).max(1))).sum::<usize>();
-        if varints <= plan.bytes {
+        let varint_len = |distance: u64| bit_length(distance | 1).div_ceil(7) as usize;
+        if distances.clone().map(varint_len).sum::<usize>() <= bits / 8 {
             out.push(VARINTS);
             put_varint(out, zigzag(base as i64));
             distances.for_each(|distance| put_varint(out, distance));
             return;
         }
     }
-    out.push(width as u8);
-    let exceptions_at = out.len();
-    out.push(0);
-    put_varint(out, zigzag(base as i64));
-
     let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
     let (mut low, mut high) = ([0u32; BLOCK], [0u32; BLOCK]);
     let mut places = [0u8; BLOCK];
-    let mut exceptions = 0;
-    for (place, &value) in values.iter().enumerate() {
-        let distance = value.wrapping_sub(base);
+    let (mut exceptions, mut is_signed) = (0, false);
+    for (place, distance) in distances.enumerate() {
         low[place] = (distance & mask) as u32;
         high[place] = ((distance & mask) >> 32) as u32;
         places[exceptions] = place as u8;
-        exceptions += usize::from(distance & !mask != 0);
+        let is_exception = distance & !mask != 0;
+        exceptions += usize::from(is_exception);
+        is_signed |= is_exception && (distance as i64) < 0;
     }
+    out.extend_from_slice(&[width as u8, exceptions as u8 | if is_signed { SIGNED } else { 0 }]);
+    put_varint(out, zigzag(base as i64));
     pack(out, &low, width.min(32));
     pack(out, &high, width.saturating_sub(32));
-    out[exceptions_at] = exceptions as u8;
-    out.extend_from_slice(&places[..exceptions]);
+    let mut bits = BitWriter::new(out);
+    let (k, mut next) = (place_parameter(exceptions), 0);
     for &place in &places[..exceptions] {
-        let distance = values[place as usize].wrapping_sub(base) as i64;
-        put_varint(out, zigzag(distance >> width));
+        bits.rice(u64::from(place - next), k);
+        next = place + 1;
+        let high = (values[place as usize].wrapping_sub(base) as i64) >> width;
+        bits.gamma(if is_signed { zigzag(high) } else { high as u64 } - 1, 0);
     }
+    bits.finish();
 }
 
 fn pack(out: &mut Vec<u8>, values: &[u32; BLOCK], width: u32) {
@@ -181,7 +184,9 @@ fn take_block(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<(), Seg
         }
         return Ok(());
     }
-    let exceptions = usize::from(take_byte(bytes)?);
+    let exceptions = take_byte(bytes)?;
+    let is_signed = exceptions & SIGNED != 0;
+    let exceptions = usize::from(exceptions & !SIGNED);
     if width > 64 || exceptions > n || (width == 64 && exceptions > 0) {
         return Err(BAD);
     }
@@ -196,16 +201,21 @@ fn take_block(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<(), Seg
         let wide = wide.map(|(&low, &high)| u64::from(high) << 32 | u64::from(low));
         out.extend(wide.map(|distance| base.wrapping_add(distance)));
     }
-    let (places, rest) = bytes.split_at_checked(exceptions).ok_or(BAD)?;
-    *bytes = rest;
-    let values = &mut out[begin..];
-    let mut least = 0;
-    for &place in places {
-        let high = unzigzag(take_varint(bytes)?);
-        let value = values.get_mut(usize::from(place)).filter(|_| place >= least).ok_or(BAD)?;
-        *value = value.wrapping_add((high << width) as u64);
-        least = place + 1;
+    if exceptions == 0 {
+        return Ok(());
     }
+    let values = &mut out[begin..];
+    let mut bits = BitReader::new(bytes);
+    let (k, mut place) = (place_parameter(exceptions), 0);
+    for _ in 0..exceptions {
+        place += bits.rice(k).ok_or(BAD)?;
+        let high = bits.gamma(0).ok_or(BAD)?.wrapping_add(1);
+        let high = if is_signed { unzigzag(high) as u64 } else { high };
+        let value = values.get_mut(place as usize).ok_or(BAD)?;
+        *value = value.wrapping_add(high << width);
+        place += 1;
+    }
+    *bytes = bits.rest().ok_or(BAD)?;
     Ok(())
 }
 
