@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use loopd_model::segment::{self, Effort};
 use loopd_model::stored::{self, Columns, Directory, PageColumns, Subject};
+use loopd_model::table::{self, Predict};
 use loopd_model::{LocationId, Nanos, RecordKind, Span, TaskId};
 
 const SPANS: usize = 65_536;
@@ -55,7 +56,9 @@ fn bytes(case: &'static str, bytes: usize, items: usize) -> Measured {
 }
 
 fn run() -> Vec<Measured> {
-    spans()
+    let mut results = spans();
+    results.extend(rows());
+    results
 }
 
 fn spans() -> Vec<Measured> {
@@ -117,11 +120,76 @@ fn spans() -> Vec<Measured> {
             segment::encode(RecordKind::Poll, &spans, Effort::Fast)
         }),
         rate("segment fast decode", SPANS, || segment::decode(&fast).unwrap()),
+        rate("segment fast decode, columns", SPANS, || segment::decode_columns(&fast).unwrap()),
         rate("segment small encode", SPANS, || {
             segment::encode(RecordKind::Poll, &spans, Effort::Small)
         }),
         rate("segment small decode", SPANS, || segment::decode(&small).unwrap()),
     ]
+}
+
+/// Records of ended tasks: 22 columns of numbers, of which three are read.
+fn rows() -> Vec<Measured> {
+    let (predict, columns) = tasks();
+    let columns: Vec<&[i64]> = columns.iter().map(Vec::as_slice).collect();
+    let packed = table::encode(&predict, &columns);
+    assert_eq!(table::decode(&packed, u64::MAX).unwrap().1, columns);
+    // The id, when it was spawned and when it ended.
+    let three = 0b111;
+    vec![
+        rate("table encode, 22 columns", SPANS, || table::encode(&predict, &columns)),
+        rate("table decode, 22 columns", SPANS, || table::decode(&packed, u64::MAX).unwrap()),
+        rate("table decode, 3 columns", SPANS, || table::decode(&packed, three).unwrap()),
+        bytes("table, 22 columns", packed.len(), SPANS),
+    ]
+}
+
+fn tasks() -> (Vec<Predict>, Vec<Vec<i64>>) {
+    use Predict::{Column, Nothing, Row};
+    let mut random = Random(0x51_7cc1_b727_220a);
+    let (mut id, mut spawned) = (1_000_000, 1_795_000_000_000_000_000);
+    let mut rows: Vec<Vec<(Predict, i64)>> = Vec::with_capacity(SPANS);
+    for _ in 0..SPANS {
+        let mut about =
+            |median: f64, spread: f64| (median * (spread * random.normal()).exp()) as i64;
+        let (lifetime, busy, scheduled) = (about(3e6, 1.0), about(9e3, 0.8), about(5e3, 0.8));
+        let delay = about(1.5e3, 0.6);
+        let mut below = |n: u64| (random.next() >> 32) as i64 % n as i64;
+        id += 1 + below(3);
+        spawned += below(2_000);
+        let (location, polls) = (1 + below(LOCATIONS), 1 + below(10));
+        let is_rare = below(100) == 0;
+        let worker = below(4);
+        let longest = busy / polls + busy / 8;
+        rows.push(vec![
+            (Row, id),
+            (Row, spawned),
+            (Column(1), spawned + lifetime),
+            (Nothing, location),
+            (Nothing, 0),                           // kind
+            (Nothing, if is_rare { 3 } else { 1 }), // outcome
+            (Nothing, polls),
+            (Column(6), polls - i64::from(is_rare)), // wakes
+            (Nothing, i64::from(is_rare)),           // self-wakes
+            (Nothing, busy),
+            (Nothing, scheduled),
+            (Column(9), longest),
+            (Column(10), scheduled / polls + scheduled / 8), // longest wait
+            (Nothing, delay),                                // to the first poll
+            (Column(2), spawned + lifetime),                 // last poll
+            (Nothing, worker),
+            (Nothing, 7),           // loop
+            (Nothing, table::NULL), // name
+            (Nothing, if is_rare { 12 } else { table::NULL }),
+            (Nothing, 256 + location % 8 * 64), // size of the future
+            (Nothing, 0),
+            (Nothing, 0),
+        ]);
+    }
+    let predict: Vec<Predict> = rows[0].iter().map(|&(predict, _)| predict).collect();
+    let column = |place: usize| rows.iter().map(|row| row[place].1).collect();
+    let columns = (0..predict.len()).map(column).collect();
+    (predict, columns)
 }
 
 fn by_column(spans: &[Span]) -> stored::SpanColumns {
