@@ -57,6 +57,7 @@ fn bytes(case: &'static str, bytes: usize, items: usize) -> Measured {
 
 fn run() -> Vec<Measured> {
     let mut results = spans();
+    results.extend(wakes());
     results.extend(rows());
     results
 }
@@ -125,6 +126,28 @@ fn spans() -> Vec<Measured> {
             segment::encode(RecordKind::Poll, &spans, Effort::Small)
         }),
         rate("segment small decode", SPANS, || segment::decode(&small).unwrap()),
+    ]
+}
+
+/// Wakes of the same tasks, three of ten from outside any task.
+fn wakes() -> Vec<Measured> {
+    let mut random = Random(0x2c1b_3c6d_59b8_41a3);
+    let mut columns = by_column(&polls());
+    let waker = |_| match random.next() % 10 {
+        0..3 => 0,
+        _ => columns.tasks[columns.slot[random.below(SPANS)] as usize].task.0,
+    };
+    columns.by = (0..SPANS).map(waker).collect();
+    columns.count = (0..SPANS).map(|_| 1 + u64::from(random.below(20) == 0)).collect();
+    let given = columns.columns(RecordKind::Wake);
+    let packed = stored::encode(&given);
+    let without = |columns: Columns<'_>| packed.len() - stored::encode(&columns).len();
+    vec![
+        rate("stored wakes encode", SPANS, || stored::encode(&given)),
+        rate("stored wakes decode", SPANS, || stored::decode(&packed).unwrap()),
+        bytes("stored wakes", packed.len(), SPANS),
+        bytes("stored wakes, by", without(Columns { by: &[], ..given }), SPANS),
+        bytes("stored wakes, count", without(Columns { count: &[], ..given }), SPANS),
     ]
 }
 
@@ -252,6 +275,10 @@ impl Random {
 
     fn normal(&mut self) -> f64 {
         (-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 32) as usize % n
     }
 
     /// A rank from 0, the smaller the likelier, as 1 / rank.

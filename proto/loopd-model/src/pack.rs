@@ -127,16 +127,17 @@ impl Plan {
     fn of(values: &[u64]) -> Self {
         let min = values.iter().map(|&value| value as i64).min().unwrap_or(0);
         let plan = Self::above(min as u64, values);
-        // A few numbers far below the rest (none among ids, a clock that steps back) would widen
-        // all of it, unless they are exceptions.
+        // Numbers far below the rest (none among ids, a clock that steps back) would widen all of it,
+        // unless they are exceptions.
         let distance = |value: u64| value.wrapping_sub(min as u64);
-        let middle = distance(sampled_median(values)) / 2;
-        let (mut few, mut least) = (0, u64::MAX);
+        let [median, upper] = sample(values).map(distance);
+        let mut least = u64::MAX;
         for &value in values {
-            few += usize::from(distance(value) < middle);
-            least = least.min(if distance(value) < middle { u64::MAX } else { distance(value) });
+            let distance = distance(value);
+            least = least.min(if distance < median / 2 { u64::MAX } else { distance });
         }
-        if few == 0 || few > values.len() / 4 {
+        // Most often the least is as near to the rest as any, and nothing can be won.
+        if bit_length(upper.saturating_sub(least)) + 1 > bit_length(upper) {
             return plan;
         }
         let other = Self::above(least.wrapping_add(min as u64), values);
@@ -192,15 +193,15 @@ impl Plan {
     }
 }
 
-/// About the median, as signed numbers.
-fn sampled_median(values: &[u64]) -> u64 {
+/// About the median and the upper quartile, as signed numbers.
+fn sample(values: &[u64]) -> [u64; 2] {
     const SAMPLES: usize = 9;
     let mut sample = [0; SAMPLES];
     for (place, sampled) in sample.iter_mut().enumerate() {
         *sampled = values[place * values.len() / SAMPLES] as i64;
     }
     sample.sort_unstable();
-    sample[SAMPLES / 2] as u64
+    [sample[SAMPLES / 2] as u64, sample[SAMPLES * 3 / 4] as u64]
 }
 
 /// How the distances between so many exceptions are coded: suits exceptions that are spread evenly.
@@ -348,6 +349,13 @@ mod tests {
         check(&values, 5 + 64 + 2 * 10);
         values[3] = -400i64 as u64;
         check(&values, 5 + 64 + 3 * 10);
+    }
+
+    #[test]
+    fn many_zeros_among_large_numbers_do_not_widen_them() {
+        let id = |i: u64| if i.is_multiple_of(3) { 0 } else { 5_000_000 + i * i % 1_021 };
+        let ids: Vec<u64> = (0..256).map(id).collect();
+        check(&ids, 256 * 21 / 8);
     }
 
     #[test]
