@@ -13,6 +13,9 @@ const MAX_EXCEPTIONS: usize = 127;
 const SIGNED: u8 = 0x80;
 const VARINTS: u8 = 65;
 const CONSTANT: u8 = 66;
+const LISTED: u8 = 67;
+/// Longer lists save little, and take time to be given up.
+const MAX_DISTINCT: usize = 32;
 
 /// Appends the run.
 pub(crate) fn put(out: &mut Vec<u8>, values: &[u64]) {
@@ -21,8 +24,72 @@ pub(crate) fn put(out: &mut Vec<u8>, values: &[u64]) {
             out.push(CONSTANT);
             put_varint(out, zigzag(*first as i64));
         }
-        _ => values.chunks(BLOCK).for_each(|block| put_block(out, block)),
+        _ => {
+            let begin = out.len();
+            values.chunks(BLOCK).for_each(|block| put_block(out, block));
+            let (mut list, mut distinct) = ([0; MAX_DISTINCT], 0);
+            if distinct_of(values, &mut list, &mut distinct) {
+                put_listed_if_smaller(out, begin, values, &list[..distinct]);
+            }
+        }
     }
+}
+
+/// Collects the distinct values, ascending as signed numbers. Gives up, and says so, if there are too many,
+/// or if they look as if there will be.
+fn distinct_of(values: &[u64], list: &mut [i64; MAX_DISTINCT], distinct: &mut usize) -> bool {
+    const A_LOOK: usize = 16;
+    for (seen, &value) in values.iter().enumerate() {
+        let Err(place) = list[..*distinct].binary_search(&(value as i64)) else { continue };
+        if *distinct == MAX_DISTINCT || (seen == A_LOOK && *distinct >= A_LOOK - 1) {
+            return false;
+        }
+        list.copy_within(place..*distinct, place + 1);
+        list[place] = value as i64;
+        *distinct += 1;
+    }
+    true
+}
+
+/// Writes the run as places in a list, in place of what is in `out` from `begin` on.
+fn put_listed_if_smaller(out: &mut Vec<u8>, begin: usize, values: &[u64], list: &[i64]) {
+    let width = bit_length(list.len() as u64 - 1);
+    let mut listed = vec![LISTED, list.len() as u8];
+    put_varint(&mut listed, zigzag(list[0]));
+    let distances = list.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    distances.for_each(|distance| put_varint(&mut listed, distance as u64));
+    if listed.len() + (values.len() * width as usize).div_ceil(8) >= out.len() - begin {
+        return;
+    }
+    out.truncate(begin);
+    out.extend_from_slice(&listed);
+    let mut bits = BitWriter::new(out);
+    for &value in values {
+        let place = list.partition_point(|&listed| listed < value as i64);
+        bits.put(place as u64, width);
+    }
+    bits.finish();
+}
+
+fn take_listed(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<(), SegmentError> {
+    const BAD: SegmentError = SegmentError::Invalid("list");
+    let distinct = usize::from(take_byte(bytes)?);
+    if distinct == 0 || distinct > MAX_DISTINCT {
+        return Err(BAD);
+    }
+    let mut list = [0; MAX_DISTINCT];
+    list[0] = unzigzag(take_varint(bytes)?) as u64;
+    for place in 1..distinct {
+        list[place] = list[place - 1].wrapping_add(take_varint(bytes)?);
+    }
+    let list = &list[..distinct];
+    let width = bit_length(distinct as u64 - 1);
+    let mut bits = BitReader::new(bytes);
+    for _ in 0..n {
+        out.push(*list.get(bits.take(width) as usize).ok_or(BAD)?);
+    }
+    *bytes = bits.rest().ok_or(BAD)?;
+    Ok(())
 }
 
 /// Splits a run of `n` numbers off the front of `bytes`, and appends them to `out`.
@@ -32,6 +99,10 @@ pub(crate) fn take(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<()
         let value = unzigzag(take_varint(bytes)?) as u64;
         out.resize(out.len() + n, value);
         return Ok(());
+    }
+    if let [LISTED, rest @ ..] = bytes {
+        *bytes = rest;
+        return take_listed(bytes, n, out);
     }
     let mut left = n;
     while left > 0 {
@@ -56,16 +127,17 @@ impl Plan {
     fn of(values: &[u64]) -> Self {
         let min = values.iter().map(|&value| value as i64).min().unwrap_or(0);
         let plan = Self::above(min as u64, values);
-        // A few numbers far below the rest (none among ids, a clock that steps back) would widen
-        // all of it, unless they are exceptions.
+        // Numbers far below the rest (none among ids, a clock that steps back) would widen all of it,
+        // unless they are exceptions.
         let distance = |value: u64| value.wrapping_sub(min as u64);
-        let middle = distance(sampled_median(values)) / 2;
-        let (mut few, mut least) = (0, u64::MAX);
+        let [median, upper] = sample(values).map(distance);
+        let mut least = u64::MAX;
         for &value in values {
-            few += usize::from(distance(value) < middle);
-            least = least.min(if distance(value) < middle { u64::MAX } else { distance(value) });
+            let distance = distance(value);
+            least = least.min(if distance < median / 2 { u64::MAX } else { distance });
         }
-        if few == 0 || few > values.len() / 4 {
+        // Most often the least is as near to the rest as any, and nothing can be won.
+        if bit_length(upper.saturating_sub(least)) + 1 > bit_length(upper) {
             return plan;
         }
         let other = Self::above(least.wrapping_add(min as u64), values);
@@ -86,40 +158,50 @@ impl Plan {
             }
         }
         let has_below = below.iter().any(|&n| n > 0);
-        let longest = bit_length(all);
-        let bits = |width: u32| {
-            let (mut exceptions, mut bits) = (0, width as usize * BLOCK);
-            let mut add = |n: u32, high: u32| {
+        let sign = usize::from(has_below);
+        // Exceptions below the base, and the bits of their heights.
+        let lows = |width: u32| {
+            let (mut exceptions, mut bits) = (0, 0);
+            for (&n, length) in below.iter().zip(0u32..) {
                 exceptions += n as usize;
-                bits += n as usize * (2 * high).saturating_sub(1) as usize;
-            };
-            let sign = u32::from(has_below);
-            (width + 1..=longest).for_each(|l| add(above[l as usize], l - width + sign));
-            if has_below && width < 64 {
-                let lengths = below.iter().zip(0u32..);
-                lengths.for_each(|(&n, length)| add(n, length.saturating_sub(width) + 1));
+                bits += n as usize * (2 * length.saturating_sub(width) as usize + 1);
             }
+            (exceptions, bits)
+        };
+        let longest = bit_length(all);
+        let mut best = Self { base, width: 64, bits: 64 * BLOCK };
+        // Exceptions above it, and the bits of their heights, of which each takes two more when
+        // the width is one less.
+        let (mut highs, mut high_bits) = (0, 0);
+        for width in (0..=longest).rev() {
+            let (lows, low_bits) = if has_below { lows(width) } else { (0, 0) };
+            let exceptions = highs + lows;
             if exceptions > MAX_EXCEPTIONS {
-                return usize::MAX;
+                break;
             }
             let k = place_parameter(exceptions);
-            bits + exceptions * (k as usize + 1) + ((BLOCK - exceptions) >> k)
-        };
-        let widths = (0..=longest).rev().chain(has_below.then_some(64));
-        let plans = widths.map(|width| Self { base, width, bits: bits(width) });
-        plans.min_by_key(|plan| plan.bits).unwrap_or(Self { base, width: 64, bits: 64 * BLOCK })
+            let places = exceptions * (k as usize + 1) + ((BLOCK - exceptions) >> k);
+            let bits = width as usize * BLOCK + high_bits + low_bits + places;
+            if bits < best.bits {
+                best = Self { base, width, bits };
+            }
+            let n = above[width as usize] as usize;
+            high_bits += 2 * highs + n * (1 + 2 * sign);
+            highs += n;
+        }
+        best
     }
 }
 
-/// About the median, as signed numbers.
-fn sampled_median(values: &[u64]) -> u64 {
+/// About the median and the upper quartile, as signed numbers.
+fn sample(values: &[u64]) -> [u64; 2] {
     const SAMPLES: usize = 9;
     let mut sample = [0; SAMPLES];
     for (place, sampled) in sample.iter_mut().enumerate() {
         *sampled = values[place * values.len() / SAMPLES] as i64;
     }
     sample.sort_unstable();
-    sample[SAMPLES / 2] as u64
+    [sample[SAMPLES / 2] as u64, sample[SAMPLES * 3 / 4] as u64]
 }
 
 /// How the distances between so many exceptions are coded: suits exceptions that are spread evenly.
@@ -267,6 +349,20 @@ mod tests {
         check(&values, 5 + 64 + 2 * 10);
         values[3] = -400i64 as u64;
         check(&values, 5 + 64 + 3 * 10);
+    }
+
+    #[test]
+    fn many_zeros_among_large_numbers_do_not_widen_them() {
+        let id = |i: u64| if i.is_multiple_of(3) { 0 } else { 5_000_000 + i * i % 1_021 };
+        let ids: Vec<u64> = (0..256).map(id).collect();
+        check(&ids, 256 * 21 / 8);
+    }
+
+    #[test]
+    fn a_few_distinct_numbers_are_listed() {
+        let sizes = [1 << 40, 5, u64::MAX, 900];
+        let values: Vec<u64> = (0..256).map(|i| sizes[i * i % 11 % 4]).collect();
+        check(&values, 2 + 4 * 7 + 64);
     }
 
     #[test]

@@ -132,3 +132,157 @@ fn extreme_values_come_back() {
         .collect();
     check(&both);
 }
+
+/// Three tasks on two pages.
+fn example() -> (Directory, Vec<u8>) {
+    let rows: Vec<Row> = (0..300).map(|i| (1_000 + i * 50, i % 40, i % 3, 0, 1)).collect();
+    let bytes = encode(&columns(&rows).columns(RecordKind::Poll));
+    let directory = Directory::read(&bytes).unwrap();
+    let body = bytes[directory.pages[0].range.start..].to_vec();
+    (directory, body)
+}
+
+/// A segment with a head that was changed, and valid checksums.
+#[track_caller]
+fn check_lie(lie: impl FnOnce(&mut Directory)) -> Result<(), SegmentError> {
+    let (mut directory, body) = example();
+    let offset = directory.pages[0].range.start;
+    lie(&mut directory);
+    let bytes = directory::put(&directory, &body);
+    let moved = bytes.len() - body.len();
+    assert!(moved.abs_diff(offset) < 4, "only the numbers that lie change");
+    decode(&bytes).map(|_| ())
+}
+
+#[test]
+fn a_head_that_lies_about_its_spans_is_an_error() {
+    const PAGE: Result<(), SegmentError> = Err(SegmentError::Invalid("page"));
+    const GROUP: Result<(), SegmentError> = Err(SegmentError::Invalid("group"));
+    assert_eq!(check_lie(|_| ()), Ok(()));
+    assert_eq!(check_lie(|head| head.header.start.0 -= 1), PAGE);
+    assert_eq!(check_lie(|head| head.header.end.0 += 1), PAGE);
+    assert_eq!(check_lie(|head| head.header.max_length += 1), PAGE);
+    assert_eq!(check_lie(|head| head.pages[1].start.0 -= 1), PAGE);
+    assert_eq!(check_lie(|head| head.pages[1].start.0 += 1), PAGE);
+    assert_eq!(check_lie(|head| head.pages[0].end.0 += 1), PAGE);
+    assert_eq!(check_lie(|head| head.pages[0].end.0 -= 1), PAGE);
+    assert_eq!(check_lie(|head| head.pages[0].max_length -= 1), PAGE);
+    assert_eq!(check_lie(|head| head.pages[1].clock += 1), PAGE);
+    assert_eq!(check_lie(|head| head.header.max_task.0 += 1), GROUP);
+    assert_eq!(check_lie(|head| head.header.max_task.0 -= 1), GROUP);
+    assert_eq!(check_lie(|head| head.header.tasks += 1), GROUP);
+    assert_eq!(check_lie(|head| head.flags = 4), Err(SegmentError::Invalid("flags")));
+    assert_eq!(
+        check_lie(|head| (head.header.count, head.header.tasks) = (MAX_SPANS, 3)),
+        Err(SegmentError::Invalid("head length")),
+    );
+}
+
+/// Two tasks of two spans each, with first positions and a distance as given.
+fn check_positions(first: [u64; 2], distance: u64) -> Result<Vec<u32>, SegmentError> {
+    let rows: Vec<Row> = (0..4).map(|i| (i, 0, 5 + i % 2, 0, 1)).collect();
+    let mut given = columns(&rows);
+    given.tasks.iter_mut().for_each(|subject| subject.location = LocationId(8));
+    let bytes = encode(&given.columns(RecordKind::Poll));
+    let mut directory = Directory::read(&bytes).unwrap();
+    let offset = directory.pages[0].range.start;
+    let mut body = bytes[offset..directory.groups_range().start].to_vec();
+    let begin = body.len();
+    let mut bits = crate::bits::BitWriter::new(&mut body);
+    bits.put(0, 17); // the parameters, and positions that are not relative
+    for (task, first) in first.into_iter().enumerate() {
+        if task > 0 {
+            bits.gamma(0, 0); // the next id
+        }
+        bits.gamma(1, 0); // one span more
+        bits.gamma(first, 0);
+        bits.put(0, 5);
+    }
+    bits.rice(distance - 1, 0);
+    bits.rice(1, 0);
+    bits.finish();
+    let crc = crc32fast::hash(&body[begin..]);
+    directory.groups[0] = Group { range: begin..body.len(), crc, ..directory.groups[0].clone() };
+    decode(&directory::put(&directory, &body)).map(|(_, columns)| columns.slot)
+}
+
+#[test]
+fn positions_are_those_of_all_spans_once() {
+    const GROUP: Result<Vec<u32>, SegmentError> = Err(SegmentError::Invalid("group"));
+    assert_eq!(check_positions([0, 1], 2), Ok(vec![0, 1, 0, 1]));
+    assert_eq!(check_positions([1, 0], 2), Ok(vec![1, 0, 1, 0]));
+    assert_eq!(check_positions([0, 0], 2), GROUP);
+    assert_eq!(check_positions([0, 1], 3), GROUP);
+    assert_eq!(check_positions([0, 1], 4), GROUP);
+    assert_eq!(check_positions([0, 4], 2), GROUP);
+    assert_eq!(check_positions([0, 1 << 40], 2), GROUP);
+}
+
+#[test]
+fn tasks_without_spans_are_left_out_and_those_with_one_id_are_one() {
+    let subject = |task, location| Subject { task: TaskId(task), location: LocationId(location) };
+    let columns = Columns {
+        kind: RecordKind::Poll,
+        start: &[1, 2, 3, 4],
+        length: &[0; 4],
+        slot: &[3, 0, 2, 3],
+        tasks: &[subject(9, 1), subject(4, 2), subject(9, 3), subject(6, 4)],
+        by: &[],
+        count: &[],
+    };
+    let (header, decoded) = decode(&encode(&columns)).unwrap();
+    assert_eq!(decoded.tasks, [subject(6, 4), subject(9, 1)]);
+    assert_eq!(decoded.slot, [0, 1, 1, 0]);
+    assert_eq!((header.min_task, header.max_task), (TaskId(6), TaskId(9)));
+}
+
+#[test]
+fn a_task_that_is_not_there_has_no_positions() {
+    let rows: Vec<Row> = (0..500).map(|i| (i, 1, 10 + i * 2, 0, 1)).collect();
+    let bytes = encode(&columns(&rows).columns(RecordKind::Poll));
+    let directory = Directory::read(&bytes).unwrap();
+    assert!(directory.groups.len() > 2);
+    assert_eq!(directory.group_of(TaskId(9)), None);
+    assert_eq!(directory.group_of(TaskId(10 + 998 + 1)), None);
+    let group = directory.group_of(TaskId(501)).unwrap();
+    let range = directory.groups[group].range.clone();
+    let found = directory.positions(group, &bytes[range], TaskId(501), &mut Vec::new());
+    assert_eq!(found, Ok(None));
+}
+
+#[test]
+fn no_spans_are_no_bytes() {
+    assert!(encode(&SpanColumns::default().columns(RecordKind::Poll)).is_empty());
+    assert_eq!(decode(&[]), Err(SegmentError::Magic));
+}
+
+/// A segment written by the first release of the format, with every way to pack a run but that for a constant.
+const KEPT: &str = "\
+    4c534732f001000067000000010000008200000003000000020000000100000088130000000000000d170000\
+    020000000000000002000000030000000000000000000000000000400106cb02325e6adb0000858780802080\
+    808080203e0b93c53203004fd4923d1182effd0a785fa7bfdd5f7bbfb75f0fbf915fb3bfce7e1dfc367e2dff\
+    7e7f7dfde67e4dfcbafd75f55afbb5f2faf8f5fa1afe35f6ebe2d7e96bf7d7deebedd7c36be4d7ecafb35f07\
+    af8d5fcbafdf5f5fafb95f13bf6e7f5dbfd67eadbf3e7ebdbf867f8dfdbaf875fcdafdb5fe7afbf5fd1af935\
+    faebecd7f76be3d7f0ebf7d7fb6beed7c1afdb5ff2afb55fd7af8f5fc4afe15f57bf2e7e2bbf767fafbfde7e\
+    63bf467e9dfe3afb25fad5f80500f0fdcdfe9afb75f0ebf6b5fc6bedf5f5ebe335f16bf8d7d5af8bd7caafdd\
+    d7ebafb7d7d8af915fa7bfce5f7bbf365f0fbf7e5fb3bfe67e1dfcba7e2dff5a7f7dfdfa7e4dfc1afd75f5eb\
+    fbb5f26bf8f5faebfe35f66be2d7e9aff7d7deafedd7c3afe4d7ecaf150080feff1402412a26004304002828\
+    b0ffffff1f24499e244992244992244992244992244992244992244992244992244992244902400194c54c04\
+    00000000000000c0fdffffffffffff4fc2415555555555555555359bcd66b3d96c369bcd66b3d96c369b1dc7\
+    711cc7711cc7711cc7711cc7";
+
+#[test]
+fn a_segment_written_long_ago_can_be_read() {
+    let bytes = KEPT.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).unwrap());
+    let bytes: Vec<u8> = bytes.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
+    let (header, decoded) = decode(&bytes).unwrap();
+    assert_eq!((header.kind, header.count), (RecordKind::Poll, 130));
+    let start = (0..130).map(|i| 5_000 + i * 100 + if i == 77 { 90_000 } else { i * i % 16 });
+    assert_eq!(decoded.start, start.collect::<Vec<u64>>());
+    let length = (0..130).map(|i| if i == 9 { 1 << 33 } else { i % 3 * 40 });
+    assert_eq!(decoded.length, length.collect::<Vec<u64>>());
+    assert_eq!(decoded.slot, (0..130).map(|i| i * i % 7 % 3).collect::<Vec<u32>>());
+    let subject = |(task, location)| Subject { task: TaskId(task), location: LocationId(location) };
+    assert_eq!(decoded.tasks, [(3, 1), (4, 7), (1 << 62, 1)].map(subject));
+    assert_eq!((decoded.by, decoded.count), (vec![], vec![]));
+}

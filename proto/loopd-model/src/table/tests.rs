@@ -102,3 +102,52 @@ fn what_is_predicted_takes_little() {
     let size = check(&predict, &[key, near, absent]);
     assert!(size < 10 * 40 + 50, "{size} bytes");
 }
+
+/// A table written by the first release of the format.
+const KEPT: &str = "\
+    4c5442314e000000280000000a000000040000000100000000000200266b28b9e2d00f04f8fbb9500e0c0107\
+    00d00f4105040601030500020406012202411908060504020100020043020001bd02";
+
+#[test]
+fn a_table_written_long_ago_can_be_read() {
+    let bytes = KEPT.as_bytes().chunks(2).map(|two| std::str::from_utf8(two).unwrap());
+    let bytes: Vec<u8> = bytes.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
+    let (directory, decoded) = decode(&bytes, u64::MAX).unwrap();
+    let [nothing, by_row, by_key] = [Predict::Nothing, Predict::Row, Predict::Column(0)];
+    assert_eq!(directory.predict, [by_row, nothing, nothing, by_key]);
+    let key: Vec<i64> = (0..10).map(|i| 1_000 + i * i % 7).collect();
+    let some = (0..10).map(|i| if i % 4 == 1 { NULL } else { -5 - i });
+    let near = key.iter().map(|key| key + i64::from(key % 2 == 0));
+    assert_eq!(decoded[1], some.collect::<Vec<i64>>());
+    assert_eq!(decoded[2], [NULL; 10]);
+    assert_eq!(decoded[3], near.collect::<Vec<i64>>());
+    assert_eq!(decoded[0], key);
+}
+
+/// Rows that are there, under a directory that was changed and has valid checksums.
+fn check_lie(lie: impl FnOnce(&mut Directory)) -> Result<(), SegmentError> {
+    let key: Vec<i64> = (0..300).collect();
+    let bytes = encode(&[Predict::Row, Predict::Column(0)], &[&key, &key]);
+    let mut directory = Directory::read(&bytes).unwrap();
+    let body = bytes[directory.pages[0].range.start..].to_vec();
+    lie(&mut directory);
+    decode(&directory::put(&directory, &body), 1).map(|_| ())
+}
+
+#[test]
+fn a_directory_that_lies_is_an_error() {
+    const PAGE: Result<(), SegmentError> = Err(SegmentError::Invalid("page"));
+    assert_eq!(check_lie(|_| ()), Ok(()));
+    assert_eq!(check_lie(|directory| directory.pages[0].min -= 1), PAGE);
+    assert_eq!(check_lie(|directory| directory.pages[1].max += 1), PAGE);
+    assert!(check_lie(|directory| directory.predict[0] = Predict::Nothing).is_err());
+    assert!(check_lie(|directory| directory.predict[1] = Predict::Column(1)).is_err());
+    assert!(check_lie(|directory| directory.rows = 299).is_err());
+    assert!(check_lie(|directory| directory.rows = MAX_ROWS).is_err());
+}
+
+#[test]
+fn no_rows_are_no_bytes() {
+    assert!(encode(&[Predict::Nothing], &[&[]]).is_empty());
+    assert_eq!(decode(&[], 1), Err(SegmentError::Magic));
+}
