@@ -22,6 +22,26 @@ const SENT: SchemaColumn = column("sent", "integer", "values sent, in all");
 const RECEIVED: SchemaColumn = column("received", "integer", "values received, in all");
 const LAGGED: SchemaColumn = column("lagged", "integer", "values that a receiver missed, in all");
 
+const ROLLUP: &[SchemaColumn] = &[
+    column("process", "integer", "its process"),
+    column("start_at", "integer", "when the minute or hour began, unix ns"),
+    column("location", "text", "where the tasks were spawned, file:line; NULL if not seen in time"),
+    column("spawned", "integer", "tasks spawned"),
+    column("ended", "integer", "tasks that ended"),
+    column("panicked", "integer", "of these, those that panicked"),
+    column("cancelled", "integer", "of those that ended, the ones that were cancelled"),
+    column("polls", "integer", "polls that began"),
+    column("busy_time", "integer", "ns inside them"),
+    column("max_poll_time", "integer", "ns of the longest"),
+    column("p50", "integer", "ns that half of the polls do not exceed, to within 3.2 %"),
+    column("p90", "integer", "ns that nine of ten polls do not exceed, to within 3.2 %"),
+    column("p99", "integer", "ns that 99 of 100 polls do not exceed, to within 3.2 %"),
+    column("wakes", "integer", "wakes, coalesced ones counted singly; 0 where none were seen"),
+    column("scheduled_time", "integer", "ns between wakes and the polls they led to"),
+    column("wake_p50", "integer", "ns from wake to poll that half do not exceed; NULL without wakes"),
+    column("wake_p99", "integer", "ns from wake to poll that 99 of 100 do not exceed"),
+];
+
 pub(super) const FUNCTIONS: &[SchemaFunction] = &[
     SchemaFunction {
         signature: "wall_time(ns)",
@@ -146,6 +166,7 @@ pub(super) const VIEWS: &[SchemaView] = &[
                 "integer",
                 "1: it is pending and nothing is left that could wake it",
             ),
+            column("children", "integer", "tasks that it spawned"),
         ],
     },
     SchemaView {
@@ -160,6 +181,16 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column("task", "integer", "the task polled"),
             column("location", "text", "where that task was spawned, file:line; NULL if not seen"),
         ],
+    },
+    SchemaView {
+        name: "rollups",
+        about: "what the tasks of one spawn location did in one minute; kept longer than polls, and quick to read",
+        columns: ROLLUP,
+    },
+    SchemaView {
+        name: "hourly_rollups",
+        about: "the same, in one hour; kept longest",
+        columns: ROLLUP,
     },
     SchemaView {
         name: "parks",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// The state of one connection, shared with its virtual tables, its progress handler and its
 /// authorizer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guard(Arc<State>);
+pub(crate) struct Guard(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -25,7 +25,7 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Guard {
     /// Gives the query about to run this long.
-    pub(super) fn start(&self, limit: Duration) {
+    pub(crate) fn start(&self, limit: Duration) {
         let deadline = EPOCH.elapsed().saturating_add(limit).as_millis();
         self.0.deadline.store(deadline.clamp(1, 1 << 62) as i64, Ordering::Relaxed);
     }
@@ -36,12 +36,12 @@ impl Guard {
     }
 
     /// Lifts the deadline. Only when no query runs any more.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.0.deadline.store(0, Ordering::Relaxed);
     }
 
     /// Whether the query has used up its time.
-    pub(super) fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         let deadline = self.0.deadline.load(Ordering::Relaxed);
         deadline != 0 && EPOCH.elapsed().as_millis() as i64 >= deadline
     }

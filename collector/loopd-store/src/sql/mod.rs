@@ -6,18 +6,34 @@ mod functions;
 mod guard;
 pub(crate) mod packed_rows;
 mod query;
+mod rollup_rows;
 mod sandbox;
+mod scan;
 mod segment_spans;
+mod task_records;
 
 use std::time::Duration;
 
+pub(crate) use guard::Guard;
 pub(crate) use query::QueryPool;
 
 /// Teaches a connection of loopd's own everything.
 pub(crate) fn equip(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    equip_with(connection, &Guard::default())
+}
+
+/// The same for a connection with limits.
+pub(crate) fn equip_with(connection: &rusqlite::Connection, guard: &Guard) -> rusqlite::Result<()> {
     functions::register(connection)?;
     packed_rows::register(connection)?;
-    segment_spans::register(connection, guard::Guard::default())
+    tables(connection, guard)
+}
+
+/// The tables that views read.
+fn tables(connection: &rusqlite::Connection, guard: &Guard) -> rusqlite::Result<()> {
+    scan::register::<segment_spans::SegmentSpans>(connection, guard.clone())?;
+    scan::register::<task_records::TaskRecords>(connection, guard.clone())?;
+    scan::register::<rollup_rows::RollupRows>(connection, guard.clone())
 }
 
 /// One value of a result.

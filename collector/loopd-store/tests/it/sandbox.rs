@@ -46,11 +46,11 @@ async fn views_are_as_documented() {
         let documented: Vec<_> = view.columns.iter().map(|column| column.name).collect();
         assert_eq!(result.columns, documented, "{}", view.name);
     }
-    // And every view is documented.
+    // And every view is documented, but for one that others are made of.
     let path = store.path();
     let count = move || {
         let db = rusqlite::Connection::open(path).unwrap();
-        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'view'";
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name <> 'any_task'";
         db.query_row(sql, [], |row| row.get::<_, isize>(0)).unwrap()
     };
     let views = tokio::task::spawn_blocking(count).await.unwrap();

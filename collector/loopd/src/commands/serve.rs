@@ -127,7 +127,7 @@ impl ServeArgs {
                 Durability::Full => loopd_store::Durability::Full,
                 Durability::Relaxed => loopd_store::Durability::Relaxed,
             },
-            retention: Retention { max_age: self.retain_age.0, max_bytes: self.retain_size.0 },
+            retention: Retention { max_age: self.retain_age.0, max_bytes: self.retain_size.0, max_process_bytes: None },
             token: self.token()?,
             allow_hosts: self.allow_host.clone(),
         })

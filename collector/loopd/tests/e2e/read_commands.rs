@@ -58,7 +58,7 @@ impl Recording {
         let info = ServerInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: UnixNanos(recording::START),
-            retention: Retention { max_age: None, max_bytes: None },
+            retention: Retention { max_age: None, max_bytes: None, max_process_bytes: None },
         };
         let (_, stopped) = watch::channel(false);
         let status = ServerStatus::default;
