@@ -81,7 +81,8 @@ async fn a_file_that_is_too_large_loses_the_oldest_raw_polls_and_keeps_slow_ones
     store.maintain_all(end(120), &KEEP_ALL).await;
     let used = {
         let db = rusqlite::Connection::open(store.path()).unwrap();
-        let pragma = |sql| db.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+        let pragma =
+            |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned();
         (pragma("PRAGMA page_count") - pragma("PRAGMA freelist_count")) * pragma("PRAGMA page_size")
     };
     let max = used * 9 / 10;

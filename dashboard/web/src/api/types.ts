@@ -196,6 +196,8 @@ export interface Task {
 
 export interface TaskPage {
   total: number;
+  /** Tasks that ended before this were not looked through. */
+  searched_from: InstantText | null;
   offset: number;
   rows: Task[];
 }
