@@ -14,6 +14,8 @@ use loopd_model::table::{self, Predict};
 use loopd_model::{LocationId, Nanos, RecordKind, Span, TaskId};
 
 const SPANS: usize = 65_536;
+/// Few enough that a run is seldom interrupted.
+const ROWS: usize = 8_192;
 const LONG_LIVED: u64 = 10_000;
 const LOCATIONS: u64 = 64;
 /// How long each case runs.
@@ -160,10 +162,10 @@ fn rows() -> Vec<Measured> {
     // When it was spawned, its last poll, and where it was spawned.
     let three = 0b10_0110;
     vec![
-        rate("table encode, 22 columns", SPANS, || table::encode(&predict, &columns)),
-        rate("table decode, 22 columns", SPANS, || table::decode(&packed, u64::MAX).unwrap()),
-        rate("table decode, 3 columns", SPANS, || table::decode(&packed, three).unwrap()),
-        bytes("table, 22 columns", packed.len(), SPANS),
+        rate("table encode, 22 columns", ROWS, || table::encode(&predict, &columns)),
+        rate("table decode, 22 columns", ROWS, || table::decode(&packed, u64::MAX).unwrap()),
+        rate("table decode, 3 columns", ROWS, || table::decode(&packed, three).unwrap()),
+        bytes("table, 22 columns", packed.len(), ROWS),
     ]
 }
 
@@ -172,8 +174,8 @@ fn tasks() -> (Vec<Predict>, Vec<Vec<i64>>) {
     use Predict::{Column, Nothing, Row};
     let mut random = Random(0x51_7cc1_b727_220a);
     let (mut id, mut spawned) = (1_000_000, 1_795_000_000_000_000_000);
-    let mut rows: Vec<Vec<(Predict, i64)>> = Vec::with_capacity(SPANS);
-    for _ in 0..SPANS {
+    let mut rows: Vec<Vec<(Predict, i64)>> = Vec::with_capacity(ROWS);
+    for _ in 0..ROWS {
         let mut about =
             |median: f64, spread: f64| (median * (spread * random.normal()).exp()) as i64;
         let (wait, delay, end) = (about(3e6, 1.0), about(1.5e3, 0.6), about(60.0, 0.2));

@@ -2,10 +2,14 @@
 //!
 //! The bytes are described in `pack.md`, which the modules that use them show.
 
+mod list;
+mod plan;
+
 use bitpacking::{BitPacker, BitPacker4x};
 
 use crate::bits::{BitReader, BitWriter, bit_length};
 use crate::segment::{SegmentError, put_varint, take_varint, unzigzag, zigzag};
+use plan::Plan;
 
 const BLOCK: usize = BitPacker4x::BLOCK_LEN;
 /// More would not fit into the byte that counts them, whose highest bit says whether they are signed.
@@ -14,8 +18,6 @@ const SIGNED: u8 = 0x80;
 const VARINTS: u8 = 65;
 const CONSTANT: u8 = 66;
 const LISTED: u8 = 67;
-/// Longer lists save little, and take time to be given up.
-const MAX_DISTINCT: usize = 32;
 
 /// Appends the run.
 pub(crate) fn put(out: &mut Vec<u8>, values: &[u64]) {
@@ -27,69 +29,9 @@ pub(crate) fn put(out: &mut Vec<u8>, values: &[u64]) {
         _ => {
             let begin = out.len();
             values.chunks(BLOCK).for_each(|block| put_block(out, block));
-            let (mut list, mut distinct) = ([0; MAX_DISTINCT], 0);
-            if distinct_of(values, &mut list, &mut distinct) {
-                put_listed_if_smaller(out, begin, values, &list[..distinct]);
-            }
+            list::replace_if_smaller(out, begin, values);
         }
     }
-}
-
-/// Collects the distinct values, ascending as signed numbers. Gives up, and says so, if there are too many,
-/// or if they look as if there will be.
-fn distinct_of(values: &[u64], list: &mut [i64; MAX_DISTINCT], distinct: &mut usize) -> bool {
-    const A_LOOK: usize = 16;
-    for (seen, &value) in values.iter().enumerate() {
-        let Err(place) = list[..*distinct].binary_search(&(value as i64)) else { continue };
-        if *distinct == MAX_DISTINCT || (seen == A_LOOK && *distinct >= A_LOOK - 1) {
-            return false;
-        }
-        list.copy_within(place..*distinct, place + 1);
-        list[place] = value as i64;
-        *distinct += 1;
-    }
-    true
-}
-
-/// Writes the run as places in a list, in place of what is in `out` from `begin` on.
-fn put_listed_if_smaller(out: &mut Vec<u8>, begin: usize, values: &[u64], list: &[i64]) {
-    let width = bit_length(list.len() as u64 - 1);
-    let mut listed = vec![LISTED, list.len() as u8];
-    put_varint(&mut listed, zigzag(list[0]));
-    let distances = list.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
-    distances.for_each(|distance| put_varint(&mut listed, distance as u64));
-    if listed.len() + (values.len() * width as usize).div_ceil(8) >= out.len() - begin {
-        return;
-    }
-    out.truncate(begin);
-    out.extend_from_slice(&listed);
-    let mut bits = BitWriter::new(out);
-    for &value in values {
-        let place = list.partition_point(|&listed| listed < value as i64);
-        bits.put(place as u64, width);
-    }
-    bits.finish();
-}
-
-fn take_listed(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<(), SegmentError> {
-    const BAD: SegmentError = SegmentError::Invalid("list");
-    let distinct = usize::from(take_byte(bytes)?);
-    if distinct == 0 || distinct > MAX_DISTINCT {
-        return Err(BAD);
-    }
-    let mut list = [0; MAX_DISTINCT];
-    list[0] = unzigzag(take_varint(bytes)?) as u64;
-    for place in 1..distinct {
-        list[place] = list[place - 1].wrapping_add(take_varint(bytes)?);
-    }
-    let list = &list[..distinct];
-    let width = bit_length(distinct as u64 - 1);
-    let mut bits = BitReader::new(bytes);
-    for _ in 0..n {
-        out.push(*list.get(bits.take(width) as usize).ok_or(BAD)?);
-    }
-    *bytes = bits.rest().ok_or(BAD)?;
-    Ok(())
 }
 
 /// Splits a run of `n` numbers off the front of `bytes`, and appends them to `out`.
@@ -102,7 +44,7 @@ pub(crate) fn take(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<()
     }
     if let [LISTED, rest @ ..] = bytes {
         *bytes = rest;
-        return take_listed(bytes, n, out);
+        return list::take(bytes, n, out);
     }
     let mut left = n;
     while left > 0 {
@@ -111,97 +53,6 @@ pub(crate) fn take(bytes: &mut &[u8], n: usize, out: &mut Vec<u64>) -> Result<()
         left -= block;
     }
     Ok(())
-}
-
-/// How a block will be written.
-#[derive(Clone, Copy)]
-struct Plan {
-    base: u64,
-    width: u32,
-    /// About what it takes, in bits, beside a few bytes that every plan takes.
-    bits: usize,
-}
-
-impl Plan {
-    /// The cheapest for these numbers.
-    fn of(values: &[u64]) -> Self {
-        let min = values.iter().map(|&value| value as i64).min().unwrap_or(0);
-        let plan = Self::above(min as u64, values);
-        // Numbers far below the rest (none among ids, a clock that steps back) would widen all of it,
-        // unless they are exceptions.
-        let distance = |value: u64| value.wrapping_sub(min as u64);
-        let [median, upper] = sample(values).map(distance);
-        let mut least = u64::MAX;
-        for &value in values {
-            let distance = distance(value);
-            least = least.min(if distance < median / 2 { u64::MAX } else { distance });
-        }
-        // Most often the least is as near to the rest as any, and nothing can be won.
-        if bit_length(upper.saturating_sub(least)) + 1 > bit_length(upper) {
-            return plan;
-        }
-        let other = Self::above(least.wrapping_add(min as u64), values);
-        if other.bits < plan.bits { other } else { plan }
-    }
-
-    fn above(base: u64, values: &[u64]) -> Self {
-        // How many distances from the base are so many bits long; those below it apart.
-        let (mut above, mut below) = ([0u32; 65], [0u32; 65]);
-        let mut all = 0;
-        for &value in values {
-            let distance = value.wrapping_sub(base) as i64;
-            if distance >= 0 {
-                above[bit_length(distance as u64) as usize] += 1;
-                all |= distance as u64;
-            } else {
-                below[bit_length(!distance as u64) as usize] += 1;
-            }
-        }
-        let has_below = below.iter().any(|&n| n > 0);
-        let sign = usize::from(has_below);
-        // Exceptions below the base, and the bits of their heights.
-        let lows = |width: u32| {
-            let (mut exceptions, mut bits) = (0, 0);
-            for (&n, length) in below.iter().zip(0u32..) {
-                exceptions += n as usize;
-                bits += n as usize * (2 * length.saturating_sub(width) as usize + 1);
-            }
-            (exceptions, bits)
-        };
-        let longest = bit_length(all);
-        let mut best = Self { base, width: 64, bits: 64 * BLOCK };
-        // Exceptions above it, and the bits of their heights, of which each takes two more when
-        // the width is one less.
-        let (mut highs, mut high_bits) = (0, 0);
-        for width in (0..=longest).rev() {
-            let (lows, low_bits) = if has_below { lows(width) } else { (0, 0) };
-            let exceptions = highs + lows;
-            if exceptions > MAX_EXCEPTIONS {
-                break;
-            }
-            let k = place_parameter(exceptions);
-            let places = exceptions * (k as usize + 1) + ((BLOCK - exceptions) >> k);
-            let bits = width as usize * BLOCK + high_bits + low_bits + places;
-            if bits < best.bits {
-                best = Self { base, width, bits };
-            }
-            let n = above[width as usize] as usize;
-            high_bits += 2 * highs + n * (1 + 2 * sign);
-            highs += n;
-        }
-        best
-    }
-}
-
-/// About the median and the upper quartile, as signed numbers.
-fn sample(values: &[u64]) -> [u64; 2] {
-    const SAMPLES: usize = 9;
-    let mut sample = [0; SAMPLES];
-    for (place, sampled) in sample.iter_mut().enumerate() {
-        *sampled = values[place * values.len() / SAMPLES] as i64;
-    }
-    sample.sort_unstable();
-    [sample[SAMPLES / 2] as u64, sample[SAMPLES * 3 / 4] as u64]
 }
 
 /// How the distances between so many exceptions are coded: suits exceptions that are spread evenly.

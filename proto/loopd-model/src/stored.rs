@@ -103,6 +103,7 @@ mod directory;
 mod encode;
 mod groups;
 mod pages;
+mod postings;
 
 pub use directory::{Directory, Group, HEAD_LEN, Header, Page, head_len};
 pub use encode::encode;

@@ -1,17 +1,13 @@
 //! Groups: which spans are whose, as the positions of each task's.
 
 use super::directory::{GROUP_TASKS, check};
-use super::encode::Postings;
-use super::{Directory, Group, Subject};
-use crate::bits::{BitReader, BitWriter, best_gamma, best_rice, bit_length};
-use crate::segment::{SegmentError, unzigzag, zigzag};
+use super::{Directory, Subject};
+use crate::bits::{BitReader, BitWriter, bit_length};
+use crate::segment::{SegmentError, unzigzag};
 use crate::{LocationId, TaskId};
 
-/// A group ends before a task that would bring it over so many spans, so that finding one task does
-/// not mean to read all of a program that has few.
-const GROUP_SPANS: usize = 2_048;
 /// The greatest parameter of a task's distances: they are less than [`super::MAX_SPANS`].
-const MAX_RICE: u32 = 20;
+pub(super) const MAX_RICE: u32 = 20;
 const BAD: SegmentError = SegmentError::Invalid("group");
 /// The slot of a span that no task has claimed yet.
 const UNCLAIMED: u32 = u32::MAX;
@@ -196,11 +192,11 @@ fn claim_one(slots: &mut [u32], position: u64, slot: u32) -> Result<(), SegmentE
 }
 
 /// How the numbers of a group are coded.
-struct Parameters {
-    id: u32,
-    spans: u32,
-    first: u32,
-    is_relative: bool,
+pub(super) struct Parameters {
+    pub(super) id: u32,
+    pub(super) spans: u32,
+    pub(super) first: u32,
+    pub(super) is_relative: bool,
 }
 
 impl Parameters {
@@ -213,97 +209,10 @@ impl Parameters {
         }
     }
 
-    fn put(&self, bits: &mut BitWriter<'_>) {
+    pub(super) fn put(&self, bits: &mut BitWriter<'_>) {
         bits.put(u64::from(self.id), 6);
         bits.put(u64::from(self.spans), 5);
         bits.put(u64::from(self.first), 5);
         bits.put(u64::from(self.is_relative), 1);
     }
-}
-
-/// Appends the groups to `body`.
-pub(super) fn put(postings: &Postings, locations: &[u64], body: &mut Vec<u8>) -> Vec<Group> {
-    let mut groups = Vec::new();
-    let mut first = 0;
-    while first < postings.tasks.len() {
-        let (mut last, mut spans) = (first, 0);
-        while last < postings.tasks.len() && last - first < GROUP_TASKS {
-            spans += postings.positions(last).len();
-            if spans > GROUP_SPANS && last > first {
-                break;
-            }
-            last += 1;
-        }
-        let begin = body.len();
-        if postings.tasks.len() > 1 {
-            put_group(postings, first..last, locations, body);
-        }
-        groups.push(Group {
-            range: begin..body.len(),
-            first_task: postings.tasks[first].task,
-            tasks: last - first,
-            crc: crc32fast::hash(&body[begin..]),
-        });
-        first = last;
-    }
-    groups
-}
-
-fn put_group(
-    postings: &Postings,
-    range: std::ops::Range<usize>,
-    locations: &[u64],
-    body: &mut Vec<u8>,
-) {
-    let tasks = &postings.tasks[range.clone()];
-    let positions = |place: usize| postings.positions(range.start + place);
-    let spans: Vec<u64> = (0..tasks.len()).map(|task| positions(task).len() as u64 - 1).collect();
-    let ids = tasks.windows(2).map(|pair| pair[1].task.0 - pair[0].task.0 - 1);
-    let ids: Vec<u64> = ids.collect();
-    let absolute: Vec<u64> = (0..tasks.len()).map(|task| u64::from(positions(task)[0])).collect();
-    let mut before = 0;
-    let relative = absolute.iter().map(|&first| {
-        let distance = zigzag(first as i64 - before);
-        before = first as i64;
-        distance
-    });
-    let relative: Vec<u64> = relative.collect();
-    let (alone, alone_bits) = best_gamma(&absolute, 31);
-    let (chained, chained_bits) = best_gamma(&relative, 31);
-    let is_relative = chained_bits < alone_bits;
-    let parameters = Parameters {
-        id: best_gamma(&ids, 63).0,
-        spans: best_gamma(&spans, 31).0,
-        first: if is_relative { chained } else { alone },
-        is_relative,
-    };
-    let firsts = if is_relative { relative } else { absolute };
-
-    let mut bits = BitWriter::new(body);
-    parameters.put(&mut bits);
-    let location_bits = bit_length(locations.len() as u64 - 1);
-    let mut distances: Vec<u32> = Vec::new();
-    let mut rices = [0; GROUP_TASKS];
-    for (place, subject) in tasks.iter().enumerate() {
-        if place > 0 {
-            bits.gamma(ids[place - 1], parameters.id);
-        }
-        let location = locations.binary_search(&subject.location.0).unwrap_or(0);
-        bits.put(location as u64, location_bits);
-        bits.gamma(spans[place], parameters.spans);
-        bits.gamma(firsts[place], parameters.first);
-        if spans[place] > 0 {
-            let begin = distances.len();
-            distances.extend(positions(place).windows(2).map(|pair| pair[1] - pair[0] - 1));
-            rices[place] = best_rice(&distances[begin..], MAX_RICE);
-            bits.put(u64::from(rices[place]), 5);
-        }
-    }
-    let mut distances = distances.into_iter();
-    for (place, &spans) in spans.iter().enumerate() {
-        for distance in distances.by_ref().take(spans as usize) {
-            bits.rice(u64::from(distance), rices[place]);
-        }
-    }
-    bits.finish();
 }
