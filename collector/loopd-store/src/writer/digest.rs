@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use loopd_analysis::tiles::LONG_POLL;
+use loopd_model::segment::{self, SpanColumns};
 use loopd_model::{
-    Batch, DropCause, Event, EventKind, Frame, Location, Loss, Name, RecordKind, Segment, Span,
-    Stack, segment,
+    Batch, DropCause, Event, EventKind, Frame, Location, Loss, Name, Nanos, RecordKind, Segment,
+    Stack,
 };
 
 use super::bounds;
@@ -191,7 +192,7 @@ impl Digest {
         }
         self.add_words(process, batch.names, batch.locations, batch.stacks);
         for (segment, spans) in segments {
-            self.add_segment(source, segment, &spans);
+            self.add_segment(source, segment, spans);
         }
         for event in batch.events {
             self.add_event(source, event);
@@ -224,52 +225,50 @@ impl Digest {
         }
     }
 
-    fn add_segment(&mut self, source: &Source, segment: Segment, spans: &[Span]) {
+    fn add_segment(&mut self, source: &Source, segment: Segment, spans: SpanColumns) {
         let lane = (id(segment.loop_id.0), i64::from(segment.worker.0));
         let delta = self.delta(source.process);
-        delta.stored[segment.kind as usize - 1] += spans.len() as i64;
-        let end = spans.iter().map(|span| wall(source.origin, span.end())).max();
+        delta.stored[segment.kind as usize - 1] += spans.start.len() as i64;
+        let ends = spans.start.iter().zip(&spans.length);
+        let end = ends.map(|(&start, &nanos)| wall(source.origin, Nanos(start).after(nanos))).max();
         delta.last_at = delta.last_at.max(end.unwrap_or(0));
-        let crowd = self.crowds.entry(source.process).or_default();
-        let key = (source.process, segment.kind, lane.0, lane.1);
-        let kept = self.spans.entry(key).or_default();
-        kept.start.extend(spans.iter().map(|span| span.start.0));
-        kept.length.extend(spans.iter().map(|span| span.length));
         match segment.kind {
-            RecordKind::Poll => self.add_polls(source, lane, spans),
-            RecordKind::Wake => {
-                kept.by.extend(spans.iter().map(|span| span.by.0));
-                kept.count.extend(spans.iter().map(|span| span.count));
-                for span in spans {
-                    let slot = crowd.slot(source.process, id(span.task.0));
-                    kept.slot.push(slot);
-                    let at = wall(source.origin, span.start);
-                    crowd.delta(slot).woken(at, span, id(span.by.0));
-                }
-            }
+            RecordKind::Poll => self.add_polls(source, lane, &spans),
+            RecordKind::Wake => self.add_wakes(source, lane, &spans),
             _ => {
-                let slot = crowd.slot(source.process, 0);
-                kept.slot.extend(spans.iter().map(|_| slot));
+                let slot = self.crowds.entry(source.process).or_default().slot(source.process, 0);
+                let kept = self.kept(source.process, segment.kind, lane);
+                kept.slot.resize(kept.slot.len() + spans.start.len(), slot);
             }
         }
+        self.kept(source.process, segment.kind, lane).take_times(spans);
     }
 
-    fn add_polls(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &[Span]) {
+    fn kept(
+        &mut self,
+        process: i64,
+        kind: RecordKind,
+        (loop_id, worker): (i64, i64),
+    ) -> &mut LaneSpans {
+        self.spans.entry((process, kind, loop_id, worker)).or_default()
+    }
+
+    fn add_polls(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &SpanColumns) {
         let process = source.process;
         let is_crowded = self.lanes.len() >= MAX_OPEN_LANES;
         let lane = self.lanes.entry((process, loop_id, worker)).or_default();
         let crowd = self.crowds.entry(process).or_default();
         let kept = self.spans.entry((process, RecordKind::Poll, loop_id, worker)).or_default();
-        kept.slot.reserve(spans.len());
+        kept.slot.reserve(spans.start.len());
         // Polls near the threshold get a row too: an early sample may have made one that says
         // "running", and only this can end it.
         let worth_a_row = (source.slow_threshold / 2).min(LONG_POLL as i64);
-        for span in spans {
-            let (start, length) = (wall(source.origin, span.start), length(span.length));
+        for ((&start, &nanos), &task) in spans.start.iter().zip(&spans.length).zip(&spans.task) {
+            let (start, length) = (wall(source.origin, Nanos(start)), length(nanos));
             let is_slow = length >= source.slow_threshold;
             lane.tiles.add(start, length);
             lane.last_poll_at = lane.last_poll_at.max(start);
-            let task = id(span.task.0);
+            let task = id(task);
             let slot = crowd.slot(process, task);
             kept.slot.push(slot);
             crowd.delta(slot).polled(start, length, is_slow);
@@ -281,6 +280,19 @@ impl Digest {
         }
         if is_crowded {
             lane.tiles.pack();
+        }
+    }
+
+    fn add_wakes(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &SpanColumns) {
+        let process = source.process;
+        let crowd = self.crowds.entry(process).or_default();
+        let kept = self.spans.entry((process, RecordKind::Wake, loop_id, worker)).or_default();
+        for span in (0..spans.start.len()).filter_map(|at| spans.get(at)) {
+            let slot = crowd.slot(process, id(span.task.0));
+            kept.slot.push(slot);
+            kept.by.push(span.by.0);
+            kept.count.push(span.count);
+            crowd.delta(slot).woken(wall(source.origin, span.start), &span, id(span.by.0));
         }
     }
 
@@ -561,9 +573,9 @@ fn packed(rows: Vec<[i64; 8]>) -> PackedRows {
     packed
 }
 
-fn unpack(segment: Segment) -> Result<(Segment, Vec<Span>), String> {
+fn unpack(segment: Segment) -> Result<(Segment, SpanColumns), String> {
     let lane = || format!("loop {} worker {}", segment.loop_id, segment.worker);
-    let (header, spans) = segment::decode(&segment.data)
+    let (header, spans) = segment::decode_columns(&segment.data)
         .map_err(|error| format!("{} segment of {}: {error}", segment.kind.as_str(), lane()))?;
     if header.kind != segment.kind {
         let (said, is) = (segment.kind.as_str(), header.kind.as_str());

@@ -1,5 +1,6 @@
 //! The spans that one commit adds to a lane, side by side, and the segments they become.
 
+use loopd_model::segment::SpanColumns;
 use loopd_model::stored::{self, Columns, Subject};
 use loopd_model::{LocationId, Nanos, RecordKind, TaskId};
 
@@ -32,6 +33,16 @@ pub(super) type Subjects = [Subject];
 impl LaneSpans {
     pub(super) fn len(&self) -> usize {
         self.start.len()
+    }
+
+    /// Adds starts and lengths; the rest of the columns must have been.
+    pub(super) fn take_times(&mut self, spans: SpanColumns) {
+        if self.start.is_empty() {
+            (self.start, self.length) = (spans.start, spans.length);
+        } else {
+            self.start.extend_from_slice(&spans.start);
+            self.length.extend_from_slice(&spans.length);
+        }
     }
 
     /// Puts them in the order of their starts.

@@ -85,7 +85,7 @@ async fn a_file_that_is_too_large_loses_the_oldest_raw_polls_and_keeps_slow_ones
             |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned();
         (pragma("PRAGMA page_count") - pragma("PRAGMA freelist_count")) * pragma("PRAGMA page_size")
     };
-    let max = used * 9 / 10;
+    let max = used * 3 / 4;
     let keep = Retention { max_age: None, max_bytes: Some(max), max_process_bytes: None };
     store.maintain_all(end(120), &keep).await;
     let status = store.reader.status().await.unwrap();

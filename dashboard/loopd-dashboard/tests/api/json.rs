@@ -144,6 +144,7 @@ async fn one_task_of_a_page() {
           "wakes": 3
         }
       ],
+      "searched_from": null,
       "total": 123
     }
     "#);

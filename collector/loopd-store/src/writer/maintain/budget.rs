@@ -28,6 +28,9 @@ const SHARES: [(Class, u64); 5] = [
     (Class::Rows, 25),
 ];
 
+/// Rows that take no more than this never have too much: the empty tables, names, places and stacks.
+const FEW_ROWS: u64 = 16 << 20;
+
 /// Bytes of each class but [`Class::Rows`], by process.
 #[derive(Debug, Default)]
 pub(super) struct Usage(BTreeMap<(i64, i64), u64>);
@@ -50,7 +53,7 @@ impl Usage {
     pub(super) fn by_excess(&self, used: u64, max: u64) -> Vec<Class> {
         let large: [u64; 4] = std::array::from_fn(|place| self.class(place));
         let rows = used.saturating_sub(large.iter().fold(0, |sum, &bytes| sum.saturating_add(bytes)));
-        let bytes = large.into_iter().chain([rows]);
+        let bytes = large.into_iter().chain([rows.saturating_sub(FEW_ROWS)]);
         let excess = SHARES.into_iter().zip(bytes).map(|((class, percent), bytes)| {
             let share = u128::from(max) * u128::from(percent) / 100;
             (i128::from(bytes) - share.cast_signed(), class)
@@ -94,8 +97,8 @@ mod tests {
         assert_eq!(mostly_polls.by_excess(1_010, 1_000)[0], Class::Spans);
         let mostly_tiles = usage(&[(1, 1, 450), (1, 3, 300), (2, 3, 100)]);
         assert_eq!(mostly_tiles.by_excess(1_010, 1_000)[0], Class::Tiles);
-        let mostly_rows = usage(&[(1, 1, 450), (1, 3, 50)]);
-        assert_eq!(mostly_rows.by_excess(1_100, 1_000)[0], Class::Rows);
+        let mostly_rows = usage(&[(1, 1, 450 << 20), (1, 3, 50 << 20)]);
+        assert_eq!(mostly_rows.by_excess(1_100 << 20, 1_000 << 20)[0], Class::Rows);
     }
 
     #[test]

@@ -97,10 +97,11 @@ async fn oldest_of(
 ) -> Result<u64, sqlx::Error> {
     match class {
         Class::Spans => {
-            let removed = segments(db, "kind < 4", process, i64::MAX, excess).await?;
+            let removed = segments(db, SPANS, process, i64::MAX, excess).await?;
             // Fine tiles go with the polls that they sum up: together they say little more.
             let rest: Option<i64> = sqlx::query_scalar(
-                "SELECT min(end_at) FROM segment WHERE kind < 4 AND (?1 IS NULL OR process = ?1)",
+                "SELECT min(end_at) FROM segment INDEXED BY segment_by_age
+                 WHERE kind < 4 AND (?1 IS NULL OR process = ?1)",
             )
             .bind(process)
             .fetch_one(&mut *db)
@@ -111,7 +112,7 @@ async fn oldest_of(
             }
             Ok(removed + fine)
         }
-        Class::Tasks => segments(db, "kind = 4", process, i64::MAX, excess).await,
+        Class::Tasks => segments(db, TASKS, process, i64::MAX, excess).await,
         Class::Tiles => {
             for level in 0..LEVELS {
                 let removed = tiles(db, level, process, i64::MAX).await?;
@@ -149,7 +150,8 @@ async fn pragma(db: &mut SqliteConnection, sql: &'static str) -> Result<i64, sql
 
 /// Everything that ended before `cutoff`, in the order in which it may go.
 async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<u64, sqlx::Error> {
-    let mut removed = segments(db, "true", None, cutoff, i64::MAX).await?;
+    let mut removed = segments(db, SPANS, None, cutoff, i64::MAX).await?;
+    removed += segments(db, TASKS, None, cutoff, i64::MAX).await?;
     for level in 0..LEVELS {
         removed += tiles(db, level, None, cutoff).await?;
     }
@@ -299,15 +301,19 @@ async fn surplus_readings(db: &mut SqliteConnection) -> Result<u64, sqlx::Error>
     Ok(done.rows_affected())
 }
 
+/// Kinds of segments, and the index by the age of each.
+const SPANS: (&str, &str) = ("kind < 4", "segment_by_age");
+const TASKS: (&str, &str) = ("kind = 4", "segment_of_tasks_by_age");
+
 /// Segments of these kinds that end before `cutoff`, the oldest first, as many as hold about `bytes`.
 async fn segments(
     db: &mut SqliteConnection,
-    kinds: &str,
+    (kinds, by_age): (&str, &str),
     process: Option<i64>,
     cutoff: i64,
     bytes: i64,
 ) -> Result<u64, sqlx::Error> {
-    let index = if process.is_some() { "segment_by_time" } else { "segment_by_age" };
+    let index = if process.is_some() { "segment_by_time" } else { by_age };
     let process_is = if process.is_some() { "process = ?4" } else { "?4 IS NULL" };
     // The length of a blob is known without reading it.
     let sql = format!(
