@@ -1,8 +1,9 @@
 //! What a connection for users' queries shares with the callbacks that SQLite makes from it.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The state of one connection, shared with its virtual tables, its progress handler and its
 /// authorizer.
@@ -16,6 +17,10 @@ struct State {
     /// Milliseconds since the first guard, when the query has to be done; 0: never, [`OVER`]: it
     /// has to stop now.
     deadline: AtomicI64,
+    /// When the query began, in unix nanoseconds; 0: none has.
+    now: AtomicI64,
+    /// The names of everything that can be read without being part of the query.
+    taken: OnceLock<HashSet<String>>,
 }
 
 /// A deadline that has always passed.
@@ -28,6 +33,15 @@ impl Guard {
     pub(super) fn start(&self, limit: Duration) {
         let deadline = EPOCH.elapsed().saturating_add(limit).as_millis();
         self.0.deadline.store(deadline.clamp(1, 1 << 62) as i64, Ordering::Relaxed);
+        self.0.now.store(wall_clock(), Ordering::Relaxed);
+    }
+
+    /// The time of the query that runs, in unix nanoseconds: when it began.
+    pub(super) fn now(&self) -> i64 {
+        match self.0.now.load(Ordering::Relaxed) {
+            0 => wall_clock(),
+            now => now,
+        }
     }
 
     /// Makes the query that runs stop at the next look at the clock.
@@ -46,6 +60,24 @@ impl Guard {
         deadline != 0 && EPOCH.elapsed().as_millis() as i64 >= deadline
     }
 
+    /// Notes the names of all tables, views and virtual tables. Before the authorizer is there.
+    pub(super) fn take_names(&self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+        let sql = "SELECT lower(name) FROM sqlite_schema UNION SELECT lower(name) FROM pragma_module_list";
+        let mut statement = connection.prepare(sql)?;
+        let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        // A connection is enclosed once.
+        let _ = self.0.taken.set(names);
+        Ok(())
+    }
+
+    /// Whether a name may stand for something else than a part of the query itself.
+    pub(super) fn is_name_taken(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        name.starts_with("sqlite_")
+            || name.starts_with("pragma_")
+            || self.0.taken.get().is_none_or(|taken| taken.contains(&name))
+    }
+
     /// Runs `work` with the authorizer looking away.
     pub(super) fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
         self.0.is_inside.store(true, Ordering::Relaxed);
@@ -58,4 +90,10 @@ impl Guard {
     pub(super) fn is_inside(&self) -> bool {
         self.0.is_inside.load(Ordering::Relaxed)
     }
+}
+
+/// In unix nanoseconds.
+fn wall_clock() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

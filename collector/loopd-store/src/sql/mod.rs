@@ -4,10 +4,13 @@ mod bounded;
 mod format;
 mod functions;
 mod guard;
+mod hints;
 pub(crate) mod packed_rows;
+mod percentile;
 mod query;
 mod sandbox;
 mod segment_spans;
+mod time_text;
 
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ pub(crate) use query::QueryPool;
 
 /// Teaches a connection of loopd's own everything.
 pub(crate) fn equip(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    functions::register(connection)?;
+    functions::register(connection, &guard::Guard::default())?;
     packed_rows::register(connection)?;
     segment_spans::register(connection, guard::Guard::default())
 }
@@ -63,6 +66,9 @@ pub struct QueryResult {
     pub is_truncated: bool,
     /// How long it took.
     pub elapsed: Duration,
+    /// What a person may want to know of how it was answered: what was read in full, and how to ask
+    /// for less. Sentences; usually none.
+    pub hints: Vec<String>,
 }
 
 /// Why a query was not answered. Its text is for the person who wrote the query.
@@ -77,10 +83,12 @@ pub enum QueryError {
         hint: String,
     },
     /// It took too long.
-    #[error("the query took longer than {} s; narrow it by process and time, or give it longer: --timeout on the command line, timeout_ms in a request", limit.as_secs_f64())]
+    #[error("the query took longer than {} s; narrow it by process and time, or give it longer: --timeout on the command line, timeout_ms in a request{}", limit.as_secs_f64(), listed(hints))]
     Timeout {
         /// The limit it ran into.
         limit: Duration,
+        /// What it read in full, and how to ask for less; may be empty.
+        hints: Vec<String>,
     },
     /// The store itself failed.
     #[error("the store could not answer")]
@@ -89,4 +97,9 @@ pub enum QueryError {
         #[source]
         source: sqlx::Error,
     },
+}
+
+/// Hints behind a sentence.
+fn listed(hints: &[String]) -> String {
+    hints.iter().map(|hint| format!("; {hint}")).collect()
 }

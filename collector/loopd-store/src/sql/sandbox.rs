@@ -144,12 +144,20 @@ const FUNCTIONS: &[&str] = &[
     "wall_time",
     "duration",
     "short_path",
+    "unix",
+    "now",
+    "ns",
+    "bucket",
+    "p50",
+    "p90",
+    "p99",
     "percentile",
 ];
 
 /// Builds the walls around a connection for users' queries.
 pub(super) fn enclose(connection: &Connection, guard: &Guard) -> rusqlite::Result<()> {
-    super::functions::register(connection)?;
+    guard.take_names(connection)?;
+    super::functions::register(connection, guard)?;
     super::bounded::register(connection)?;
     super::format::register(connection)?;
     super::segment_spans::register(connection, guard.clone())?;
@@ -203,7 +211,10 @@ extern "C" fn authorizer(
     // NUL-terminated strings, or null, that live for the call.
     let (guard, first, second, accessor) =
         unsafe { (&*guard.cast::<Guard>(), text(first), text(second), text(accessor)) };
-    let is_allowed = guard.is_inside() || may(action, first, second, accessor);
+    let is_allowed = guard.is_inside()
+        || may(action, first, second, accessor)
+        // A subquery by its name, of which no column is needed, as in `with x as … select count(*)`.
+        || (action == ffi::SQLITE_READ && second.is_empty() && !guard.is_name_taken(first));
     if is_allowed { ffi::SQLITE_OK } else { ffi::SQLITE_DENY }
 }
 
@@ -221,7 +232,8 @@ fn may(action: c_int, first: &str, second: &str, accessor: &str) -> bool {
     let is_view = |name: &str| schema::schema().views.iter().any(|view| view.name == name);
     let is_one_of = |names: &[&str], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
     match action {
-        ffi::SQLITE_SELECT => true,
+        // What it takes is bounded by the clock, and by how much may go to temporary files.
+        ffi::SQLITE_SELECT | ffi::SQLITE_RECURSIVE => true,
         // A view that reads itself, or a table read on a view's behalf. A query can pass a
         // subquery of its own off as a view by naming it like one; then it reads a table that
         // the view would have shown it.

@@ -3,6 +3,8 @@
 
 mod add_up;
 mod commit;
+mod functions;
+mod hints;
 mod open;
 mod reading;
 mod retention;
