@@ -3,7 +3,11 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use libsqlite3_sys as ffi;
+
+use super::QueryLimits;
 
 /// The state of one connection, shared with its virtual tables, its progress handler and its
 /// authorizer.
@@ -19,9 +23,20 @@ struct State {
     deadline: AtomicI64,
     /// When the query began, in unix nanoseconds; 0: none has.
     now: AtomicI64,
+    /// Bytes of temporary files that the query may have, and that it has.
+    spill_limit: AtomicI64,
+    spilled: AtomicI64,
+    /// What SQLite held in memory, in the whole process, when the query began.
+    held: AtomicI64,
+    /// Whether it wanted more of them, or of memory.
+    is_too_large: AtomicBool,
     /// The names of everything that can be read without being part of the query.
     taken: OnceLock<HashSet<String>>,
 }
+
+/// By so much SQLite's memory may grow while a query runs. SQLite does not tell whose it is, so what
+/// others take meanwhile counts as well; it is more than all caches can fill.
+const MAX_GROWTH: i64 = 256 << 20;
 
 /// A deadline that has always passed.
 const OVER: i64 = -1;
@@ -29,9 +44,13 @@ const OVER: i64 = -1;
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Guard {
-    /// Gives the query about to run this long.
-    pub(super) fn start(&self, limit: Duration) {
-        let deadline = EPOCH.elapsed().saturating_add(limit).as_millis();
+    /// Gives the query about to run this long, and so much room for what it cannot keep in memory.
+    pub(super) fn start(&self, limits: &QueryLimits) {
+        let deadline = EPOCH.elapsed().saturating_add(limits.time).as_millis();
+        let spill = i64::try_from(limits.spill).unwrap_or(i64::MAX);
+        self.0.spill_limit.store(spill, Ordering::Relaxed);
+        self.0.held.store(memory_used(), Ordering::Relaxed);
+        self.0.is_too_large.store(false, Ordering::Relaxed);
         self.0.deadline.store(deadline.clamp(1, 1 << 62) as i64, Ordering::Relaxed);
         self.0.now.store(wall_clock(), Ordering::Relaxed);
     }
@@ -58,6 +77,37 @@ impl Guard {
     pub(super) fn is_late(&self) -> bool {
         let deadline = self.0.deadline.load(Ordering::Relaxed);
         deadline != 0 && EPOCH.elapsed().as_millis() as i64 >= deadline
+    }
+
+    /// Counts bytes of temporary files that come, or go if negative. False: they are too many, and
+    /// must not come.
+    pub(super) fn spill(&self, bytes: i64) -> bool {
+        let spilled = self.0.spilled.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let fits = bytes <= 0 || spilled <= self.0.spill_limit.load(Ordering::Relaxed);
+        if !fits {
+            self.0.spilled.fetch_sub(bytes, Ordering::Relaxed);
+            self.0.is_too_large.store(true, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Whether the query must stop now: it is late, or SQLite holds much more memory than before it.
+    pub(super) fn must_stop(&self) -> bool {
+        let is_fat = memory_used() - self.0.held.load(Ordering::Relaxed) > MAX_GROWTH;
+        if is_fat {
+            self.0.is_too_large.store(true, Ordering::Relaxed);
+        }
+        is_fat || self.is_late()
+    }
+
+    /// Whether the query was stopped for its size.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.0.is_too_large.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the guard of the same connection.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Notes the names of all tables, views and virtual tables. Before the authorizer is there.
@@ -96,4 +146,13 @@ impl Guard {
 fn wall_clock() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// What SQLite holds in memory in this process, in bytes.
+fn memory_used() -> i64 {
+    #[expect(unsafe_code, reason = "a counter of SQLite's")]
+    // SAFETY: it may be called at any time.
+    unsafe {
+        ffi::sqlite3_memory_used()
+    }
 }

@@ -5,11 +5,13 @@ mod format;
 mod functions;
 mod guard;
 mod hints;
+mod json_groups;
 pub(crate) mod packed_rows;
 mod percentile;
 mod query;
 mod sandbox;
 mod segment_spans;
+mod spill;
 mod time_text;
 
 use std::time::Duration;
@@ -47,11 +49,13 @@ pub struct QueryLimits {
     pub time: Duration,
     /// Bytes of values given at most; the rest is cut off.
     pub bytes: usize,
+    /// Bytes of temporary files that sorting and intermediate results may take; then it is an error.
+    pub spill: u64,
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { rows: 10_000, time: Duration::from_secs(5), bytes: 16 << 20 }
+        Self { rows: 10_000, time: Duration::from_secs(5), bytes: 16 << 20, spill: 1 << 30 }
     }
 }
 
@@ -87,6 +91,14 @@ pub enum QueryError {
     Timeout {
         /// The limit it ran into.
         limit: Duration,
+        /// What it read in full, and how to ask for less; may be empty.
+        hints: Vec<String>,
+    },
+    /// Sorting it, or what it must keep in between, takes more room than it may have.
+    #[error("the query takes more than {} MiB of memory and temporary files; narrow it by process and time, sort or group less, or select fewer columns{}", limit >> 20, listed(hints))]
+    TooLarge {
+        /// The limit on temporary files, in bytes.
+        limit: u64,
         /// What it read in full, and how to ask for less; may be empty.
         hints: Vec<String>,
     },

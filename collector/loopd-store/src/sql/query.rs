@@ -13,13 +13,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::guard::Guard;
 use super::hints::{Forecast, Names};
-use super::{QueryError, QueryLimits, QueryResult, Value, sandbox};
+use super::{QueryError, QueryLimits, QueryResult, Value, sandbox, spill};
 use crate::{connect, schema};
 
 /// A longer query is not typed by anybody.
 pub(super) const MAX_SQL: usize = 100_000;
 /// So many queries run at once; the rest wait their turn.
 const CONNECTIONS: usize = 4;
+/// So many rows, of up to a hundred values of 1 MB, wait to be taken from SQLite's thread.
+const ROWS_IN_FLIGHT: usize = 2;
 /// SQLite looks at the clock each time it has done so many steps.
 const STEPS_PER_CHECK: i32 = 1_000;
 
@@ -130,7 +132,13 @@ impl Enclosed {
 /// Opens a connection and builds the walls around it.
 async fn enclose(path: &Path) -> Result<Enclosed, sqlx::Error> {
     // A sort that outgrows the cache goes to a temporary file, not to memory.
-    let mut db = connect::read_options(path).pragma("temp_store", "file").connect().await?;
+    let mut options = connect::read_options(path).pragma("temp_store", "file");
+    // Rows may be large: few of them wait between SQLite's thread and ours.
+    options = options.row_buffer_size(ROWS_IN_FLIGHT);
+    if let Some(vfs) = spill::vfs() {
+        options = options.vfs(vfs);
+    }
+    let mut db = options.connect().await?;
     let guard = Guard::default();
     let build = |connection: &rusqlite::Connection| {
         let names = Names::read(connection)?;
@@ -140,7 +148,7 @@ async fn enclose(path: &Path) -> Result<Enclosed, sqlx::Error> {
     let names = connect::with_rusqlite(&mut db, build).await?;
     let late = guard.clone();
     db.ping().await?;
-    db.lock_handle().await?.set_progress_handler(STEPS_PER_CHECK, move || !late.is_late());
+    db.lock_handle().await?.set_progress_handler(STEPS_PER_CHECK, move || !late.must_stop());
     db.ping().await?;
     Ok(Enclosed { db, guard, names })
 }
@@ -151,7 +159,7 @@ async fn run(
     limits: &QueryLimits,
 ) -> Result<QueryResult, QueryError> {
     let Enclosed { db, guard, names } = enclosed;
-    guard.start(limits.time);
+    guard.start(limits);
     let (columns, forecast) = compile(db, guard, names, sql).await?;
     let result = fetch(db, sql, limits).await;
     let is_late = guard.is_late();
@@ -159,6 +167,9 @@ async fn run(
         Ok((rows, is_truncated)) => {
             let hints = forecast.hints();
             Ok(QueryResult { columns, rows, is_truncated, hints, ..QueryResult::default() })
+        }
+        Err(_) if guard.is_too_large() => {
+            Err(QueryError::TooLarge { limit: limits.spill, hints: forecast.hints_when_late() })
         }
         Err(_) if is_late => {
             Err(QueryError::Timeout { limit: limits.time, hints: forecast.hints_when_late() })

@@ -48,7 +48,7 @@ const TABLES: [&str; 29] = [
 const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 
 /// Functions that only compute, in time and space bounded by the length of a value: SQLite's own,
-/// and those that [`super::bounded`] and [`super::format`] put in their place.
+/// and those that [`super::bounded`], [`super::format`] and [`super::json_groups`] put in their place.
 const FUNCTIONS: &[&str] = &[
     // Numbers and text.
     "abs",
@@ -160,6 +160,7 @@ pub(super) fn enclose(connection: &Connection, guard: &Guard) -> rusqlite::Resul
     super::functions::register(connection, guard)?;
     super::bounded::register(connection)?;
     super::format::register(connection)?;
+    super::json_groups::register(connection)?;
     super::segment_spans::register(connection, guard.clone())?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -211,6 +212,7 @@ extern "C" fn authorizer(
     // NUL-terminated strings, or null, that live for the call.
     let (guard, first, second, accessor) =
         unsafe { (&*guard.cast::<Guard>(), text(first), text(second), text(accessor)) };
+    super::spill::runs_here(guard);
     let is_allowed = guard.is_inside()
         || may(action, first, second, accessor)
         // A subquery by its name, of which no column is needed, as in `with x as … select count(*)`.

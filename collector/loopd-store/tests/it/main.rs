@@ -5,6 +5,7 @@ mod add_up;
 mod commit;
 mod functions;
 mod hints;
+mod memory;
 mod open;
 mod reading;
 mod retention;
