@@ -21,7 +21,7 @@ pub(super) const MAX_SQL: usize = 100_000;
 /// So many queries run at once; the rest wait their turn.
 const CONNECTIONS: usize = 4;
 /// So many rows, of up to a hundred values of 1 MB, wait to be taken from SQLite's thread.
-const ROWS_IN_FLIGHT: usize = 2;
+const ROWS_IN_FLIGHT: usize = 8;
 /// SQLite looks at the clock each time it has done so many steps.
 const STEPS_PER_CHECK: i32 = 1_000;
 

@@ -82,7 +82,7 @@ async fn rows_of_large_values_do_not_pile_up() {
     assert!(result.is_truncated && result.rows.is_empty());
     let held = high_water() / MB;
     println!("{held} MB");
-    // A hundred values of 1 MB in the making, and in each of two rows on their way.
+    // A hundred values of 1 MB in the making, and in the rows on their way.
     assert!(held <= 400, "{held} MB");
 }
 
