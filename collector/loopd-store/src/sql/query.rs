@@ -132,13 +132,12 @@ impl Enclosed {
 /// Opens a connection and builds the walls around it.
 async fn enclose(path: &Path) -> Result<Enclosed, sqlx::Error> {
     // A sort that outgrows the cache goes to a temporary file, not to memory.
-    let mut options = connect::read_options(path).pragma("temp_store", "file");
+    let options = connect::read_options(path).pragma("temp_store", "file");
+    // Without a limit on those files there is no SQL for users.
+    let uncounted = || sqlx::Error::Configuration("temporary files cannot be counted here".into());
+    let vfs = spill::vfs().ok_or_else(uncounted)?;
     // Rows may be large: few of them wait between SQLite's thread and ours.
-    options = options.row_buffer_size(ROWS_IN_FLIGHT);
-    if let Some(vfs) = spill::vfs() {
-        options = options.vfs(vfs);
-    }
-    let mut db = options.connect().await?;
+    let mut db = options.vfs(vfs).row_buffer_size(ROWS_IN_FLIGHT).connect().await?;
     let guard = Guard::default();
     let build = |connection: &rusqlite::Connection| {
         let names = Names::read(connection)?;

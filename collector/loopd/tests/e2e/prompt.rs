@@ -167,3 +167,15 @@ async fn the_prompt_asks_a_server_and_stops_a_query() {
     terminal.keys(".quit\r");
     terminal.ends();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet_is_not_written_to_a_terminal() {
+    let recording = Recording::new().await;
+    let db = recording.db();
+    let home = tempfile::tempdir().unwrap();
+    let args = ["--db", db.to_str().unwrap(), "--format", "parquet", "select 1"];
+    let mut terminal = Terminal::start(&args, home.path());
+    terminal.sees("error: Parquet is not for terminals; name a file with -o, or pipe it on");
+    wait_until("it gives up", LIMIT, || terminal.child.try_wait().unwrap().is_some());
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(2));
+}
