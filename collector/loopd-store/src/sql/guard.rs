@@ -3,11 +3,9 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use libsqlite3_sys as ffi;
-
-use super::QueryLimits;
 
 /// The state of one connection, shared with its virtual tables, its progress handler and its
 /// authorizer.
@@ -44,15 +42,19 @@ const OVER: i64 = -1;
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Guard {
-    /// Gives the query about to run this long, and so much room for what it cannot keep in memory.
-    pub(super) fn start(&self, limits: &QueryLimits) {
-        let deadline = EPOCH.elapsed().saturating_add(limits.time).as_millis();
-        let spill = i64::try_from(limits.spill).unwrap_or(i64::MAX);
-        self.0.spill_limit.store(spill, Ordering::Relaxed);
-        self.0.held.store(memory_used(), Ordering::Relaxed);
-        self.0.is_too_large.store(false, Ordering::Relaxed);
+    /// Gives the query about to run this long.
+    pub(super) fn start(&self, limit: Duration) {
+        let deadline = EPOCH.elapsed().saturating_add(limit).as_millis();
         self.0.deadline.store(deadline.clamp(1, 1 << 62) as i64, Ordering::Relaxed);
         self.0.now.store(wall_clock(), Ordering::Relaxed);
+        self.0.held.store(memory_used(), Ordering::Relaxed);
+        self.0.is_too_large.store(false, Ordering::Relaxed);
+    }
+
+    /// Gives it so many bytes of temporary files.
+    pub(super) fn give_room(&self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.0.spill_limit.store(bytes, Ordering::Relaxed);
     }
 
     /// The time of the query that runs, in unix nanoseconds: when it began.

@@ -158,7 +158,8 @@ async fn run(
     limits: &QueryLimits,
 ) -> Result<QueryResult, QueryError> {
     let Enclosed { db, guard, names } = enclosed;
-    guard.start(limits);
+    guard.start(limits.time);
+    guard.give_room(limits.spill);
     let (columns, forecast) = compile(db, guard, names, sql).await?;
     let result = fetch(db, sql, limits).await;
     let is_late = guard.is_late();

@@ -28,7 +28,7 @@ impl Names {
             let (view, sql): (String, String) = view?;
             names.extend(tables_of(&view, &sql));
         }
-        Ok(Self(names))
+        Ok(Self(with_inner(names)))
     }
 
     pub(super) fn has_view(&self, view: &str) -> bool {
@@ -41,6 +41,20 @@ impl Name {
     pub(super) fn is_called(&self, alias: &str) -> bool {
         self.alias == alias || self.table == alias
     }
+}
+
+/// The tables of views in views count as the outer view's own: plans name nothing else.
+fn with_inner(names: Vec<Name>) -> Vec<Name> {
+    let mut all = names.clone();
+    let mut at = 0;
+    while let Some(outer) = all.get(at).cloned() {
+        let inner = names.iter().filter(|name| name.view == outer.table);
+        let inner = inner.map(|name| Name { view: outer.view.clone(), ..name.clone() });
+        let new: Vec<Name> = inner.filter(|name| !all.contains(name)).collect();
+        all.extend(new);
+        at += 1;
+    }
+    all
 }
 
 /// What stands behind FROM, JOIN and the commas between tables in the text of a view.
@@ -94,5 +108,18 @@ mod tests {
             found,
             ["inner i", "task t", "process p", "json_each json_each", "name n", "last last"]
         );
+    }
+
+    #[test]
+    fn a_view_in_a_view_hands_its_tables_on() {
+        let names = [
+            tables_of("outer", "SELECT 1 FROM inner t JOIN process p"),
+            tables_of("inner", "SELECT 1 FROM task UNION ALL SELECT 1 FROM records"),
+            tables_of("circle", "SELECT 1 FROM circle"),
+        ];
+        let found = with_inner(names.concat());
+        let outer = found.iter().filter(|name| name.view == "outer");
+        let outer: Vec<&str> = outer.map(|name| name.table.as_str()).collect();
+        assert_eq!(outer, ["inner", "process", "task", "records"]);
     }
 }

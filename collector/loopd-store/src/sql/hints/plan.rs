@@ -10,7 +10,8 @@ const SPANS: &str = "segment_spans";
 /// Of the bits in the number of its plan those that narrow [`SPANS`]: process, start (from and to),
 /// length and task. Of other virtual tables any bit does.
 const SPAN_BOUNDS: i64 = 0b1111_0001;
-const SPAN_PROCESS: i64 = 1;
+/// The bit of the process, in all of them.
+const PROCESS: i64 = 1;
 
 /// The steps of a plan, and whether every row is looked at before the first is given.
 pub(super) struct Plan {
@@ -94,16 +95,15 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Whether the plan of a virtual table, a number and a text, narrows nothing.
+/// Whether the plan of a virtual table, a number and whatever its table notes behind it, narrows
+/// nothing.
 fn is_unbounded(index: &str, table: &str, reads_every_process: bool) -> bool {
-    let Some((number, text)) = index.split_once(':') else { return false };
-    let bounds = match (table, reads_every_process) {
-        (SPANS, true) => SPAN_BOUNDS & !SPAN_PROCESS,
-        (SPANS, false) => SPAN_BOUNDS,
-        _ => !0,
-    };
-    let text = text.trim_end_matches("LEFT-JOIN").trim();
-    number.parse::<i64>().is_ok_and(|bits| bits & bounds == 0) && text.is_empty()
+    let mut bounds = if table == SPANS { SPAN_BOUNDS } else { !0 };
+    if reads_every_process {
+        bounds &= !PROCESS;
+    }
+    let number = index.split(':').next().and_then(|number| number.parse::<i64>().ok());
+    number.is_some_and(|bits| bits & bounds == 0)
 }
 
 /// The words of a query in lower case, without what stands in quotes or comments.
