@@ -54,9 +54,29 @@ pub(super) const FUNCTIONS: &[SchemaFunction] = &[
                 orders/src/main.rs:10",
     },
     SchemaFunction {
+        signature: "now()",
+        about: "when the query began, unix ns; the same for every row",
+    },
+    SchemaFunction {
+        signature: "unix(text)",
+        about: "unix ns of now, -5m, 14:03:07 (the last time the collector's clock showed it), \
+                2026-11-22 14:03:07 (on that clock) or 2026-11-22T14:03:07Z",
+    },
+    SchemaFunction {
+        signature: "ns(text)",
+        about: "ns of a length such as 150us, 2.5ms or 1h 30m",
+    },
+    SchemaFunction {
+        signature: "bucket(ns, step)",
+        about: "rounded down to a multiple of step: group by bucket(start_at, ns('1s'))",
+    },
+    SchemaFunction { signature: "p50(x)", about: "aggregate: percentile(x, 50), the median" },
+    SchemaFunction { signature: "p90(x)", about: "aggregate: percentile(x, 90)" },
+    SchemaFunction { signature: "p99(x)", about: "aggregate: percentile(x, 99)" },
+    SchemaFunction {
         signature: "percentile(x, p)",
-        about: "aggregate: the smallest x that at least p % (0 to 100) of all do not exceed; beyond \
-                a million values to within 2 %",
+        about: "aggregate: the smallest x that at least p % (0 to 100) of all do not exceed, NULL \
+                left out; beyond 4,096 values to within 2 %",
     },
 ];
 

@@ -3,6 +3,9 @@
 
 mod add_up;
 mod commit;
+mod functions;
+mod hints;
+mod memory;
 mod open;
 mod reading;
 mod retention;

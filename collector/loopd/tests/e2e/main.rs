@@ -8,6 +8,7 @@ mod binary;
 mod control;
 mod crash;
 mod guard;
+mod prompt;
 mod read_commands;
 mod real_agent;
 mod serve;

@@ -478,10 +478,12 @@ export interface LossesAnswer {
 }
 
 export interface QueryAnswer {
-  columns: { name: string }[];
+  columns: { name: string; type: "null" | "integer" | "real" | "text" | "blob" | "mixed" }[];
   rows: unknown[][];
   truncated: boolean;
   elapsed_ns: Nanos;
+  /** What was read in full, and how to ask for less. */
+  hints: string[];
 }
 
 export interface Schema {
