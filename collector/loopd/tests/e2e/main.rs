@@ -8,8 +8,11 @@ mod binary;
 mod control;
 mod crash;
 mod guard;
+mod kill;
+mod load;
 mod read_commands;
 mod real_agent;
+mod recording;
 mod serve;
 
 use std::time::{Duration, Instant};
