@@ -7,6 +7,7 @@ mod agent;
 mod binary;
 mod control;
 mod crash;
+mod disk_full;
 mod guard;
 mod kill;
 mod load;
@@ -14,6 +15,7 @@ mod read_commands;
 mod real_agent;
 mod recording;
 mod serve;
+mod small_disk;
 
 use std::time::{Duration, Instant};
 
