@@ -1,127 +1,150 @@
 //! The plain way: a row per poll or task, many rows to a statement, one transaction to a batch,
 //! the same durability, and the one index that a timeline needs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
+use loopd_model::{EventKind, Span};
+use rusqlite::{Connection, ToSql, params_from_iter};
 
-use super::load;
+use crate::cpu;
+use crate::lives::{EVENTS_PER_BATCH, Life, Lives};
+use crate::load::{POLLS_PER_BATCH, Polls, WORKERS};
 
-const ROWS_PER_STATEMENT: usize = 1_000;
+const ROWS_PER_STATEMENT: usize = 128;
 
-async fn connect(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .page_size(8192)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .connect()
-        .await
-        .unwrap()
+/// What inserting cost.
+pub(crate) struct Inserted {
+    pub(crate) rows: u64,
+    pub(crate) time: Duration,
+    pub(crate) cpu: Duration,
 }
 
-/// Bytes of pages that hold nothing.
-pub(crate) async fn free_bytes(path: &Path) -> u64 {
-    let mut db = connect(path).await;
-    let pages: i64 = sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut db).await.unwrap();
-    db.close().await.unwrap();
-    pages as u64 * 8192
-}
+/// A table of polls or of tasks.
+pub(crate) struct Bare(Connection);
 
-pub(crate) struct Polls {
-    path: PathBuf,
-}
+impl Bare {
+    fn open(path: &Path, schema: &str) -> Self {
+        let db = Connection::open(path).unwrap();
+        let settings = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;
+            PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;";
+        db.execute_batch(settings).unwrap();
+        db.execute_batch(schema).unwrap();
+        Self(db)
+    }
 
-impl Polls {
-    pub(crate) async fn new(path: &Path) -> Self {
-        let mut db = connect(path).await;
-        let sql = "CREATE TABLE poll (loop INT, worker INT, start_at INT, length INT, task INT);
+    pub(crate) fn polls(path: &Path) -> Self {
+        let schema = "CREATE TABLE poll (loop INT, worker INT, start_at INT, length INT, task INT);
             CREATE INDEX poll_by_time ON poll (start_at)";
-        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
-        db.close().await.unwrap();
-        Self { path: path.to_owned() }
+        Self::open(path, schema)
     }
 
-    /// Inserts batches; returns million polls per second.
-    pub(crate) async fn insert(&self, batches: usize, seed: u64) -> f64 {
-        let mut db = connect(&self.path).await;
-        let mut load = load::Polls::new(seed);
-        let mut spent = Duration::ZERO;
+    pub(crate) fn tasks(path: &Path) -> Self {
+        let schema = "CREATE TABLE task (task INTEGER PRIMARY KEY, location INT, parent INT,
+                spawned_at INT, ended_at INT, outcome INT);
+            CREATE INDEX task_by_spawn ON task (spawned_at)";
+        Self::open(path, schema)
+    }
+
+    /// Inserts batches of polls. Only the inserting counts.
+    pub(crate) fn insert_polls(&self, load: &mut Polls, batches: usize) -> Inserted {
+        let rows_of = |lanes: [Vec<Span>; WORKERS]| -> Vec<[i64; 5]> {
+            let row = |worker: usize, span: &Span| {
+                [1, worker as i64, span.start.0 as i64, span.length as i64, span.task.0 as i64]
+            };
+            let lanes = lanes.iter().enumerate();
+            lanes.flat_map(|(worker, spans)| spans.iter().map(move |s| row(worker, s))).collect()
+        };
+        let (mut time, mut spent) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..batches {
-            let rows: Vec<_> = (0..super::POLLS_PER_BATCH)
-                .map(|i| (i % load::WORKERS, load.span(i % load::WORKERS)))
-                .collect();
-            let started = Instant::now();
-            let mut tx = db.begin().await.unwrap();
-            for rows in rows.chunks(ROWS_PER_STATEMENT) {
-                let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO poll ");
-                sql.push_values(rows, |mut row, (worker, span)| {
-                    row.push_bind(1i64).push_bind(*worker as i64);
-                    row.push_bind(load::ORIGIN + span.start.0 as i64);
-                    row.push_bind(span.length as i64).push_bind(span.task.0 as i64);
-                });
-                sql.build().execute(&mut *tx).await.unwrap();
-            }
-            tx.commit().await.unwrap();
-            spent += started.elapsed();
+            let rows = rows_of(load.spans(POLLS_PER_BATCH));
+            let (began_at, before) = (Instant::now(), cpu::own());
+            self.insert(&rows);
+            time += began_at.elapsed();
+            spent += cpu::own() - before;
         }
-        db.close().await.unwrap();
-        (batches * super::POLLS_PER_BATCH) as f64 / spent.as_secs_f64() / 1e6
+        Inserted { rows: (batches * POLLS_PER_BATCH) as u64, time, cpu: spent }
     }
 
-    pub(crate) async fn bytes_per_row(&self) -> f64 {
-        let mut db = connect(&self.path).await;
-        let rows: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM poll").fetch_one(&mut db).await.unwrap();
-        db.close().await.unwrap();
-        std::fs::metadata(&self.path).unwrap().len() as f64 / rows as f64
+    /// Inserts tasks by their spawns, and writes their ends into them.
+    pub(crate) fn insert_lives(&self, life: Life, batches: usize) -> Inserted {
+        let mut lives = Lives::new(life);
+        let (mut time, mut spent) = (Duration::ZERO, Duration::ZERO);
+        for seq in 1..=batches as u64 {
+            let events = lives.batch(seq).events;
+            let (began_at, before) = (Instant::now(), cpu::own());
+            let tx = self.0.unchecked_transaction().unwrap();
+            let mut insert =
+                tx.prepare("INSERT INTO task VALUES (?, ?, ?, ?, NULL, NULL)").unwrap();
+            let mut update =
+                tx.prepare("UPDATE task SET ended_at = ?, outcome = 1 WHERE task = ?").unwrap();
+            for event in events {
+                let at = event.at.0 as i64;
+                match event.kind {
+                    EventKind::TaskSpawned { task, spawn_location, parent, .. } => {
+                        let ids = [task.0 as i64, spawn_location.0 as i64, parent.0 as i64, at];
+                        insert.execute(ids).unwrap();
+                    }
+                    EventKind::TaskEnded { task, .. } => {
+                        update.execute([at, task.0 as i64]).unwrap();
+                    }
+                    _ => {}
+                }
+            }
+            drop((insert, update));
+            tx.commit().unwrap();
+            time += began_at.elapsed();
+            spent += cpu::own() - before;
+        }
+        Inserted { rows: (batches * EVENTS_PER_BATCH) as u64, time, cpu: spent }
     }
 
-    /// Sums the busy time of the last `range` into 2,000 buckets; returns milliseconds.
-    pub(crate) async fn timeline(&self, range: Duration) -> f64 {
-        let mut db = connect(&self.path).await;
-        let end: i64 =
-            sqlx::query_scalar("SELECT max(start_at) FROM poll").fetch_one(&mut db).await.unwrap();
-        let range = range.as_nanos() as i64;
-        let sql = "SELECT worker, (start_at - ?1) / ?2, sum(length), max(length), count(*)
-            FROM poll WHERE start_at >= ?1 GROUP BY 1, 2";
-        let started = Instant::now();
-        let query = sqlx::query(sql).bind(end - range).bind(range / 2_000);
-        query.fetch_all(&mut db).await.unwrap();
-        let spent = started.elapsed();
-        db.close().await.unwrap();
-        spent.as_secs_f64() * 1e3
+    fn insert(&self, rows: &[[i64; 5]]) {
+        const { assert!(POLLS_PER_BATCH.is_multiple_of(ROWS_PER_STATEMENT)) };
+        let tx = self.0.unchecked_transaction().unwrap();
+        let values = vec!["(?,?,?,?,?)"; ROWS_PER_STATEMENT].join(",");
+        let mut statement = tx.prepare(&format!("INSERT INTO poll VALUES {values}")).unwrap();
+        for rows in rows.chunks(ROWS_PER_STATEMENT) {
+            let values = rows.iter().flatten().map(|value| value as &dyn ToSql);
+            statement.execute(params_from_iter(values)).unwrap();
+        }
+        drop(statement);
+        tx.commit().unwrap();
+    }
+
+    fn number(&self, sql: &str) -> u64 {
+        self.0.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64
+    }
+
+    /// How many polls there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.number("SELECT count(*) FROM poll")
+    }
+
+    /// Bytes for each poll, the index included.
+    pub(crate) fn bytes_per_poll(&self) -> f64 {
+        let bytes = self.number("PRAGMA page_count") * self.number("PRAGMA page_size");
+        bytes as f64 / self.rows() as f64
+    }
+
+    /// Runs a query to its last row.
+    pub(crate) fn query(&self, sql: &str) -> Duration {
+        let began_at = Instant::now();
+        let mut statement = self.0.prepare(sql).unwrap();
+        let mut rows = statement.query([]).unwrap();
+        let mut count = 0;
+        while rows.next().unwrap().is_some() {
+            count += 1;
+        }
+        assert!(count > 0, "{sql} found nothing");
+        began_at.elapsed()
     }
 }
 
-/// Inserts a row per task, with the index by spawn time; returns thousand events (a spawn and an
-/// end) per second.
-pub(crate) async fn tasks(path: &Path, batches: usize, seed: u64) -> f64 {
-    let mut db = connect(path).await;
-    let sql = "CREATE TABLE task (task INTEGER PRIMARY KEY, location INT, parent INT,
-            spawned_at INT, ended_at INT, outcome INT);
-        CREATE INDEX task_by_spawn ON task (spawned_at)";
-    sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
-    let tasks = super::EVENTS_PER_BATCH / 2;
-    let started = Instant::now();
-    for batch in 0..batches {
-        let ids: Vec<i64> = (0..tasks).map(|i| (batch * tasks + i) as i64).collect();
-        let mut tx = db.begin().await.unwrap();
-        for ids in ids.chunks(ROWS_PER_STATEMENT) {
-            let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO task ");
-            sql.push_values(ids, |mut row, &id| {
-                row.push_bind(id).push_bind(id % 64).push_bind(id / 2);
-                row.push_bind(load::ORIGIN + id * 1_000 + seed as i64);
-                row.push_bind(load::ORIGIN + id * 1_000 + 500).push_bind(1i64);
-            });
-            sql.build().execute(&mut *tx).await.unwrap();
-        }
-        tx.commit().await.unwrap();
-    }
-    let spent = started.elapsed();
-    db.close().await.unwrap();
-    (batches * tasks * 2) as f64 / spent.as_secs_f64() / 1e3
+/// Pages that hold something, in bytes.
+pub(crate) fn used_bytes(path: &Path) -> u64 {
+    let db = Connection::open(path).unwrap();
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let pages = number("PRAGMA page_count") - number("PRAGMA freelist_count");
+    (pages * number("PRAGMA page_size")) as u64
 }

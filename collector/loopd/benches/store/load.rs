@@ -1,76 +1,140 @@
 //! Load like that of a busy service: four workers, three quarters busy, tasks by Zipf's law, polls
 //! of log-normal length with a few slow ones, one poll in 25 of a new task.
 
+use std::time::{Duration, SystemTime};
+
 use loopd_model::segment::{self, Effort};
 use loopd_model::*;
 
-pub(crate) const ORIGIN: i64 = 1_795_000_000_000_000_000;
-pub(crate) const WORKERS: usize = 4;
-const LONG_LIVED: u64 = 10_000;
-const LOCATIONS: u64 = 64;
+use crate::random::Random;
 
-pub(crate) fn process() -> Process {
+pub(crate) const WORKERS: usize = 4;
+/// Places that tasks are spawned at.
+pub(crate) const LOCATIONS: u64 = 64;
+/// Tasks that live as long as the load; the first is polled most.
+const LONG_LIVED: u64 = 10_000;
+/// How often each of the tasks with a known number of polls is polled: the first after the long
+/// lived ones this often, and so on.
+pub(crate) const PLANTED: [u64; 5] = [10, 100, 1_000, 10_000, 100_000];
+/// Polls of one batch: what an agent of a busy program sends at once.
+pub(crate) const POLLS_PER_BATCH: usize = WORKERS * 8_192;
+
+/// A program that began so long ago.
+pub(crate) fn process(app: &str, number: u8, ago: Duration) -> Process {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let origin = UnixNanos((now - ago).as_nanos() as i64);
     Process {
-        id: ProcessId([7; 16]),
-        app: "bench".into(),
+        id: ProcessId([number; 16]),
+        app: app.into(),
         app_version: String::new(),
         host: String::new(),
         pid: 1,
         labels: vec![],
         agent: "bench".into(),
         agent_version: String::new(),
-        anchor: Anchor { at: Nanos(0), unix: UnixNanos(ORIGIN) },
+        anchor: Anchor { at: Nanos(0), unix: origin },
         coverage: vec![],
         slow_threshold: 10_000_000,
     }
 }
 
-/// Marsaglia's xorshift64*: good enough, and the same everywhere.
-struct Random(u64);
+/// The places that tasks are spawned at.
+pub(crate) fn locations() -> Vec<Location> {
+    let place = |id: u64| Location {
+        id: LocationId(id),
+        file: format!("src/handlers/of_{}.rs", id % 7),
+        line: 10 * id as u32,
+        column: 5,
+    };
+    (1..=LOCATIONS).map(place).collect()
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
+pub(crate) fn spawned(at: Nanos, task: u64, parent: u64) -> Event {
+    let kind = EventKind::TaskSpawned {
+        task: TaskId(task),
+        loop_id: LoopId(1),
+        spawn_location: LocationId(1 + task % LOCATIONS),
+        parent: TaskId(parent),
+        kind: TaskKind::Async,
+    };
+    Event { at, kind }
+}
 
-    fn unit(&mut self) -> f64 {
-        ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
+pub(crate) fn ended(at: Nanos, task: u64) -> Event {
+    let kind = EventKind::TaskEnded { task: TaskId(task), outcome: Outcome::Completed };
+    Event { at, kind }
+}
 
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
-    }
-
-    /// A rank from 0, the smaller the likelier, as 1 / rank.
-    fn zipf(&mut self, n: u64) -> u64 {
-        ((n as f64).powf(self.unit()) as u64).clamp(1, n) - 1
+/// Spans of one worker, packed as an agent packs them.
+pub(crate) fn pack(worker: usize, spans: &[Span]) -> Segment {
+    Segment {
+        loop_id: LoopId(1),
+        worker: WorkerId(worker as u32),
+        kind: RecordKind::Poll,
+        count: spans.len() as u32,
+        data: segment::encode(RecordKind::Poll, spans, Effort::Fast),
     }
 }
 
-/// Polls of four workers, batch after batch.
+/// Polls of four workers, batch after batch, and the lives of their tasks if wanted.
 pub(crate) struct Polls {
     random: Random,
     now: [u64; WORKERS],
     newest_task: u64,
+    made: u64,
+    /// Every so many polls is one of the task planted in this place.
+    strides: [u64; PLANTED.len()],
+    has_tasks: bool,
 }
 
 impl Polls {
+    /// The polls alone.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            random: Random(0x9e37_79b9_7f4a_7c15 ^ (seed + 1)),
+            random: Random::new(seed),
             now: [0; WORKERS],
-            newest_task: LONG_LIVED,
+            newest_task: LONG_LIVED + PLANTED.len() as u64,
+            made: 0,
+            strides: [u64::MAX; PLANTED.len()],
+            has_tasks: false,
         }
     }
 
-    /// The end of the latest poll, in wall time.
-    pub(crate) fn end(&self) -> i64 {
-        ORIGIN + self.now.into_iter().max().unwrap_or(0) as i64
+    /// With spawns and ends, and planted tasks that come to their numbers within `polls`.
+    pub(crate) fn with_tasks(seed: u64, polls: u64) -> Self {
+        let strides = PLANTED.map(|target| (polls / target).max(8));
+        Self { has_tasks: true, strides, ..Self::new(seed) }
     }
 
+    /// The end of the latest poll, in nanoseconds since the process's anchor.
+    pub(crate) fn end(&self) -> u64 {
+        self.now.into_iter().max().unwrap_or(0)
+    }
+
+    /// The task that is planted in this place.
+    pub(crate) fn planted(place: usize) -> TaskId {
+        TaskId(LONG_LIVED + 1 + place as u64)
+    }
+
+    /// The task that is polled most.
+    pub(crate) fn hottest() -> TaskId {
+        TaskId(1)
+    }
+
+    /// Whether this task is one of those that are polled once.
+    pub(crate) fn is_new(task: TaskId) -> bool {
+        task.0 > LONG_LIVED + PLANTED.len() as u64
+    }
+
+    /// The tasks that live from the beginning, and where they were spawned.
+    pub(crate) fn first_events(&self) -> Vec<Event> {
+        if !self.has_tasks {
+            return Vec::new();
+        }
+        (1..=LONG_LIVED + PLANTED.len() as u64).map(|task| spawned(Nanos(0), task, 0)).collect()
+    }
+
+    /// The next poll of a worker.
     pub(crate) fn span(&mut self, worker: usize) -> Span {
         let random = &mut self.random;
         let gap = -400.0 * random.unit().ln();
@@ -80,64 +144,53 @@ impl Polls {
         } else {
             900.0 * (0.9 * random.normal()).exp()
         };
-        let task = if random.unit() < 0.04 {
+        self.made += 1;
+        let planted = |place: &usize| self.made % self.strides[*place] == 1 + *place as u64;
+        let task = if let Some(place) = (0..PLANTED.len()).find(planted) {
+            Self::planted(place)
+        } else if random.unit() < 0.04 {
             self.newest_task += 1;
-            self.newest_task
+            TaskId(self.newest_task)
         } else {
-            1 + random.zipf(LONG_LIVED)
+            TaskId(1 + random.zipf(LONG_LIVED))
         };
         let start = self.now[worker] + gap as u64;
         self.now[worker] = start + length as u64;
-        let (start, task) = (Nanos(start), TaskId(task));
-        Span { start, length: length as u64, task, by: TaskId::NONE, count: 1 }
+        let (start, length) = (Nanos(start), length as u64);
+        Span { start, length, task, by: TaskId::NONE, count: 1 }
     }
 
-    pub(crate) fn batch(&mut self, polls: usize) -> Batch {
-        let segment = |worker: usize| {
-            let spans: Vec<Span> = (0..polls / WORKERS).map(|_| self.span(worker)).collect();
-            Segment {
-                loop_id: LoopId(1),
-                worker: WorkerId(worker as u32),
-                kind: RecordKind::Poll,
-                count: spans.len() as u32,
-                data: segment::encode(RecordKind::Poll, &spans, Effort::Fast),
-            }
-        };
-        Batch { segments: (0..WORKERS).map(segment).collect(), ..Batch::default() }
+    /// The next polls of every worker.
+    pub(crate) fn spans(&mut self, polls: usize) -> [Vec<Span>; WORKERS] {
+        std::array::from_fn(|worker| (0..polls / WORKERS).map(|_| self.span(worker)).collect())
     }
-}
 
-/// Spawns and ends; half of the tasks outlive the batch that they were spawned in.
-#[derive(Default)]
-pub(crate) struct Events {
-    newest_task: u64,
-    alive: Vec<u64>,
-}
-
-impl Events {
-    pub(crate) fn batch(&mut self, events: usize) -> Batch {
-        let end = |task| EventKind::TaskEnded { task: TaskId(task), outcome: Outcome::Completed };
-        let mut kinds: Vec<EventKind> = self.alive.drain(..).map(end).collect();
-        while kinds.len() < events {
-            self.newest_task += 1;
-            let task = self.newest_task;
-            kinds.push(EventKind::TaskSpawned {
-                task: TaskId(task),
-                loop_id: LoopId(1),
-                spawn_location: LocationId(1 + task % LOCATIONS),
-                parent: TaskId(task / 2),
-                kind: TaskKind::Async,
-            });
-            if task.is_multiple_of(2) {
-                kinds.push(end(task));
-            } else {
-                self.alive.push(task);
-            }
+    /// The next batch, numbered `seq`.
+    pub(crate) fn batch(&mut self, seq: u64, polls: usize) -> Batch {
+        let lanes = self.spans(polls);
+        let mut batch = batch_of(seq, &lanes, self.has_tasks);
+        if seq == 1 {
+            batch.locations = locations();
+            batch.events.splice(0..0, self.first_events());
         }
-        kinds.truncate(events);
-        let first = self.newest_task * 1_000;
-        let at = |i: usize| Nanos(first + i as u64 * 100);
-        let events = kinds.into_iter().enumerate().map(|(i, kind)| Event { at: at(i), kind });
-        Batch { events: events.collect(), ..Batch::default() }
+        batch
+    }
+}
+
+/// A batch of these polls; with the lives of tasks that were polled only once, if wanted.
+pub(crate) fn batch_of(seq: u64, lanes: &[Vec<Span>; WORKERS], has_tasks: bool) -> Batch {
+    let mut events = Vec::new();
+    let is_new = |span: &&Span| has_tasks && Polls::is_new(span.task);
+    for span in lanes.iter().flatten().filter(is_new) {
+        events.push(spawned(Nanos(span.start.0.saturating_sub(300)), span.task.0, 1));
+        events.push(ended(span.end(), span.task.0));
+    }
+    let at = lanes.iter().flatten().map(Span::end).max().unwrap_or_default();
+    Batch {
+        seq,
+        anchor: Anchor { at, unix: UnixNanos(0) },
+        segments: lanes.iter().enumerate().map(|(worker, spans)| pack(worker, spans)).collect(),
+        events,
+        ..Batch::default()
     }
 }
