@@ -197,19 +197,22 @@ impl Store {
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         runtime.block_on(async {
             let reader = Reader::open(&self.path).await.unwrap();
-            let first = self.ask(&reader, question).await;
+            let (first, is_whole) = self.ask(&reader, question).await;
             let mut times = Vec::new();
             for _ in 0..if first > PATIENCE { FEW_ROUNDS } else { ROUNDS } {
-                times.push(self.ask(&reader, question).await);
+                times.push(self.ask(&reader, question).await.0);
             }
             let first = Some(question.number(first, self.polls));
-            let row = question.row(size.to_string(), &times, self.polls);
-            Row { first, ..row }
+            // An answer that gave up half way is no match for one that did not.
+            let variant = if is_whole { size.to_string() } else { format!("{size}, cut short") };
+            Row { first, ..question.row(variant, &times, self.polls) }
         })
     }
 
-    async fn ask(&self, reader: &Reader, question: &Question) -> Duration {
+    /// How long the answer takes, and whether it is all there is.
+    async fn ask(&self, reader: &Reader, question: &Question) -> (Duration, bool) {
         let began_at = Instant::now();
+        let mut is_whole = true;
         match &question.ask {
             Ask::Timeline(seconds) => {
                 let range = seconds.map_or(i64::MAX, |seconds| (seconds * 1e9) as i64);
@@ -220,6 +223,7 @@ impl Store {
             Ask::Task(task) => {
                 let polls = reader.task_polls(self.busy, *task, PAGE, PAGE).await.unwrap();
                 assert!(!polls.last.is_empty(), "task {task} has no polls");
+                is_whole = polls.is_complete;
             }
             Ask::Sql(sql) => {
                 let sql = sql.replace("$busy", &self.busy.0.to_string());
@@ -228,6 +232,6 @@ impl Store {
                 assert!(!result.rows.is_empty() && !result.is_truncated, "{sql}");
             }
         }
-        began_at.elapsed()
+        (began_at.elapsed(), is_whole)
     }
 }
