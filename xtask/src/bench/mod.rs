@@ -5,10 +5,11 @@ mod build;
 mod instructions;
 mod plan;
 mod rows;
+mod store;
+
+use std::path::PathBuf;
 
 use clap::ValueEnum;
-
-use crate::run::{cargo, execute};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -26,33 +27,36 @@ pub(crate) struct Args {
     /// Only cases whose name contains this
     #[arg(long, default_value = "")]
     case: String,
+    /// How many polls the stores hold that `bench store` reads, as in 1M,10M,100M
+    #[arg(long, value_name = "SIZES")]
+    polls: Option<String>,
+    /// Where `bench store` writes; a directory for temporary files if absent
+    #[arg(long, value_name = "PATH")]
+    dir: Option<PathBuf>,
+    /// Leave the stores in --dir, so that the next run only reads them
+    #[arg(long, requires = "dir")]
+    keep: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// What recording costs a tokio program, over the same program bare, and what others cost
     Agent,
-    /// What the collector stores in a second, and in how many bytes
+    /// What the collector stores in a second and in how many bytes, what reading it takes, and how
+    /// well it keeps to a budget, beside bare SQLite and Perfetto traces
     Store,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let is_of_store = args.polls.is_some() || args.dir.is_some();
     match args.what {
-        What::Agent if args.instructions => instructions::run(args),
-        What::Agent => agent::run(args),
-        What::Store => store(args),
+        What::Agent => {
+            anyhow::ensure!(!is_of_store, "only `bench store` takes --polls, --dir and --keep");
+            if args.instructions { instructions::run(args) } else { agent::run(args) }
+        }
+        What::Store => {
+            anyhow::ensure!(!args.instructions, "only `bench agent` counts instructions");
+            store::run(args)
+        }
     }
-}
-
-fn store(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(!args.quick && !args.instructions, "only `bench agent` can do that");
-    let mut command = cargo();
-    command.args(["bench", "--quiet", "--package", "loopd-store", "--bench", "store", "--"]);
-    if args.json {
-        command.arg("--json");
-        // Nothing but the rows on standard output.
-        anyhow::ensure!(command.status()?.success(), "the benchmark failed");
-        return Ok(());
-    }
-    execute(&mut command)
 }

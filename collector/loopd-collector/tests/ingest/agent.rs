@@ -29,7 +29,8 @@ impl Agent {
     }
 
     pub(crate) async fn try_connect(addr: SocketAddr) -> Result<Self, Status> {
-        let mut client = IngestClient::connect(format!("http://{addr}")).await.unwrap();
+        let client = IngestClient::connect(format!("http://{addr}")).await;
+        let mut client = client.map_err(|error| Status::unavailable(error.to_string()))?;
         let (outgoing, messages) = mpsc::channel(64);
         let incoming = client.stream(ReceiverStream::new(messages)).await?.into_inner();
         Ok(Self { outgoing, incoming })

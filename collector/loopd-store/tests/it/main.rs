@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod add_up;
+mod at_once;
 mod commit;
 mod functions;
 mod hints;

@@ -41,6 +41,13 @@ impl Loopd {
         Self::start_as(dir, command)
     }
 
+    /// Serves a database that is not in `dir`, where its log still goes.
+    pub(crate) fn start_on(dir: &TempDir, db: &Path, args: &[&str]) -> Self {
+        let mut command = loopd(&["serve", "--listen", "127.0.0.1:0", "--db"]);
+        command.arg(db).args(args);
+        Self::start_as(dir, command)
+    }
+
     /// With so few files, sockets included.
     pub(crate) fn start_with_files(dir: &TempDir, files: u32) -> Self {
         let mut command = Command::new("sh");

@@ -7,11 +7,16 @@ mod agent;
 mod binary;
 mod control;
 mod crash;
+mod disk_full;
 mod guard;
 mod prompt;
+mod kill;
+mod load;
 mod read_commands;
 mod real_agent;
+mod recording;
 mod serve;
+mod small_disk;
 
 use std::time::{Duration, Instant};
 

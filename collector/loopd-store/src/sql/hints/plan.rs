@@ -7,6 +7,9 @@ use super::names::Names;
 
 /// Polls, parks and wakes.
 const SPANS: &str = "segment_spans";
+/// Tasks without rows, and the view that gathers them with the others.
+const RECORDS: &str = "task_records";
+const GATHERED: &str = "any_task";
 /// Of the bits in the number of its plan those that narrow [`SPANS`]: process, start (from and to),
 /// length and task. Of other virtual tables any bit does.
 const SPAN_BOUNDS: i64 = 0b1111_0001;
@@ -85,8 +88,9 @@ impl<'a> Step<'a> {
             return is_unbounded(index, table, reads_every_process);
         }
         match self.verb {
-            // What is virtual is not told apart by its name alone: two views may use one alias.
-            _ if table == SPANS => false,
+            // What is virtual is not told apart by its name alone: two views may use one alias. And what
+            // a view gathered was read from tables, which are steps of their own.
+            _ if [SPANS, RECORDS, GATHERED].contains(&table) => false,
             "SCAN" => true,
             // An index made for this query alone: the table is read to make it.
             _ if self.how.contains("AUTOMATIC") => true,
