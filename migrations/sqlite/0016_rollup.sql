@@ -15,7 +15,6 @@ CREATE INDEX rollup_unfolded ON rollup (process, level, step) WHERE folded = 0;
 
 -- The longest polls, whether they have a row or not.
 CREATE INDEX slow_poll_by_any_length ON slow_poll (process, length) WHERE length IS NOT NULL;
-CREATE INDEX segment_by_length ON segment (process, max_length) WHERE kind = 1;
 
 -- Polls and tasks grow old apart.
 DROP INDEX segment_by_age;

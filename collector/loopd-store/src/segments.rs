@@ -9,6 +9,10 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, ffi};
 
 use crate::instant::{count, length, wall};
 
+mod slowest;
+
+pub(crate) use slowest::Slowest;
+
 /// What spans must be like, in wall time, and what is wanted of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
@@ -103,13 +107,17 @@ pub(crate) struct Found {
 
 /// Reads what is wanted of one segment; nothing if retention has removed it meanwhile.
 pub(crate) fn read(connection: &Connection, place: Place, wanted: &Wanted) -> Result<Found> {
-    let blob = connection.blob_open("main", "segment", "data", place.id, true);
-    let Some(blob) = gone_is_none(blob)? else { return Ok(Found::default()) };
-    match gone_is_none(try_read(&Bytes { blob }, place.origin, wanted))? {
+    let Some(bytes) = open_blob(connection, place)? else { return Ok(Found::default()) };
+    match gone_is_none(try_read(&bytes, place.origin, wanted))? {
         None => Ok(Found::default()),
         Some(Ok(found)) => Ok(found),
         Some(Err(_)) => Ok(Found { is_damaged: true, ..Found::default() }),
     }
+}
+
+fn open_blob(connection: &Connection, place: Place) -> Result<Option<Bytes<'_>>> {
+    let blob = connection.blob_open("main", "segment", "data", place.id, true);
+    Ok(gone_is_none(blob)?.map(|blob| Bytes { blob }))
 }
 
 /// A row that was removed, or replaced, between two looks at it is nobody's.
@@ -139,24 +147,39 @@ impl Bytes<'_> {
     }
 }
 
+impl Bytes<'_> {
+    /// The head, read alone.
+    fn directory(&self) -> Result<Read<Directory>> {
+        let mut first = self.at(0..FIRST_BYTES)?;
+        let head_len = match stored::head_len(&first) {
+            Ok(len) => len,
+            Err(error) => return Ok(Err(error)),
+        };
+        if head_len > first.len() {
+            first = self.at(0..head_len)?;
+        }
+        Ok(Directory::read(&first))
+    }
+}
+
 type Read<T> = std::result::Result<T, SegmentError>;
 
 /// Most heads fit into so many bytes.
 const FIRST_BYTES: usize = 6 * 1024;
 
 fn try_read(bytes: &Bytes<'_>, origin: i64, wanted: &Wanted) -> Result<Read<Found>> {
-    let mut first = bytes.at(0..FIRST_BYTES)?;
-    let head_len = match stored::head_len(&first) {
-        Ok(len) => len,
-        // Older loopds stored segments as agents send them.
-        Err(SegmentError::Magic) => return Ok(read_as_sent(&bytes.at(0..usize::MAX)?, origin, wanted)),
-        Err(error) => return Ok(Err(error)),
-    };
-    if head_len > first.len() {
-        first = bytes.at(0..head_len)?;
-    }
-    let directory = match Directory::read(&first) {
+    let directory = match bytes.directory()? {
         Ok(directory) => directory,
+        // Older loopds stored segments as agents send them.
+        Err(SegmentError::Magic) => {
+            return Ok(read_as_sent(&bytes.at(0..usize::MAX)?).map(|spans| {
+                let mut found = Found { unpacked: spans.len(), ..Found::default() };
+                for (span, subject) in spans {
+                    add(&mut found, origin, wanted, &span, subject.location);
+                }
+                found
+            }));
+        }
         Err(error) => return Ok(Err(error)),
     };
     let mut reading = Reading { bytes, directory: &directory, origin, wanted, found: Found::default() };
@@ -322,11 +345,10 @@ fn add(found: &mut Found, origin: i64, wanted: &Wanted, span: &Span, location: L
     }
 }
 
-fn read_as_sent(bytes: &[u8], origin: i64, wanted: &Wanted) -> Read<Found> {
+fn read_as_sent(bytes: &[u8]) -> Read<Vec<(Span, Subject)>> {
     let (_, spans) = segment::decode(bytes)?;
-    let mut found = Found { unpacked: spans.len(), ..Found::default() };
-    spans.iter().for_each(|span| add(&mut found, origin, wanted, span, LocationId::NONE));
-    Ok(found)
+    let subject = |span: &Span| Subject { task: span.task, location: LocationId::NONE };
+    Ok(spans.into_iter().map(|span| (span, subject(&span))).collect())
 }
 
 /// Every span of a segment of either format, as it was packed.

@@ -34,6 +34,17 @@ pub(super) trait Pieces: Default + 'static {
     /// The place in [`Self::PRUNE`] of a constraint, if pieces can be skipped by it.
     fn prune(column: c_int, op: IndexConstraintOp) -> Option<usize>;
 
+    /// The column by which rows can be given, largest first, without unpacking all of them.
+    const LARGEST_FIRST: Option<c_int> = None;
+
+    /// The query wants the rows of these pieces in that order, and not all of them.
+    fn begin_sorted(&mut self, _pieces: &[Vec<i64>]) {}
+
+    /// Goes on to the next row in that order, as the only one of its piece; false at the end.
+    fn next_sorted(&mut self, _connection: &Connection) -> Result<bool> {
+        Ok(false)
+    }
+
     /// A query begins that asks for these columns, a bit each, and gives these bounds, by place in
     /// [`Self::PRUNE`].
     fn begin(&mut self, columns: u64, bounds: &[Option<i64>]);
@@ -93,6 +104,9 @@ pub(super) fn bound_of(op: IndexConstraintOp) -> Option<Bound> {
     }
 }
 
+/// In the number of a plan: rows come largest first.
+const SORTED: c_int = 1 << 30;
+
 /// Makes a table known to a connection.
 pub(super) fn register<P: Pieces>(connection: &Connection, guard: Guard) -> Result<()> {
     connection.create_module(P::NAME, eponymous_only_module::<Table<P>>(), Some(guard))
@@ -134,12 +148,23 @@ unsafe impl<P: Pieces> VTab<'_> for Table<P> {
                 found[place] = Some(i);
             }
         }
+        let is_few = info.constraints().any(|constraint| {
+            let op = constraint.operator();
+            op == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_LIMIT && constraint.is_usable()
+        });
+        let mut order = info.order_bys();
+        let first = order.next().filter(|by| by.is_order_by_desc()).map(|by| by.column());
+        let is_sorted = is_few && first.is_some() && first == P::LARGEST_FIRST && order.next().is_none();
         let (mut bits, mut arguments) = (0, 0);
         for (place, constraint) in found.into_iter().enumerate() {
             let Some(i) = constraint else { continue };
             arguments += 1;
             bits |= 1 << place;
             info.constraint_usage(i).set_argv_index(arguments);
+        }
+        if is_sorted {
+            info.set_order_by_consumed(true);
+            bits |= SORTED;
         }
         info.set_idx_num(bits);
         info.set_idx_str(&info.col_used().to_string());
@@ -163,6 +188,7 @@ unsafe impl<P: Pieces> VTab<'_> for Table<P> {
             rows: 0,
             row: 0,
             rowid: 0,
+            is_sorted: false,
             is_done: true,
         })
     }
@@ -180,6 +206,7 @@ struct Cursor<P> {
     rows: usize,
     row: usize,
     rowid: i64,
+    is_sorted: bool,
     is_done: bool,
 }
 
@@ -189,6 +216,13 @@ impl<P: Pieces> Cursor<P> {
         while self.row >= self.rows {
             if self.guard.is_late() {
                 return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
+            }
+            if self.is_sorted {
+                let (connection, pieces) = (&self.connection, &mut self.pieces);
+                let next = || whole(connection, || pieces.next_sorted(connection));
+                self.is_done = !self.guard.inside(next)?;
+                (self.rows, self.row) = (1, 0);
+                return Ok(());
             }
             let Some(piece) = self.found.next() else {
                 self.is_done = true;
@@ -242,6 +276,10 @@ unsafe impl<P: Pieces> VTabCursor for Cursor<P> {
             })?;
             rows.collect::<Result<_>>()
         })?;
+        self.is_sorted = bits & SORTED != 0;
+        if self.is_sorted {
+            self.pieces.begin_sorted(&found);
+        }
         self.found = found.into_iter();
         (self.rows, self.row) = (0, 0);
         (self.rowid, self.is_done) = (0, false);

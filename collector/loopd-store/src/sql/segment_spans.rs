@@ -14,7 +14,7 @@ use rusqlite::vtab::{Context, IndexConstraintOp};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::scan::{Bound, Pieces, Prune, bound_of};
-use crate::segments::{self, Found, Place, Wanted, Wants};
+use crate::segments::{self, Found, Place, Slowest, Wanted, Wants};
 
 const PROCESS: c_int = 0;
 const WORKER: c_int = 3;
@@ -37,6 +37,9 @@ pub(super) struct SegmentSpans {
     /// What all spans of the segment have in common: process, kind, loop, worker.
     lane: [i64; 4],
     found: Found,
+    /// For rows that come slowest first: the search, and the lanes of the segments in it.
+    slowest: Slowest,
+    lanes: Vec<[i64; 4]>,
     locations: RefCell<Locations>,
 }
 
@@ -54,7 +57,8 @@ impl Pieces for SegmentSpans {
         Prune { sql: "s.max_length >= ?", bound: Bound::From },
         Prune { sql: "? BETWEEN s.min_task AND s.max_task", bound: Bound::Equal },
     ];
-    const FIND: &'static str = "SELECT s.id, p.origin, s.process, s.kind, s.loop, s.worker
+    const LARGEST_FIRST: Option<c_int> = Some(LENGTH);
+    const FIND: &'static str = "SELECT s.id, p.origin, s.process, s.kind, s.loop, s.worker, s.max_length
         FROM segment s CROSS JOIN process p ON p.id = s.process WHERE s.kind < 4";
     const ORDER: &'static str = "s.end_at";
     const ROWS: i64 = 100_000_000;
@@ -89,10 +93,22 @@ impl Pieces for SegmentSpans {
     }
 
     fn open(&mut self, connection: &Connection, piece: &[i64]) -> Result<usize> {
-        let &[id, origin, process, kind, loop_id, worker] = piece else { return Ok(0) };
+        let &[id, origin, process, kind, loop_id, worker, _] = piece else { return Ok(0) };
         self.lane = [process, kind, loop_id, worker];
         self.found = segments::read(connection, Place { id, origin }, &self.wanted)?;
         Ok(self.found.len)
+    }
+
+    fn begin_sorted(&mut self, pieces: &[Vec<i64>]) {
+        self.lanes = pieces.iter().map(|piece| [piece[2], piece[3], piece[4], piece[5]]).collect();
+        let segments = pieces.iter().map(|piece| (Place { id: piece[0], origin: piece[1] }, piece[6]));
+        self.slowest = Slowest::new(segments, self.wanted);
+    }
+
+    fn next_sorted(&mut self, connection: &Connection) -> Result<bool> {
+        let Some((segment, found)) = self.slowest.next(connection)? else { return Ok(false) };
+        (self.lane, self.found) = (self.lanes[segment], found);
+        Ok(true)
     }
 
     fn column(

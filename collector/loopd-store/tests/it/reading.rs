@@ -305,3 +305,43 @@ async fn a_worker_runs_again_once_another_thread_is_it() {
     check(vec![at(4, stopped()), at(5, started(9))], "thread 9 1").await;
     check(vec![at(6, stopped())], "thread 9 0").await;
 }
+
+#[tokio::test]
+async fn the_slowest_polls_are_found_wherever_they_are() {
+    let mut store = Store::new().await;
+    let mut told = Vec::new();
+    for batch in 0..12u64 {
+        let mixed = |i: u64| (batch * 1_000 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+        let spans: Vec<_> =
+            (0..700).map(|i| (batch * 100_000 + i * 130, mixed(i) % 120, 1 + i % 9)).collect();
+        told.extend(spans.iter().map(|&(start, length, task)| (length, start, task)));
+        store.stored(Batch { segments: vec![polls(0, &spans)], ..Batch::default() }).await;
+        if batch == 5 {
+            let later = UnixNanos(ORIGIN + (900 * S) as i64);
+            store.maintain_all(later.0, &KEEP_ALL).await;
+        }
+    }
+    told.sort_by_key(|&(length, start, _)| (std::cmp::Reverse(length), start));
+    let (all, later) = (UnixNanos(i64::MIN), UnixNanos(i64::MAX));
+    for limit in [1, 10, 300, 2_000] {
+        let found = store.reader.slowest_polls(store.process, all, later, limit).await.unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|poll| {
+                let start = (poll.start_at.0 - ORIGIN) as u64 / MS;
+                (poll.length / MS, start, poll.task.0)
+            })
+            .collect();
+        assert_eq!(found, told[..limit], "{limit}");
+        // SQL gives them in the same order without reading the rest.
+        let sql = format!(
+            "SELECT length / 1000000, (start_at - {ORIGIN}) / 1000000, task FROM polls
+             WHERE process = 1 ORDER BY length DESC LIMIT {limit}"
+        );
+        let rows: Vec<_> =
+            told[..limit].iter().map(|(length, start, task)| format!("{length} {start} {task}")).collect();
+        assert_eq!(store.sql(&sql).await, rows, "{limit}");
+    }
+    let sql = "SELECT count(*) FROM (SELECT * FROM polls WHERE length < 50000000 ORDER BY length DESC LIMIT 20)";
+    assert_eq!(store.sql(sql).await, ["20"]);
+}
