@@ -2,8 +2,10 @@
 //!
 //! Time is cut into buckets, each level four times as long as the one below, and 256 buckets make
 //! a tile. A lane's cells are sums and maxima, so any split of its polls, in any order, merges to
-//! the same cells. Polls of [`LONG_POLL`] and more are left out of stored tiles: there are few,
-//! the store keeps each as a row, and [`Strip::add_poll`] lays them over what was read.
+//! the same cells. A poll is stored at the finest level at which it is shorter than a tile
+//! ([`level_of`]), and so touches two at most; coarser levels have it by folding. In what is read at a
+//! finer level [`Strip::add_poll`] lays it over: no range has many polls longer than a tile, and the
+//! store keeps each of those as a row.
 
 use loopd_model::segment::{put_varint, take_varint};
 
@@ -13,9 +15,8 @@ pub const LEVELS: u8 = 10;
 pub const BUCKETS: usize = 256;
 /// The exclusive upper ends of the duration classes, in nanoseconds; the last class has none.
 pub const CLASS_ENDS: [u64; 3] = [100_000, 1_000_000, 10_000_000];
-/// Polls at least this long are not in tiles. It is the length of a tile of level 0, so that no
-/// poll, whatever an agent claims, touches more than two.
-pub const LONG_POLL: u64 = 1 << 28;
+/// Polls at least this long are not in tiles of level 0: it is the length of one.
+pub const LONG_POLL: u64 = long_poll(0);
 
 const BUCKETS_LOG2: u32 = BUCKETS.trailing_zeros();
 
@@ -37,6 +38,16 @@ pub const fn tile_of(bucket: i64) -> i64 {
 /// The bucket of the next level that holds this one.
 pub const fn parent_of(bucket: i64) -> i64 {
     bucket >> 2
+}
+
+/// Polls at least this long are not in tiles of this level, nor of any finer one: the length of a tile.
+pub const fn long_poll(level: u8) -> u64 {
+    bucket_width(level) << BUCKETS_LOG2
+}
+
+/// The finest level whose tiles have a poll of this length; `None` if no level has.
+pub fn level_of(length: u64) -> Option<u8> {
+    (0..LEVELS).find(|&level| length < long_poll(level))
 }
 
 /// The finest level at which a range of this length fits into `max_buckets`.

@@ -144,7 +144,8 @@ pub struct Timeline {
     pub data_to: Option<UnixNanos>,
     /// Every lane the process ever had, also those without a poll in the range.
     pub lanes: Vec<TimelineLane>,
-    /// Slow polls that overlap the range, longest first, at most [`MAX_TIMELINE_SLOW`].
+    /// Slow polls that overlap the range, longest first, at most [`MAX_TIMELINE_SLOW`]: the longest of
+    /// the latest 50,000.
     pub slow: Vec<SlowSpan>,
     /// Losses that overlap the range.
     pub losses: Vec<LossRow>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use loopd_analysis::tiles::{
-    BUCKETS, LEVELS, LONG_POLL, Strip, bucket_of, bucket_width, decode, level_for, tile_of,
+    BUCKETS, LEVELS, Strip, bucket_of, bucket_width, decode, level_for, long_poll, tile_of,
 };
 use loopd_model::{TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
@@ -14,8 +14,14 @@ use crate::{LaneId, MAX_TIMELINE_SLOW, ProcessKey, SlowSpan, StoreError, Timelin
 
 /// Even the coarsest level gives no more buckets than this: 208 days. What is older is left out.
 const MAX_BUCKETS: u64 = 1 << 16;
-/// So many polls are laid over the tiles; the longest say most.
+/// So many polls are laid over the tiles at most. Of one lane no more than a screen has buckets / 256 are
+/// as long as a tile, and one more.
 const MAX_LONG_POLLS: i64 = 20_000;
+/// Up to this level a range is so short that the polls with a row in it are few; beyond it those as long
+/// as a tile are few in all.
+const SHORT_RANGE: u8 = 2;
+/// So many slow polls of a range, the latest, are looked through for the longest.
+const MAX_SEEN: i64 = 50_000;
 
 /// Whether a poll without an end is running now: its process lives, and its lane has not gone on.
 pub(super) const IS_RUNNING: &str = "s.length IS NULL
@@ -137,13 +143,13 @@ async fn read_tiles(db: &mut Db, range: &Range) -> Answer<Strips> {
     Ok(strips)
 }
 
-/// Tiles leave out the polls that are longest, and those that still run.
+/// Tiles leave out the polls that are longer than one, and those that still run.
 async fn add_long_polls(db: &mut Db, range: &Range, strips: &mut Strips) -> Answer<()> {
-    let rows = sqlx::query(AssertSqlSafe(long_polls_sql()))
+    let rows = sqlx::query(AssertSqlSafe(long_polls_sql(range.level)))
         .bind(range.process)
         .bind(range.start())
         .bind(range.end())
-        .bind(LONG_POLL as i64)
+        .bind(long_poll(range.level) as i64)
         .bind(MAX_LONG_POLLS)
         .fetch_all(&mut **db)
         .await?;
@@ -154,13 +160,21 @@ async fn add_long_polls(db: &mut Db, range: &Range, strips: &mut Strips) -> Answ
     Ok(())
 }
 
-pub(super) fn long_polls_sql() -> String {
+pub(super) fn long_polls_sql(level: u8) -> String {
+    let ended = if level <= SHORT_RANGE {
+        format!("INDEXED BY slow_poll_by_time WHERE {} AND s.length >= ?4", overlaps())
+    } else {
+        "INDEXED BY slow_poll_by_any_length WHERE s.process = ?1 AND s.length >= ?4
+            AND s.last_at > ?2 AND s.start_at < ?3"
+            .to_owned()
+    };
     format!(
-        "SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at
-         FROM slow_poll s INDEXED BY slow_poll_by_time
-         WHERE {} AND (s.length >= ?4 OR s.length IS NULL)
-         ORDER BY s.last_at - s.start_at DESC LIMIT ?5",
-        overlaps()
+        "SELECT * FROM (SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at AS ran
+            FROM slow_poll s {ended}
+            UNION ALL SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at
+            FROM slow_poll s INDEXED BY slow_poll_unfinished
+            WHERE s.process = ?1 AND s.length IS NULL AND s.last_at > ?2 AND s.start_at < ?3)
+         ORDER BY ran DESC LIMIT ?5"
     )
 }
 
@@ -232,8 +246,9 @@ async fn read_slow(db: &mut Db, range: &Range) -> Answer<Vec<SlowSpan>> {
 pub(super) fn slow_sql() -> String {
     format!(
         "SELECT s.loop, s.worker, s.start_at, s.last_at - s.start_at, s.task, {IS_RUNNING}
-         FROM slow_poll s INDEXED BY slow_poll_by_time
-         WHERE {} AND s.is_slow = 1 ORDER BY s.last_at - s.start_at DESC LIMIT ?4",
+         FROM (SELECT * FROM slow_poll s INDEXED BY slow_poll_by_time
+               WHERE {} AND s.is_slow = 1 ORDER BY s.last_at DESC LIMIT {MAX_SEEN}) s
+         ORDER BY s.last_at - s.start_at DESC LIMIT ?4",
         overlaps()
     )
 }

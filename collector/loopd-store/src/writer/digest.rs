@@ -527,11 +527,11 @@ impl Digest {
         let mut tiles = Vec::new();
         for ((process, loop_id, worker), lane) in std::mem::take(&mut self.lanes) {
             lanes.push(&[process, loop_id, worker, lane.last_poll_at]);
-            tiles.extend(lane.tiles.into_rows().map(|(tile, cells)| TileRow {
+            tiles.extend(lane.tiles.into_rows().map(|((level, tile), cells)| TileRow {
                 process,
                 loop_id,
                 worker,
-                level: 0,
+                level,
                 tile,
                 is_folded: false,
                 cells,
