@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loopd_analysis::rollup::{Cell, STEPS, merge_packed, step_of};
 use loopd_model::UnixNanos;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Reader;
 use crate::{ProcessKey, RollupCell, RollupStep, StoreError};
@@ -49,6 +49,10 @@ pub(super) fn read(
     level: usize,
     location: Option<i64>,
 ) -> rusqlite::Result<Steps> {
+    let sql = "SELECT last_at FROM process WHERE id = ?";
+    let last_at: Option<i64> = db.query_row(sql, [process], |row| row.get(0)).optional()?;
+    // What comes after all that is known counts for nothing of the bound on steps.
+    let to = to.min(last_at.unwrap_or(0).saturating_add(1));
     // A step belongs to the range in which it begins.
     let last = step_of(level, to.saturating_sub(1)).saturating_add(1);
     let first = from.div_euclid(STEPS[level]) + i64::from(from.rem_euclid(STEPS[level]) != 0);

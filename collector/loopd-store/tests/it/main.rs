@@ -13,5 +13,6 @@ mod retention;
 mod sandbox;
 mod settings;
 mod support;
+mod task_records;
 mod told;
 mod waits;

@@ -70,7 +70,7 @@ async fn after_kill_9_no_acked_batch_is_missing_and_none_is_doubled() {
     let sql = rusqlite::Connection::open(db(&dir)).unwrap();
     let one = |query: &str| sql.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
     let all = i64::from(AGENTS) * BATCHES as i64;
-    assert_eq!(one("SELECT count(*) FROM tasks"), all);
+    assert_eq!(one("SELECT count(*) FROM task"), all);
     assert_eq!(one("SELECT stored FROM ledger WHERE kind = 'task' LIMIT 1"), BATCHES as i64);
     assert_eq!(one("SELECT batches FROM meta"), all);
     assert_eq!(one("SELECT events FROM meta"), all);
@@ -82,7 +82,7 @@ async fn after_kill_9_no_acked_batch_is_missing_and_none_is_doubled() {
 fn durable(path: &std::path::Path) -> BTreeMap<String, i64> {
     let read = || -> rusqlite::Result<BTreeMap<String, i64>> {
         let sql = rusqlite::Connection::open(path)?;
-        let query = "SELECT p.app, count(t.task) FROM processes p LEFT JOIN tasks t USING (process)
+        let query = "SELECT p.app, count(t.task) FROM processes p LEFT JOIN task t USING (process)
             GROUP BY p.process";
         let mut statement = sql.prepare(query)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -37,7 +37,7 @@ async fn a_stop_ends_agents_politely_and_keeps_what_they_sent() {
     assert_eq!(end.unwrap_err().0, tonic::Code::Unavailable);
     assert_eq!(tokio::task::block_in_place(|| loopd.wait()).code(), Some(0));
     let sql = rusqlite::Connection::open(db(&dir)).unwrap();
-    let tasks: i64 = sql.query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap();
+    let tasks: i64 = sql.query_row("SELECT count(*) FROM task", [], |row| row.get(0)).unwrap();
     assert_eq!(tasks, 1);
 }
 
