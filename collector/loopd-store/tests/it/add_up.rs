@@ -152,9 +152,11 @@ proptest! {
     #[test]
     fn the_timeline_is_what_the_polls_say_at_every_level_before_and_after_upkeep(
         gaps in proptest::collection::vec((0..40u64, 1..60u64), 20..120),
-        long in 300..5_000u64,
+        long in 300..90_000u64,
         per_batch in 1..30usize,
         upkeep_after in 0..100usize,
+        restart_after in 0..100usize,
+        lost in 0..100usize,
         level in 0..LEVELS,
     ) {
         block_on(async {
@@ -166,22 +168,44 @@ proptest! {
                 start += gap + length;
             }
             let end = ORIGIN + (start * MS) as i64;
-            // Late batches: the second half is told first.
+            // Late batches: the second half is told first. Two workers take turns, and one batch is
+            // evicted before it is sent.
             let (first, second) = spans.split_at(spans.len() / 2);
+            let mut kept: [Vec<(u64, u64, u64)>; 2] = Default::default();
             for (i, part) in second.chunks(per_batch).chain(first.chunks(per_batch)).enumerate() {
-                store.stored(Batch { segments: vec![polls(0, part)], ..Batch::default() }).await;
+                let worker = i % 2;
+                if i == lost {
+                    let loss = Loss {
+                        kind: RecordKind::Poll,
+                        cause: DropCause::WindowEvicted,
+                        count: part.len() as u64,
+                        from: Nanos(part[0].0 * MS),
+                        to: Nanos((part[part.len() - 1].0 + 1) * MS),
+                    };
+                    store.stored(Batch { losses: vec![loss], ..Batch::default() }).await;
+                    continue;
+                }
+                kept[worker].extend(part);
+                let segments = vec![polls(worker as u32, part)];
+                store.stored(Batch { segments, ..Batch::default() }).await;
                 if i == upkeep_after {
                     store.maintain_all(end + 400 * S as i64, &KEEP_ALL).await;
+                }
+                if i == restart_after {
+                    store = store.reopen(i % 2 == 0).await;
                 }
             }
             let from = bucket_of(level, ORIGIN) * bucket_width(level) as i64;
             let buckets = (end - from) / bucket_width(level) as i64 + 1;
-            let mut brute = Strip::new(level, bucket_of(level, ORIGIN), buckets as usize);
-            for &(start, length, _) in &spans {
-                brute.add_poll(ORIGIN + (start * MS) as i64, length * MS);
-            }
-            let brute: Vec<(u32, Cell)> =
-                brute.filled().map(|(place, cell)| (place as u32, cell)).collect();
+            let brute = kept.each_ref().map(|polls| {
+                let mut brute = Strip::new(level, bucket_of(level, ORIGIN), buckets as usize);
+                for &(start, length, _) in polls {
+                    brute.add_poll(ORIGIN + (start * MS) as i64, length * MS);
+                }
+                let cells = brute.filled().map(|(place, cell)| (place as u32, cell));
+                cells.collect::<Vec<(u32, Cell)>>()
+            });
+            let longest = kept.iter().flatten().map(|&(_, length, _)| length * MS).max();
             for _ in 0..2 {
                 let timeline = store
                     .reader
@@ -189,15 +213,31 @@ proptest! {
                     .await
                     .unwrap();
                 prop_assert!(timeline.level <= level);
+                let cells = |worker: usize| {
+                    let is_it = |lane: &&loopd_store::TimelineLane| {
+                        lane.lane.worker == WorkerId(worker as u32)
+                    };
+                    let lane = timeline.lanes.iter().find(is_it);
+                    lane.map(|lane| lane.cells.clone()).unwrap_or_default()
+                };
                 if timeline.level == level {
-                    prop_assert_eq!(&timeline.lanes[0].cells, &brute);
+                    prop_assert_eq!(cells(0), brute[0].clone());
+                    prop_assert_eq!(cells(1), brute[1].clone());
                 }
-                let polls = store.sql("SELECT start_at, length, task FROM polls ORDER BY 1").await;
-                let told: Vec<String> = spans
+                // However far away one looks: no slow poll vanishes, and no lane is busier than time.
+                let all = || (0..2).flat_map(|worker| cells(worker));
+                prop_assert_eq!(all().map(|(_, cell)| cell.max).max(), longest);
+                prop_assert!(all().all(|(_, cell)| cell.busy_time() <= timeline.step));
+                let was_lost = timeline.losses.iter().any(|loss| loss.count > 0);
+                prop_assert_eq!(was_lost, lost < spans.len().div_ceil(per_batch));
+                let sql = "SELECT start_at, length, task FROM polls ORDER BY 1";
+                let mut told: Vec<_> = kept.iter().flatten().collect();
+                told.sort();
+                let told: Vec<String> = told
                     .iter()
-                    .map(|&(s, l, t)| format!("{} {} {t}", ORIGIN + (s * MS) as i64, l * MS))
+                    .map(|(s, l, t)| format!("{} {} {t}", ORIGIN + (s * MS) as i64, l * MS))
                     .collect();
-                prop_assert_eq!(polls, told);
+                prop_assert_eq!(store.sql(sql).await, told);
                 store.maintain_all(end + (400 + 80_000 * BUCKETS as i64) * S as i64, &KEEP_ALL).await;
             }
             Ok(())
