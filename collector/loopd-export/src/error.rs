@@ -1,0 +1,31 @@
+//! Why a file could not be written.
+
+/// An export that failed. What was written of the file so far is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A row does not fit the columns it was written for.
+    #[error("row {row} has {found} in the column {column}, which is {expected}")]
+    Mismatch {
+        /// The column's name.
+        column: String,
+        /// Which row, counted from 0.
+        row: u64,
+        /// What the column holds.
+        expected: &'static str,
+        /// What it was given.
+        found: &'static str,
+    },
+    /// A row has more or fewer values than there are columns.
+    #[error("row {row} has {found} values for {expected} columns")]
+    Width {
+        /// Which row, counted from 0.
+        row: u64,
+        /// How many columns there are.
+        expected: usize,
+        /// How many values it has.
+        found: usize,
+    },
+    /// The Parquet library refuses.
+    #[error("write Parquet")]
+    Parquet(#[source] ::parquet::errors::ParquetError),
+}
