@@ -25,6 +25,18 @@ pub enum ExportError {
         /// How many values it has.
         found: usize,
     },
+    /// There is no such table.
+    #[error("there is no table {table}; there are {}", crate::table_names().collect::<Vec<_>>().join(", "))]
+    NoTable {
+        /// What was asked for.
+        table: String,
+    },
+    /// The store could not be read.
+    #[error("read the recording")]
+    Store(#[from] loopd_store::StoreError),
+    /// The file could not be written.
+    #[error("write the file")]
+    Io(#[from] std::io::Error),
     /// The Parquet library refuses.
     #[error("write Parquet")]
     Parquet(#[source] ::parquet::errors::ParquetError),

@@ -116,6 +116,15 @@ impl StoreError {
         }
     }
 
+    /// Wraps what rusqlite said about `attempt`.
+    pub(crate) fn rusqlite(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |error| {
+            let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+            let source = crate::connect::protocol(error);
+            if is_full { Self::Full { attempt, source } } else { Self::Sqlite { attempt, source } }
+        }
+    }
+
     /// Whether the disk was full: worth trying again once there is room.
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })

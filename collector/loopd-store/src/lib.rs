@@ -20,7 +20,7 @@ mod writer;
 pub use error::StoreError;
 pub use open::open;
 pub use options::{Durability, Retention, StoreOptions};
-pub use reader::Reader;
+pub use reader::{Reader, RowStream};
 pub use rows::*;
 pub use schema::{Schema, SchemaColumn, SchemaFunction, SchemaView, schema};
 pub use settings::{

@@ -12,6 +12,7 @@ mod settings;
 mod sites;
 mod slow;
 mod spans;
+mod stream;
 mod task_spans;
 mod tasks;
 mod timeline;
@@ -27,6 +28,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{ColumnIndex, Row, Sqlite};
 
 pub(crate) use settings::of_process;
+pub use stream::RowStream;
 
 use crate::sql::QueryPool;
 use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, connect, open};
