@@ -7,6 +7,7 @@
 
 mod connect;
 mod error;
+mod file;
 mod instant;
 mod open;
 mod options;
@@ -18,6 +19,10 @@ mod sql;
 mod writer;
 
 pub use error::StoreError;
+pub use file::{
+    Compacted, Exported, FileCheck, FileStats, Finding, Imported, ImportedProcess, ProcessStats,
+    TableStats, check_file, compact_file, damaged_segments, export_file, file_stats, import_file,
+};
 pub use open::open;
 pub use options::{Durability, Retention, StoreOptions};
 pub use reader::{Reader, RowStream};

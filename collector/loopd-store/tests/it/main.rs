@@ -3,6 +3,7 @@
 
 mod add_up;
 mod commit;
+mod files;
 mod open;
 mod reading;
 mod retention;
