@@ -34,6 +34,12 @@ pub enum ExportError {
     /// The store could not be read.
     #[error("read the recording")]
     Store(#[from] loopd_store::StoreError),
+    /// What a page shows could not be found out.
+    #[error("sum up the recording")]
+    View(#[from] loopd_dashboard::views::ViewError),
+    /// A question that took too long.
+    #[error("sum up the recording")]
+    Query(#[source] loopd_store::QueryError),
     /// The file could not be written.
     #[error("write the file")]
     Io(#[from] std::io::Error),

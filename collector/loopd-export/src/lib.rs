@@ -8,6 +8,7 @@
 mod csv;
 mod error;
 mod folded;
+mod html;
 mod names;
 mod parquet;
 mod range;
@@ -25,6 +26,7 @@ mod recording;
 pub use csv::CsvTable;
 pub use error::ExportError;
 pub use folded::folded;
+pub use html::html;
 pub use loopd_store::Value;
 pub use parquet::{ColumnType, ParquetTable};
 pub use range::Selection;

@@ -29,11 +29,15 @@ impl Recorded {
         recorded
     }
 
-    async fn source(&self, from: Option<i64>, to: Option<i64>) -> Source {
+    async fn selection(&self, from: Option<i64>, to: Option<i64>) -> Selection {
         let processes = self.reader.processes().await.unwrap();
         let processes = processes.iter().map(|process| process.process).collect();
         let (from, to) = (from.map(UnixNanos), to.map(UnixNanos));
-        Source::new(&self.reader, Selection { processes, from, to }).unwrap()
+        Selection { processes, from, to }
+    }
+
+    async fn source(&self, from: Option<i64>, to: Option<i64>) -> Source {
+        Source::new(&self.reader, self.selection(from, to).await).unwrap()
     }
 
     async fn number(&self, sql: &str) -> i64 {
@@ -171,4 +175,42 @@ async fn chrome_has_the_same_in_json() {
     let pids: std::collections::HashSet<_> =
         events.iter().map(|event| event["pid"].to_string()).collect();
     assert_eq!(pids.len(), 2, "{pids:?}");
+}
+
+#[tokio::test]
+async fn the_page_says_what_was_found_and_nothing_in_it_runs() {
+    let recorded = Recorded::lossy().await;
+    let selection = recorded.selection(None, None).await;
+    let mut page = Vec::new();
+    crate::html(&recorded.reader, &selection, &mut page).await.unwrap();
+    let page = String::from_utf8(page).unwrap();
+    for text in [
+        "orders/src/report.rs:41",
+        "sha2::compress",
+        "orders/src/leak.rs:12",
+        "growing",
+        "<path class=\"b3\"",
+        "800 ms at 2026-11-22 14:09:59.000, task 10",
+        "1,200 records of this range never arrived",
+        "built without --cfg tokio_unstable",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    // The names of some tasks are hostile.
+    for text in ["<script", "http://", "https://", "src=", "\u{202e}", "url("] {
+        assert!(!page.contains(text), "{text}");
+    }
+    assert!(page.len() < 200_000, "{}", page.len());
+}
+
+#[tokio::test]
+async fn a_page_of_a_range_leaves_out_the_rest() {
+    let recorded = Recorded::new().await;
+    let (from, to) = (recording::START + 5 * SECOND, recording::START + 500 * SECOND);
+    let selection = recorded.selection(Some(from), Some(to)).await;
+    let mut page = Vec::new();
+    crate::html(&recorded.reader, &selection, &mut page).await.unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("No poll that was seen took 100 ms or longer"));
+    assert!(page.contains("No record of this range was lost"));
 }

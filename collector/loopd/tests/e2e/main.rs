@@ -7,6 +7,7 @@ mod agent;
 mod binary;
 mod control;
 mod crash;
+mod files;
 mod guard;
 mod read_commands;
 mod real_agent;
