@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use bytes::Bytes;
+use loopd_model::{Batch, Nanos, RecordKind, Span, TaskId};
 use loopd_store::{QueryLimits, Reader, UnixNanos, Value, Writer};
 use prost::Message;
 
@@ -213,4 +214,43 @@ async fn a_page_of_a_range_leaves_out_the_rest() {
     let page = String::from_utf8(page).unwrap();
     assert!(page.contains("No poll that was seen took 100 ms or longer"));
     assert!(page.contains("No record of this range was lost"));
+}
+
+#[tokio::test]
+async fn a_wake_is_a_flow_from_the_waker_to_the_poll_on_another_worker() {
+    let mut recorded = Recorded::new().await;
+    let process = recording::process(9, "wakers");
+    let wake = Span {
+        start: Nanos(1_100 * recording::MS),
+        length: 200 * recording::MS,
+        task: TaskId(11),
+        by: TaskId(10),
+        count: 1,
+    };
+    let segments = vec![
+        recording::segment(0, RecordKind::Poll, &[recording::poll(1_000, 150_000, 10)]),
+        recording::segment(1, RecordKind::Wake, &[wake]),
+        recording::segment(1, RecordKind::Poll, &[recording::poll(1_300, 5_000, 11)]),
+    ];
+    let batch = Batch { seq: 1, events: vec![recording::opened()], segments, ..Batch::default() };
+    let process = recording::store(&mut recorded.writer, &process, batch).await;
+    let selection = Selection { processes: vec![process], from: None, to: None };
+    let source = Source::new(&recorded.reader, selection).unwrap();
+    let mut bytes = Vec::new();
+    crate::perfetto(&source, &mut bytes).unwrap();
+    let trace = Trace::decode(&*bytes).unwrap();
+    let at = |ms: i64| Some((recording::START + ms * 1_000_000) as u64);
+    let flow = |flows: fn(&TrackEvent) -> &[u64]| {
+        let with = trace.packet.iter().filter_map(|packet| {
+            let event = packet.track_event.as_ref()?;
+            let flow = *flows(event).first()?;
+            Some((packet.timestamp, event.track_uuid, flow))
+        });
+        with.collect::<Vec<_>>()
+    };
+    let (from, to) = (flow(|event| &event.flow_ids), flow(|event| &event.terminating_flow_ids));
+    assert_eq!((from.len(), to.len()), (1, 1));
+    assert_eq!((from[0].0, to[0].0), (at(1_100), at(1_300)));
+    assert_eq!(from[0].2, to[0].2);
+    assert_ne!(from[0].1, to[0].1);
 }
