@@ -254,3 +254,18 @@ async fn a_wake_is_a_flow_from_the_waker_to_the_poll_on_another_worker() {
     assert_eq!(from[0].2, to[0].2);
     assert_ne!(from[0].1, to[0].1);
 }
+
+#[tokio::test]
+async fn a_trace_of_a_range_shows_the_slow_poll_that_lasts_into_it() {
+    let recorded = Recorded::new().await;
+    // In the middle of the 300 ms that task 10 blocked worker 0.
+    let from = recording::START + 2 * SECOND + 100_000_000;
+    let source = recorded.source(Some(from), Some(from + 1_000)).await;
+    let mut bytes = Vec::new();
+    crate::chrome(&source, &mut bytes).unwrap();
+    let trace: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let polls: Vec<_> = events.iter().filter(|event| event["cat"] == "poll").collect();
+    assert_eq!(polls.len(), 1, "{polls:?}");
+    assert_eq!((&polls[0]["ts"], &polls[0]["dur"]), (&(-100_000.0).into(), &300_000.0.into()));
+}

@@ -81,7 +81,7 @@ pub(crate) struct Instant<'a> {
 /// A format. Tracks are declared before anything happens on them; what happens comes in order of
 /// time on each track, but not over all of them.
 pub(crate) trait Sink {
-    /// Begins the trace; nothing in it is before `started_at`, in unix ns.
+    /// Begins the trace at `started_at`, in unix ns. What reaches into it may have begun before.
     fn begin(&mut self, started_at: i64) -> Result<(), ExportError>;
     /// Declares a process.
     fn process(&mut self, process: &Process) -> Result<(), ExportError>;

@@ -32,8 +32,8 @@ pub(super) fn walk(source: &Source, sink: &mut impl Sink) -> Result<(), ExportEr
         let mut walk = Walk { source, sink, tracks: &mut tracks, key: *key, process, names };
         losses += walk.losses()?;
         let mut lanes = walk.lanes()?;
+        walk.reaching_in(&mut lanes)?;
         walk.spans(&mut lanes)?;
-        walk.unfinished(&mut lanes)?;
         walk.samples(&mut lanes)?;
         walk.marks()?;
         walk.metrics()?;
@@ -201,35 +201,44 @@ impl<S: Sink> Walk<'_, S> {
         Ok(())
     }
 
-    /// Slow polls whose end has not been seen. They are no polls yet, and may be why somebody
-    /// looks.
-    fn unfinished(&mut self, lanes: &mut Lanes) -> Result<(), ExportError> {
-        let mut last_at = 0;
-        let sql = "SELECT last_at FROM processes WHERE process = ?1";
-        self.source.rows(sql, &[Value::Integer(self.key.0)], |row| {
-            last_at = integer(&row[0]);
-            Ok::<_, ExportError>(())
-        })?;
+    /// Slow polls that are not among those of the range, and may be why somebody looks: their end has
+    /// not been seen, or they began before the range and last into it.
+    fn reaching_in(&mut self, lanes: &mut Lanes) -> Result<(), ExportError> {
+        const SQL: &str = "
+            SELECT s.loop, s.worker, s.start_at, s.length, s.task, short_path(s.location), p.last_at
+            FROM slow s JOIN processes p ON p.process = s.process
+            WHERE s.process = ?1 AND s.start_at < ?3
+              AND ((s.length IS NULL AND p.last_at >= ?2)
+                   OR (s.start_at < ?2 AND s.start_at + s.length > ?2))
+            ORDER BY s.start_at";
+        let (from, to) = self.source.selection().bounds();
+        let binds = [self.key.0, from, to].map(Value::Integer);
         let process = self.process;
-        let columns = "loop, worker, start_at, length, task, short_path(location)";
         let Self { source, sink, tracks, .. } = self;
-        source.each_of(self.key, "slow", columns, |row| {
-            if row[3] != Value::Null {
-                return Ok(());
-            }
+        let mut polls = 0;
+        source.rows(SQL, &binds, |row| {
+            polls += 1;
             let track = lanes.track(*sink, tracks, process, lane_of(row))?;
             let at = integer(&row[2]);
-            let args = [
-                ("task", Arg::Id(integer(&row[4]) as u64)),
-                ("unfinished", Arg::Text("its end has not been seen")),
-            ];
+            let is_unfinished = row[3] == Value::Null;
+            let length = match is_unfinished {
+                true => integer(&row[6]).saturating_sub(at).max(0),
+                false => integer(&row[3]),
+            };
+            let unfinished = if is_unfinished { "its end has not been seen" } else { "" };
+            let args =
+                [("task", Arg::Id(integer(&row[4]) as u64)), ("unfinished", Arg::Text(unfinished))];
             let name = match text(&row[5]) {
                 "" => "task",
                 location => location,
             };
-            let (length, category) = (last_at.saturating_sub(at).max(0), "poll");
-            sink.slice(track, &Slice { at, length, name, category, flow: None, args: &args })
-        })
+            sink.slice(
+                track,
+                &Slice { at, length, name, category: "poll", flow: None, args: &args },
+            )
+        })?;
+        self.source.count("polls", polls);
+        Ok(())
     }
 
     /// Stacks taken in the middle of long polls.

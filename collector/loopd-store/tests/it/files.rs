@@ -3,7 +3,7 @@
 use crate::support::*;
 use loopd_model::*;
 use loopd_store::{
-    ProcessKey, Reader, StoreError, StoreOptions, check_file, compact_file, damaged_segments,
+    How, ProcessKey, Reader, StoreError, StoreOptions, check_file, compact_file, damaged_segments,
     export_file, file_stats, import_file, schema,
 };
 use rusqlite::Connection;
@@ -304,6 +304,23 @@ async fn a_check_finds_what_sqlite_does_not_see() {
     let after = Some(UnixNanos(ORIGIN + 3_600 * S as i64));
     let damaged = damaged_segments(&store.path(), &[store.process], after, None).await.unwrap();
     assert_eq!(damaged, 0);
+}
+
+#[tokio::test]
+async fn the_books_of_a_program_that_said_goodbye_have_to_add_up() {
+    let mut store = full().await;
+    let goodbye = How::Goodbye { ledger: Vec::new() };
+    let ended_at = UnixNanos(ORIGIN + 90 * S as i64);
+    store.writer.end_session(store.process, goodbye, ended_at).await.unwrap();
+    assert_eq!(check_file(&store.path()).await.unwrap().findings, []);
+    let db = Connection::open(store.path()).unwrap();
+    db.execute("UPDATE ledger_entry SET produced = produced + 1 WHERE kind = 1", []).unwrap();
+    let check = check_file(&store.path()).await.unwrap();
+    assert_eq!(
+        check.findings[0].to_string(),
+        "ledger_entry of process 1: of kind 1 9 were produced, but 5 are stored, 3 dropped and 0 lost"
+    );
+    assert_eq!(check.wrong, 1);
 }
 
 #[tokio::test]

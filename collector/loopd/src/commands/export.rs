@@ -36,7 +36,8 @@ Examples:
   loopd export --format csv --table tasks -o - | head
   loopd export --format folded -o - | inferno-flamegraph > slow.svg
 
-A range has what lasts into it: tasks, waits, resources. Polls, parks and wakes have to begin in it.
+A range has what lasts into it: tasks, waits, resources. Polls, parks and wakes have to begin in it;
+traces also show slow polls that began before.
 Exit code 4: the file was written, but some of what it should have was lost or is damaged. There is no
 JSON output; chrome is JSON.")]
 pub(crate) struct ExportArgs {
