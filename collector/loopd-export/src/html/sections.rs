@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loopd_analysis::slow::short_path;
 use loopd_dashboard::views::leaks::{self, LeaksView};
 use loopd_dashboard::views::losses::{self, LossesView};
 use loopd_dashboard::views::process::Process;
@@ -150,7 +151,7 @@ fn slow_polls(html: &mut Html, view: &SlowView, threshold: u64) {
                 let class = if frame.own { "<b>" } else { "<span>" };
                 let line = match frame.file.as_str() {
                     "" => function.to_owned(),
-                    file => format!("{function}  {file}:{}", frame.line),
+                    file => format!("{function}  {}:{}", short_path(file), frame.line),
                 };
                 html.raw(class).escaped(&line);
                 html.raw(if frame.own { "</b>\n" } else { "</span>\n" });
@@ -300,8 +301,8 @@ fn more(html: &mut Html, found: usize, what: &str) {
 }
 
 fn place(location: Option<&Location>) -> String {
-    location
-        .map_or_else(|| "not known".to_owned(), |place| format!("{}:{}", place.file, place.line))
+    let text = |place: &Location| format!("{}:{}", short_path(&place.file), place.line);
+    location.map_or_else(|| "not known".to_owned(), text)
 }
 
 fn count(value: &Value) -> String {

@@ -20,6 +20,7 @@ use loopd_store::{ProcessKey, Reader, StoreError, UnixNanos};
 use self::target::{Target, write_file};
 use super::read::completeness;
 use super::render::{note, warn};
+use super::serve::Signals;
 use super::source::{Source, SourceArgs};
 use super::time_arg::TimeArg;
 use crate::exit::{Exit, OrExit};
@@ -108,13 +109,23 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let processes = chosen(&source, &args).await?;
     let selection = selection(&processes, &args)?;
     let path = reader.status().await.or_exit(Exit::Storage)?.path;
-    let target = Target::new(&args.output, args.force, &path)?;
+    let mut signals = Signals::new().context("listen for signals")?;
+    let (target, scratch) = Target::new(&args.output, args.force, &path)?;
     let started_at = Instant::now();
-    let written = match args.format {
-        Format::Loopd => portable(&path, &selection, &target).await?,
-        Format::Html => page(&reader, &selection, &target).await?,
-        _ => tables_or_trace(&args, &reader, &selection, &target).await?,
+    let writing = async {
+        match args.format {
+            Format::Loopd => portable(&path, &selection, &target).await,
+            Format::Html => page(&reader, &selection, &target).await,
+            _ => tables_or_trace(&args, &reader, &selection, &target).await,
+        }
     };
+    let written = tokio::select! {
+        written = writing => written,
+        // A thread may still be writing: the program ends without it.
+        () = signals.next() => Err(anyhow!("stopped before {target} was whole")),
+    };
+    scratch.remove()?;
+    let written = written?;
     let took = started_at.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
     note(&format!("{target}: {written} in {}", duration_text(took)));
     said_of_gaps(&source, &path, &processes, &selection).await

@@ -20,7 +20,13 @@ const BUFFER: usize = 1 << 16;
 pub(super) struct Target {
     path: PathBuf,
     may_replace: bool,
+    /// Where files are until they are whole.
+    scratch: PathBuf,
 }
+
+/// A folder beside the target that goes with this, whoever still writes into it.
+#[derive(Debug)]
+pub(super) struct Scratch(Option<TempDir>);
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,17 +37,38 @@ impl fmt::Display for Target {
     }
 }
 
+impl Scratch {
+    /// Removes it.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        let Some(folder) = self.0 else { return Ok(()) };
+        folder.close().context("remove a folder that is no longer needed")
+    }
+}
+
 impl Target {
     /// Takes a path, or `-`. Never the database that is read.
-    pub(super) fn new(path: &Path, may_replace: bool, db: &Path) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        path: &Path,
+        may_replace: bool,
+        db: &Path,
+    ) -> anyhow::Result<(Self, Scratch)> {
         let real = |path: &Path| fs::canonicalize(path).ok();
         if real(path).is_some() && real(path) == real(db) {
             let error = anyhow!("{} is the database that is read", path.display());
             return Err(error).or_exit(Exit::Usage);
         }
-        let target = Self { path: path.to_owned(), may_replace };
-        target.check(&target.path)?;
-        Ok(target)
+        let mut target = Self { path: path.to_owned(), may_replace, scratch: PathBuf::new() };
+        target.check(path)?;
+        if Self::is_standard(path) {
+            return Ok((target, Scratch(None)));
+        }
+        // On the same file system, so that a file can be moved to its place in one step.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let beside = if path.is_dir() { path } else { parent.unwrap_or(Path::new(".")) };
+        let folder = tempfile::Builder::new().prefix(".loopd-export-").tempdir_in(beside);
+        let folder = folder.with_context(|| format!("write into {}", beside.display()))?;
+        target.scratch = folder.path().to_owned();
+        Ok((target, Scratch(Some(folder))))
     }
 
     /// Whether it is the standard output.
@@ -51,7 +78,7 @@ impl Target {
 
     /// A file in this folder.
     pub(super) fn inside(&self, name: &str) -> Self {
-        Self { path: self.path.join(name), may_replace: self.may_replace }
+        Self { path: self.path.join(name), ..self.clone() }
     }
 
     /// Makes the folder. One that is there has to be empty, unless files may be replaced.
@@ -79,20 +106,13 @@ impl Target {
             let error = anyhow!("{} is a folder; name a file", self.path.display());
             return Err(error).or_exit(Exit::Usage);
         }
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        let folder = tempfile::Builder::new()
-            .prefix(".loopd-export-")
-            .tempdir_in(parent)
-            .with_context(|| format!("write into {}", parent.display()))?;
-        Ok(NewFile { file: folder.path().join("file"), _folder: folder, target: self.clone() })
+        Ok(NewFile { file: self.scratch.join("file"), target: self.clone() })
     }
 }
 
-/// A file that goes, unless it is kept.
+/// A file that goes with the [`Scratch`], unless it is kept.
 #[derive(Debug)]
 pub(super) struct NewFile {
-    _folder: TempDir,
     file: PathBuf,
     target: Target,
 }
