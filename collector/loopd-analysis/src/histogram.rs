@@ -1,5 +1,7 @@
 //! Counts of lengths in log-linear buckets: exact below 64, at most 3.2 % wide from there on.
 
+use loopd_model::segment::{put_varint, take_varint};
+
 /// How often which length was seen. Merging two gives what one would have counted of both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
@@ -45,6 +47,40 @@ impl Histogram {
         None
     }
 
+    /// The length of the longest that was counted, to within the width of a bucket.
+    pub fn longest(&self) -> Option<u64> {
+        self.counts.iter().rposition(|&n| n > 0).map(largest)
+    }
+
+    /// Packs it: per bucket that holds something, as varints, the distance to the bucket before,
+    /// less one, and how many it holds.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut next = 0;
+        for (bucket, &n) in self.counts.iter().enumerate().filter(|&(_, &n)| n > 0) {
+            put_varint(out, (bucket - next) as u64);
+            put_varint(out, n);
+            next = bucket + 1;
+        }
+    }
+
+    /// Adds everything that a packed histogram counted. `None`, and nothing certain of what is in
+    /// it then, if the bytes are none.
+    #[must_use]
+    pub fn merge_packed(&mut self, mut bytes: &[u8]) -> Option<()> {
+        let mut next = 0u64;
+        while !bytes.is_empty() {
+            let bucket = next.checked_add(take_varint(&mut bytes).ok()?)?;
+            let n = take_varint(&mut bytes).ok()?;
+            let place = usize::try_from(bucket).ok().filter(|&place| place < BUCKETS)?;
+            if place >= self.counts.len() {
+                self.counts.resize(place + 1, 0);
+            }
+            self.counts[place] = self.counts[place].saturating_add(n);
+            next = bucket + 1;
+        }
+        Some(())
+    }
+
     /// The buckets that hold something, shortest first: the largest length that falls into it,
     /// and how many did.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
@@ -58,7 +94,10 @@ const PRECISION: u32 = 5;
 /// Below this every length has a bucket of its own.
 const EXACT: u64 = 1 << (PRECISION + 1);
 
-fn bucket(length: u64) -> usize {
+/// One more than the bucket of the longest length there can be.
+const BUCKETS: usize = bucket(u64::MAX) + 1;
+
+const fn bucket(length: u64) -> usize {
     if length < EXACT {
         return length as usize;
     }
@@ -124,6 +163,26 @@ mod tests {
             let exact = lengths[rank - 1];
             let found = histogram.quantile(q).unwrap();
             prop_assert!(found.abs_diff(exact) <= exact / 32, "{found} is not {exact}");
+        }
+
+        #[test]
+        fn packing_keeps_every_count(lengths in proptest::collection::vec(any::<u64>(), 0..80)) {
+            let mut histogram = Histogram::default();
+            lengths.iter().for_each(|&length| histogram.add(length));
+            let mut bytes = Vec::new();
+            histogram.encode(&mut bytes);
+            let mut unpacked = Histogram::default();
+            prop_assert_eq!(unpacked.merge_packed(&bytes), Some(()));
+            prop_assert_eq!(unpacked, histogram);
+        }
+
+        #[test]
+        fn bytes_that_are_no_histogram_are_refused_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let mut histogram = Histogram::default();
+            let _ = histogram.merge_packed(&bytes);
+            prop_assert!(histogram.counts.len() <= BUCKETS);
         }
 
         #[test]

@@ -25,7 +25,7 @@ pub struct CollectorConfig {
 impl Default for CollectorConfig {
     fn default() -> Self {
         Self {
-            retention: Retention { max_age: None, max_bytes: None },
+            retention: Retention { max_age: None, max_bytes: None, max_process_bytes: None },
             grace: Duration::from_secs(15),
             max_sessions: 256,
             live_before: Vec::new(),

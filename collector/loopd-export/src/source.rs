@@ -174,7 +174,7 @@ fn is_packed(view: &str) -> bool {
 
 fn when(view: &str) -> When {
     match view {
-        "polls" | "parks" | "slow" => When::At("start_at"),
+        "polls" | "parks" | "slow" | "rollups" | "hourly_rollups" => When::At("start_at"),
         "wakes" => When::At("woken_at"),
         "samples" | "resource_states" | "marks" | "metrics" => When::At("at"),
         "tasks" => When::Lasts("spawned_at", "ended_at"),

@@ -14,8 +14,10 @@ mod options;
 mod reader;
 mod rows;
 mod schema;
+mod segments;
 mod settings;
 mod sql;
+mod task_table;
 mod writer;
 
 pub use error::StoreError;

@@ -31,10 +31,13 @@ pub enum Durability {
 }
 
 /// How much to keep. Raw polls go first, then the rest; alive tasks and open resources stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Remove what is older; `None` keeps it however old.
     pub max_age: Option<Duration>,
     /// Remove the oldest while the file is larger, in bytes; `None` lets it grow.
     pub max_bytes: Option<u64>,
+    /// Remove the oldest of a process while what is large of it (polls, tasks, tiles, roll-ups) is
+    /// larger, in bytes; `None` sets no limit to one process.
+    pub max_process_bytes: Option<u64>,
 }

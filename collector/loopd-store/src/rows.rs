@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use loopd_analysis::histogram::Histogram;
+use loopd_analysis::rollup;
 use loopd_analysis::tiles::Cell;
 use loopd_model::{
     CloseHow, Coverage, DropCause, Frame, Location, LoopId, Outcome, ProcessId, RecordKind,
@@ -237,6 +238,41 @@ pub struct TaskPolls {
     pub is_complete: bool,
 }
 
+/// One of the slowest polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowestPoll {
+    /// Where.
+    pub lane: LaneId,
+    /// When it began.
+    pub start_at: UnixNanos,
+    /// How long it took.
+    pub length: u64,
+    /// The task.
+    pub task: TaskId,
+}
+
+/// How long the steps of roll-ups are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RollupStep {
+    /// Kept for the last hour.
+    TenSeconds = 0,
+    /// Kept for as long as tiles.
+    Minute = 1,
+    /// Kept longest.
+    Hour = 2,
+}
+
+/// What the tasks of one spawn location did in one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RollupCell {
+    /// When the step began.
+    pub start_at: UnixNanos,
+    /// The spawn location's id, for [`TaskQuery::location`]; `None` if it was not known in time.
+    pub location: Option<i64>,
+    /// What they did.
+    pub cell: rollup::Cell,
+}
+
 /// One wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WakeRow {
@@ -325,8 +361,8 @@ pub struct TaskRow {
 /// Which tasks to list, in which order.
 #[derive(Clone, Debug, Default)]
 pub struct TaskQuery {
-    /// Of one process; `None` for all.
-    pub process: Option<ProcessKey>,
+    /// Of this process.
+    pub process: ProcessKey,
     /// Alive (running ones included) or ended; `None` for both. `Running` gives only those.
     pub state: Option<TaskState>,
     /// Part of the name, the location's file, or the whole id.
@@ -378,28 +414,30 @@ pub enum TaskSort {
 /// One page of a longer list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// How many there are in all.
+    /// How many there are in all, as far as was looked.
     pub total: u64,
     /// Those of this page.
     pub rows: Vec<T>,
+    /// What ended before this was not looked at; `None` if nothing was left out.
+    pub searched_from: Option<UnixNanos>,
 }
 
 impl<T> Default for Page<T> {
     fn default() -> Self {
-        Self { total: 0, rows: Vec::new() }
+        Self { total: 0, rows: Vec::new(), searched_from: None }
     }
 }
 
-/// What the tasks of one spawn location have in common.
+/// What the tasks of one spawn location have in common, in the last hour that is known of them.
 #[derive(Clone, Debug, Default)]
 pub struct LocationStats {
     /// How many were spawned there.
     pub tasks: u64,
-    /// Their polls.
+    /// Polls of tasks that were spawned there, whenever that was.
     pub polls: u64,
-    /// Time they spent in them.
+    /// Time spent in them.
     pub busy_time: u64,
-    /// Lengths of their latest polls; `None` if none is kept.
+    /// Their lengths; `None` without polls.
     pub histogram: Option<Histogram>,
 }
 

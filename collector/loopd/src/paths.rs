@@ -1,9 +1,14 @@
-//! Where the database is when nobody says.
+//! Where the database is when nobody says, and what stands beside it.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
+
+/// A small file of loopd's own beside the default database.
+pub(crate) fn state_file(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(default_db()?.with_file_name(name))
+}
 
 /// `loopd.db` in the directory that systemd gave this service, else in the user's state directory:
 /// `$XDG_STATE_HOME/loopd`, which is `~/.local/state/loopd` unless set.

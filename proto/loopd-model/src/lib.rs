@@ -1,14 +1,22 @@
 //! The words every part of loopd shares: ids, time, events, batches, and the segment codec.
 //!
 //! No IO, no protobuf, no SQL, no clock. [`Batch`] is what an agent sends and a collector stores;
-//! [`segment`] is how polls, parks and wakes are packed inside it.
+//! [`segment`] is how polls, parks and wakes are packed inside it, `stored` how a store keeps them.
 #![warn(missing_docs)]
 
 mod batch;
+#[cfg(feature = "stored")]
+mod bits;
 mod event;
 mod ids;
+#[cfg(feature = "stored")]
+mod pack;
 pub mod segment;
 mod span;
+#[cfg(feature = "stored")]
+pub mod stored;
+#[cfg(feature = "stored")]
+pub mod table;
 mod time;
 
 pub use batch::{

@@ -43,7 +43,11 @@
 
 use std::collections::HashMap;
 
-use crate::{Nanos, RecordKind, Span, TaskId};
+mod decode;
+
+pub use decode::{SpanColumns, decode, decode_columns};
+
+use crate::{Nanos, RecordKind, Span};
 
 /// No segment holds more: it bounds what a reader must allocate.
 pub const MAX_SPANS: usize = 1 << 20;
@@ -68,8 +72,8 @@ pub enum Effort {
 /// Why bytes are not a segment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
-    /// It does not begin as a segment of this version.
-    #[error("not a segment of version 1")]
+    /// It does not begin as one of this version.
+    #[error("not a segment of this version")]
     Magic,
     /// Fewer or more bytes than the header says.
     #[error("segment is {actual} bytes long, its header says {expected}")]
@@ -213,49 +217,6 @@ pub fn header(bytes: &[u8]) -> Result<Header, SegmentError> {
     Ok(header)
 }
 
-/// Unpacks every span, in the order in which they were packed. Anything but the exact bytes that
-/// [`encode`] wrote is an error.
-pub fn decode(bytes: &[u8]) -> Result<(Header, Vec<Span>), SegmentError> {
-    let header = header(bytes)?;
-    let mut spans = vec![Span::default(); header.count];
-    let mut seen = 0u8;
-    let mut rest = &bytes[HEADER_LEN..bytes.len() - CRC_LEN];
-    for _ in 0..bytes[9] {
-        let (id, encoding, payload, after) = take_column(rest)?;
-        rest = after;
-        let set: fn(&mut Span, u64) = match id {
-            1 => |span, value| span.start = Nanos(value),
-            2 => |span, value| span.length = value,
-            3 => |span, value| span.task = TaskId(value),
-            4 => |span, value| span.by = TaskId(value),
-            5 => |span, value| span.count = value,
-            _ => continue,
-        };
-        if seen & (1 << id) != 0 {
-            return Err(SegmentError::Invalid("column"));
-        }
-        seen |= 1 << id;
-        decode_column(payload, encoding, &mut spans, set)?;
-    }
-    if seen != 0b11_1110 {
-        return Err(SegmentError::Invalid("column"));
-    }
-    if !rest.is_empty() {
-        return Err(SegmentError::Invalid("column"));
-    }
-    let mut previous_end = header.start.0;
-    for span in &mut spans {
-        let start = previous_end.wrapping_add(unzigzag(span.start.0) as u64);
-        let end = start.checked_add(span.length).ok_or(SegmentError::Invalid("length"))?;
-        if start < header.start.0 || end > header.end.0 || span.length > header.max_length {
-            return Err(SegmentError::Invalid("start"));
-        }
-        span.start = Nanos(start);
-        previous_end = end;
-    }
-    Ok((header, spans))
-}
-
 fn encode_column(values: &mut dyn Iterator<Item = u64>, encoding: Encoding, out: &mut Vec<u8>) {
     match encoding {
         Encoding::Constant => put_varint(out, values.next().unwrap_or(0)),
@@ -299,80 +260,6 @@ fn push_column(out: &mut Vec<u8>, id: Column, encoding: Encoding, raw: &[u8], ef
     out.extend_from_slice(stored);
 }
 
-/// Splits off one column: id, encoding, its bytes (still compressed if they were), the rest.
-fn take_column(bytes: &[u8]) -> Result<(u8, u8, Payload<'_>, &[u8]), SegmentError> {
-    const SHORT: SegmentError = SegmentError::Invalid("column");
-    if bytes.len() < COLUMN_HEADER_LEN {
-        return Err(SHORT);
-    }
-    let (raw, stored) = (u32_at(bytes, 2) as usize, u32_at(bytes, 6) as usize);
-    let rest = &bytes[COLUMN_HEADER_LEN..];
-    let (data, after) = rest.split_at_checked(stored).ok_or(SHORT)?;
-    let is_packed = bytes[1] & ZSTD_BIT != 0;
-    if !is_packed && raw != stored {
-        return Err(SHORT);
-    }
-    Ok((bytes[0], bytes[1] & !ZSTD_BIT, Payload { data, raw, is_packed }, after))
-}
-
-struct Payload<'a> {
-    data: &'a [u8],
-    raw: usize,
-    is_packed: bool,
-}
-
-fn decode_column(
-    payload: Payload<'_>,
-    encoding: u8,
-    spans: &mut [Span],
-    set: fn(&mut Span, u64),
-) -> Result<(), SegmentError> {
-    // A dictionary is the largest: its size, n values and n places.
-    if payload.raw > MAX_VARINT * (2 * spans.len() + 1) {
-        return Err(SegmentError::Invalid("column"));
-    }
-    let unpacked;
-    let mut bytes = if payload.is_packed {
-        unpacked = decompress(payload.data, payload.raw)?;
-        &unpacked[..]
-    } else {
-        payload.data
-    };
-    let bytes = &mut bytes;
-    match encoding {
-        0 => {
-            let value = take_varint(bytes)?;
-            spans.iter_mut().for_each(|span| set(span, value));
-        }
-        1 => {
-            for span in spans {
-                set(span, take_varint(bytes)?);
-            }
-        }
-        2 => {
-            let mut value = 0u64;
-            for span in spans {
-                value = value.wrapping_add(unzigzag(take_varint(bytes)?) as u64);
-                set(span, value);
-            }
-        }
-        3 => {
-            let len = take_varint(bytes)? as usize;
-            if len > spans.len() {
-                return Err(SegmentError::Invalid("dictionary"));
-            }
-            let values = (0..len).map(|_| take_varint(bytes)).collect::<Result<Vec<_>, _>>()?;
-            for span in spans {
-                let place = take_varint(bytes)? as usize;
-                let value = values.get(place).ok_or(SegmentError::Invalid("dictionary"))?;
-                set(span, *value);
-            }
-        }
-        _ => return Err(SegmentError::Invalid("encoding")),
-    }
-    if bytes.is_empty() { Ok(()) } else { Err(SegmentError::Invalid("column")) }
-}
-
 /// The bytes as one zstd frame, if that is at least a tenth smaller.
 #[cfg(feature = "zstd")]
 fn compress(raw: &[u8]) -> Option<Vec<u8>> {
@@ -390,24 +277,11 @@ fn compress(_raw: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-#[cfg(feature = "zstd")]
-fn decompress(data: &[u8], raw: usize) -> Result<Vec<u8>, SegmentError> {
-    match zstd::bulk::decompress(data, raw) {
-        Ok(bytes) if bytes.len() == raw => Ok(bytes),
-        _ => Err(SegmentError::Invalid("zstd frame")),
-    }
-}
-
-#[cfg(not(feature = "zstd"))]
-fn decompress(_data: &[u8], _raw: usize) -> Result<Vec<u8>, SegmentError> {
-    Err(SegmentError::NoZstd)
-}
-
-fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
 
@@ -437,17 +311,18 @@ pub fn take_varint(bytes: &mut &[u8]) -> Result<u64, SegmentError> {
     Err(BAD)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TaskId;
     use proptest::prelude::*;
 
     fn spans() -> impl Strategy<Value = Vec<Span>> {

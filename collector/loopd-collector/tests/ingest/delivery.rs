@@ -8,7 +8,7 @@ use crate::agent::{Agent, batch, malformed};
 use crate::server::{self, Server};
 use crate::wait_until;
 
-const TASKS: &str = "SELECT count(*) FROM tasks";
+const TASKS: &str = "SELECT count(*) FROM task";
 
 #[tokio::test]
 async fn an_acked_batch_is_in_the_database() {

@@ -44,7 +44,7 @@ async fn what_was_not_stored_is_not_acked_and_is_stored_later() {
     let mut agent = welcomed_in_the_end(&server).await;
     agent.send(batch(2)).await;
     agent.acked(2).await;
-    assert_eq!(server.number("SELECT count(*) FROM tasks"), 2);
+    assert_eq!(server.number("SELECT count(*) FROM task"), 2);
     assert_eq!(server.collector.status().failure, None);
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use loopd_model::{Batch, UnixNanos};
 use loopd_store::{ProcessKey, Reader, Retention, StoreOptions, Writer};
 
-const KEEP_ALL: Retention = Retention { max_age: None, max_bytes: None };
+const KEEP_ALL: Retention = Retention { max_age: None, max_bytes: None, max_process_bytes: None };
 
 /// Polls of one commit of one process: 80 ms of four busy workers.
 const POLLS_PER_BATCH: usize = 4 * 8_192;

@@ -1,6 +1,8 @@
 //! What is packed into one value, looked at without knowing where it belongs.
 
-use loopd_model::segment::{self, SegmentError};
+use loopd_model::segment::SegmentError;
+
+use crate::{segments, task_table};
 
 /// What a segment's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +18,17 @@ pub(super) enum SegmentState {
 /// Bytes of a magic number that all versions of the format begin with.
 const MAGIC: &[u8] = b"LSG";
 
-/// Decodes a segment from end to end, its checksum included.
-pub(super) fn segment(bytes: &[u8]) -> SegmentState {
-    match segment::decode(bytes) {
-        Ok((_, spans)) => SegmentState::Spans(spans.len() as u64),
+/// The kind of segments that hold tasks.
+pub(super) const TASKS: i64 = 4;
+
+/// Decodes a segment from end to end, its checksums included.
+pub(super) fn segment(kind: i64, bytes: &[u8]) -> SegmentState {
+    let rows = match kind {
+        TASKS => task_table::read(bytes, u64::MAX, None).map(|records| records.len()),
+        _ => segments::unpack(bytes).map(|spans| spans.start.len()),
+    };
+    match rows {
+        Ok(rows) => SegmentState::Spans(rows as u64),
         Err(SegmentError::Magic) if is_of_another_version(bytes) => SegmentState::Unknown,
         Err(error) => SegmentState::Damaged(error.to_string()),
     }
@@ -35,24 +44,24 @@ fn is_of_another_version(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use loopd_model::segment::Effort;
+    use loopd_model::segment::{self, Effort};
     use loopd_model::{RecordKind, Span};
 
-    use super::*;
+    use super::SegmentState;
 
     #[test]
     fn a_changed_bit_is_damage_and_another_version_is_not() {
         let spans = [Span { length: 7, count: 1, ..Span::default() }; 3];
         let mut bytes = segment::encode(RecordKind::Poll, &spans, Effort::Fast);
-        assert_eq!(segment(&bytes), SegmentState::Spans(3));
+        assert_eq!(super::segment(1, &bytes), SegmentState::Spans(3));
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
-        assert!(matches!(segment(&bytes), SegmentState::Damaged(_)));
+        assert!(matches!(super::segment(1, &bytes), SegmentState::Damaged(_)));
         bytes[middle] ^= 1;
         bytes[3] = b'9';
-        assert_eq!(segment(&bytes), SegmentState::Unknown);
+        assert_eq!(super::segment(1, &bytes), SegmentState::Unknown);
         bytes[3] = b'x';
-        assert!(matches!(segment(&bytes), SegmentState::Damaged(_)));
-        assert!(matches!(segment(b""), SegmentState::Damaged(_)));
+        assert!(matches!(super::segment(1, &bytes), SegmentState::Damaged(_)));
+        assert!(matches!(super::segment(1, b""), SegmentState::Damaged(_)));
     }
 }

@@ -27,6 +27,8 @@ pub struct FileCheck {
     pub segments: u64,
     /// Spans in them: polls, parks and wakes.
     pub spans: u64,
+    /// Tasks in them: those that have no row of their own.
+    pub packed_tasks: u64,
     /// Segments of a format that only a newer loopd knows.
     pub unknown_segments: u64,
     /// Tiles that were decoded.
@@ -91,7 +93,7 @@ pub async fn damaged_segments(
         let db = read_only(&path).map_err(failed())?;
         let mut check = FileCheck::default();
         for process in processes {
-            let sql = "SELECT process, spans, data FROM segment
+            let sql = "SELECT process, spans, data, kind FROM segment
                 WHERE process = ?1 AND end_at >= ?2 AND start_at < ?3";
             let bounds = (from.map_or(0, |at| at.0), to.map_or(i64::MAX, |at| at.0));
             let binds = [process.0, bounds.0, bounds.1];
@@ -137,7 +139,7 @@ impl FileCheck {
     }
 
     fn everything(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        self.segments(db, "SELECT process, spans, data FROM segment", &[])?;
+        self.segments(db, "SELECT process, spans, data, kind FROM segment", &[])?;
         self.tiles(db)?;
         for table in tables::all(db)? {
             let sql = format!("SELECT count(*) FROM \"{}\"", table.name);
@@ -163,10 +165,13 @@ impl FileCheck {
         while let Some(row) = rows.next()? {
             let (process, spans): (i64, i64) = (row.get(0)?, row.get(1)?);
             let bytes = row.get_ref(2)?.as_blob().unwrap_or_default();
-            match blob::segment(bytes) {
+            match blob::segment(row.get(3)?, bytes) {
                 SegmentState::Spans(found) if found as i64 == spans => {
                     self.segments += 1;
-                    self.spans += found;
+                    match row.get(3)? {
+                        blob::TASKS => self.packed_tasks += found,
+                        _ => self.spans += found,
+                    }
                 }
                 SegmentState::Spans(found) => {
                     let text = format!("a segment has {found} spans, its row says {spans}");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, named_params, params};
 
-use super::tables::{self, SHARED, Table};
+use super::tables::{self, Column, DERIVED, PARTS, SHARED, Table};
 
 /// The key of a process there and here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,9 @@ pub(super) fn rows(
     range: Option<(i64, i64)>,
     copied: &mut BTreeMap<String, u64>,
 ) -> rusqlite::Result<()> {
-    for table in tables::of_processes(db)?.iter().filter(|table| table.name != "process") {
+    let is_copied =
+        |table: &&Table| table.name != "process" && !DERIVED.contains(&table.name.as_str());
+    for table in tables::of_processes(db)?.iter().filter(is_copied) {
         let rows = of_table(db, table, keys, range)?;
         if rows > 0 {
             *copied.entry(table.name.clone()).or_default() += rows;
@@ -95,10 +97,9 @@ fn of_table(
     range: Option<(i64, i64)>,
 ) -> rusqlite::Result<u64> {
     let name = quoted(&table.name);
-    // Rows are numbered anew: their old numbers may be taken.
-    let columns: Vec<_> = table.columns.iter().filter(|column| !column.is_rowid).collect();
+    let columns = &table.columns;
     let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
-    let values: Vec<_> = columns.iter().map(|column| value(&table.name, &column.name)).collect();
+    let values: Vec<_> = columns.iter().map(|column| value(&table.name, column)).collect();
     let time = range.and_then(|_| table.in_range("s")).unwrap_or_else(|| "true".to_owned());
     let sql = format!(
         "INSERT INTO main.{name} ({}) SELECT {} FROM source.{name} s
@@ -107,10 +108,38 @@ fn of_table(
         values.join(", "),
     );
     let (from, to) = range.unwrap_or_default();
-    let mut statement = db.prepare(&sql)?;
-    for (name, value) in
-        [(":source", keys.source), (":target", keys.target), (":from", from), (":to", to)]
-    {
+    let mut offset = 0;
+    if let Some(id) = columns.iter().find(|column| column.is_rowid) {
+        // Their old numbers may be taken; behind all others the order stays.
+        let sql = format!("SELECT ifnull(max({}), 0) FROM main.{name}", quoted(&id.name));
+        offset = db.query_row(&sql, [], |row| row.get(0))?;
+    }
+    let binds = [
+        (":source", keys.source),
+        (":target", keys.target),
+        (":from", from),
+        (":to", to),
+        (":offset", offset),
+    ];
+    let rows = run(db, &sql, &binds)?;
+    for (part, column, _) in PARTS.iter().filter(|(_, _, owner)| *owner == table.name) {
+        // Of the rows that were just copied.
+        let values = part_values(db, part, column)?;
+        let sql = format!(
+            "INSERT INTO main.{part} SELECT {values} FROM source.{part} p
+             JOIN source.{name} s ON s.id = p.{column}
+             WHERE s.process = :source
+               AND EXISTS (SELECT 1 FROM main.{name} m WHERE m.id = s.id + :offset)"
+        );
+        run(db, &sql, &binds)?;
+    }
+    Ok(rows)
+}
+
+/// Runs a statement with those of the values that it names.
+fn run(db: &Connection, sql: &str, binds: &[(&str, i64)]) -> rusqlite::Result<u64> {
+    let mut statement = db.prepare(sql)?;
+    for (name, value) in binds {
         // Not every table has a time.
         if let Some(place) = statement.parameter_index(name)? {
             statement.raw_bind_parameter(place, value)?;
@@ -119,13 +148,27 @@ fn of_table(
     Ok(statement.raw_execute()? as u64)
 }
 
+/// The columns of a part, the number of its owner moved.
+fn part_values(db: &Connection, part: &str, column: &str) -> rusqlite::Result<String> {
+    let table = tables::all(db)?.into_iter().find(|table| table.name == part);
+    let columns = table.map(|table| table.columns).unwrap_or_default();
+    let values = columns.iter().map(|found| match found.name == column {
+        true => format!("p.{} + :offset", quoted(&found.name)),
+        false => format!("p.{}", quoted(&found.name)),
+    });
+    Ok(values.collect::<Vec<_>>().join(", "))
+}
+
 /// What a column gets, as SQL.
-fn value(table: &str, column: &str) -> String {
-    if column == "process" {
+fn value(table: &str, column: &Column) -> String {
+    if column.name == "process" {
         return ":target".to_owned();
     }
-    let name = quoted(column);
-    match SHARED.into_iter().find(|shared| (shared.0, shared.1) == (table, column)) {
+    let name = quoted(&column.name);
+    if column.is_rowid {
+        return format!("s.{name} + :offset");
+    }
+    match SHARED.into_iter().find(|shared| (shared.0, shared.1) == (table, &column.name)) {
         Some((.., shared, text)) => format!(
             "(SELECT m.id FROM main.{shared} m JOIN source.{shared} o ON o.{text} = m.{text}
               WHERE o.id = s.{name})"

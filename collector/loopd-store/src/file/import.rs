@@ -138,6 +138,13 @@ fn known(db: &Connection, source: i64) -> rusqlite::Result<Option<i64>> {
 
 /// Removes all of a process.
 fn remove(db: &Connection, process: i64) -> rusqlite::Result<()> {
+    for (part, column, owner) in tables::PARTS {
+        let sql = format!(
+            "DELETE FROM main.{part} WHERE {column} IN
+             (SELECT id FROM main.{owner} WHERE process = ?1)"
+        );
+        db.execute(&sql, [process])?;
+    }
     for table in tables::of_processes(db)? {
         let sql =
             format!("DELETE FROM main.\"{}\" WHERE {} = ?1", table.name, table.process_column());

@@ -57,11 +57,11 @@ pub struct ProcessStats {
     pub process: ProcessKey,
     /// What people call the program.
     pub app: String,
-    /// Its tasks that are kept one by one.
+    /// Its tasks that are kept, those with a row and those that are packed.
     pub tasks: u64,
     /// Its single polls that are kept.
     pub polls: u64,
-    /// Bytes of its packed rows: single polls, parks, wakes and tiles. All else is not told apart by
+    /// Bytes of its packed rows: single polls, parks, wakes, tasks and tiles. All else is not told apart by
     /// process.
     pub packed_bytes: u64,
 }
@@ -94,7 +94,8 @@ impl FileStats {
         self.pages = number("PRAGMA page_count")?;
         self.free_pages = number("PRAGMA freelist_count")?;
         let sql = "SELECT ifnull(sum(iif(kind = 1, spans, 0)), 0),
-            ifnull(sum(iif(kind = 1, length(data), 0)), 0), min(start_at), max(end_at) FROM segment";
+            ifnull(sum(iif(kind = 1, length(data), 0)), 0), min(start_at), max(end_at)
+            FROM segment WHERE kind < 4";
         let row = |row: &rusqlite::Row<'_>| {
             let at = |i| row.get::<_, Option<i64>>(i);
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, at(2)?, at(3)?))
@@ -128,13 +129,26 @@ fn measure_tables(db: &Connection) -> rusqlite::Result<Vec<TableStats>> {
 }
 
 fn measure_processes(db: &Connection) -> rusqlite::Result<Vec<ProcessStats>> {
-    let sql = "SELECT p.id, p.app,
-            (SELECT count(*) FROM task WHERE process = p.id),
+    // Packed tasks that became rows; an older loopd has none.
+    let has_void = tables::all(db)?.iter().any(|table| table.name == "task_void");
+    let void = match has_void {
+        true => {
+            "(SELECT count(*) FROM task_void v JOIN segment s ON s.id = v.segment
+                WHERE s.process = p.id)"
+        }
+        false => "0",
+    };
+    let sql = format!(
+        "SELECT p.id, p.app,
+            (SELECT count(*) FROM task WHERE process = p.id)
+                + (SELECT ifnull(sum(spans), 0) FROM segment WHERE process = p.id AND kind = 4)
+                - {void},
             (SELECT ifnull(sum(spans), 0) FROM segment WHERE process = p.id AND kind = 1),
             (SELECT ifnull(sum(length(data)), 0) FROM segment WHERE process = p.id)
                 + (SELECT ifnull(sum(length(cells)), 0) FROM tile WHERE process = p.id)
-        FROM process p ORDER BY p.id";
-    let mut statement = db.prepare(sql)?;
+        FROM process p ORDER BY p.id"
+    );
+    let mut statement = db.prepare(&sql)?;
     let rows = statement.query_map([], |row| {
         Ok(ProcessStats {
             process: ProcessKey(row.get(0)?),

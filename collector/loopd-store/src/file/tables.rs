@@ -39,6 +39,12 @@ pub(super) const SHARED: [(&str, &str, &str, &str); 4] = [
     ("metric", "name", "metric_name", "name"),
 ];
 
+/// Tables that triggers keep up to date with others.
+pub(super) const DERIVED: [&str; 1] = ["usage"];
+
+/// Tables of which every row belongs to a row of another: table, column, the table whose id it has.
+pub(super) const PARTS: [(&str, &str, &str); 1] = [("task_void", "segment", "segment")];
+
 /// A table whose rows belong to processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -63,14 +69,15 @@ pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<Table>> {
     names.into_iter().map(|name| Ok(Table { columns: columns(db, &name)?, name })).collect()
 }
 
-/// Those with rows of processes. The process itself comes first, and what is chosen by another
-/// table's rows after those.
+/// Those with rows of processes. The process itself comes first, what is chosen by another table's
+/// rows after those, and what triggers keep last.
 pub(super) fn of_processes(db: &Connection) -> rusqlite::Result<Vec<Table>> {
     let mut tables = all(db)?;
     tables.retain(|table| table.name == "process" || table.has("process"));
     tables.sort_by_key(|table| match table.name.as_str() {
         "process" => 0,
         WAIT_HOLDER => 2,
+        name if DERIVED.contains(&name) => 3,
         _ => 1,
     });
     Ok(tables)
@@ -117,6 +124,12 @@ impl Table {
             let (from, to) = (at(&format!("{source}.tile")), at(&format!("{source}.tile + 1")));
             return Some(format!("{from} < :to AND {to} > :from"));
         }
+        if ["step", "level"].into_iter().all(|column| self.has(column)) {
+            let width = format!("CASE {source}.level WHEN 0 THEN 10 WHEN 1 THEN 60 ELSE 3600 END");
+            let at = |step: &str| format!("({step}) * ({width}) * 1000000000");
+            let (from, to) = (at(&format!("{source}.step")), at(&format!("{source}.step + 1")));
+            return Some(format!("{from} < :to AND {to} > :from"));
+        }
         let (from, to) = LASTING.into_iter().find(|(from, to)| self.has(from) && self.has(to))?;
         // A row without a beginning began before everything, one without an end still lasts.
         Some(format!(
@@ -150,7 +163,9 @@ mod tests {
         let of_processes = of_processes(&db).unwrap();
         for table in all(&db).unwrap() {
             assert!(
-                of_processes.contains(&table) || OF_FILE.contains(&table.name.as_str()),
+                of_processes.contains(&table)
+                    || PARTS.iter().any(|(name, ..)| *name == table.name)
+                    || OF_FILE.contains(&table.name.as_str()),
                 "{} has no column `process`: see that `shared` in copy.rs copies it, and say so here and in SHARED",
                 table.name
             );
@@ -163,6 +178,10 @@ mod tests {
         let tables = all(&db).unwrap();
         let find = |name: &str| tables.iter().find(|table| table.name == name).unwrap();
         WHOLE.iter().chain(&OF_FILE).for_each(|name| assert_eq!(find(name).name, *name));
+        DERIVED.iter().for_each(|name| assert_eq!(find(name).name, *name));
+        for (table, column, owner) in PARTS {
+            assert!(find(table).has(column) && find(owner).columns[0].is_rowid, "{table}.{column}");
+        }
         for (table, column, shared, text) in SHARED {
             assert!(find(table).has(column) && find(shared).has(text), "{table}.{column}");
         }

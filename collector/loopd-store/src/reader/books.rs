@@ -72,7 +72,8 @@ impl Reader {
             .fetch_one(&self.pool)
             .await
             .map_err(failed())?;
-        let sql = "SELECT start_at FROM segment ORDER BY end_at LIMIT 1";
+        let sql = "SELECT start_at FROM segment INDEXED BY segment_by_age
+            WHERE kind < 4 ORDER BY end_at LIMIT 1";
         let oldest: Option<i64> =
             sqlx::query_scalar(sql).fetch_optional(&self.pool).await.map_err(failed())?;
         let read = || {

@@ -3,14 +3,18 @@
 mod asked;
 mod books;
 mod check;
+mod lives;
 mod metrics;
 #[cfg(test)]
 mod plans;
 mod processes;
+mod raw;
 mod resources;
+mod rollups;
 mod settings;
 mod sites;
 mod slow;
+mod slowest;
 mod spans;
 mod stream;
 mod task_spans;
@@ -39,6 +43,7 @@ pub struct Reader {
     path: PathBuf,
     pool: SqlitePool,
     queries: QueryPool,
+    raw: raw::RawPool,
 }
 
 type Db = PoolConnection<Sqlite>;
@@ -51,7 +56,8 @@ impl Reader {
         let path = path.as_ref().to_owned();
         open::check_for_reading(&path).await?;
         let (pool, queries) = (connect::read_pool(&path), QueryPool::new(&path));
-        Ok(Self { path, pool, queries })
+        let raw = raw::RawPool::new(&path);
+        Ok(Self { path, pool, queries, raw })
     }
 
     /// Answers one SQL query over the documented views.

@@ -13,8 +13,7 @@ async fn plan(reader: &Reader, sql: &str) -> Vec<String> {
 }
 
 fn tasks_sql(query: &TaskQuery) -> String {
-    let mut sql = tasks::select();
-    tasks::filter(&mut sql, query);
+    let mut sql = tasks::listed(&tasks::columns(), query, 0);
     tasks::order(&mut sql, query);
     sql.sql().as_str().to_owned()
 }
@@ -26,13 +25,17 @@ async fn no_large_table_is_read_from_end_to_end() {
     let (_writer, reader) = crate::open(options).await.unwrap();
 
     let process = Some(ProcessKey(1));
-    let running = TaskQuery { process, state: Some(TaskState::Running), ..TaskQuery::default() };
+    let running = TaskQuery {
+        process: ProcessKey(1),
+        state: Some(TaskState::Running),
+        ..TaskQuery::default()
+    };
     let all = SlowQuery { process, ..SlowQuery::default() };
     let range = SlowQuery { from: Some(UnixNanos(1)), to: Some(UnixNanos(2)), ..all };
     let task = SlowQuery { task: Some(TaskId(1)), ..all };
     let mut statements = vec![
         tasks_sql(&running),
-        tasks_sql(&TaskQuery { process, ..TaskQuery::default() }),
+        tasks_sql(&TaskQuery { process: ProcessKey(1), ..TaskQuery::default() }),
         timeline::long_polls_sql(),
         timeline::slow_sql(),
     ];
@@ -48,6 +51,9 @@ async fn no_large_table_is_read_from_end_to_end() {
     for sql in statements {
         let plan = plan(&reader, &sql).await;
         let large = ["t", "s", "w", "task", "slow_poll", "segment", "tile"];
+        // What a list is made of is gathered first, by index.
+        let is_gathered = plan.iter().any(|step| step.ends_with("CO-ROUTINE t"));
+        let large = if is_gathered { &large[1..] } else { &large[..] };
         let scans = |step: &&String| {
             let mut words = step.split(' ');
             words.next() == Some("SCAN") && words.next().is_some_and(|it| large.contains(&it))

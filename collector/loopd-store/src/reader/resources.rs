@@ -40,7 +40,7 @@ impl Reader {
             rows.push(" OFFSET ").push_bind(query.offset.min(i64::MAX as u64) as i64);
             let rows = rows.build().fetch_all(&mut **db).await?;
             let rows = rows.iter().map(resource).collect::<Answer<_>>()?;
-            Ok(Page { total: unsigned(total), rows })
+            Ok(Page { total: unsigned(total), rows, ..Page::default() })
         };
         self.ask("list resources", read).await
     }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use loopd_model::{Location, LocationId, TaskId, UnixNanos};
+use rusqlite::Connection;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Reader, unsigned};
+use super::{Reader, lives, unsigned};
 use crate::{MAX_AGES, ProcessKey, ResourceSite, StoreError, TaskSite};
 
 /// A population is counted at no more instants than this.
@@ -60,6 +61,12 @@ struct Window {
 }
 
 impl Window {
+    /// The step of an instant after its start: 1 is the first, the last is all that came after its end.
+    fn step_of(self, at: i64) -> usize {
+        let step = at.saturating_sub(self.start()).saturating_sub(1) / self.step + 1;
+        usize::try_from(step).unwrap_or(0).min(self.samples)
+    }
+
     fn start(self) -> i64 {
         // Nothing the store keeps is before 1970, and SQL subtracts it.
         self.at.saturating_sub(self.step.saturating_mul(self.samples as i64 - 1)).max(0)
@@ -210,10 +217,48 @@ impl Reader {
                 site.median_age = Some(age);
             }
         }
+        if of.table == "task" {
+            self.add_lives(&mut sites, process, window).await?;
+            return Ok(sites);
+        }
         for (instant, is_birth) in [(born, true), (died, false)] {
             self.add_steps(&mut sites, of, process, window, (instant, is_birth)).await?;
         }
         Ok(sites)
+    }
+
+    /// Adds the tasks that were spawned and that ended in each step since the window began.
+    async fn add_lives(
+        &self,
+        sites: &mut Sites,
+        process: ProcessKey,
+        window: Window,
+    ) -> Result<(), sqlx::Error> {
+        let start = window.start();
+        let read = move |db: &Connection| {
+            let mut found = Sites::new();
+            lives::after(db, process.0, start, |lives| {
+                let key = (String::new(), lives.location);
+                let site = found.entry(key).or_insert_with(|| empty(window));
+                for (instant, steps) in [(lives.born, &mut site.born), (lives.died, &mut site.died)]
+                {
+                    if let Some(at) = instant.filter(|&at| at > start) {
+                        steps[window.step_of(at)] += lives.tasks;
+                    }
+                }
+                // Those with rows are counted where these are.
+                let was_alive = lives.born.is_some_and(|born| born <= window.at)
+                    && lives.died.is_some_and(|died| died > window.at);
+                site.alive += if was_alive && !lives.have_rows { lives.tasks } else { 0 };
+            })?;
+            Ok(found)
+        };
+        for (key, found) in self.raw.ask(read).await? {
+            let site = sites.entry(key).or_insert_with(|| empty(window));
+            site.alive += found.alive;
+            (site.born, site.died) = (found.born, found.died);
+        }
+        Ok(())
     }
 
     /// Adds what was born, or died, in each step since the window began.
@@ -251,32 +296,36 @@ impl Reader {
         process: ProcessKey,
         instants: &[UnixNanos],
     ) -> Result<Vec<u64>, StoreError> {
-        let instants = &instants[..instants.len().min(MAX_INSTANTS)];
-        let mut order: Vec<usize> = (0..instants.len()).collect();
+        let mut order: Vec<usize> = (0..instants.len().min(MAX_INSTANTS)).collect();
         order.sort_by_key(|&place| instants[place]);
-        // Each instant counts what began and ended since the one before, so that every index entry
-        // of the range is looked at once.
-        let sorted = || order.iter().map(|&place| instants[place].0);
-        let pairs: Vec<(i64, i64)> =
-            std::iter::once(i64::MIN).chain(sorted()).zip(sorted()).collect();
-        let sql = "SELECT
-                (SELECT count(*) FROM task WHERE process = ?1 AND spawned_at > j.value ->> 0
-                    AND spawned_at <= j.value ->> 1)
-              - (SELECT count(*) FROM task WHERE process = ?1 AND ended_at > j.value ->> 0
-                    AND ended_at <= j.value ->> 1 AND spawned_at IS NOT NULL)
-            FROM json_each(?2) j ORDER BY j.key";
-        let changes: Vec<i64> = sqlx::query_scalar(sql)
-            .bind(process.0)
-            .bind(serde_json::to_string(&pairs).unwrap_or_default())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(StoreError::sqlite("count live tasks"))?;
-        let mut alive = 0i64;
-        let mut counts = vec![0; instants.len()];
-        for (&place, change) in order.iter().zip(changes) {
-            alive = alive.saturating_add(change);
-            counts[place] = unsigned(alive);
-        }
+        let sorted: Vec<i64> = order.iter().map(|&place| instants[place].0).collect();
+        let Some(&first) = sorted.first() else { return Ok(Vec::new()) };
+        let read = move |db: &Connection| {
+            let sql = "SELECT count(*) FROM task INDEXED BY task_alive
+                WHERE process = ? AND ended_at IS NULL AND spawned_at IS NOT NULL";
+            let mut alive: i64 = db.query_row(sql, [process.0], |row| row.get(0))?;
+            // What changed between an instant and the next, or since the last.
+            let mut changes = vec![0i64; sorted.len()];
+            lives::after(db, process.0, first, |lives| {
+                for (instant, change) in [(lives.born, lives.tasks), (lives.died, -lives.tasks)] {
+                    let after = instant.map_or(0, |at| sorted.partition_point(|&other| other < at));
+                    if let Some(place) = after.checked_sub(1) {
+                        changes[place] += change;
+                    }
+                }
+            })?;
+            // Backwards from now.
+            let counts = changes.iter().rev().map(|change| {
+                alive -= change;
+                unsigned(alive)
+            });
+            let mut counts: Vec<u64> = counts.collect();
+            counts.reverse();
+            Ok(counts)
+        };
+        let found = self.raw.ask(read).await.map_err(StoreError::sqlite("count live tasks"))?;
+        let mut counts = vec![0; found.len()];
+        order.iter().zip(found).for_each(|(&place, count)| counts[place] = count);
         Ok(counts)
     }
 
@@ -328,10 +377,10 @@ fn steps_sql(of: &Population, instant: &str) -> String {
     )
 }
 
-/// What is sent to SQLite about tasks, for the test of its plans.
+/// What is sent to SQLite, for the test of its plans.
 #[cfg(test)]
 pub(super) fn statements() -> [String; 3] {
-    [alive_sql(&TASKS), steps_sql(&TASKS, TASKS.born), steps_sql(&TASKS, TASKS.died)]
+    [alive_sql(&TASKS), steps_sql(&RESOURCES, "opened_at"), steps_sql(&RESOURCES, "closed_at")]
 }
 
 fn window_of(at: UnixNanos, window: u64, samples: usize) -> Window {

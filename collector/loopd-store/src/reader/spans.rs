@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use futures_util::TryStreamExt;
-use loopd_model::{Location, LocationId, LoopId, RecordKind, TaskId, UnixNanos, WorkerId, segment};
-use sqlx::Row;
+use loopd_model::{Location, LocationId, LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
+use rusqlite::Connection;
 
 use super::{Answer, Db, Reader};
-use crate::{LaneId, LaneSpans, ProcessKey, SpanRow, Spans, StoreError, instant};
+use crate::segments::{self, Place, Wanted, Wants};
+use crate::{LaneId, LaneSpans, ProcessKey, SpanRow, Spans, StoreError};
 
-const SEGMENTS: &str = "SELECT s.loop, s.worker, p.origin, s.data
-    FROM segment s JOIN process p ON p.id = s.process
-    WHERE s.process = ? AND s.kind = ? AND s.end_at >= ? AND s.start_at < ?";
+/// Segments that overlap a range. The search ends by the index: an end comes first in it.
+const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
+    FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
+    WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at < ?4";
 
 impl Reader {
     /// The single polls that overlap a range, at most `limit`.
@@ -22,12 +23,12 @@ impl Reader {
         to: UnixNanos,
         limit: usize,
     ) -> Result<Spans, StoreError> {
-        let read = async |db: &mut Db| {
-            let mut spans = read(db, process, RecordKind::Poll, (from, to), limit).await?;
-            add_locations(db, process, &mut spans).await?;
-            Ok(spans)
-        };
-        self.ask("read polls", read).await
+        let failed = || StoreError::sqlite("read polls");
+        let mut spans =
+            self.spans(process, RecordKind::Poll, (from, to), limit).await.map_err(failed())?;
+        let add = async |db: &mut Db| add_places(db, process, &mut spans).await;
+        self.ask("read the places of polls", add).await?;
+        Ok(spans)
     }
 
     /// The single parks that overlap a range, at most `limit`.
@@ -38,80 +39,116 @@ impl Reader {
         to: UnixNanos,
         limit: usize,
     ) -> Result<Spans, StoreError> {
-        let read = async |db: &mut Db| read(db, process, RecordKind::Park, (from, to), limit).await;
-        self.ask("read parks", read).await
+        let parks = self.spans(process, RecordKind::Park, (from, to), limit).await;
+        parks.map_err(StoreError::sqlite("read parks"))
+    }
+
+    async fn spans(
+        &self,
+        process: ProcessKey,
+        kind: RecordKind,
+        (from, to): (UnixNanos, UnixNanos),
+        limit: usize,
+    ) -> Answer<Spans> {
+        let wanted = Wanted {
+            start_to: to.0.saturating_sub(1),
+            end_from: from.0,
+            columns: Wants { times: true, task: kind == RecordKind::Poll, ..Wants::default() },
+            ..Wanted::default()
+        };
+        let range = (from.0, to.0);
+        self.raw.ask(move |db| read(db, (process.0, kind), range, &wanted, limit)).await
     }
 }
 
-async fn read(
-    db: &mut Db,
-    process: ProcessKey,
-    kind: RecordKind,
-    (from, to): (UnixNanos, UnixNanos),
+fn read(
+    db: &Connection,
+    (process, kind): (i64, RecordKind),
+    (from, to): (i64, i64),
+    wanted: &Wanted,
     limit: usize,
-) -> Answer<Spans> {
+) -> rusqlite::Result<Spans> {
     let mut lanes = BTreeMap::<LaneId, Vec<SpanRow>>::new();
+    let mut locations = HashMap::new();
     let (mut found, mut is_complete) = (0, true);
-    let mut segments = sqlx::query(SEGMENTS)
-        .bind(process.0)
-        .bind(kind as i64)
-        .bind(from.0)
-        .bind(to.0)
-        .fetch(&mut **db);
-    'segments: while let Some(row) = segments.try_next().await? {
-        let loop_id = LoopId(row.try_get::<i64, _>(0)? as u64);
-        let lane = LaneId { loop_id, worker: WorkerId(row.try_get::<i64, _>(1)? as u32) };
-        let origin = row.try_get(2)?;
-        let Ok((_, spans)) = segment::decode(row.try_get(3)?) else {
-            is_complete = false;
-            continue;
+    let mut statement = db.prepare(SEGMENTS)?;
+    let mut segments = statement.query((process, kind as i64, from, to))?;
+    while let Some(row) = segments.next()? {
+        let place = Place { id: row.get(0)?, origin: row.get(1)? };
+        let lane = LaneId {
+            loop_id: LoopId(row.get::<_, i64>(2)? as u64),
+            worker: WorkerId(row.get::<_, i64>(3)? as u32),
         };
-        for span in spans {
-            let start = instant::wall(origin, span.start);
-            let length = instant::length(span.length);
-            if start >= to.0 || start + length < from.0 {
-                continue;
+        let spans = segments::read(db, place, wanted)?;
+        is_complete &= !spans.is_damaged;
+        let room = limit - found;
+        if spans.len > room {
+            is_complete = false;
+        }
+        let rows = (0..spans.len.min(room)).map(|at| {
+            let task = TaskId(spans.task.get(at).copied().unwrap_or(0));
+            if let Some(&location) = spans.location.get(at).filter(|&&location| location != 0) {
+                locations.insert(task, location as i64);
             }
-            if found == limit {
-                is_complete = false;
-                break 'segments;
-            }
-            found += 1;
-            let (start_at, length) = (UnixNanos(start), length as u64);
-            lanes.entry(lane).or_default().push(SpanRow { start_at, length, task: span.task });
+            let (start_at, length) = (UnixNanos(spans.start[at]), spans.length[at] as u64);
+            SpanRow { start_at, length, task }
+        });
+        let before = lanes.entry(lane).or_default();
+        before.extend(rows);
+        found += spans.len.min(room);
+        if found == limit && !is_complete {
+            break;
         }
     }
     let lanes = lanes.into_iter().map(|(lane, mut spans)| {
         spans.sort_by_key(|span| span.start_at);
         LaneSpans { lane, spans }
     });
-    Ok(Spans { lanes: lanes.collect(), is_complete, ..Spans::default() })
+    let lanes = lanes.filter(|lane| !lane.spans.is_empty()).collect();
+    Ok(Spans { lanes, locations, is_complete, ..Spans::default() })
 }
 
-/// Adds where the tasks in it were spawned, in one query.
-async fn add_locations(db: &mut Db, process: ProcessKey, spans: &mut Spans) -> Answer<()> {
+/// Adds the places of the locations in it, and those of tasks whose segment does not say: their spawn
+/// was told later.
+async fn add_places(db: &mut Db, process: ProcessKey, spans: &mut Spans) -> Answer<()> {
     let rows = spans.lanes.iter().flat_map(|lane| &lane.spans);
-    let mut tasks: Vec<i64> = rows.map(|span| span.task.0 as i64).collect();
+    let is_unplaced = |task: &TaskId| !task.is_none() && !spans.locations.contains_key(task);
+    let mut tasks: Vec<i64> =
+        rows.map(|span| span.task).filter(is_unplaced).map(|task| task.0 as i64).collect();
     tasks.sort_unstable();
     tasks.dedup();
-    let sql = "SELECT t.task, t.spawn_location, l.file, l.line, l.column FROM json_each(?) j
+    let sql = "SELECT t.task, t.spawn_location FROM json_each(?) j
         CROSS JOIN task t ON t.process = ? AND t.task = j.value
-        JOIN location l ON l.process = t.process AND l.location = t.spawn_location";
-    let found: Vec<(i64, i64, String, i64, i64)> = sqlx::query_as(sql)
+        WHERE t.spawn_location IS NOT NULL";
+    let found: Vec<(i64, i64)> = sqlx::query_as(sql)
         .bind(serde_json::to_string(&tasks).unwrap_or_default())
         .bind(process.0)
         .fetch_all(&mut **db)
         .await?;
-    let (mut locations, mut places) = (HashMap::new(), BTreeMap::new());
-    for (task, location, file, line, column) in found {
-        locations.insert(TaskId(task as u64), location);
-        places.entry(location).or_insert_with(|| Location {
-            id: LocationId(location as u64),
-            file,
-            line: line as u32,
-            column: column as u32,
-        });
-    }
-    (spans.locations, spans.places) = (locations, places);
+    spans.locations.extend(found.into_iter().map(|(task, at)| (TaskId(task as u64), at)));
+    let mut wanted: Vec<i64> = spans.locations.values().copied().collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    spans.places = places(db, process, &wanted).await?;
     Ok(())
+}
+
+/// These locations of a process.
+pub(super) async fn places(
+    db: &mut Db,
+    process: ProcessKey,
+    wanted: &[i64],
+) -> Answer<BTreeMap<i64, Location>> {
+    let sql = "SELECT l.location, l.file, l.line, l.column FROM json_each(?) j
+        CROSS JOIN location l ON l.process = ? AND l.location = j.value";
+    let found: Vec<(i64, String, i64, i64)> = sqlx::query_as(sql)
+        .bind(serde_json::to_string(wanted).unwrap_or_default())
+        .bind(process.0)
+        .fetch_all(&mut **db)
+        .await?;
+    let place = |(at, file, line, column): (i64, String, i64, i64)| {
+        let (line, column) = (line as u32, column as u32);
+        (at, Location { id: LocationId(at as u64), file, line, column })
+    };
+    Ok(found.into_iter().map(place).collect())
 }

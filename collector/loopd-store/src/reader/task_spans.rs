@@ -1,27 +1,28 @@
-//! The polls and wakes of one task, and the polls of all tasks like it: searched in raw segments,
-//! latest first, until a budget is spent.
+//! The polls and wakes of one task: searched in raw segments, latest first, until a budget is spent;
+//! and what all tasks like it did, from roll-ups.
 
-use std::collections::HashSet;
-
-use futures_util::TryStreamExt;
 use loopd_analysis::histogram::Histogram;
-use loopd_model::{LoopId, RecordKind, Span, TaskId, UnixNanos, WorkerId, segment};
+use loopd_model::{LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
+use rusqlite::Connection;
 use sqlx::Row;
 
-use super::{Answer, Db, Reader, amount};
-use crate::{LaneId, LocationStats, PollRow, ProcessKey, StoreError, TaskPolls, WakeRow, instant};
+use super::{Answer, Db, Reader, amount, rollups};
+use crate::segments::{self, Found, Place, Wanted, Wants};
+use crate::{
+    LaneId, LocationStats, PollRow, ProcessKey, RollupStep, StoreError, TaskPolls, WakeRow,
+};
 
-/// So many spans are unpacked for one question: a tenth of a second.
+/// So many spans are unpacked for one question: less than a tenth of a second.
 const SEARCH_BUDGET: usize = 4_000_000;
-/// So many for what a whole spawn location has in common.
-const LOCATION_BUDGET: usize = 1_000_000;
-/// So many of its tasks, the latest, speak for a location.
-const MAX_LOCATION_TASKS: i64 = 50_000;
+/// So many segments are looked into: likewise.
+const MAX_SEGMENTS: usize = 5_000;
+/// What tasks of one place have in common is looked for so long before the last that is known.
+const STATS_RANGE: i64 = 3_600_000_000_000;
 
-const SEGMENTS: &str = "SELECT s.loop, s.worker, p.origin, s.data
-    FROM segment s JOIN process p ON p.id = s.process
-    WHERE s.process = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at <= ?4
-      AND (?5 IS NULL OR ?5 BETWEEN s.min_task AND s.max_task)
+const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
+    FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
+    WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at <= ?4
+      AND ?5 BETWEEN s.min_task AND s.max_task
     ORDER BY s.end_at DESC";
 
 /// What to search for.
@@ -31,35 +32,34 @@ struct Search {
     kind: RecordKind,
     from: i64,
     to: i64,
-    task: Option<i64>,
-    budget: usize,
+    task: TaskId,
 }
 
-/// Gives every span of the segments that a search finds to `each`, in wall time; says whether it
-/// got through all.
-async fn search(
-    db: &mut Db,
+/// Gives what each segment holds of a task to `each`; says whether it got through all.
+fn search(
+    db: &Connection,
     search: Search,
-    mut each: impl FnMut(LaneId, i64, &Span),
-) -> Answer<bool> {
-    let mut segments = sqlx::query(SEGMENTS)
-        .bind(search.process)
-        .bind(search.kind as i64)
-        .bind(search.from)
-        .bind(search.to)
-        .bind(search.task)
-        .fetch(&mut **db);
-    let mut unpacked = 0;
-    while let Some(row) = segments.try_next().await? {
-        if unpacked >= search.budget {
+    mut each: impl FnMut(LaneId, &Found),
+) -> rusqlite::Result<bool> {
+    let mut statement = db.prepare(SEGMENTS)?;
+    let task = search.task.0 as i64;
+    let key = (search.process, search.kind as i64, search.from, search.to, task);
+    let mut segments = statement.query(key)?;
+    let is_wake = search.kind == RecordKind::Wake;
+    let columns = Wants { times: true, task: false, by: is_wake, count: is_wake };
+    let wanted = Wanted { task: Some(search.task.0), columns, ..Wanted::default() };
+    let (mut unpacked, mut looked_into) = (0, 0);
+    while let Some(row) = segments.next()? {
+        if unpacked >= SEARCH_BUDGET || looked_into >= MAX_SEGMENTS {
             return Ok(false);
         }
-        let loop_id = LoopId(row.try_get::<i64, _>(0)? as u64);
-        let lane = LaneId { loop_id, worker: WorkerId(row.try_get::<i64, _>(1)? as u32) };
-        let origin = row.try_get(2)?;
-        let spans = segment::decode(row.try_get(3)?).map(|(_, spans)| spans).unwrap_or_default();
-        unpacked += spans.len();
-        spans.iter().for_each(|span| each(lane, instant::wall(origin, span.start), span));
+        let place = Place { id: row.get(0)?, origin: row.get(1)? };
+        let loop_id = LoopId(row.get::<_, i64>(2)? as u64);
+        let lane = LaneId { loop_id, worker: WorkerId(row.get::<_, i64>(3)? as u32) };
+        let found = segments::read(db, place, &wanted)?;
+        unpacked += found.unpacked;
+        looked_into += 1;
+        each(lane, &found);
     }
     Ok(true)
 }
@@ -73,36 +73,30 @@ impl Reader {
         last: usize,
         slowest: usize,
     ) -> Result<TaskPolls, StoreError> {
-        let read = async |db: &mut Db| {
-            let Some((polls, Some(from), Some(to))) = life(db, process, task).await? else {
-                return Ok(TaskPolls { is_complete: true, ..TaskPolls::default() });
-            };
-            let mut found = TaskPolls::default();
+        let life =
+            self.ask("read a task", async |db: &mut Db| life(db, process, task).await).await?;
+        let Some((polls, Some(from), Some(to))) = life else {
+            return Ok(TaskPolls { is_complete: true, ..TaskPolls::default() });
+        };
+        let wanted = Search { process: process.0, kind: RecordKind::Poll, from, to, task };
+        let read = move |db: &Connection| {
+            let mut histogram = Histogram::default();
             let mut latest = Best::new(last, |poll: &PollRow| poll.start_at.0 as u64);
             let mut longest = Best::new(slowest, |poll: &PollRow| poll.length);
-            let wanted = Search {
-                process: process.0,
-                kind: RecordKind::Poll,
-                from,
-                to,
-                task: Some(task.0 as i64),
-                budget: SEARCH_BUDGET,
-            };
-            let is_through = search(db, wanted, |lane, start, span| {
-                if span.task == task {
-                    let length = instant::length(span.length) as u64;
+            let is_through = search(db, wanted, |lane, found| {
+                for (&start, &length) in found.start.iter().zip(&found.length) {
+                    let length = length as u64;
                     let poll = PollRow { lane, start_at: UnixNanos(start), length };
-                    found.histogram.add(length);
+                    histogram.add(length);
                     latest.add(poll);
                     longest.add(poll);
                 }
-            });
-            let is_through = is_through.await?;
-            found.is_complete = is_through && found.histogram.count() == polls;
-            (found.last, found.slowest) = (latest.finish(), longest.finish());
-            Ok(found)
+            })?;
+            let is_complete = is_through && histogram.count() == polls;
+            let (last, slowest) = (latest.finish(), longest.finish());
+            Ok(TaskPolls { last, slowest, histogram, is_complete })
         };
-        self.ask("read the polls of a task", read).await
+        self.raw.ask(read).await.map_err(StoreError::sqlite("read the polls of a task"))
     }
 
     /// The latest wakes of a task, latest first.
@@ -112,27 +106,23 @@ impl Reader {
         task: TaskId,
         limit: usize,
     ) -> Result<Vec<WakeRow>, StoreError> {
-        let read = async |db: &mut Db| {
+        let life =
+            self.ask("read a task", async |db: &mut Db| life(db, process, task).await).await?;
+        let Some((_, _, to)) = life else { return Ok(Vec::new()) };
+        let to = to.unwrap_or(i64::MAX);
+        let wanted = Search { process: process.0, kind: RecordKind::Wake, from: 0, to, task };
+        let read = move |db: &Connection| {
             let mut latest = Best::new(limit, |wake: &WakeRow| wake.woken_at.0 as u64);
-            let Some((_, _, to)) = life(db, process, task).await? else { return Ok(Vec::new()) };
-            let wanted = Search {
-                process: process.0,
-                kind: RecordKind::Wake,
-                from: 0,
-                to: to.unwrap_or(i64::MAX),
-                task: Some(task.0 as i64),
-                budget: SEARCH_BUDGET,
-            };
-            let each = |_, start, span: &Span| {
-                if span.task == task {
-                    let (woken_at, delay) = (UnixNanos(start), instant::length(span.length) as u64);
-                    latest.add(WakeRow { woken_at, delay, by: span.by, count: span.count });
+            search(db, wanted, |_, found| {
+                for (at, (&start, &delay)) in found.start.iter().zip(&found.length).enumerate() {
+                    let (by, count) = (TaskId(found.by[at]), found.count[at] as u64);
+                    let woken_at = UnixNanos(start);
+                    latest.add(WakeRow { woken_at, delay: delay as u64, by, count });
                 }
-            };
-            search(db, wanted, each).await?;
+            })?;
             Ok(latest.finish())
         };
-        self.ask("read the wakes of a task", read).await
+        self.raw.ask(read).await.map_err(StoreError::sqlite("read the wakes of a task"))
     }
 
     /// What the tasks spawned at the same place as this one have in common.
@@ -141,21 +131,31 @@ impl Reader {
         process: ProcessKey,
         task: TaskId,
     ) -> Result<LocationStats, StoreError> {
-        let read = async |db: &mut Db| {
-            let sql = "SELECT count(*), CAST(total(polls) AS INTEGER),
-                    CAST(total(busy_time) AS INTEGER) FROM task
-                WHERE process = ?1 AND spawn_location =
-                    (SELECT spawn_location FROM task WHERE process = ?1 AND task = ?2)";
-            let query = sqlx::query(sql).bind(process.0).bind(task.0 as i64);
-            let row = query.fetch_one(&mut **db).await?;
-            Ok(LocationStats {
-                tasks: amount(&row, 0)?,
-                polls: amount(&row, 1)?,
-                busy_time: amount(&row, 2)?,
-                histogram: location_histogram(db, process, task).await?,
-            })
+        let sql = "SELECT t.spawn_location, p.last_at FROM any_task t
+            JOIN process p ON p.id = t.process WHERE t.process = ? AND t.task = ?";
+        let place = async |db: &mut Db| {
+            let query = sqlx::query_as(sql).bind(process.0).bind(task.0 as i64);
+            query.fetch_optional(&mut **db).await
         };
-        self.ask("read what tasks have in common", read).await
+        let place: Option<(Option<i64>, i64)> =
+            self.ask("read where a task is from", place).await?;
+        let Some((Some(location), last_at)) = place else { return Ok(LocationStats::default()) };
+        let range = (last_at.saturating_sub(STATS_RANGE), last_at.saturating_add(1));
+        let minute = RollupStep::Minute as usize;
+        let read =
+            move |db: &Connection| rollups::read(db, process.0, range, minute, Some(location));
+        let steps = self.raw.ask(read).await;
+        let steps = steps.map_err(StoreError::sqlite("read what tasks have in common"))?;
+        let mut stats = LocationStats::default();
+        let mut histogram = Histogram::default();
+        for cell in steps.values().flat_map(|cells| cells.values()) {
+            stats.tasks = stats.tasks.saturating_add(cell.spawned);
+            stats.busy_time = stats.busy_time.saturating_add(cell.busy_time);
+            histogram.merge(&cell.polls);
+        }
+        stats.polls = histogram.count();
+        stats.histogram = (stats.polls > 0).then_some(histogram);
+        Ok(stats)
     }
 }
 
@@ -165,45 +165,11 @@ async fn life(
     process: ProcessKey,
     task: TaskId,
 ) -> Answer<Option<(u64, Option<i64>, Option<i64>)>> {
-    let sql = "SELECT polls, first_poll_at, last_poll_at FROM task WHERE process = ? AND task = ?";
+    let sql = "SELECT polls, first_poll_at, last_poll_at FROM any_task
+        WHERE process = ? AND task = ?";
     let query = sqlx::query(sql).bind(process.0).bind(task.0 as i64);
     let Some(row) = query.fetch_optional(&mut **db).await? else { return Ok(None) };
     Ok(Some((amount(&row, 0)?, row.try_get(1)?, row.try_get(2)?)))
-}
-
-async fn location_histogram(
-    db: &mut Db,
-    process: ProcessKey,
-    task: TaskId,
-) -> Answer<Option<Histogram>> {
-    let sql = "SELECT task FROM task WHERE process = ?1 AND spawned_at IS NOT NULL
-          AND spawn_location = (SELECT spawn_location FROM task WHERE process = ?1 AND task = ?2)
-        ORDER BY spawned_at DESC LIMIT ?3";
-    let tasks: Vec<i64> = sqlx::query_scalar(sql)
-        .bind(process.0)
-        .bind(task.0 as i64)
-        .bind(MAX_LOCATION_TASKS)
-        .fetch_all(&mut **db)
-        .await?;
-    let tasks: HashSet<u64> = tasks.into_iter().map(|task| task as u64).collect();
-    let mut histogram = Histogram::default();
-    let wanted = Search {
-        process: process.0,
-        kind: RecordKind::Poll,
-        from: 0,
-        to: i64::MAX,
-        task: None,
-        budget: LOCATION_BUDGET,
-    };
-    let each = |_, _, span: &Span| {
-        if tasks.contains(&span.task.0) {
-            histogram.add(instant::length(span.length) as u64);
-        }
-    };
-    if !tasks.is_empty() {
-        search(db, wanted, each).await?;
-    }
-    Ok((histogram.count() > 0).then_some(histogram))
 }
 
 /// The few rows with the largest keys of many.

@@ -1,5 +1,7 @@
 //! Lists of tasks, and single ones.
 
+use std::sync::LazyLock;
+
 use loopd_model::{LoopId, Outcome, TaskId, TaskKind};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -7,12 +9,37 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use super::timeline::IS_RUNNING;
 use super::told::fields;
 use super::{Answer, Db, Reader, amount, instant, location};
-use crate::{Page, ProcessKey, StoreError, TaskQuery, TaskRow, TaskSort, TaskState};
+use crate::writer::tasks::ANY_TASK;
+use crate::{Page, ProcessKey, StoreError, TaskQuery, TaskRow, TaskSort, TaskState, UnixNanos};
 
 /// A page holds at most so many rows, whatever is asked for.
 const MAX_PAGE: u64 = 1_000;
 
-const FROM: &str = " FROM task t
+/// So many tasks that ended and have rows, the latest, are looked through for a list.
+const MAX_ROWS: i64 = 20_000;
+/// So many of those that have none.
+const MAX_RECORDS: i64 = 100_000;
+
+/// What a list is made of, each part with what it searches by, in the order of [`listed`]: the tasks
+/// that are alive, those that ended since some instant, with a row and without, and one task that
+/// ended before.
+static LISTED: LazyLock<[String; 4]> = LazyLock::new(|| {
+    let (columns, records) = (ANY_TASK.as_str(), ANY_TASK.replace("fields", "NULL"));
+    [
+        format!(
+            "WITH t AS (SELECT {columns} FROM task INDEXED BY task_alive
+             WHERE ended_at IS NULL AND process = "
+        ),
+        format!(
+            " UNION ALL SELECT {columns} FROM task INDEXED BY task_by_end
+             WHERE ended_at IS NOT NULL AND process = "
+        ),
+        format!(" UNION ALL SELECT {records} FROM task_records WHERE process = "),
+        format!(" UNION ALL SELECT {columns} FROM any_task WHERE process = "),
+    ]
+});
+
+const JOINED: &str = "
     JOIN process p ON p.id = t.process
     LEFT JOIN name n ON n.process = t.process AND n.name = t.name
     LEFT JOIN location l ON l.process = t.process AND l.location = t.spawn_location
@@ -41,19 +68,23 @@ fn is_running() -> String {
 }
 
 impl Reader {
-    /// A page of tasks.
+    /// A page of tasks. Of those that ended only the latest are looked through, some hundred
+    /// thousand: [`Page::searched_from`] says if that left any out.
     pub async fn tasks(&self, query: &TaskQuery) -> Result<Page<TaskRow>, StoreError> {
         let read = async |db: &mut Db| {
-            let mut count = QueryBuilder::new("SELECT count(*)");
-            count.push(FROM);
-            filter(&mut count, query);
+            let searched_from = match query.state {
+                Some(TaskState::Alive | TaskState::Running) => None,
+                _ => searched_from(db, query.process).await?,
+            };
+            let since = searched_from.unwrap_or(i64::MIN);
+            let mut count = listed("SELECT count(*)", query, since);
             let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
-            let mut rows = select();
-            filter(&mut rows, query);
+            let mut rows = listed(&columns(), query, since);
             order(&mut rows, query);
             let rows = rows.build().fetch_all(&mut **db).await?;
             let rows = rows.iter().map(task_row).collect::<Answer<_>>()?;
-            Ok(Page { total: super::unsigned(total), rows })
+            let searched_from = searched_from.map(UnixNanos);
+            Ok(Page { total: super::unsigned(total), rows, searched_from })
         };
         self.ask("list tasks", read).await
     }
@@ -65,7 +96,8 @@ impl Reader {
         task: TaskId,
     ) -> Result<Option<TaskRow>, StoreError> {
         let read = async |db: &mut Db| {
-            let mut sql = select();
+            let mut sql = QueryBuilder::<Sqlite>::new(columns());
+            sql.push(" FROM any_task t").push(JOINED);
             sql.push(" AND t.process = ").push_bind(process.0);
             sql.push(" AND t.task = ").push_bind(task.0 as i64);
             let row = sql.build().fetch_optional(&mut **db).await?;
@@ -80,39 +112,70 @@ impl Reader {
         process: ProcessKey,
         task: TaskId,
     ) -> Result<u64, StoreError> {
-        // Children are spawned while their parent lives; that range is in an index.
-        let sql = "SELECT count(*) FROM task c WHERE c.process = ?1 AND c.parent = ?2
-            AND c.spawned_at >= coalesce(
-                (SELECT spawned_at FROM task WHERE process = ?1 AND task = ?2), 0)
-            AND c.spawned_at <= coalesce(
-                (SELECT ended_at FROM task WHERE process = ?1 AND task = ?2), 1 << 62)";
+        let sql = "SELECT children FROM any_task WHERE process = ? AND task = ?";
         let read = async |db: &mut Db| {
             let count = sqlx::query_scalar(sql).bind(process.0).bind(task.0 as i64);
-            Ok(super::unsigned(count.fetch_one(&mut **db).await?))
+            Ok(super::unsigned(count.fetch_optional(&mut **db).await?.unwrap_or(0)))
         };
         self.ask("count children", read).await
     }
 }
 
-pub(super) fn select() -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(
-        "SELECT t.process, t.task, n.text, t.kind, t.ended_at, t.outcome, t.spawn_location, l.file,
-            l.line, l.column, coalesce(t.loop, 0), t.parent, t.spawned_at, t.slow_polls, t.wakes,
-            t.self_wakes, t.scheduled_time, nullif(t.last_waker, 0), ",
-    );
-    sql.push(format!(
-        "{LIFETIME} AS lifetime, {POLLS} AS all_polls, {BUSY_TIME} AS all_busy_time,
-         {MAX_POLL_TIME} AS longest, {}, t.fields, {UNWAKEABLE_AT} AS unwakeable_at",
-        is_running()
-    ));
-    sql.push(FROM);
+/// Before which instant tasks that ended are too many to be looked through; `None` if they are not.
+async fn searched_from(db: &mut Db, process: ProcessKey) -> Answer<Option<i64>> {
+    let sql = "SELECT ended_at FROM task INDEXED BY task_by_end
+        WHERE process = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1 OFFSET ?";
+    let row: Option<i64> =
+        sqlx::query_scalar(sql).bind(process.0).bind(MAX_ROWS).fetch_optional(&mut **db).await?;
+    // Of the segment that would be too much, nothing that ended later than its last is in any other
+    // that is left out.
+    let sql =
+        "SELECT end_at FROM (SELECT end_at, sum(spans) OVER (ORDER BY end_at DESC, id) AS records,
+            row_number() OVER (ORDER BY end_at DESC, id) AS place
+        FROM (SELECT id, end_at, spans FROM segment WHERE process = ?1 AND kind = 4
+              ORDER BY end_at DESC, id LIMIT ?2))
+        WHERE records > ?3 AND place > 1 LIMIT 1";
+    let record: Option<i64> = sqlx::query_scalar(sql)
+        .bind(process.0)
+        .bind(MAX_PIECES)
+        .bind(MAX_RECORDS)
+        .fetch_optional(&mut **db)
+        .await?;
+    Ok(row.max(record.map(|at| at.saturating_add(1))))
+}
+
+/// Segments of tasks that are looked at, at most, to find out which are too many.
+const MAX_PIECES: i64 = 10_000;
+
+/// What is read of the tasks that a query may list.
+pub(super) fn listed(what: &str, query: &TaskQuery, since: i64) -> QueryBuilder<Sqlite> {
+    let id = query.text.as_deref().and_then(|text| text.parse::<u64>().ok());
+    let mut sql = QueryBuilder::new("");
+    let [alive, ended, records, one] = &*LISTED;
+    sql.push(alive).push_bind(query.process.0);
+    for ended in [ended, records] {
+        sql.push(ended).push_bind(query.process.0).push(" AND ended_at >= ").push_bind(since);
+    }
+    sql.push(one).push_bind(query.process.0);
+    sql.push(" AND task = ").push_bind(id.map(|task| task as i64));
+    sql.push(" AND ended_at < ").push_bind(since).push(") ");
+    sql.push(what).push(" FROM t").push(JOINED);
+    filter(&mut sql, query);
     sql
 }
 
-pub(super) fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
-    if let Some(process) = query.process {
-        sql.push(" AND t.process = ").push_bind(process.0);
-    }
+pub(super) fn columns() -> String {
+    format!(
+        "SELECT t.process, t.task, n.text, t.kind, t.ended_at, t.outcome, t.spawn_location, l.file,
+            l.line, l.column, coalesce(t.loop, 0), t.parent, t.spawned_at, t.slow_polls, t.wakes,
+            t.self_wakes, t.scheduled_time, nullif(t.last_waker, 0),
+            {LIFETIME} AS lifetime, {POLLS} AS all_polls, {BUSY_TIME} AS all_busy_time,
+            {MAX_POLL_TIME} AS longest, {}, t.fields, {UNWAKEABLE_AT} AS unwakeable_at",
+        is_running()
+    )
+}
+
+fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
     match query.state {
         Some(TaskState::Alive) => {
             sql.push(" AND t.ended_at IS NULL");

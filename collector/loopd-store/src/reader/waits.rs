@@ -57,7 +57,7 @@ impl Reader {
             let mut rows = rows.iter().map(wait).collect::<Answer<Vec<_>>>()?;
             add_holders(db, query.process, &mut rows).await?;
             add_later_holders(db, query.process, &mut rows).await?;
-            Ok(Page { total: unsigned(total), rows })
+            Ok(Page { total: unsigned(total), rows, ..Page::default() })
         };
         self.ask("list waits", read).await
     }

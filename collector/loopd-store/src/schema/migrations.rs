@@ -15,7 +15,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str); 14] = steps![
+const STEPS: [(i64, &str, &str); 18] = steps![
     1 "0001_meta",
     2 "0002_process",
     3 "0003_task",
@@ -30,6 +30,10 @@ const STEPS: [(i64, &str, &str); 14] = steps![
     12 "0012_settings",
     13 "0013_marks",
     14 "0014_views",
+    15 "0015_task_records",
+    16 "0016_rollup",
+    17 "0017_views",
+    18 "0018_usage",
 ];
 
 /// The newest schema this binary knows.
@@ -54,6 +58,7 @@ mod tests {
     #[tokio::test]
     async fn what_an_older_loopd_stored_can_be_read_after_the_later_steps() {
         let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        crate::connect::equip(&mut db).await.unwrap();
         let first = migrator().iter().filter(|step| step.version <= 10).cloned().collect();
         Migrator::with_migrations(first).run(&mut db).await.unwrap();
         let rows = "INSERT INTO process VALUES

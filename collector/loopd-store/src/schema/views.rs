@@ -22,6 +22,30 @@ const SENT: SchemaColumn = column("sent", "integer", "values sent, in all");
 const RECEIVED: SchemaColumn = column("received", "integer", "values received, in all");
 const LAGGED: SchemaColumn = column("lagged", "integer", "values that a receiver missed, in all");
 
+const ROLLUP: &[SchemaColumn] = &[
+    column("process", "integer", "its process"),
+    column("start_at", "integer", "when the minute or hour began, unix ns"),
+    column("location", "text", "where the tasks were spawned, file:line; NULL if not seen in time"),
+    column("spawned", "integer", "tasks spawned"),
+    column("ended", "integer", "tasks that ended"),
+    column("panicked", "integer", "of these, those that panicked"),
+    column("cancelled", "integer", "of those that ended, the ones that were cancelled"),
+    column("polls", "integer", "polls that began"),
+    column("busy_time", "integer", "ns inside them"),
+    column("max_poll_time", "integer", "ns of the longest"),
+    column("p50", "integer", "ns that half of the polls do not exceed, to within 3.2 %"),
+    column("p90", "integer", "ns that nine of ten polls do not exceed, to within 3.2 %"),
+    column("p99", "integer", "ns that 99 of 100 polls do not exceed, to within 3.2 %"),
+    column("wakes", "integer", "wakes, coalesced ones counted singly; 0 where none were seen"),
+    column("scheduled_time", "integer", "ns between wakes and the polls they led to"),
+    column(
+        "wake_p50",
+        "integer",
+        "ns from wake to poll that half do not exceed; NULL without wakes",
+    ),
+    column("wake_p99", "integer", "ns from wake to poll that 99 of 100 do not exceed"),
+];
+
 pub(super) const FUNCTIONS: &[SchemaFunction] = &[
     SchemaFunction {
         signature: "wall_time(ns)",
@@ -34,9 +58,29 @@ pub(super) const FUNCTIONS: &[SchemaFunction] = &[
                 orders/src/main.rs:10",
     },
     SchemaFunction {
+        signature: "now()",
+        about: "when the query began, unix ns; the same for every row",
+    },
+    SchemaFunction {
+        signature: "unix(text)",
+        about: "unix ns of now, -5m, 14:03:07 (the last time the collector's clock showed it), \
+                2026-11-22 14:03:07 (on that clock) or 2026-11-22T14:03:07Z",
+    },
+    SchemaFunction {
+        signature: "ns(text)",
+        about: "ns of a length such as 150us, 2.5ms or 1h 30m",
+    },
+    SchemaFunction {
+        signature: "bucket(ns, step)",
+        about: "rounded down to a multiple of step: group by bucket(start_at, ns('1s'))",
+    },
+    SchemaFunction { signature: "p50(x)", about: "aggregate: percentile(x, 50), the median" },
+    SchemaFunction { signature: "p90(x)", about: "aggregate: percentile(x, 90)" },
+    SchemaFunction { signature: "p99(x)", about: "aggregate: percentile(x, 99)" },
+    SchemaFunction {
         signature: "percentile(x, p)",
-        about: "aggregate: the smallest x that at least p % (0 to 100) of all do not exceed; beyond \
-                a million values to within 2 %",
+        about: "aggregate: the smallest x that at least p % (0 to 100) of all do not exceed, NULL \
+                left out; beyond 4,096 values to within 2 %",
     },
 ];
 
@@ -146,6 +190,7 @@ pub(super) const VIEWS: &[SchemaView] = &[
                 "integer",
                 "1: it is pending and nothing is left that could wake it",
             ),
+            column("children", "integer", "tasks that it spawned"),
         ],
     },
     SchemaView {
@@ -160,6 +205,16 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column("task", "integer", "the task polled"),
             column("location", "text", "where that task was spawned, file:line; NULL if not seen"),
         ],
+    },
+    SchemaView {
+        name: "rollups",
+        about: "what the tasks of one spawn location did in one minute; kept longer than polls, and quick to read",
+        columns: ROLLUP,
+    },
+    SchemaView {
+        name: "hourly_rollups",
+        about: "the same, in one hour; kept longest",
+        columns: ROLLUP,
     },
     SchemaView {
         name: "parks",

@@ -1,12 +1,18 @@
-//! The SQL functions that loopd adds: `wall_time`, `duration`, `short_path`, `percentile`.
+//! The SQL functions that loopd adds, for instants and lengths, and [`percentile`]s.
 
-use loopd_analysis::histogram::Histogram;
+use jiff::tz::TimeZone;
 use loopd_analysis::slow::short_path;
-use rusqlite::functions::{Aggregate, Context, FunctionFlags};
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Result};
 
-/// Makes the functions known to a connection.
-pub(super) fn register(connection: &Connection) -> Result<()> {
+use super::bounded::text;
+use super::guard::Guard;
+use super::{percentile, time_text};
+
+/// Makes the functions known to a connection. `guard` says what time it is, so that it is the same
+/// for every row of a query: what depends on it is as good as constant.
+pub(super) fn register(connection: &Connection, guard: &Guard) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
@@ -20,7 +26,21 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
         let path = context.get::<Option<String>>(0)?;
         Ok(path.map(|path| short_path(&path).to_owned()))
     })?;
-    connection.create_aggregate_function(c"percentile", 2, flags, Percentile)
+    connection.create_scalar_function(c"ns", 1, flags, |context| {
+        text(context, 0).map(|text| time_text::nanos(&text).map_err(failed)).transpose()
+    })?;
+    let clock = guard.clone();
+    connection.create_scalar_function(c"now", 0, flags, move |_| Ok(clock.now()))?;
+    let clock = guard.clone();
+    connection.create_scalar_function(c"unix", 1, flags, move |context| {
+        let read = |text: String| time_text::unix(&text, clock.now(), &TimeZone::system());
+        text(context, 0).map(|text| read(text).map_err(failed)).transpose()
+    })?;
+    connection.create_scalar_function(c"bucket", 2, flags, |context| {
+        let (at, step) = (whole(context, 0)?, whole(context, 1)?);
+        at.zip(step).map(|(at, step)| bucket(at, step)).transpose()
+    })?;
+    percentile::register(connection, flags)
 }
 
 /// Unix nanoseconds as RFC 3339 in UTC, to the nanosecond.
@@ -56,49 +76,27 @@ fn duration(nanos: f64) -> String {
     }
 }
 
-/// `percentile(x, p)`: the smallest value that at least p % of all values do not exceed.
-struct Percentile;
-
-/// So many values are kept as they are; of more only a histogram is, which bounds the memory.
-const EXACT_VALUES: usize = 1 << 20;
-
-struct Values {
-    exact: Vec<f64>,
-    rest: Histogram,
-    p: f64,
+/// A number without its fraction; `None` for NULL.
+fn whole(context: &Context<'_>, place: usize) -> Result<Option<i64>> {
+    match context.get_raw(place) {
+        ValueRef::Null => Ok(None),
+        ValueRef::Integer(n) => Ok(Some(n)),
+        ValueRef::Real(x) => Ok(Some(x.floor() as i64)),
+        _ => Err(failed("bucket(ns, step): both must be numbers, as in ns('1s')".to_owned())),
+    }
 }
 
-impl Aggregate<Values, Option<f64>> for Percentile {
-    fn init(&self, _: &mut Context<'_>) -> Result<Values> {
-        Ok(Values { exact: Vec::new(), rest: Histogram::default(), p: 50.0 })
+/// The start of the stretch of `step` nanoseconds, counted from 1970, that an instant falls into.
+fn bucket(at: i64, step: i64) -> Result<i64> {
+    if step <= 0 {
+        return Err(failed("bucket(ns, step): step must be more than 0".to_owned()));
     }
+    // The very first bucket begins before the first number there is.
+    Ok(at.saturating_sub(at.rem_euclid(step)))
+}
 
-    fn step(&self, context: &mut Context<'_>, values: &mut Values) -> Result<()> {
-        let p: f64 = context.get(1)?;
-        if !(0.0..=100.0).contains(&p) {
-            let text = "percentile(x, p): p must be between 0 and 100";
-            return Err(Error::UserFunctionError(text.into()));
-        }
-        values.p = p;
-        let Some(value) = context.get::<Option<f64>>(0)? else { return Ok(()) };
-        values.exact.push(value);
-        if values.exact.len() >= EXACT_VALUES {
-            values.exact.drain(..).for_each(|value| values.rest.add(value as u64));
-        }
-        Ok(())
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, values: Option<Values>) -> Result<Option<f64>> {
-        let Some(mut values) = values else { return Ok(None) };
-        let q = values.p / 100.0;
-        if values.rest.count() > 0 {
-            values.exact.drain(..).for_each(|value| values.rest.add(value as u64));
-            return Ok(values.rest.quantile(q).map(|value| value as f64));
-        }
-        values.exact.sort_unstable_by(f64::total_cmp);
-        let rank = (q * values.exact.len() as f64).ceil() as usize;
-        Ok(values.exact.get(rank.max(1) - 1).copied())
-    }
+fn failed(why: String) -> Error {
+    Error::UserFunctionError(why.into())
 }
 
 #[cfg(test)]
@@ -118,5 +116,13 @@ mod tests {
     fn durations_are_short() {
         let text = [0.0, 999.0, 1_250.0, 1_250_000.0, 61e9, -2e6].map(duration);
         assert_eq!(text, ["0 ns", "999 ns", "1.25 µs", "1.25 ms", "61.00 s", "-2.00 ms"]);
+    }
+
+    #[test]
+    fn buckets_round_down_on_both_sides_of_1970() {
+        let buckets = [(0, 10), (19, 10), (-1, 10), (-10, 10), (i64::MIN, 10), (i64::MAX, 1)];
+        let starts = buckets.map(|(at, step)| bucket(at, step).unwrap());
+        assert_eq!(starts, [0, 10, -10, -10, i64::MIN, i64::MAX]);
+        assert!(bucket(5, 0).is_err() && bucket(5, -1).is_err());
     }
 }

@@ -4,20 +4,41 @@ mod bounded;
 mod format;
 mod functions;
 mod guard;
+mod hints;
+mod json_groups;
 pub(crate) mod packed_rows;
+mod percentile;
 mod query;
+mod rollup_rows;
 mod sandbox;
+mod scan;
 mod segment_spans;
+mod spill;
+mod task_records;
+mod time_text;
 
 use std::time::Duration;
 
+pub(crate) use guard::Guard;
 pub(crate) use query::QueryPool;
 
 /// Teaches a connection of loopd's own everything.
 pub(crate) fn equip(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    functions::register(connection)?;
+    equip_with(connection, &Guard::default())
+}
+
+/// The same for a connection with limits.
+pub(crate) fn equip_with(connection: &rusqlite::Connection, guard: &Guard) -> rusqlite::Result<()> {
+    functions::register(connection, guard)?;
     packed_rows::register(connection)?;
-    segment_spans::register(connection, guard::Guard::default())
+    tables(connection, guard)
+}
+
+/// The tables that views read.
+fn tables(connection: &rusqlite::Connection, guard: &Guard) -> rusqlite::Result<()> {
+    scan::register::<segment_spans::SegmentSpans>(connection, guard.clone())?;
+    scan::register::<task_records::TaskRecords>(connection, guard.clone())?;
+    scan::register::<rollup_rows::RollupRows>(connection, guard.clone())
 }
 
 /// One value of a result.
@@ -44,11 +65,13 @@ pub struct QueryLimits {
     pub time: Duration,
     /// Bytes of values given at most; the rest is cut off.
     pub bytes: usize,
+    /// Bytes of temporary files that sorting and intermediate results may take; then it is an error.
+    pub spill: u64,
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { rows: 10_000, time: Duration::from_secs(5), bytes: 16 << 20 }
+        Self { rows: 10_000, time: Duration::from_secs(5), bytes: 16 << 20, spill: 1 << 30 }
     }
 }
 
@@ -63,6 +86,9 @@ pub struct QueryResult {
     pub is_truncated: bool,
     /// How long it took.
     pub elapsed: Duration,
+    /// What a person may want to know of how it was answered: what was read in full, and how to ask
+    /// for less. Sentences; usually none.
+    pub hints: Vec<String>,
 }
 
 /// Why a query was not answered. Its text is for the person who wrote the query.
@@ -77,10 +103,20 @@ pub enum QueryError {
         hint: String,
     },
     /// It took too long.
-    #[error("the query took longer than {} s; narrow it by process and time, or give it longer: --timeout on the command line, timeout_ms in a request", limit.as_secs_f64())]
+    #[error("the query took longer than {} s; narrow it by process and time, or give it longer: --timeout on the command line, timeout_ms in a request{}", limit.as_secs_f64(), listed(hints))]
     Timeout {
         /// The limit it ran into.
         limit: Duration,
+        /// What it read in full, and how to ask for less; may be empty.
+        hints: Vec<String>,
+    },
+    /// Sorting it, or what it must keep in between, takes more room than it may have.
+    #[error("the query takes more than {} MiB of memory and temporary files; narrow it by process and time, sort or group less, or select fewer columns{}", limit >> 20, listed(hints))]
+    TooLarge {
+        /// The limit on temporary files, in bytes.
+        limit: u64,
+        /// What it read in full, and how to ask for less; may be empty.
+        hints: Vec<String>,
     },
     /// The store itself failed.
     #[error("the store could not answer")]
@@ -89,4 +125,9 @@ pub enum QueryError {
         #[source]
         source: sqlx::Error,
     },
+}
+
+/// Hints behind a sentence.
+fn listed(hints: &[String]) -> String {
+    hints.iter().map(|hint| format!("; {hint}")).collect()
 }

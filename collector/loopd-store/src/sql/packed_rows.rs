@@ -4,10 +4,13 @@
 //! packed into one blob, cost neither. The blob is `width` little-endian 64-bit words to a row;
 //! columns `c0 …` are those words, with [`NULL`] for NULL, and `r0 …` the same words as floating
 //! point.
+//!
+//! `pack_rows(…)` is the way back: an aggregate that gives all rows of integers as one such blob.
 
 use std::ffi::c_int;
 
-use rusqlite::types::Null;
+use rusqlite::functions::{self, Aggregate, FunctionFlags};
+use rusqlite::types::{Null, ValueRef};
 use rusqlite::vtab::{
     Context, Filters, IndexConstraintOp, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor,
     eponymous_only_module,
@@ -24,7 +27,45 @@ const WORD: usize = 8;
 
 /// Makes the function known to a connection.
 pub(super) fn register(connection: &Connection) -> Result<()> {
-    connection.create_module(c"packed_rows", eponymous_only_module::<Table>(), None)
+    connection.create_module(c"packed_rows", eponymous_only_module::<Table>(), None)?;
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
+    connection.create_aggregate_function(c"pack_rows", -1, flags, PackRows)
+}
+
+struct PackRows;
+
+impl Aggregate<Vec<u8>, Option<Vec<u8>>> for PackRows {
+    fn init(&self, _: &mut functions::Context<'_>) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn step(&self, context: &mut functions::Context<'_>, bytes: &mut Vec<u8>) -> Result<()> {
+        for i in 0..context.len() {
+            let word = match context.get_raw(i) {
+                ValueRef::Integer(word) => word,
+                _ => NULL,
+            };
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn finalize(
+        &self,
+        _: &mut functions::Context<'_>,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>> {
+        Ok(bytes)
+    }
+}
+
+/// The rows of a blob that `pack_rows` gave for so many columns.
+pub(crate) fn unpack_rows<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [i64; N]> + '_ {
+    let word = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap_or_default());
+    bytes.chunks_exact(N * WORD).map(move |row| {
+        let mut words = row.chunks_exact(WORD).map(word);
+        std::array::from_fn(|_| words.next().unwrap_or(NULL))
+    })
 }
 
 /// Rows on their way into `packed_rows`.

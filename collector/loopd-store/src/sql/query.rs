@@ -12,13 +12,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::guard::Guard;
-use super::{QueryError, QueryLimits, QueryResult, Value, sandbox};
+use super::hints::{Forecast, Names};
+use super::{QueryError, QueryLimits, QueryResult, Value, sandbox, spill};
 use crate::{connect, schema};
 
 /// A longer query is not typed by anybody.
 pub(super) const MAX_SQL: usize = 100_000;
 /// So many queries run at once; the rest wait their turn.
 const CONNECTIONS: usize = 4;
+/// So many rows, of up to a hundred values of 1 MB, wait to be taken from SQLite's thread.
+const ROWS_IN_FLIGHT: usize = 8;
 /// SQLite looks at the clock each time it has done so many steps.
 const STEPS_PER_CHECK: i32 = 1_000;
 
@@ -35,6 +38,7 @@ pub(crate) struct QueryPool {
 struct Enclosed {
     db: SqliteConnection,
     guard: Guard,
+    names: Names,
 }
 
 impl QueryPool {
@@ -66,8 +70,7 @@ impl QueryPool {
         if let Some(enclosed) = lease.end().await {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(enclosed);
         }
-        let (columns, rows, is_truncated) = result?;
-        Ok(QueryResult { columns, rows, is_truncated, elapsed: started.elapsed() })
+        Ok(QueryResult { elapsed: started.elapsed(), ..result? })
     }
 }
 
@@ -81,11 +84,7 @@ struct Lease {
 }
 
 impl Lease {
-    async fn run(
-        &mut self,
-        sql: &str,
-        limits: &QueryLimits,
-    ) -> Result<(Vec<String>, Vec<Vec<Value>>, bool), QueryError> {
+    async fn run(&mut self, sql: &str, limits: &QueryLimits) -> Result<QueryResult, QueryError> {
         match &mut self.enclosed {
             Some(enclosed) => run(enclosed, sql, limits).await,
             None => Err(QueryError::Store { source: sqlx::Error::WorkerCrashed }),
@@ -133,29 +132,48 @@ impl Enclosed {
 /// Opens a connection and builds the walls around it.
 async fn enclose(path: &Path) -> Result<Enclosed, sqlx::Error> {
     // A sort that outgrows the cache goes to a temporary file, not to memory.
-    let mut db = connect::read_options(path).pragma("temp_store", "file").connect().await?;
+    let options = connect::read_options(path).pragma("temp_store", "file");
+    // Without a limit on those files there is no SQL for users.
+    let uncounted = || sqlx::Error::Configuration("temporary files cannot be counted here".into());
+    let vfs = spill::vfs().ok_or_else(uncounted)?;
+    // Rows may be large: few of them wait between SQLite's thread and ours.
+    let mut db = options.vfs(vfs).row_buffer_size(ROWS_IN_FLIGHT).connect().await?;
     let guard = Guard::default();
-    connect::with_rusqlite(&mut db, |connection| sandbox::enclose(connection, &guard)).await?;
+    let build = |connection: &rusqlite::Connection| {
+        let names = Names::read(connection)?;
+        sandbox::enclose(connection, &guard)?;
+        Ok(names)
+    };
+    let names = connect::with_rusqlite(&mut db, build).await?;
     let late = guard.clone();
     db.ping().await?;
-    db.lock_handle().await?.set_progress_handler(STEPS_PER_CHECK, move || !late.is_late());
+    db.lock_handle().await?.set_progress_handler(STEPS_PER_CHECK, move || !late.must_stop());
     db.ping().await?;
-    Ok(Enclosed { db, guard })
+    Ok(Enclosed { db, guard, names })
 }
 
 async fn run(
     enclosed: &mut Enclosed,
     sql: &str,
     limits: &QueryLimits,
-) -> Result<(Vec<String>, Vec<Vec<Value>>, bool), QueryError> {
-    let Enclosed { db, guard } = enclosed;
+) -> Result<QueryResult, QueryError> {
+    let Enclosed { db, guard, names } = enclosed;
     guard.start(limits.time);
-    let columns = compile(db, sql).await?;
+    guard.give_room(limits.spill);
+    let (columns, forecast) = compile(db, guard, names, sql).await?;
     let result = fetch(db, sql, limits).await;
     let is_late = guard.is_late();
     match result {
-        Ok((rows, is_truncated)) => Ok((columns, rows, is_truncated)),
-        Err(_) if is_late => Err(QueryError::Timeout { limit: limits.time }),
+        Ok((rows, is_truncated)) => {
+            let hints = forecast.hints();
+            Ok(QueryResult { columns, rows, is_truncated, hints, ..QueryResult::default() })
+        }
+        Err(_) if guard.is_too_large() => {
+            Err(QueryError::TooLarge { limit: limits.spill, hints: forecast.hints_when_late() })
+        }
+        Err(_) if is_late => {
+            Err(QueryError::Timeout { limit: limits.time, hints: forecast.hints_when_late() })
+        }
         Err(sqlx::Error::Database(error)) => Err(refused(error.message(), sql)),
         Err(source) => Err(QueryError::Store { source }),
     }
@@ -175,20 +193,27 @@ fn check_text(sql: &str) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// Has SQLite compile the query behind the walls. Returns the names of its columns.
-async fn compile(db: &mut SqliteConnection, sql: &str) -> Result<Vec<String>, QueryError> {
+/// Has SQLite compile the query behind the walls. Returns the names of its columns, and what it is
+/// about to do.
+async fn compile(
+    db: &mut SqliteConnection,
+    guard: &Guard,
+    names: &Names,
+    sql: &str,
+) -> Result<(Vec<String>, Forecast), QueryError> {
     let compile = |connection: &rusqlite::Connection| {
-        Ok(connection.prepare(sql).map(|statement| {
+        let columns = connection.prepare(sql).map(|statement| {
             let names = statement.column_names();
             names.into_iter().map(str::to_owned).collect::<Vec<_>>()
-        }))
+        });
+        Ok(columns.map(|columns| (columns, Forecast::of(connection, guard, names, sql))))
     };
     let compiled = connect::with_rusqlite(db, compile).await;
     match compiled.map_err(|source| QueryError::Store { source })? {
-        Ok(columns) if columns.is_empty() => {
+        Ok((columns, _)) if columns.is_empty() => {
             Err(refused("the query is empty or gives no rows", sql))
         }
-        Ok(columns) => Ok(columns),
+        Ok(compiled) => Ok(compiled),
         Err(error) => Err(refused(&message_of(&error), sql)),
     }
 }

@@ -12,7 +12,7 @@ use super::guard::Guard;
 use crate::schema;
 
 /// Tables that the views are made of. Naming one directly is refused.
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 33] = [
     "process",
     "loop",
     "worker",
@@ -39,7 +39,11 @@ const TABLES: [&str; 29] = [
     "mark",
     "app_span",
     "coverage_change",
+    "rollup",
+    "any_task",
     "segment_spans",
+    "task_records",
+    "rollup_rows",
     "json_each",
     "json_tree",
 ];
@@ -48,7 +52,7 @@ const TABLES: [&str; 29] = [
 const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 
 /// Functions that only compute, in time and space bounded by the length of a value: SQLite's own,
-/// and those that [`super::bounded`] and [`super::format`] put in their place.
+/// and those that [`super::bounded`], [`super::format`] and [`super::json_groups`] put in their place.
 const FUNCTIONS: &[&str] = &[
     // Numbers and text.
     "abs",
@@ -144,15 +148,24 @@ const FUNCTIONS: &[&str] = &[
     "wall_time",
     "duration",
     "short_path",
+    "unix",
+    "now",
+    "ns",
+    "bucket",
+    "p50",
+    "p90",
+    "p99",
     "percentile",
 ];
 
 /// Builds the walls around a connection for users' queries.
 pub(super) fn enclose(connection: &Connection, guard: &Guard) -> rusqlite::Result<()> {
-    super::functions::register(connection)?;
+    guard.take_names(connection)?;
+    super::functions::register(connection, guard)?;
     super::bounded::register(connection)?;
     super::format::register(connection)?;
-    super::segment_spans::register(connection, guard.clone())?;
+    super::tables(connection, guard)?;
+    super::json_groups::register(connection)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     for (limit, value) in [
@@ -203,7 +216,11 @@ extern "C" fn authorizer(
     // NUL-terminated strings, or null, that live for the call.
     let (guard, first, second, accessor) =
         unsafe { (&*guard.cast::<Guard>(), text(first), text(second), text(accessor)) };
-    let is_allowed = guard.is_inside() || may(action, first, second, accessor);
+    super::spill::runs_here(guard);
+    let is_allowed = guard.is_inside()
+        || may(action, first, second, accessor)
+        // A subquery by its name, of which no column is needed, as in `with x as … select count(*)`.
+        || (action == ffi::SQLITE_READ && second.is_empty() && !guard.is_name_taken(first));
     if is_allowed { ffi::SQLITE_OK } else { ffi::SQLITE_DENY }
 }
 
@@ -218,10 +235,13 @@ unsafe fn text<'a>(pointer: *const c_char) -> &'a str {
 
 /// Whether a query may do this. Everything not named here is denied.
 fn may(action: c_int, first: &str, second: &str, accessor: &str) -> bool {
-    let is_view = |name: &str| schema::schema().views.iter().any(|view| view.name == name);
+    let is_view = |name: &str| {
+        name == "any_task" || schema::schema().views.iter().any(|view| view.name == name)
+    };
     let is_one_of = |names: &[&str], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
     match action {
-        ffi::SQLITE_SELECT => true,
+        // What it takes is bounded by the clock, and by how much may go to temporary files.
+        ffi::SQLITE_SELECT | ffi::SQLITE_RECURSIVE => true,
         // A view that reads itself, or a table read on a view's behalf. A query can pass a
         // subquery of its own off as a view by naming it like one; then it reads a table that
         // the view would have shown it.

@@ -1,300 +1,179 @@
 //! `segment_spans`: every poll, park and wake as a row, unpacked from segments as they are read.
 //!
 //! What a query says about process, kind, loop, worker, task, start and length decides which
-//! segments are read at all; each is unpacked only when the query gets to it, so that a LIMIT
-//! stops early. SQLite checks every constraint once more.
+//! segments are read at all, and of those which pages; of the columns only those are unpacked that
+//! the query names.
 
-use std::ffi::c_int;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, c_int};
+use std::rc::Rc;
 
-use loopd_model::{Span, segment};
-use rusqlite::limits::Limit;
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::vtab::{
-    Context, Filters, IndexConstraintOp, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor,
-    eponymous_only_module,
-};
-use rusqlite::{Connection, Error, Result, ffi, params_from_iter};
+use rusqlite::types::Null;
+use rusqlite::vtab::{Context, IndexConstraintOp};
+use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::guard::Guard;
-use crate::instant;
+use super::scan::{Bound, Pieces, Prune, bound_of};
+use crate::segments::{self, Found, Place, Wanted, Wants};
 
-/// Makes the table known to a connection.
-pub(super) fn register(connection: &Connection, guard: Guard) -> Result<()> {
-    connection.create_module(c"segment_spans", eponymous_only_module::<Table>(), Some(guard))
-}
-
-const TABLE: &str = "CREATE TABLE x(process INT, kind INT, loop INT, worker INT, start_at INT,
-    length INT, task INT, by_task INT, count INT)";
 const PROCESS: c_int = 0;
+const WORKER: c_int = 3;
 const START_AT: c_int = 4;
 const LENGTH: c_int = 5;
 const TASK: c_int = 6;
+const BY_TASK: c_int = 7;
+const COUNT: c_int = 8;
+const LOCATION: c_int = 9;
 
-/// What a segment must be like to hold a row that meets a constraint.
-const PRUNE: [&str; 8] = [
-    "process = ?",
-    "kind = ?",
-    "loop = ?",
-    "worker = ?",
-    "end_at >= ?",
-    "start_at <= ?",
-    "max_length >= ?",
-    "? BETWEEN min_task AND max_task",
-];
+/// Places of constraints, see [`Pieces::PRUNE`].
+const FROM: usize = 4;
+const TO: usize = 5;
+const LONGER: usize = 6;
+const OF_TASK: usize = 7;
 
-/// The place in [`PRUNE`] of a constraint, if segments can be skipped by it.
-fn prune(column: c_int, op: IndexConstraintOp) -> Option<usize> {
-    use IndexConstraintOp::*;
-    match (column, op) {
-        (PROCESS..START_AT, SQLITE_INDEX_CONSTRAINT_EQ) => Some(column as usize),
-        (START_AT, SQLITE_INDEX_CONSTRAINT_GE | SQLITE_INDEX_CONSTRAINT_GT) => Some(4),
-        (START_AT, SQLITE_INDEX_CONSTRAINT_LE | SQLITE_INDEX_CONSTRAINT_LT) => Some(5),
-        (LENGTH, SQLITE_INDEX_CONSTRAINT_GE | SQLITE_INDEX_CONSTRAINT_GT) => Some(6),
-        (TASK, SQLITE_INDEX_CONSTRAINT_EQ) => Some(7),
-        _ => None,
-    }
+#[derive(Default)]
+pub(super) struct SegmentSpans {
+    wanted: Wanted,
+    /// What all spans of the segment have in common: process, kind, loop, worker.
+    lane: [i64; 4],
+    found: Found,
+    locations: RefCell<Locations>,
 }
 
-#[repr(C)]
-struct Table {
-    base: ffi::sqlite3_vtab,
-    db: *mut ffi::sqlite3,
-    guard: Guard,
-}
+impl Pieces for SegmentSpans {
+    const NAME: &'static CStr = c"segment_spans";
+    const DECLARE: &'static str = "CREATE TABLE x(process INT, kind INT, loop INT, worker INT,
+        start_at INT, length INT, task INT, by_task INT, count INT, location TEXT)";
+    const PRUNE: &'static [Prune] = &[
+        Prune { sql: "s.process = ?", bound: Bound::Equal },
+        Prune { sql: "s.kind = ?", bound: Bound::Equal },
+        Prune { sql: "s.loop = ?", bound: Bound::Equal },
+        Prune { sql: "s.worker = ?", bound: Bound::Equal },
+        Prune { sql: "s.end_at >= ?", bound: Bound::From },
+        Prune { sql: "s.start_at <= ?", bound: Bound::UpTo },
+        Prune { sql: "s.max_length >= ?", bound: Bound::From },
+        Prune { sql: "? BETWEEN s.min_task AND s.max_task", bound: Bound::Equal },
+    ];
+    const FIND: &'static str = "SELECT s.id, p.origin, s.process, s.kind, s.loop, s.worker
+        FROM segment s CROSS JOIN process p ON p.id = s.process WHERE s.kind < 4";
+    const ORDER: &'static str = "s.end_at";
+    const ROWS: i64 = 100_000_000;
 
-#[expect(unsafe_code, reason = "the trait's contract: repr(C), and the base class comes first")]
-unsafe impl VTab<'_> for Table {
-    type Aux = Guard;
-    type Cursor = Cursor;
-
-    fn connect(
-        db: &mut VTabConnection,
-        guard: Option<&Guard>,
-        _: &[&[u8]],
-    ) -> Result<(String, Self)> {
-        // The views name it, and views may only use what is declared harmless.
-        db.config(VTabConfig::Innocuous)?;
-        // SAFETY: the handle outlives the table, which SQLite disconnects before it closes it.
-        let db = unsafe { db.handle() };
-        let guard = guard.cloned().unwrap_or_default();
-        Ok((TABLE.to_owned(), Self { base: ffi::sqlite3_vtab::default(), db, guard }))
-    }
-
-    fn best_index(&self, info: &mut IndexInfo) -> Result<()> {
-        let mut found = [None; PRUNE.len()];
-        for (i, constraint) in info.constraints().enumerate() {
-            if let Some(place) = prune(constraint.column(), constraint.operator())
-                && constraint.is_usable()
-            {
-                found[place] = Some(i);
-            }
+    fn prune(column: c_int, op: IndexConstraintOp) -> Option<usize> {
+        match (column, bound_of(op)?) {
+            (PROCESS..=WORKER, Bound::Equal) => Some(column as usize),
+            (START_AT, Bound::From) => Some(FROM),
+            (START_AT, Bound::UpTo) => Some(TO),
+            (LENGTH, Bound::From) => Some(LONGER),
+            (TASK, Bound::Equal) => Some(OF_TASK),
+            _ => None,
         }
-        let (mut bits, mut arguments) = (0, 0);
-        for (place, constraint) in found.into_iter().enumerate() {
-            let Some(i) = constraint else { continue };
-            arguments += 1;
-            bits |= 1 << place;
-            info.constraint_usage(i).set_argv_index(arguments);
-        }
-        info.set_idx_num(bits);
-        info.set_estimated_rows(100_000_000 >> (3 * arguments));
-        info.set_estimated_cost(1e10 / f64::from(1 << (3 * arguments)));
-        Ok(())
     }
 
-    fn open(&mut self) -> Result<Cursor> {
-        // SAFETY: as above; SQLite closes every cursor before the table. The connection made
-        // here does not own the handle, and closes nothing.
-        let connection = unsafe { Connection::from_handle(self.db) }?;
-        Ok(Cursor {
-            base: ffi::sqlite3_vtab_cursor::default(),
-            connection,
-            guard: self.guard.clone(),
-            segments: Vec::new().into_iter(),
-            bounds: Bounds::default(),
-            current: Current::default(),
-            row: 0,
-            is_done: true,
-        })
-    }
-}
-
-#[repr(C)]
-struct Cursor {
-    base: ffi::sqlite3_vtab_cursor,
-    connection: Connection,
-    guard: Guard,
-    /// Ids of the segments not read yet.
-    segments: std::vec::IntoIter<i64>,
-    bounds: Bounds,
-    current: Current,
-    row: i64,
-    is_done: bool,
-}
-
-/// What spans must be like; checked here first because it is cheaper than in SQLite.
-#[derive(Debug)]
-struct Bounds {
-    from: i64,
-    to: i64,
-    length: i64,
-    task: Option<i64>,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { from: i64::MIN, to: i64::MAX, length: 0, task: None }
-    }
-}
-
-/// The segment being read.
-#[derive(Debug, Default)]
-struct Current {
-    process: i64,
-    kind: i64,
-    loop_id: i64,
-    worker: i64,
-    origin: i64,
-    spans: Vec<Span>,
-    place: usize,
-}
-
-impl Current {
-    fn skip_to_match(&mut self, bounds: &Bounds) -> bool {
-        let matches = |span: &Span| {
-            let start = instant::wall(self.origin, span.start);
-            (bounds.from..=bounds.to).contains(&start)
-                && instant::length(span.length) >= bounds.length
-                && bounds.task.is_none_or(|task| span.task.0 as i64 == task)
+    fn begin(&mut self, columns: u64, bounds: &[Option<i64>]) {
+        let is_used = |column: c_int| columns & 1 << column != 0;
+        let all = Wanted::default();
+        self.wanted = Wanted {
+            start_from: bounds[FROM].unwrap_or(all.start_from),
+            start_to: bounds[TO].unwrap_or(all.start_to),
+            length: bounds[LONGER].unwrap_or(all.length),
+            task: bounds[OF_TASK].map(|task| task as u64),
+            columns: Wants {
+                times: is_used(START_AT) || is_used(LENGTH),
+                task: is_used(TASK) || is_used(LOCATION),
+                by: is_used(BY_TASK),
+                count: is_used(COUNT),
+            },
+            ..all
         };
-        match self.spans[self.place.min(self.spans.len())..].iter().position(matches) {
-            Some(distance) => self.place += distance,
-            None => self.place = self.spans.len(),
-        }
-        self.place < self.spans.len()
-    }
-}
-
-impl Cursor {
-    /// Moves to the first span at or after the current place that fits, segment by segment.
-    fn settle(&mut self) -> Result<()> {
-        while !self.current.skip_to_match(&self.bounds) {
-            if self.guard.is_late() {
-                return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
-            }
-            let Some(id) = self.segments.next() else {
-                self.is_done = true;
-                return Ok(());
-            };
-            self.current = self.guard.inside(|| load_whole(&self.connection, id))?;
-        }
-        Ok(())
-    }
-}
-
-/// No segment is larger.
-const MAX_SEGMENT: i32 = 8 << 20;
-
-/// Unpacks one segment, which may be longer than a user's values.
-fn load_whole(connection: &Connection, id: i64) -> Result<Current> {
-    let limit = connection.limit(Limit::SQLITE_LIMIT_LENGTH)?;
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, limit.max(MAX_SEGMENT))?;
-    let current = load(connection, id);
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, limit)?;
-    current
-}
-
-/// Unpacks one segment; nothing if retention has removed it or its bytes are damaged.
-fn load(connection: &Connection, id: i64) -> Result<Current> {
-    let sql = "SELECT s.process, s.kind, s.loop, s.worker, p.origin, s.data
-        FROM segment s JOIN process p ON p.id = s.process WHERE s.id = ?";
-    let read = |row: &rusqlite::Row<'_>| {
-        let data = row.get_ref(5)?.as_blob()?;
-        Ok(Current {
-            process: row.get(0)?,
-            kind: row.get(1)?,
-            loop_id: row.get(2)?,
-            worker: row.get(3)?,
-            origin: row.get(4)?,
-            spans: segment::decode(data).map(|(_, spans)| spans).unwrap_or_default(),
-            place: 0,
-        })
-    };
-    match connection.query_row(sql, [id], read) {
-        Err(Error::QueryReturnedNoRows) => Ok(Current::default()),
-        result => result,
-    }
-}
-
-/// An integer bound that lets through at least what this value does.
-fn bound(value: ValueRef<'_>) -> Option<i64> {
-    match value {
-        ValueRef::Integer(i) => Some(i),
-        _ => None,
-    }
-}
-
-#[expect(unsafe_code, reason = "the trait's contract: repr(C), and the base class comes first")]
-unsafe impl VTabCursor for Cursor {
-    fn filter(&mut self, bits: c_int, _: Option<&str>, args: &Filters<'_>) -> Result<()> {
-        let mut sql = "SELECT id FROM segment WHERE true".to_owned();
-        let mut values = Vec::new();
-        self.bounds = Bounds::default();
-        let places = (0..PRUNE.len()).filter(|place| bits & 1 << place != 0);
-        for (place, value) in places.zip(args.iter()) {
-            let Some(value) = bound(value) else { continue };
-            sql.push_str(" AND ");
-            sql.push_str(PRUNE[place]);
-            values.push(Value::Integer(value));
-            match place {
-                4 => self.bounds.from = value,
-                5 => self.bounds.to = value,
-                6 => self.bounds.length = value,
-                7 => self.bounds.task = Some(value),
-                _ => {}
-            }
-        }
-        sql.push_str(" ORDER BY end_at");
-        let connection = &self.connection;
-        let segments: Vec<i64> = self.guard.inside(|| {
-            let mut statement = connection.prepare(&sql)?;
-            let rows = statement.query_map(params_from_iter(values), |row| row.get(0))?;
-            rows.collect::<Result<_>>()
-        })?;
-        self.segments = segments.into_iter();
-        self.current = Current::default();
-        (self.row, self.is_done) = (0, false);
-        self.settle()
     }
 
-    fn next(&mut self) -> Result<()> {
-        self.row += 1;
-        self.current.place += 1;
-        self.settle()
+    fn open(&mut self, connection: &Connection, piece: &[i64]) -> Result<usize> {
+        let &[id, origin, process, kind, loop_id, worker] = piece else { return Ok(0) };
+        self.lane = [process, kind, loop_id, worker];
+        self.found = segments::read(connection, Place { id, origin }, &self.wanted)?;
+        Ok(self.found.len)
     }
 
-    fn eof(&self) -> bool {
-        self.is_done
-    }
-
-    fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
-        let current = &self.current;
-        let Some(span) = current.spans.get(current.place) else { return Ok(()) };
+    fn column(
+        &self,
+        connection: &Connection,
+        row: usize,
+        column: c_int,
+        context: &mut Context,
+    ) -> Result<()> {
+        let found = &self.found;
+        let signed = |column: &[u64]| column.get(row).map(|&value| value as i64);
         let value = match column {
-            0 => current.process,
-            1 => current.kind,
-            2 => current.loop_id,
-            3 => current.worker,
-            START_AT => instant::wall(current.origin, span.start),
-            LENGTH => instant::length(span.length),
-            TASK => span.task.0 as i64,
-            7 => span.by.0 as i64,
-            _ => instant::count(span.count),
+            PROCESS..=WORKER => Some(self.lane[column as usize]),
+            START_AT => found.start.get(row).copied(),
+            LENGTH => found.length.get(row).copied(),
+            TASK => signed(&found.task),
+            BY_TASK => signed(&found.by),
+            COUNT => found.count.get(row).copied(),
+            _ => return self.location(connection, row, context),
         };
-        context.set_result(&value)
+        match value {
+            Some(value) => context.set_result(&value),
+            None => context.set_result(&Null),
+        }
     }
+}
 
-    fn rowid(&self) -> Result<i64> {
-        Ok(self.row)
+impl SegmentSpans {
+    /// Gives where the task of a span was spawned, as `file:line`.
+    fn location(&self, connection: &Connection, row: usize, context: &mut Context) -> Result<()> {
+        let task = self.found.task.get(row).copied().unwrap_or(0);
+        let location = self.found.location.get(row).copied().unwrap_or(0);
+        if task == 0 {
+            return context.set_result(&Null);
+        }
+        let key = (self.lane[PROCESS as usize], location, task);
+        match self.locations.borrow_mut().get(connection, key)? {
+            Some(text) => context.set_result(&text),
+            None => context.set_result(&Null),
+        }
+    }
+}
+
+/// Where tasks were spawned.
+#[derive(Default)]
+struct Locations {
+    /// By process and id of the location.
+    known: HashMap<(i64, u64), Option<Rc<str>>>,
+    /// By process and task, of segments that do not say.
+    of_tasks: HashMap<(i64, u64), Option<Rc<str>>>,
+}
+
+/// So many are remembered; then it begins anew.
+const MAX_LOCATIONS: usize = 1 << 16;
+
+impl Locations {
+    fn get(
+        &mut self,
+        connection: &Connection,
+        (process, location, task): (i64, u64, u64),
+    ) -> Result<Option<&str>> {
+        const BY_ID: &str =
+            "SELECT file || ':' || line FROM location WHERE process = ? AND location = ?";
+        // Its spawn may have been told after its polls.
+        const BY_TASK: &str = "SELECT l.file || ':' || l.line FROM task t JOIN location l
+            ON l.process = t.process AND l.location = t.spawn_location
+            WHERE t.process = ? AND t.task = ?";
+        let (known, id, sql) = match location {
+            0 => (&mut self.of_tasks, task, BY_TASK),
+            location => (&mut self.known, location, BY_ID),
+        };
+        let key = (process, id);
+        if !known.contains_key(&key) {
+            let found =
+                connection.query_row(sql, (process, id as i64), |row| row.get::<_, String>(0));
+            let found = found.optional()?.map(Rc::from);
+            if known.len() >= MAX_LOCATIONS {
+                known.clear();
+            }
+            known.insert(key, found);
+        }
+        Ok(known.get(&key).and_then(Option::as_deref))
     }
 }

@@ -7,6 +7,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::digest::{Digest, SegmentRow, TileRow};
+use super::rollups::RollupRow;
+use super::task_records;
 use super::words::WordIds;
 use crate::sql::packed_rows::PackedRows;
 
@@ -35,9 +37,6 @@ impl Interned {
     }
 }
 
-const UPSERT_TASKS: &str = include_str!("upsert_tasks.sql");
-const UPSERT_TASK_TOTALS: &str = include_str!("upsert_task_totals.sql");
-
 const UPSERT_SLOW_POLLS: &str =
     "INSERT INTO slow_poll (process, loop, worker, start_at, length, last_at, is_slow, task)
     SELECT c0, c1, c2, c3, c4, c5, c6, c7 FROM packed_rows(?, ?) WHERE true
@@ -65,15 +64,14 @@ pub(super) async fn rows(
     words(db, digest).await?;
     let word_ids = std::mem::take(&mut digest.words).write(db, &mut interned.words).await?;
     loops(db, digest).await?;
-    let (lifecycle, totals) = digest.take_tasks();
-    packed(db, UPSERT_TASKS, lifecycle).await?;
-    packed(db, UPSERT_TASK_TOTALS, totals).await?;
+    task_records::write(db, &mut digest.tasks).await?;
     let (lanes, tiles) = digest.take_lanes();
     packed(db, UPSERT_LANES, lanes).await?;
     packed(db, UPSERT_SLOW_POLLS, digest.take_slow_polls()).await?;
     packed(db, INSERT_SAMPLES, digest.take_samples(&word_ids)).await?;
     insert_tiles(db, tiles).await?;
-    insert_segments(db, std::mem::take(&mut digest.segments), false).await?;
+    insert_rollups(db, std::mem::take(&mut digest.rollups)).await?;
+    insert_segments(db, std::mem::take(&mut digest.segments)).await?;
     resources(db, digest).await?;
     std::mem::take(&mut digest.waits).write(db, &word_ids).await?;
     std::mem::take(&mut digest.told).write(db).await?;
@@ -184,12 +182,18 @@ pub(super) async fn insert_tiles(db: &mut SqliteConnection, rows: Vec<TileRow>) 
     .await
 }
 
+/// Inserts rows into the table of roll-ups.
+pub(super) async fn insert_rollups(db: &mut SqliteConnection, rows: Vec<RollupRow>) -> Result {
+    let head = ("INSERT INTO rollup (process, level, step, folded, cells) ", "");
+    insert(db, head, 5, rows, |values, row| {
+        values.push_bind(row.process).push_bind(row.level as i64).push_bind(row.step);
+        values.push_bind(row.is_folded).push_bind(row.cells);
+    })
+    .await
+}
+
 /// Inserts rows into the table of segments.
-pub(super) async fn insert_segments(
-    db: &mut SqliteConnection,
-    rows: Vec<SegmentRow>,
-    is_merged: bool,
-) -> Result {
+pub(super) async fn insert_segments(db: &mut SqliteConnection, rows: Vec<SegmentRow>) -> Result {
     let head = (
         "INSERT INTO segment (process, kind, loop, worker, start_at, end_at, spans, max_length,
             min_task, max_task, merged, data) ",
@@ -199,7 +203,7 @@ pub(super) async fn insert_segments(
         values.push_bind(row.process).push_bind(row.kind as i64).push_bind(row.loop_id);
         values.push_bind(row.worker).push_bind(row.start_at).push_bind(row.end_at);
         values.push_bind(row.spans).push_bind(row.max_length).push_bind(row.min_task);
-        values.push_bind(row.max_task).push_bind(is_merged).push_bind(row.data);
+        values.push_bind(row.max_task).push_bind(row.is_full).push_bind(row.data);
     })
     .await
 }

@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use loopd_model::{RecordKind, Segment, Span};
+use loopd_model::segment::SpanColumns;
+use loopd_model::{Nanos, RecordKind, Segment};
 
 use super::digest::Source;
 use super::lanes::tiles_of;
@@ -17,7 +18,7 @@ const MAX_TILES: usize = 4_096;
 const MAX_TASKS: usize = 1 << 18;
 
 /// Says why a batch would cost too much.
-pub(super) fn check(source: &Source, segments: &[(Segment, Vec<Span>)]) -> Result<(), String> {
+pub(super) fn check(source: &Source, segments: &[(Segment, SpanColumns)]) -> Result<(), String> {
     let tiles: usize = segments
         .iter()
         .filter(|(segment, _)| segment.kind == RecordKind::Poll)
@@ -34,10 +35,10 @@ pub(super) fn check(source: &Source, segments: &[(Segment, Vec<Span>)]) -> Resul
 }
 
 /// How often the spans, in their order, move on to another tile: each time costs one.
-fn tile_moves(origin: i64, spans: &[Span]) -> usize {
+fn tile_moves(origin: i64, spans: &SpanColumns) -> usize {
     let (mut moves, mut last) = (0, None);
-    for span in spans {
-        for tile in tiles_of(wall(origin, span.start), length(span.length)) {
+    for (&start, &nanos) in spans.start.iter().zip(&spans.length) {
+        for tile in tiles_of(wall(origin, Nanos(start)), length(nanos)) {
             moves += usize::from(last != Some(tile));
             last = Some(tile);
         }
@@ -45,12 +46,11 @@ fn tile_moves(origin: i64, spans: &[Span]) -> usize {
     moves
 }
 
-fn tasks(segments: &[(Segment, Vec<Span>)]) -> usize {
+fn tasks(segments: &[(Segment, SpanColumns)]) -> usize {
     // Mostly there are so few spans that nobody needs to look.
-    let spans: usize = segments.iter().map(|(_, spans)| spans.len()).sum();
+    let spans: usize = segments.iter().map(|(_, spans)| spans.start.len()).sum();
     if spans <= MAX_TASKS {
         return 0;
     }
-    let spans = segments.iter().flat_map(|(_, spans)| spans);
-    spans.map(|span| span.task).collect::<HashSet<_>>().len()
+    segments.iter().flat_map(|(_, spans)| &spans.task).collect::<HashSet<_>>().len()
 }

@@ -6,15 +6,21 @@
 use std::collections::BTreeMap;
 
 use loopd_analysis::tiles::LONG_POLL;
+use loopd_model::segment::{self, SpanColumns};
 use loopd_model::{
-    Batch, DropCause, Event, EventKind, Frame, Location, Loss, Name, RecordKind, Segment, Span,
-    Stack, segment,
+    Batch, DropCause, Event, EventKind, Frame, Location, Loss, Name, Nanos, RecordKind, Segment,
+    Stack,
 };
 
 use super::bounds;
+use super::crowd::Crowd;
 use super::hash::IdMap;
+use super::lane_spans::{LaneKey, LaneSpans, subject};
 use super::lanes::LaneTiles;
-use super::tasks::{self, TaskDelta};
+use super::rollups::{RollupRow, Rollups};
+use super::roster::Roster;
+use super::task_plan::TaskPlan;
+use super::tasks::{SPAWN_LOCATION, TaskDelta};
 use super::told::{AppSpanRow, MarkRow, Told, slow_threshold};
 use super::waits::{Began, Waits};
 use super::words::{Words, word_id};
@@ -53,7 +59,10 @@ pub(super) struct Digest {
     pub(super) segments: Vec<SegmentRow>,
     pub(super) losses: Vec<(i64, Loss, i64, i64)>,
     pub(super) processes: BTreeMap<i64, ProcessDelta>,
-    tasks: IdMap<i64, IdMap<i64, TaskDelta>>,
+    pub(super) rollups: Vec<RollupRow>,
+    pub(super) tasks: TaskPlan,
+    crowds: BTreeMap<i64, Crowd>,
+    spans: BTreeMap<LaneKey, LaneSpans>,
     lanes: IdMap<(i64, i64, i64), LaneDelta>,
     slow_polls: Vec<[i64; 8]>,
     /// As in the table; system call and kernel function are places in `words`.
@@ -80,6 +89,8 @@ pub(super) struct ProcessDelta {
     /// By kind, less one.
     pub(super) stored: [i64; RecordKind::ALL.len()],
     pub(super) lost: [i64; RecordKind::ALL.len()],
+    /// Wall time of its instant 0.
+    origin: i64,
     /// The agent's latest totals, produced and dropped.
     pub(super) totals: [Option<(i64, i64)>; RecordKind::ALL.len()],
 }
@@ -149,29 +160,9 @@ pub(super) struct SegmentRow {
     pub(super) max_length: i64,
     pub(super) min_task: i64,
     pub(super) max_task: i64,
+    /// Large enough: there is nothing to gain from merging it with others.
+    pub(super) is_full: bool,
     pub(super) data: Vec<u8>,
-}
-
-impl SegmentRow {
-    pub(super) fn new(source: (i64, i64), lane: (i64, i64), spans: &[Span], data: Vec<u8>) -> Self {
-        let (process, origin) = source;
-        let tasks = || spans.iter().map(|span| id(span.task.0));
-        let start = spans.iter().map(|span| span.start).min().unwrap_or_default();
-        let end = spans.iter().map(Span::end).max().unwrap_or_default();
-        Self {
-            process,
-            kind: RecordKind::Poll,
-            loop_id: lane.0,
-            worker: lane.1,
-            start_at: wall(origin, start),
-            end_at: wall(origin, end),
-            spans: spans.len() as i64,
-            max_length: length(spans.iter().map(|span| span.length).max().unwrap_or(0)),
-            min_task: tasks().min().unwrap_or(0),
-            max_task: tasks().max().unwrap_or(0),
-            data,
-        }
-    }
 }
 
 /// Task and lane ids as SQL has them. One id would read as NULL; it is moved by one, which no
@@ -193,6 +184,7 @@ impl Digest {
         let delta = self.processes.entry(process).or_default();
         delta.seq = batch.seq;
         delta.batches += 1;
+        delta.origin = source.origin;
         delta.last_at = delta.last_at.max(wall(source.origin, batch.anchor.at));
         for entry in &batch.ledger {
             let totals = (count(entry.produced), count(entry.dropped));
@@ -200,7 +192,7 @@ impl Digest {
         }
         self.add_words(process, batch.names, batch.locations, batch.stacks);
         for (segment, spans) in segments {
-            self.add_segment(source, segment, &spans);
+            self.add_segment(source, segment, spans);
         }
         for event in batch.events {
             self.add_event(source, event);
@@ -233,40 +225,56 @@ impl Digest {
         }
     }
 
-    fn add_segment(&mut self, source: &Source, segment: Segment, spans: &[Span]) {
+    fn add_segment(&mut self, source: &Source, segment: Segment, spans: SpanColumns) {
         let lane = (id(segment.loop_id.0), i64::from(segment.worker.0));
-        match segment.kind {
-            RecordKind::Poll => self.add_polls(source, lane, spans),
-            RecordKind::Wake => self.add_wakes(source, spans),
-            _ => {}
-        }
         let delta = self.delta(source.process);
-        delta.stored[segment.kind as usize - 1] += spans.len() as i64;
-        let row = SegmentRow::new((source.process, source.origin), lane, spans, segment.data);
-        delta.last_at = delta.last_at.max(row.end_at);
-        self.segments.push(SegmentRow { kind: segment.kind, ..row });
+        delta.stored[segment.kind as usize - 1] += spans.start.len() as i64;
+        let ends = spans.start.iter().zip(&spans.length);
+        let end = ends.map(|(&start, &nanos)| wall(source.origin, Nanos(start).after(nanos))).max();
+        delta.last_at = delta.last_at.max(end.unwrap_or(0));
+        match segment.kind {
+            RecordKind::Poll => self.add_polls(source, lane, &spans),
+            RecordKind::Wake => self.add_wakes(source, lane, &spans),
+            _ => {
+                let slot = self.crowds.entry(source.process).or_default().slot(source.process, 0);
+                let kept = self.kept(source.process, segment.kind, lane);
+                kept.slot.resize(kept.slot.len() + spans.start.len(), slot);
+            }
+        }
+        self.kept(source.process, segment.kind, lane).take_times(spans);
     }
 
-    fn add_polls(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &[Span]) {
+    fn kept(
+        &mut self,
+        process: i64,
+        kind: RecordKind,
+        (loop_id, worker): (i64, i64),
+    ) -> &mut LaneSpans {
+        self.spans.entry((process, kind, loop_id, worker)).or_default()
+    }
+
+    fn add_polls(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &SpanColumns) {
+        let process = source.process;
         let is_crowded = self.lanes.len() >= MAX_OPEN_LANES;
-        let lane = self.lanes.entry((source.process, loop_id, worker)).or_default();
-        let tasks = self.tasks.entry(source.process).or_default();
+        let lane = self.lanes.entry((process, loop_id, worker)).or_default();
+        let crowd = self.crowds.entry(process).or_default();
+        let kept = self.spans.entry((process, RecordKind::Poll, loop_id, worker)).or_default();
+        kept.slot.reserve(spans.start.len());
         // Polls near the threshold get a row too: an early sample may have made one that says
         // "running", and only this can end it.
         let worth_a_row = (source.slow_threshold / 2).min(LONG_POLL as i64);
-        for span in spans {
-            let (start, length) = (wall(source.origin, span.start), length(span.length));
+        for ((&start, &nanos), &task) in spans.start.iter().zip(&spans.length).zip(&spans.task) {
+            let (start, length) = (wall(source.origin, Nanos(start)), length(nanos));
             let is_slow = length >= source.slow_threshold;
             lane.tiles.add(start, length);
             lane.last_poll_at = lane.last_poll_at.max(start);
-            let task = id(span.task.0);
-            if task != 0 {
-                tasks.entry(task).or_default().polled(start, length, is_slow);
-            }
+            let task = id(task);
+            let slot = crowd.slot(process, task);
+            kept.slot.push(slot);
+            crowd.delta(slot).polled(start, length, is_slow);
             if length >= worth_a_row {
                 let end = start + length;
-                let is_slow = i64::from(is_slow);
-                let row = [source.process, loop_id, worker, start, length, end, is_slow, task];
+                let row = [process, loop_id, worker, start, length, end, i64::from(is_slow), task];
                 self.slow_polls.push(row);
             }
         }
@@ -275,11 +283,16 @@ impl Digest {
         }
     }
 
-    fn add_wakes(&mut self, source: &Source, spans: &[Span]) {
-        let tasks = self.tasks.entry(source.process).or_default();
-        for span in spans.iter().filter(|span| span.task.0 != 0) {
-            let at = wall(source.origin, span.start);
-            tasks.entry(id(span.task.0)).or_default().woken(at, span, id(span.by.0));
+    fn add_wakes(&mut self, source: &Source, (loop_id, worker): (i64, i64), spans: &SpanColumns) {
+        let process = source.process;
+        let crowd = self.crowds.entry(process).or_default();
+        let kept = self.spans.entry((process, RecordKind::Wake, loop_id, worker)).or_default();
+        for span in (0..spans.start.len()).filter_map(|at| spans.get(at)) {
+            let slot = crowd.slot(process, id(span.task.0));
+            kept.slot.push(slot);
+            kept.by.push(span.by.0);
+            kept.count.push(span.count);
+            crowd.delta(slot).woken(wall(source.origin, span.start), &span, id(span.by.0));
         }
     }
 
@@ -293,8 +306,9 @@ impl Digest {
         let task =
             |digest: &mut Self, task: loopd_model::TaskId, change: &dyn Fn(&mut TaskDelta)| {
                 if !task.is_none() {
-                    let tasks = digest.tasks.entry(process).or_default();
-                    change(tasks.entry(id(task.0)).or_default());
+                    let crowd = digest.crowds.entry(process).or_default();
+                    let slot = crowd.slot(process, id(task.0));
+                    change(crowd.delta(slot));
                 }
             };
         match event.kind {
@@ -321,6 +335,7 @@ impl Digest {
                     delta.spawned(at, kind, id(loop_id.0));
                     delta.spawned_by(id(spawn_location.0), id(parent.0));
                 });
+                task(self, parent, &TaskDelta::spawned_another);
                 self.delta(process).tasks_spawned += 1;
             }
             EventKind::TaskNamed { task: named, name } => {
@@ -400,7 +415,7 @@ impl Digest {
                 let began = Began { wait, task: by, resource, op, location, amount, holders };
                 self.waits.began(source, at, &began);
                 // Whether it still waits is known from its task, which must be known for that.
-                task(self, by, &|_| ());
+                task(self, by, &TaskDelta::keep);
             }
             EventKind::WaitEnded { wait, how } => self.waits.ended(source, at, wait, how),
             EventKind::HoldEnded { resource, hold, waits } => {
@@ -409,9 +424,12 @@ impl Digest {
             EventKind::TaskUnwakeable { task: stranded } => {
                 task(self, stranded, &|delta| delta.unwakeable(at));
             }
-            EventKind::TaskFields { task, fields } => {
-                if !task.is_none() && !fields.is_empty() {
-                    self.told.task_fields(process, id(task.0), &fields);
+            EventKind::TaskFields { task: of, fields } => {
+                if !fields.is_empty() {
+                    task(self, of, &TaskDelta::keep);
+                }
+                if !of.is_none() && !fields.is_empty() {
+                    self.told.task_fields(process, id(of.0), &fields);
                 }
             }
             EventKind::Mark { task, level, target, message, fields, location } => {
@@ -468,19 +486,39 @@ impl Digest {
         self.losses.push((source.process, loss, from, to.max(from)));
     }
 
-    /// Task rows by key: those that change what indices hold, and those that do not.
-    pub(super) fn take_tasks(&mut self) -> (PackedRows, PackedRows) {
-        let mut rows = (PackedRows::new(tasks::WIDTH), PackedRows::new(tasks::WIDTH));
-        for (process, deltas) in std::mem::take(&mut self.tasks) {
-            // In the order of the table, which makes the writes to it sequential.
-            let mut deltas: Vec<_> = deltas.into_iter().collect();
-            deltas.sort_unstable_by_key(|&(task, _)| task);
-            for (task, delta) in deltas {
-                let rows = if delta.is_lifecycle() { &mut rows.0 } else { &mut rows.1 };
-                rows.push(&delta.row(process, task));
+    /// Once every batch was added: packs the spans, rolls them up, and decides where each task
+    /// goes. `rosters` are those of the processes as they were before.
+    pub(super) fn finish(&mut self, rosters: &BTreeMap<i64, Roster>) {
+        let empty = Roster::default();
+        let mut spans = std::mem::take(&mut self.spans);
+        for (process, crowd) in std::mem::take(&mut self.crowds) {
+            let roster = rosters.get(&process).unwrap_or(&empty);
+            let origin = self.processes.get(&process).map_or(0, |delta| delta.origin);
+            let location = |delta: &TaskDelta| match delta.get(SPAWN_LOCATION) {
+                NULL => roster.location(delta.task()).unwrap_or(0),
+                location => location,
+            };
+            let locations: Vec<i64> = crowd.deltas().iter().map(location).collect();
+            let subjects: Vec<_> = crowd
+                .deltas()
+                .iter()
+                .zip(&locations)
+                .map(|(delta, &location)| subject(delta.task(), location))
+                .collect();
+            let mut rollups = Rollups::default();
+            rollups.add_lives(&crowd, &locations);
+            let later = spans.split_off(&(process + 1, RecordKind::Poll, i64::MIN, i64::MIN));
+            for (lane, spans) in std::mem::replace(&mut spans, later) {
+                match lane.1 {
+                    RecordKind::Poll => rollups.add_polls(&spans, origin, &locations),
+                    RecordKind::Wake => rollups.add_wakes(&spans, origin, &locations),
+                    _ => {}
+                }
+                self.segments.extend(spans.pack(lane, origin, &subjects));
             }
+            self.rollups.extend(rollups.into_rows(process));
+            self.tasks.add(process, crowd, &locations, roster);
         }
-        rows
     }
 
     /// Lanes and when they last began a poll, and the tiles of each: key, tile, cells.
@@ -535,9 +573,9 @@ fn packed(rows: Vec<[i64; 8]>) -> PackedRows {
     packed
 }
 
-fn unpack(segment: Segment) -> Result<(Segment, Vec<Span>), String> {
+fn unpack(segment: Segment) -> Result<(Segment, SpanColumns), String> {
     let lane = || format!("loop {} worker {}", segment.loop_id, segment.worker);
-    let (header, spans) = segment::decode(&segment.data)
+    let (header, spans) = segment::decode_columns(&segment.data)
         .map_err(|error| format!("{} segment of {}: {error}", segment.kind.as_str(), lane()))?;
     if header.kind != segment.kind {
         let (said, is) = (segment.kind.as_str(), header.kind.as_str());

@@ -3,15 +3,21 @@
 mod apply;
 mod bounds;
 mod checkpoint;
+mod crowd;
 mod digest;
 mod hash;
 mod head;
+mod lane_spans;
 mod lanes;
 mod maintain;
 mod reserve;
+mod rollups;
+mod roster;
 mod sessions;
 mod settings;
-mod tasks;
+mod task_plan;
+mod task_records;
+pub(crate) mod tasks;
 mod told;
 mod transact;
 mod waits;
@@ -34,6 +40,7 @@ use crate::{ProcessKey, StoreError, StoreOptions, open};
 use checkpoint::Checkpointer;
 use digest::{Digest, Source};
 use reserve::Reserve;
+use roster::Roster;
 use sessions::Known;
 
 /// The only way to change the store. There is one per file.
@@ -50,6 +57,8 @@ pub struct Writer {
     head: watch::Sender<Head>,
     /// Processes with a session, and those that batches came for since.
     known: HashMap<ProcessKey, Known>,
+    /// Of processes that batches came of, while they live.
+    rosters: BTreeMap<i64, Roster>,
     interned: apply::Interned,
     orphans: maintain::Orphans,
     epoch: [u8; 16],
@@ -108,6 +117,7 @@ impl Writer {
             checkpointer: Checkpointer::start(&options.path, options.durability).await?,
             head: watch::Sender::new(Head::default()),
             known: HashMap::new(),
+            rosters: BTreeMap::new(),
             interned,
             orphans: maintain::Orphans::default(),
             epoch: epoch.try_into().unwrap_or_default(),
@@ -122,18 +132,24 @@ impl Writer {
         batches: Vec<(ProcessKey, Batch)>,
     ) -> Result<Vec<Committed>, StoreError> {
         let mut sources = BTreeMap::new();
+        let mut rosters = BTreeMap::new();
         for (process, _) in &batches {
             sources.insert(*process, *self.know(*process).await?);
+            if !rosters.contains_key(&process.0) {
+                rosters.insert(process.0, self.roster(process.0).await?);
+            }
         }
-        let work = move || digest_all(sources, batches);
-        let (mut digest, committed) = match tokio::task::spawn_blocking(work).await {
+        let work = move || digest_all(sources, batches, rosters);
+        let (mut digest, committed, rosters) = match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         if !digest.processes.is_empty() {
+            // If it fails, the rosters are gone, and read again for the next attempt.
             self.write(&mut digest).await?;
-            self.move_on(&digest);
         }
+        self.rosters.extend(rosters);
+        self.move_on(&mut digest);
         Ok(committed)
     }
 
@@ -157,8 +173,25 @@ impl Writer {
         Ok(())
     }
 
+    /// Takes the roster of a process, which is given back after the commit.
+    async fn roster(&mut self, process: i64) -> Result<Roster, StoreError> {
+        if let Some(roster) = self.rosters.remove(&process) {
+            return Ok(roster);
+        }
+        let loaded = Roster::load(self.db().await?, process).await;
+        loaded.map_err(StoreError::sqlite("read which tasks are alive"))
+    }
+
     /// What the commit has made true.
-    fn move_on(&mut self, digest: &Digest) {
+    fn move_on(&mut self, digest: &mut Digest) {
+        for (process, change) in std::mem::take(&mut digest.tasks.changes) {
+            if let Some(roster) = self.rosters.get_mut(&process) {
+                roster.change(change);
+            }
+        }
+        if digest.processes.is_empty() {
+            return;
+        }
         for (&process, delta) in &digest.processes {
             if let Some(known) = self.known.get_mut(&ProcessKey(process)) {
                 known.durable_seq = delta.seq;
@@ -184,7 +217,8 @@ impl Writer {
 fn digest_all(
     mut sources: BTreeMap<ProcessKey, Known>,
     batches: Vec<(ProcessKey, Batch)>,
-) -> (Digest, Vec<Committed>) {
+    rosters: BTreeMap<i64, Roster>,
+) -> (Digest, Vec<Committed>, BTreeMap<i64, Roster>) {
     let mut digest = Digest::default();
     let mut committed = Vec::with_capacity(batches.len());
     for (process, batch) in batches {
@@ -216,5 +250,6 @@ fn digest_all(
         };
         committed.push(Committed { process, seq, durable_seq: known.durable_seq, outcome });
     }
-    (digest, committed)
+    digest.finish(&rosters);
+    (digest, committed, rosters)
 }

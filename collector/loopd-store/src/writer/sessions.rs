@@ -100,6 +100,7 @@ impl Writer {
         self.transact("end a session", async |db| end(db, process, &how, at.0, &mut known).await)
             .await?;
         self.known.insert(process, known);
+        self.rosters.remove(&process.0);
         self.publish([process]);
         Ok(())
     }

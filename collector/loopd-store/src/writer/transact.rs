@@ -114,7 +114,7 @@ mod tests {
             let error = writer.commit(large(key, 2)).await.unwrap_err();
             assert!(error.is_full(), "{error:?}");
             // Every way to write works again, on a new connection that has no limit.
-            let keep = Retention { max_age: None, max_bytes: None };
+            let keep = Retention { max_age: None, max_bytes: None, max_process_bytes: None };
             writer.maintain(UnixNanos(1 << 60), &keep).await.unwrap();
             assert_eq!(writer.begin_session(&process(), 2).await.unwrap().durable_seq, 1);
         }
@@ -153,7 +153,7 @@ mod tests {
             writer.commit(vec![(key, batch)]).await.unwrap();
         }
         let now = UnixNanos((1 << 60) + 3_600_000_000_000);
-        let keep = Retention { max_age: None, max_bytes: None };
+        let keep = Retention { max_age: None, max_bytes: None, max_process_bytes: None };
         fill(&mut writer).await;
         let done = writer.maintain(now, &keep).await.unwrap();
         assert_eq!(done, Maintained::default());

@@ -4,6 +4,9 @@
 mod add_up;
 mod commit;
 mod files;
+mod functions;
+mod hints;
+mod memory;
 mod open;
 mod reading;
 mod retention;

@@ -133,7 +133,7 @@ async fn the_timeline_shows_a_long_poll_before_it_ends() {
 async fn tasks_are_filtered_sorted_and_paged() {
     let store = story().await;
     let ids = async |query: TaskQuery| {
-        let query = TaskQuery { process: Some(store.process), limit: 10, ..query };
+        let query = TaskQuery { process: store.process, limit: 10, ..query };
         let page = store.reader.tasks(&query).await.unwrap();
         (page.total, page.rows.iter().map(|row| row.task.0).collect::<Vec<_>>())
     };

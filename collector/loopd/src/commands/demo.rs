@@ -98,7 +98,7 @@ async fn start_server(port: Option<u16>, db: PathBuf) -> anyhow::Result<RunningS
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         db: db.clone(),
         durability: Durability::Full,
-        retention: Retention { max_age: None, max_bytes: Some(1 << 30) },
+        retention: Retention { max_age: None, max_bytes: Some(1 << 30), max_process_bytes: None },
         token: None,
         allow_hosts: Vec::new(),
     };

@@ -284,8 +284,8 @@ async fn said_of_gaps(
     let damaged = damaged.or_exit(Exit::Storage)?;
     if damaged > 0 {
         warn(&format!(
-            "{} segments of polls, parks or wakes cannot be read and are missing; `loopd db check` \
-             says more",
+            "{} segments of polls, parks, wakes or tasks cannot be read and are missing; \
+             `loopd db check` says more",
             count_text(damaged)
         ));
         code = Exit::Incomplete.into();

@@ -1,14 +1,23 @@
 //! `loopd query`: SQL over everything recorded.
 
+mod command;
+mod output;
+mod parquet;
+mod prompt;
+mod words;
+
 use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
-use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView, cell, csv};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::Value;
+use clap::Args;
+use loopd_dashboard::views::query::{QueryRequest, SchemaFunction, SchemaTable, SchemaView};
 
-use super::render::{Screen, Style, Table, print, print_lines, warn};
+use self::output::Format;
+use self::prompt::Prompt;
+use super::render::{Screen, Style, note, print, print_lines, warn};
 use super::source::{SourceArgs, read_stdin};
 use crate::cli::Global;
 use crate::exit::Exit;
@@ -21,12 +30,13 @@ Examples:
   loopd query 'select app, host, state from processes'
   loopd query 'select location, count(*), duration(sum(busy_time)) from tasks group by 1 order by 2 desc'
   loopd query --format csv 'select * from slow' > slow.csv
+  loopd query --format parquet -o polls.parquet \"select * from polls where start_at > unix('-5m')\"
   echo 'select count(*) from tasks' | loopd query -
+  loopd query          # a prompt: Tab completes, \\help lists its commands
 
 JSON: one object per row, keyed by column; whole numbers beyond 2^53 are text.")]
 pub(crate) struct QueryArgs {
-    /// One statement that reads; - reads it from the standard input.
-    #[arg(required_unless_present = "schema")]
+    /// One statement that reads; - reads it from the standard input. Without it, a prompt.
     sql: Option<String>,
     /// List what can be selected from, with every column.
     #[arg(long, conflicts_with = "sql")]
@@ -37,6 +47,12 @@ pub(crate) struct QueryArgs {
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Write the rows to this file.
+    #[arg(short, long, value_name = "FILE", requires = "sql")]
+    output: Option<PathBuf>,
+    /// Replace that file if it is there.
+    #[arg(long, requires = "output")]
+    force: bool,
     /// At most so many rows.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -47,17 +63,6 @@ pub(crate) struct QueryArgs {
     source: SourceArgs,
 }
 
-/// How rows are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Aligned columns.
-    Table,
-    /// One JSON object per line.
-    Json,
-    /// Comma-separated values.
-    Csv,
-}
-
 /// Runs the command.
 pub(crate) async fn run(args: QueryArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let format = if args.json { Format::Json } else { args.format };
@@ -66,25 +71,36 @@ pub(crate) async fn run(args: QueryArgs, global: &Global) -> anyhow::Result<Exit
         let schema = schema(&args.source).await?;
         match format {
             Format::Json => print_lines(&schema.views)?,
-            Format::Table | Format::Csv => print(&schema_text(&schema, screen))?,
+            _ => print(&schema_text(&schema, screen))?,
         }
         return Ok(ExitCode::SUCCESS);
     }
+    match &args.output {
+        Some(path) => output::check_file(path, args.force)?,
+        None => output::check_stdout(format)?,
+    }
+    let timeout_ms = args.timeout.map(|seconds| seconds.saturating_mul(1000));
     let sql = match args.sql.as_deref() {
-        Some("-") | None => read_stdin()?,
+        Some("-") => read_stdin()?,
         Some(sql) => sql.to_owned(),
+        None if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() => {
+            let source = args.source.open().await?;
+            let schema = Arc::new(source.schema().await?);
+            let (limit, is_timing) = (args.limit, false);
+            let prompt = Prompt { source, schema, screen, format, limit, timeout_ms, is_timing };
+            prompt.run().await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => read_stdin()?,
     };
     let source = args.source.open().await?;
-    let timeout_ms = args.timeout.map(|seconds| seconds.saturating_mul(1000));
     let view = source.query(&QueryRequest { sql, limit: args.limit, timeout_ms }).await?;
-    match format {
-        Format::Table => print(&screen.table(&table(&view)))?,
-        Format::Json => {
-            let names = keys(&view);
-            print_lines(view.rows.iter().map(|row| Object { names: &names, row }))?;
-        }
-        Format::Csv => print(&csv(&view).into_text())?,
+    let bytes = output::encode(&view, format, screen)?;
+    match &args.output {
+        Some(path) => output::write(path, &bytes)?,
+        None => output::print(&bytes)?,
     }
+    view.hints.iter().for_each(|hint| note(hint));
     if view.truncated {
         warn(&format!("only the first {} rows are shown; --limit gives more", view.rows.len()));
         // Who asked for so many rows has all they asked for.
@@ -102,66 +118,34 @@ async fn schema(source: &SourceArgs) -> anyhow::Result<SchemaView> {
     Ok(loopd_dashboard::views::query::schema())
 }
 
-fn table(view: &QueryView) -> Table {
-    let is_number = |i: usize| {
-        let mut values = view.rows.iter().filter_map(|row| row.get(i)).filter(|v| !v.is_null());
-        values.clone().next().is_some() && values.all(Value::is_number)
-    };
-    let mut table = Table::default();
-    for (i, column) in view.columns.iter().enumerate() {
-        table = if is_number(i) { table.number(&column.name) } else { table.text(&column.name) };
-    }
-    for row in &view.rows {
-        table.row(row.iter().map(cell));
-    }
-    table
-}
-
-/// One row as an object whose keys keep the order of the columns.
-struct Object<'a> {
-    names: &'a [String],
-    row: &'a [Value],
-}
-
-impl Serialize for Object<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.row.len()))?;
-        for (name, value) in self.names.iter().zip(self.row) {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// Names that can be keys: a second column of the same name gets a number.
-fn keys(view: &QueryView) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    for column in &view.columns {
-        let mut key = column.name.clone();
-        let mut n = 1;
-        while keys.contains(&key) {
-            n += 1;
-            key = format!("{}_{n}", column.name);
-        }
-        keys.push(key);
-    }
-    keys
-}
-
 fn schema_text(schema: &SchemaView, screen: Screen) -> String {
-    let mut out = String::new();
-    for view in &schema.views {
-        let _ = writeln!(out, "{}  {}", screen.paint(Style::Title, &view.name), view.about);
-        let width = view.columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
-        for column in &view.columns {
-            let kind = screen.paint(Style::Dim, &format!("{:7}", column.sql_type));
-            let _ = writeln!(out, "  {:width$}  {kind}  {}", column.name, column.about);
-        }
-        out.push('\n');
-    }
-    for function in &schema.functions {
-        let name = screen.paint(Style::Title, &function.name);
-        let _ = writeln!(out, "{name}  {}", function.about);
+    let views = schema.views.iter().map(|view| view_text(view, screen) + "\n");
+    views.collect::<String>() + &functions_text(schema, screen)
+}
+
+fn view_text(view: &SchemaTable, screen: Screen) -> String {
+    let mut out = format!("{}  {}\n", screen.paint(Style::Title, &view.name), view.about);
+    let width = view.columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
+    for column in &view.columns {
+        let kind = screen.paint(Style::Dim, &format!("{:7}", column.sql_type));
+        let _ = writeln!(out, "  {:width$}  {kind}  {}", column.name, column.about);
     }
     out
+}
+
+fn functions_text(schema: &SchemaView, screen: Screen) -> String {
+    let line = |function: &SchemaFunction| {
+        format!("{}  {}\n", screen.paint(Style::Title, &function.name), function.about)
+    };
+    schema.functions.iter().map(line).collect()
+}
+
+/// Every view in a line, and the functions.
+fn overview(schema: &SchemaView, screen: Screen) -> String {
+    let width = schema.views.iter().map(|view| view.name.len()).max().unwrap_or(0);
+    let line = |view: &SchemaTable| {
+        let name = screen.paint(Style::Title, &format!("{:width$}", view.name));
+        format!("{name}  {}\n", view.about)
+    };
+    schema.views.iter().map(line).collect::<String>() + "\n" + &functions_text(schema, screen)
 }

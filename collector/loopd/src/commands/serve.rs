@@ -41,6 +41,13 @@ pub(crate) struct ServeArgs {
         value_parser = units::size
     )]
     retain_size: Limit<u64>,
+    /// Remove the oldest of a program's run while its polls, tasks, tiles and roll-ups take more: a number
+    /// and a unit, or `off`.
+    #[arg(
+        long, env = "LOOPD_RETAIN_PROCESS_SIZE", value_name = "SIZE", default_value = "off",
+        value_parser = units::size
+    )]
+    retain_process_size: Limit<u64>,
     /// What an acknowledged batch survives.
     #[arg(long, env = "LOOPD_DURABILITY", value_name = "HOW", default_value = "full")]
     durability: Durability,
@@ -127,7 +134,11 @@ impl ServeArgs {
                 Durability::Full => loopd_store::Durability::Full,
                 Durability::Relaxed => loopd_store::Durability::Relaxed,
             },
-            retention: Retention { max_age: self.retain_age.0, max_bytes: self.retain_size.0 },
+            retention: Retention {
+                max_age: self.retain_age.0,
+                max_bytes: self.retain_size.0,
+                max_process_bytes: self.retain_process_size.0,
+            },
             token: self.token()?,
             allow_hosts: self.allow_host.clone(),
         })

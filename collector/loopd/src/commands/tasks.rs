@@ -74,6 +74,12 @@ pub(crate) async fn run(args: TasksArgs, global: &Global) -> anyhow::Result<Exit
             ));
         }
     }
+    if let Some(from) = view.searched_from {
+        note(&format!(
+            "of those that ended, only tasks since {} were looked through; `loopd query` reaches all",
+            super::time_arg::clock_text(from.0, &jiff::tz::TimeZone::system())
+        ));
+    }
     warn_unseen(&process);
     completeness(&source, &process, (None, None)).await
 }

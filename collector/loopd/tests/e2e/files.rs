@@ -153,7 +153,7 @@ async fn a_database_is_checked_measured_and_shrunk() {
     let recording = Recording::new().await;
     let run = recording.loopd(&["db", "check"]);
     assert_eq!(run.code, 0, "{run:?}");
-    assert!(run.out.contains("fine; ") && run.out.contains("4 segments with 226"), "{run:?}");
+    assert!(run.out.contains("fine; ") && run.out.contains("5 segments with 226"), "{run:?}");
     let stats = &recording.loopd(&["db", "stats", "--json"]).json()[0];
     assert_eq!((&stats["polls"], &stats["processes"][0]["app"]), (&223.into(), &"orders".into()));
     assert!(stats["bytes_per_poll"].as_f64().unwrap() > 1.0, "{stats}");
@@ -177,8 +177,8 @@ async fn a_database_is_checked_measured_and_shrunk() {
     assert_eq!(run.code, 5, "{run:?}");
     assert!(run.out.contains("BAD  segment of process 1"), "{run:?}");
     let run = loopd(&[&["db", "check", "--json"], &db[..]].concat());
-    assert_eq!(run.json()[0]["wrong"], 4, "{run:?}");
+    assert_eq!(run.json()[0]["wrong"], 5, "{run:?}");
     let export = ["export", "--format", "folded", "-o", "-"];
     let run = loopd(&[&export, &db[..]].concat());
-    assert!(run.code == 4 && run.err.contains("4 segments"), "{run:?}");
+    assert!(run.code == 4 && run.err.contains("5 segments"), "{run:?}");
 }

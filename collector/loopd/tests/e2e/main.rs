@@ -9,6 +9,7 @@ mod control;
 mod crash;
 mod files;
 mod guard;
+mod prompt;
 mod read_commands;
 mod real_agent;
 mod serve;

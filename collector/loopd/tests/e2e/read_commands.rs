@@ -9,6 +9,9 @@ use std::process::Output;
 use loopd_dashboard::{AppState, ServerInfo, ServerStatus, router};
 use loopd_model::UnixNanos;
 use loopd_store::{Reader, Retention, Writer};
+use parquet::basic::{LogicalType, Type};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -58,7 +61,7 @@ impl Recording {
         let info = ServerInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: UnixNanos(recording::START),
-            retention: Retention { max_age: None, max_bytes: None },
+            retention: Retention { max_age: None, max_bytes: None, max_process_bytes: None },
         };
         let (_, stopped) = watch::channel(false);
         let status = ServerStatus::default;
@@ -198,6 +201,69 @@ async fn query_prints_tables_json_and_csv() {
     // As many as were asked for: that is no lack.
     assert_eq!((run.code, run.out.lines().count()), (0, 3), "{run:?}");
     assert!(run.err.starts_with("warning: only the first 2 rows are shown"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn query_writes_parquet_with_types_of_columns() {
+    let recording = Recording::new().await;
+    let path = recording.folder.path().join("rows.parquet");
+    let sql =
+        "select process, start_at, length / 1e9 as seconds, location, task as mixed from polls
+        union all select 1, null, null, null, 'x'";
+    let args = ["query", "--format", "parquet", "-o", path.to_str().unwrap(), sql];
+    let run = recording.loopd(&args);
+    assert_eq!((run.code, run.out.as_str()), (0, ""), "{run:?}");
+    let note = "note: written as text, because not all values are of one type: mixed\n";
+    assert_eq!(run.err, note, "{run:?}");
+
+    let counted = recording.loopd(&[
+        "query",
+        "--format",
+        "csv",
+        "select count(*) + 1, min(start_at) from polls",
+    ]);
+    let (rows, first) = counted.out.lines().nth(1).unwrap().split_once(',').unwrap();
+    let file = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let meta = file.metadata().file_metadata();
+    assert_eq!(meta.num_rows().to_string(), rows);
+    let types: Vec<_> =
+        meta.schema_descr().columns().iter().map(|column| column.physical_type()).collect();
+    let expected = [Type::INT64, Type::INT64, Type::DOUBLE, Type::BYTE_ARRAY, Type::BYTE_ARRAY];
+    assert_eq!(types, expected);
+    let is_timestamp = |logical: Option<&LogicalType>| format!("{logical:?}").contains("Timestamp");
+    assert!(is_timestamp(meta.schema_descr().column(1).logical_type_ref()));
+    let instants = file.get_row_iter(None).unwrap().filter_map(|row| {
+        match row.unwrap().get_column_iter().nth(1) {
+            Some((_, Field::Null)) | None => None,
+            Some((_, field)) => Some(format!("{field:?}")),
+        }
+    });
+    assert!(instants.min().unwrap().contains(first), "{first}");
+
+    let again = recording.loopd(&args);
+    assert_eq!(again.code, 2, "{again:?}");
+    assert!(again.err.contains("is there already; --force replaces it"), "{again:?}");
+    assert_eq!(recording.loopd(&[&args[..], &["--force"]].concat()).code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn query_says_on_stderr_what_was_read_in_full() {
+    let recording = Recording::new().await;
+    let url = recording.serve().await;
+    let db = recording.db();
+    let grow = move || {
+        let db = rusqlite::Connection::open(db).unwrap();
+        db.execute("UPDATE ledger_entry SET stored = 5000000 WHERE kind = 1", []).unwrap();
+    };
+    tokio::task::spawn_blocking(grow).await.unwrap();
+    let run = recording.loopd(&["query", "select count(*) from polls"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.err.starts_with("note: all polls are read (up to 5.0 million were stored); narrow"),
+        "{run:?}"
+    );
+    let asked = loopd(&["query", "select count(*) from polls", "--url", &url]);
+    assert_eq!((asked.out, asked.err), (run.out, run.err));
 }
 
 #[tokio::test(flavor = "multi_thread")]

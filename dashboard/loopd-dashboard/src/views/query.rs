@@ -34,6 +34,9 @@ pub struct QueryView {
     pub truncated: bool,
     /// How long it took, in nanoseconds.
     pub elapsed_ns: u64,
+    /// What was read in full, and how to ask for less: sentences, usually none.
+    #[serde(default)]
+    pub hints: Vec<String>,
 }
 
 /// A column of an answer.
@@ -41,6 +44,50 @@ pub struct QueryView {
 pub struct QueryColumn {
     /// Its name.
     pub name: String,
+    /// What its values are, NULL aside.
+    #[serde(rename = "type", default)]
+    pub kind: ValueKind,
+}
+
+/// What the values of a column are. SQLite has types for values, not for columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueKind {
+    /// There is none but NULL, or it is not known.
+    #[default]
+    Null,
+    /// Whole numbers; those beyond 2^53 are given as decimal text.
+    Integer,
+    /// Numbers, some of them with fractions.
+    Real,
+    /// Text.
+    Text,
+    /// Bytes, given as `x'…'`.
+    Blob,
+    /// Some are numbers and some are text, or bytes.
+    Mixed,
+}
+
+impl ValueKind {
+    /// What a column is that has values of both kinds.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Null, kind) | (kind, Self::Null) => kind,
+            (one, other) if one == other => one,
+            (Self::Integer, Self::Real) | (Self::Real, Self::Integer) => Self::Real,
+            _ => Self::Mixed,
+        }
+    }
+
+    fn of(value: &loopd_store::Value) -> Self {
+        match value {
+            loopd_store::Value::Null => Self::Null,
+            loopd_store::Value::Integer(_) => Self::Integer,
+            loopd_store::Value::Real(_) => Self::Real,
+            loopd_store::Value::Text(_) => Self::Text,
+            loopd_store::Value::Blob(_) => Self::Blob,
+        }
+    }
 }
 
 /// `GET /api/v1/schema`.
@@ -129,12 +176,20 @@ pub async fn query(reader: &Reader, request: &QueryRequest) -> Result<QueryView,
 
 impl From<QueryResult> for QueryView {
     fn from(result: QueryResult) -> Self {
+        let mut kinds = vec![ValueKind::Null; result.columns.len()];
+        for row in &result.rows {
+            for (kind, value) in kinds.iter_mut().zip(row) {
+                *kind = kind.with(ValueKind::of(value));
+            }
+        }
+        let columns = result.columns.into_iter().zip(kinds);
         let row = |row: Vec<loopd_store::Value>| row.into_iter().map(json).collect();
         Self {
-            columns: result.columns.into_iter().map(|name| QueryColumn { name }).collect(),
+            columns: columns.map(|(name, kind)| QueryColumn { name, kind }).collect(),
             rows: result.rows.into_iter().map(row).collect(),
             truncated: result.is_truncated,
             elapsed_ns: u64::try_from(result.elapsed.as_nanos()).unwrap_or(u64::MAX),
+            hints: result.hints,
         }
     }
 }

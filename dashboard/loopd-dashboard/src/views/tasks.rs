@@ -16,8 +16,11 @@ use crate::csv::{Csv, optional};
 /// `GET /api/v1/tasks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TasksView {
-    /// How many tasks the filter lets through.
+    /// How many tasks the filter lets through, of those that were looked through.
     pub total: u64,
+    /// Tasks that ended before this were not looked through; null if all were.
+    #[serde(default)]
+    pub searched_from: Option<UnixNanosText>,
     /// How many of them come before the first row.
     pub offset: u64,
     /// One page of them.
@@ -192,7 +195,7 @@ impl TaskFilter {
 pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, ViewError> {
     let process = find_process(reader, filter.process).await?.process;
     let query = TaskQuery {
-        process: Some(process),
+        process,
         state: filter.state,
         text: filter.q.clone(),
         location: filter.location.map(u64::cast_signed),
@@ -204,8 +207,9 @@ pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, Vi
         limit: filter.limit(),
     };
     let page = reader.tasks(&query).await?;
+    let searched_from = page.searched_from.map(UnixNanosText::from);
     let rows = page.rows.into_iter().map(Task::from).collect();
-    Ok(TasksView { total: page.total, offset: filter.offset, rows })
+    Ok(TasksView { total: page.total, searched_from, offset: filter.offset, rows })
 }
 
 impl From<TaskRow> for Task {

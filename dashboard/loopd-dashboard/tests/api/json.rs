@@ -144,6 +144,7 @@ async fn one_task_of_a_page() {
           "wakes": 3
         }
       ],
+      "searched_from": null,
       "total": 123
     }
     "#);
@@ -1025,22 +1026,28 @@ async fn a_query_keeps_large_numbers_exact() {
     {
       "columns": [
         {
-          "name": "app"
+          "name": "app",
+          "type": "text"
         },
         {
-          "name": "small"
+          "name": "small",
+          "type": "integer"
         },
         {
-          "name": "large"
+          "name": "large",
+          "type": "integer"
         },
         {
-          "name": "none"
+          "name": "none",
+          "type": "null"
         },
         {
-          "name": "bytes"
+          "name": "bytes",
+          "type": "blob"
         }
       ],
       "elapsed_ns": null,
+      "hints": [],
       "rows": [
         [
           "orders",

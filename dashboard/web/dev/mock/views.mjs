@@ -433,12 +433,12 @@ function losses(p) {
 export function query(world, sql) {
   if (/^\s*(insert|update|delete|drop|attach|pragma)\b/i.test(sql)) return { error: "not authorized: queries may only read the documented views" };
   const p = world.processes[0];
-  if (!p || !/\bfrom\b/i.test(sql)) return { columns: [{ name: "1" }], rows: [[1]], truncated: false, elapsed_ns: 41_000 };
+  if (!p || !/\bfrom\b/i.test(sql)) return { columns: [{ name: "1" }], rows: [[1]], truncated: false, elapsed_ns: 41_000, hints: [] };
   const rows = Array.from({ length: 200 }, (_, k) => taskOut(p, taskRow(p, k * 7)));
   if (/group by/i.test(sql)) {
     const sums = w.SITES.map((site) => [`${site.file}:${site.line}`, site.weight * 1021, site.weight * 31, site.weight * 7121, site.weight * 0.7e9, 12e6 + site.weight * 1e5, site.id === 3 ? 11 : 0]);
-    return { columns: ["location", "tasks", "alive", "polls", "busy_time", "max_poll_time", "slow_polls"].map((name) => ({ name })), rows: sums, truncated: false, elapsed_ns: 3_120_000 };
+    return { columns: ["location", "tasks", "alive", "polls", "busy_time", "max_poll_time", "slow_polls"].map((name) => ({ name })), rows: sums, truncated: false, elapsed_ns: 3_120_000, hints: [`all tasks are read (up to 1.2 million were stored); narrow it by process and time, as in: where tasks.process = 1 and tasks.spawned_at > unix('-1h')`] };
   }
   const columns = ["task", "name", "location", "spawned_at", "polls", "busy_time", "max_poll_time"];
-  return { columns: columns.map((name) => ({ name })), rows: rows.map((r) => [r.task, r.name, `${r.location.file}:${r.location.line}`, r.spawned_at, r.polls, r.busy_time, r.max_poll_time]), truncated: true, elapsed_ns: 2_410_000 };
+  return { columns: columns.map((name) => ({ name })), rows: rows.map((r) => [r.task, r.name, `${r.location.file}:${r.location.line}`, r.spawned_at, r.polls, r.busy_time, r.max_poll_time]), truncated: true, elapsed_ns: 2_410_000, hints: [] };
 }

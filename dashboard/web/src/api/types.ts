@@ -196,6 +196,8 @@ export interface Task {
 
 export interface TaskPage {
   total: number;
+  /** Tasks that ended before this were not looked through. */
+  searched_from: InstantText | null;
   offset: number;
   rows: Task[];
 }
@@ -476,10 +478,12 @@ export interface LossesAnswer {
 }
 
 export interface QueryAnswer {
-  columns: { name: string }[];
+  columns: { name: string; type: "null" | "integer" | "real" | "text" | "blob" | "mixed" }[];
   rows: unknown[][];
   truncated: boolean;
   elapsed_ns: Nanos;
+  /** What was read in full, and how to ask for less. */
+  hints: string[];
 }
 
 export interface Schema {

@@ -21,7 +21,7 @@ function examples(process: number): readonly (readonly [string, string])[] {
   return [
     ["Busiest spawn locations", `SELECT location, count(*) AS tasks, sum(polls) AS polls,\n       duration(sum(busy_time)) AS busy, duration(max(max_poll_time)) AS worst\nFROM tasks\nWHERE process = ${process}\nGROUP BY location\nORDER BY sum(busy_time) DESC\nLIMIT 20`],
     ["Slowest polls", `SELECT wall_time(start_at) AS started, duration(length) AS took, worker, task\nFROM slow\nWHERE process = ${process}\nORDER BY length DESC\nLIMIT 50`],
-    ["Poll length by worker", `SELECT worker, count(*) AS polls, duration(percentile(length, 50)) AS median,\n       duration(percentile(length, 99)) AS p99\nFROM polls\nWHERE process = ${process}\nGROUP BY worker`],
+    ["Poll length by worker", `SELECT worker, count(*) AS polls, duration(p50(length)) AS median,\n       duration(p99(length)) AS p99\nFROM polls\nWHERE process = ${process} AND start_at > (SELECT last_at FROM processes WHERE process = ${process}) - ns('1h')\nGROUP BY worker`],
     ["Tasks never polled", `SELECT task, name, location, wall_time(spawned_at) AS spawned\nFROM tasks\nWHERE process = ${process} AND polls = 0 AND ended_at IS NULL`],
     ["Open resources", `SELECT kind, location, count(*) AS open, wall_time(min(opened_at)) AS oldest\nFROM resources\nWHERE process = ${process} AND closed_at IS NULL\nGROUP BY kind, location\nORDER BY open DESC`],
     ["What was lost", `SELECT kind, cause, sum(count) AS lost\nFROM losses\nGROUP BY kind, cause`],
@@ -77,6 +77,7 @@ export function Query() {
           </Card>
           {error && <p class="notice bad mono" role="alert" data-testid="query-error">{error}</p>}
           {answer && !error ? <Result answer={answer} /> : !error && !isRunning && <Empty title="Press Run to ask"><p>Or start from one of the examples.</p></Empty>}
+          {answer && !error && answer.hints.map((hint) => <p key={hint} class="notice" data-testid="query-hint">{hint}</p>)}
           {isRunning && !answer && <Loading />}
         </div>
         <Sidebar process={process} onPick={pick} />

@@ -1,6 +1,8 @@
-//! Upkeep in small steps between commits: folding tiles, merging segments, retention.
+//! Upkeep in small steps between commits: folding tiles and roll-ups, merging segments, retention.
 
+mod budget;
 mod fold;
+mod fold_rollups;
 mod logs;
 mod merge;
 mod orphans;
@@ -19,6 +21,8 @@ use crate::{Retention, StoreError};
 pub struct Maintained {
     /// Tile rows folded into a coarser level.
     pub folded_tiles: u64,
+    /// Rows of roll-ups folded into longer steps, or removed because they were.
+    pub folded_rollups: u64,
     /// Segments merged into fewer.
     pub merged_segments: u64,
     /// Rows that retention removed.
@@ -80,9 +84,11 @@ impl Writer {
         let more_pages = shrunk.map_err(StoreError::sqlite("shrinking the file"))?;
         let (folded_tiles, more_tiles) =
             self.transact("folding tiles", async |db| fold::step(db, now).await).await?;
+        let (folded_rollups, more_rollups) =
+            self.transact("folding roll-ups", async |db| fold_rollups::step(db, now).await).await?;
         let (merged_segments, more_segments) =
             self.transact("merging segments", async |db| merge::step(db, now).await).await?;
-        let more = done.more || more_tiles || more_segments || more_pages;
-        Ok(Maintained { folded_tiles, merged_segments, more, ..done })
+        let more = done.more || more_tiles || more_rollups || more_segments || more_pages;
+        Ok(Maintained { folded_tiles, folded_rollups, merged_segments, more, ..done })
     }
 }

@@ -1,11 +1,15 @@
-//! Retention: removes what is too old, then the oldest while the file is too large, a little at a
-//! time. Raw segments and fine tiles go first, then ended tasks, coarse tiles, readings, marks and
-//! waits; slow polls and their stacks outlive every raw poll. Tasks that are alive, resources that
-//! are open, and waits that last always stay.
+//! Retention: removes what is too old, then the oldest while there is too much, a little at a time.
+//!
+//! What there is too much of is decided by shares of the budget ([`super::budget`]): raw polls have the
+//! largest, and so are gone first; roll-ups and tiles, which say the same in less, last longer; slow
+//! polls and their stacks are the last of all rows. Tasks that are alive, resources that are open, and
+//! waits that last always stay.
 
+use loopd_analysis::rollup::STEPS;
 use loopd_analysis::tiles::{BUCKETS, LEVELS, bucket_width};
 use sqlx::sqlite::SqliteConnection;
 
+use super::budget::{Class, Usage};
 use super::logs::{APP_SPANS, HOLDS, MARKS, METRICS, READINGS, metrics};
 use super::orphans::Orphans;
 use crate::Retention;
@@ -53,14 +57,83 @@ async fn old_or_too_much(
             return Ok((removed, true));
         }
     }
+    if let Some(max) = retention.max_process_bytes
+        && let Some((process, class, excess)) = Usage::of_processes(db).await?.too_large(max)
+    {
+        let removed = oldest_of(db, class, Some(process), excess).await?;
+        if removed > 0 {
+            return Ok((removed, true));
+        }
+    }
     if let Some(max) = retention.max_bytes {
-        let excess = used_bytes(db).await?.saturating_sub(max);
+        let used = used_bytes(db).await?;
+        let excess = used.saturating_sub(max);
         if excess > 0 {
-            let removed = oldest(db, i64::try_from(excess).unwrap_or(i64::MAX)).await?;
+            let removed = too_much(db, used, max).await?;
             return Ok((removed, removed > 0));
         }
     }
     Ok((0, false))
+}
+
+/// Removes some of what has more than its share; or, if there is none of that, of what there is.
+async fn too_much(db: &mut SqliteConnection, used: u64, max: u64) -> Result<u64, sqlx::Error> {
+    let excess = i64::try_from(used - max).unwrap_or(i64::MAX);
+    for class in Usage::of_processes(db).await?.by_excess(used, max) {
+        let removed = oldest_of(db, class, None, excess).await?;
+        if removed > 0 {
+            return Ok(removed);
+        }
+    }
+    Ok(0)
+}
+
+/// The oldest of one class, of one process or of all; about so many bytes of what is large.
+async fn oldest_of(
+    db: &mut SqliteConnection,
+    class: Class,
+    process: Option<i64>,
+    excess: i64,
+) -> Result<u64, sqlx::Error> {
+    match class {
+        Class::Spans => {
+            let removed = segments(db, SPANS, process, i64::MAX, excess).await?;
+            // Fine tiles go with the polls that they sum up: together they say little more.
+            let rest: Option<i64> = sqlx::query_scalar(
+                "SELECT min(end_at) FROM segment INDEXED BY segment_by_age
+                 WHERE kind < 4 AND (?1 IS NULL OR process = ?1)",
+            )
+            .bind(process)
+            .fetch_one(&mut *db)
+            .await?;
+            let mut fine = 0;
+            for level in 0..FINE_LEVELS {
+                fine += tiles(db, level, process, rest.unwrap_or(i64::MAX)).await?;
+            }
+            Ok(removed + fine)
+        }
+        Class::Tasks => segments(db, TASKS, process, i64::MAX, excess).await,
+        Class::Tiles => {
+            for level in 0..LEVELS {
+                let removed = tiles(db, level, process, i64::MAX).await?;
+                if removed > 0 {
+                    return Ok(removed);
+                }
+            }
+            Ok(0)
+        }
+        Class::Rollups => {
+            for level in 0..STEPS.len() {
+                let removed = rollups(db, level, process, i64::MAX).await?;
+                if removed > 0 {
+                    return Ok(removed);
+                }
+            }
+            Ok(0)
+        }
+        Class::Rows if process.is_some() => Ok(0),
+        Class::Rows => oldest_rows(db).await,
+    }
 }
 
 /// Bytes of pages that hold something.
@@ -77,9 +150,13 @@ async fn pragma(db: &mut SqliteConnection, sql: &'static str) -> Result<i64, sql
 
 /// Everything that ended before `cutoff`, in the order in which it may go.
 async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<u64, sqlx::Error> {
-    let mut removed = segments(db, cutoff, i64::MAX).await?;
+    let mut removed = segments(db, SPANS, None, cutoff, i64::MAX).await?;
+    removed += segments(db, TASKS, None, cutoff, i64::MAX).await?;
     for level in 0..LEVELS {
-        removed += tiles(db, level, cutoff).await?;
+        removed += tiles(db, level, None, cutoff).await?;
+    }
+    for level in 0..STEPS.len() {
+        removed += rollups(db, level, None, cutoff).await?;
     }
     removed += metrics(db, now, cutoff).await?;
     for log in [READINGS, APP_SPANS, MARKS, HOLDS] {
@@ -96,31 +173,13 @@ async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<
     Ok(removed)
 }
 
-/// The oldest of the first kind of thing that there is any of: about `excess` bytes of segments, a
-/// chunk of anything else.
-async fn oldest(db: &mut SqliteConnection, excess: i64) -> Result<u64, sqlx::Error> {
-    let removed = segments(db, i64::MAX, excess).await?;
-    // Fine tiles go with the polls that they sum up: together they say little more.
-    let rest: Option<i64> =
-        sqlx::query_scalar("SELECT min(end_at) FROM segment").fetch_one(&mut *db).await?;
-    let mut fine = 0;
-    for level in 0..FINE_LEVELS {
-        fine += tiles(db, level, rest.unwrap_or(i64::MAX)).await?;
-    }
-    if removed + fine > 0 {
-        return Ok(removed + fine);
-    }
+/// The oldest rows of the first kind that there is any of.
+async fn oldest_rows(db: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
     // Ended tasks before what shows the course of things: there is no end of them, and they
     // would otherwise outlive every graph.
     let removed = chunk(db, ENDED_TASKS, i64::MAX).await?;
     if removed > 0 {
         return Ok(removed);
-    }
-    for level in 0..LEVELS {
-        let removed = tiles(db, level, i64::MAX).await?;
-        if removed > 0 {
-            return Ok(removed);
-        }
     }
     for log in [METRICS, READINGS, APP_SPANS, MARKS] {
         let removed = log.first(db).await?;
@@ -242,30 +301,90 @@ async fn surplus_readings(db: &mut SqliteConnection) -> Result<u64, sqlx::Error>
     Ok(done.rows_affected())
 }
 
-/// Segments that end before `cutoff`, the oldest first, as many as hold about `bytes`.
-async fn segments(db: &mut SqliteConnection, cutoff: i64, bytes: i64) -> Result<u64, sqlx::Error> {
+/// Kinds of segments, and the index by the age of each.
+const SPANS: (&str, &str) = ("kind < 4", "segment_by_age");
+const TASKS: (&str, &str) = ("kind = 4", "segment_of_tasks_by_age");
+
+/// Segments of these kinds that end before `cutoff`, the oldest first, as many as hold about `bytes`.
+async fn segments(
+    db: &mut SqliteConnection,
+    (kinds, by_age): (&str, &str),
+    process: Option<i64>,
+    cutoff: i64,
+    bytes: i64,
+) -> Result<u64, sqlx::Error> {
+    let index = if process.is_some() { "segment_by_time" } else { by_age };
+    let process_is = if process.is_some() { "process = ?4" } else { "?4 IS NULL" };
     // The length of a blob is known without reading it.
-    let sql = "DELETE FROM segment WHERE id IN
-        (SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY end_at, id) - size AS before FROM
-            (SELECT id, end_at, length(data) AS size FROM segment WHERE end_at < ?
-             ORDER BY end_at, id LIMIT ?)) WHERE before < ?)";
-    let query = sqlx::query(sql).bind(cutoff).bind(MAX_SEGMENTS).bind(bytes);
-    Ok(query.execute(db).await?.rows_affected())
+    let sql = format!(
+        "SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY end_at, id) - size AS before FROM
+            (SELECT id, end_at, length(data) AS size FROM segment INDEXED BY {index}
+             WHERE end_at < ?1 AND {kinds} AND {process_is} ORDER BY end_at, id LIMIT ?2))
+         WHERE before < ?3"
+    );
+    let doomed: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(cutoff)
+        .bind(MAX_SEGMENTS)
+        .bind(bytes)
+        .bind(process)
+        .fetch_all(&mut *db)
+        .await?;
+    if doomed.is_empty() {
+        return Ok(0);
+    }
+    let ids = serde_json::to_string(&doomed).unwrap_or_default();
+    for sql in [
+        "DELETE FROM task_void WHERE segment IN (SELECT value FROM json_each(?))",
+        "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))",
+    ] {
+        sqlx::query(sql).bind(&ids).execute(&mut *db).await?;
+    }
+    Ok(doomed.len() as u64)
 }
 
 /// Tiles of a level that end before `cutoff`. Those not folded yet are in no coarser one, and
 /// stay until they are.
-async fn tiles(db: &mut SqliteConnection, level: u8, cutoff: i64) -> Result<u64, sqlx::Error> {
+async fn tiles(
+    db: &mut SqliteConnection,
+    level: u8,
+    process: Option<i64>,
+    cutoff: i64,
+) -> Result<u64, sqlx::Error> {
     let width = bucket_width(level).saturating_mul(BUCKETS as u64) as i64;
     let sql = "DELETE FROM tile WHERE id IN
         (SELECT t.id FROM process p CROSS JOIN tile t
          ON t.process = p.id AND t.level = ?1 AND t.tile < ?2
-         WHERE t.folded = 1 OR t.level = ?3 ORDER BY t.tile LIMIT ?4)";
+         WHERE (t.folded = 1 OR t.level = ?3) AND (?5 IS NULL OR p.id = ?5)
+         ORDER BY t.tile LIMIT ?4)";
     let done = sqlx::query(sql)
         .bind(i64::from(level))
         .bind(cutoff / width)
         .bind(i64::from(LEVELS) - 1)
         .bind(MAX_ROWS)
+        .bind(process)
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Roll-ups of a level that end before `cutoff`; those not folded yet stay until they are.
+async fn rollups(
+    db: &mut SqliteConnection,
+    level: usize,
+    process: Option<i64>,
+    cutoff: i64,
+) -> Result<u64, sqlx::Error> {
+    let sql = "DELETE FROM rollup WHERE id IN
+        (SELECT r.id FROM process p CROSS JOIN rollup r INDEXED BY rollup_by_step
+         ON r.process = p.id AND r.level = ?1 AND r.step < ?2
+         WHERE (r.folded = 1 OR r.level = ?3) AND (?5 IS NULL OR p.id = ?5)
+         ORDER BY r.step LIMIT ?4)";
+    let done = sqlx::query(sql)
+        .bind(level as i64)
+        .bind(cutoff.div_euclid(STEPS[level]))
+        .bind(STEPS.len() as i64 - 1)
+        .bind(MAX_ROWS)
+        .bind(process)
         .execute(db)
         .await?;
     Ok(done.rows_affected())
@@ -287,7 +406,8 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
 
 /// Removes up to `max` rows of a process, and the process itself once nothing else is left.
 async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64, sqlx::Error> {
-    const PARTS: [(&str, &str); 23] = [
+    const PARTS: [(&str, &str); 25] = [
+        ("rollup", "id"),
         ("setting", "scope, app, process"),
         ("wait", "process, wait"),
         ("wait_holder", "process, wait, place"),
@@ -304,6 +424,7 @@ async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64
         ("metric", "rowid"),
         ("tile", "id"),
         ("segment", "id"),
+        ("usage", "process, class"),
         ("loss", "id"),
         ("ledger_entry", "process, kind"),
         ("name", "process, name"),
@@ -332,12 +453,14 @@ async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64
 /// Gives some free pages back to the file system; returns whether there are more.
 pub(super) async fn shrink(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let free = pragma(db, "PRAGMA freelist_count").await?;
-    // A few free pages are what the next commits fill.
-    if free < 2 * MAX_FREE_PAGES {
+    let pages = pragma(db, "PRAGMA page_count").await?;
+    // A few free pages are what the next commits fill: to give them back means to move others.
+    let spare = (2 * MAX_FREE_PAGES).max(pages / 20);
+    if free < spare {
         return Ok(false);
     }
     // It frees one page for each row that is fetched.
     let sql = format!("PRAGMA incremental_vacuum({MAX_FREE_PAGES})");
     sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *db).await?;
-    Ok(free >= 3 * MAX_FREE_PAGES)
+    Ok(free - MAX_FREE_PAGES >= spare)
 }

@@ -20,7 +20,7 @@ SQLite checks the structure of the file and its indexes; loopd then decodes ever
 compares checksums and counts, which SQLite has none of, and looks whether the books add up.
 
 JSON keys: path, fine, wrong (how many things), findings (the first 20: place, process, text), segments,
-spans, unknown_segments (written by a newer loopd), tiles, rows (by table).";
+spans, packed_tasks, unknown_segments (written by a newer loopd), tiles, rows (by table).";
 
 /// Checks a file.
 pub(super) async fn run(path: &Path, is_json: bool) -> anyhow::Result<ExitCode> {
@@ -51,6 +51,7 @@ fn line(path: &Path, check: &FileCheck) -> serde_json::Value {
         "findings": findings.collect::<Vec<_>>(),
         "segments": check.segments,
         "spans": check.spans,
+        "packed_tasks": check.packed_tasks,
         "unknown_segments": check.unknown_segments,
         "tiles": check.tiles,
         "rows": check.rows,
@@ -69,12 +70,14 @@ fn text(path: &Path, check: &FileCheck) -> String {
     let rows: u64 = check.rows.values().sum();
     let _ = writeln!(
         text,
-        "{}: {}; {} rows, {} segments with {} polls, parks and wakes, {} tiles were read",
+        "{}: {}; {} rows, {} segments with {} polls, parks and wakes and {} tasks, {} tiles were \
+         read",
         path.display(),
         if check.is_fine() { "fine" } else { "damaged" },
         count_text(rows),
         count_text(check.segments),
         count_text(check.spans),
+        count_text(check.packed_tasks),
         count_text(check.tiles),
     );
     text

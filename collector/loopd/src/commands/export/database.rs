@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use loopd_dashboard::views::status::{StatusView, StoreView};
-use loopd_store::{Reader, Retention};
+use loopd_dashboard::views::status::StatusView;
+use loopd_store::Reader;
 
 use crate::commands::client::Client;
 use crate::commands::render::note;
@@ -37,8 +37,8 @@ async fn behind(client: &Client) -> anyhow::Result<Reader> {
     let reader = Reader::open(&path).await.or_exit(Exit::Storage)?;
     let here = reader.status().await.or_exit(Exit::Storage)?;
     // A path alone says little: this may be another machine's.
-    let any = Retention { max_age: None, max_bytes: None };
-    if StoreView::new(here, &any).epoch != status.store.epoch {
+    let epoch: String = here.epoch.iter().map(|byte| format!("{byte:02x}")).collect();
+    if epoch != status.store.epoch {
         return Err(elsewhere()).or_exit(Exit::Storage);
     }
     note(&format!("reading {}, the database of the server at {}", path.display(), client.base()));

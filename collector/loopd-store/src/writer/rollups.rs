@@ -1,0 +1,133 @@
+//! What one commit adds to the roll-ups of a process.
+
+use loopd_analysis::rollup::{Cell, encode, step_of};
+
+use super::crowd::Crowd;
+use super::hash::IdMap;
+use super::lane_spans::LaneSpans;
+use super::tasks::{ENDED_AT, SPAWNED_AT};
+use crate::instant::{count, length, wall};
+use loopd_model::Nanos;
+
+/// One commit of a process adds no more cells than this, so that an agent that invents instants or
+/// places costs no more memory: a thousand places for 40 s.
+const MAX_CELLS: usize = 1 << 12;
+
+/// Cells of level 0, by step and spawn location.
+#[derive(Debug, Default)]
+pub(super) struct Rollups {
+    cells: Vec<Cell>,
+    places: IdMap<(i64, i64), u32>,
+    first: Option<i64>,
+}
+
+/// A row of the table of roll-ups.
+#[derive(Debug)]
+pub(super) struct RollupRow {
+    pub(super) process: i64,
+    pub(super) level: usize,
+    pub(super) step: i64,
+    pub(super) is_folded: bool,
+    pub(super) cells: Vec<u8>,
+}
+
+impl Rollups {
+    fn place(&mut self, step: i64, location: i64) -> usize {
+        if let Some(&place) = self.places.get(&(step, location)) {
+            return place as usize;
+        }
+        // What does not fit any more counts for no place in particular, in the first step.
+        let first = *self.first.get_or_insert(step);
+        let key = if self.cells.len() < MAX_CELLS { (step, location) } else { (first, 0) };
+        let cells = &mut self.cells;
+        let place = self.places.entry(key).or_insert_with(|| {
+            cells.push(Cell::default());
+            (cells.len() - 1) as u32
+        });
+        *place as usize
+    }
+
+    /// Adds the spawns and ends of a crowd; `locations` are those of its numbers.
+    pub(super) fn add_lives(&mut self, crowd: &Crowd, locations: &[i64]) {
+        for (delta, &location) in crowd.deltas().iter().zip(locations) {
+            if delta.is_spawned() {
+                let place = self.place(step_of(0, delta.get(SPAWNED_AT)), location);
+                self.cells[place].spawned += 1;
+            }
+            if delta.is_ended() {
+                let place = self.place(step_of(0, delta.get(ENDED_AT)), location);
+                let cell = &mut self.cells[place];
+                cell.ended += 1;
+                cell.panicked += u64::from(delta.has_panicked());
+                cell.cancelled += u64::from(delta.was_cancelled());
+            }
+        }
+    }
+
+    pub(super) fn add_polls(&mut self, spans: &LaneSpans, origin: i64, locations: &[i64]) {
+        let mut near = Near::new(locations.len());
+        for ((&start, &nanos), &slot) in spans.start.iter().zip(&spans.length).zip(&spans.slot) {
+            let place = near.place(self, wall(origin, Nanos(start)), slot, locations);
+            self.cells[place].add_poll(length(nanos) as u64);
+        }
+    }
+
+    pub(super) fn add_wakes(&mut self, spans: &LaneSpans, origin: i64, locations: &[i64]) {
+        let mut near = Near::new(locations.len());
+        for (i, (&start, &slot)) in spans.start.iter().zip(&spans.slot).enumerate() {
+            let place = near.place(self, wall(origin, Nanos(start)), slot, locations);
+            let wakes = spans.count.get(i).map_or(1, |&n| count(n) as u64);
+            self.cells[place].add_wake(length(spans.length[i]) as u64, wakes);
+        }
+    }
+
+    /// A row for each step.
+    pub(super) fn into_rows(self, process: i64) -> Vec<RollupRow> {
+        let Self { cells, places, .. } = self;
+        let mut order: Vec<(i64, i64, u32)> =
+            places.into_iter().map(|((step, location), place)| (step, location, place)).collect();
+        order.sort_unstable();
+        let steps = order.chunk_by(|a, b| a.0 == b.0);
+        let row = |step: &[(i64, i64, u32)]| RollupRow {
+            process,
+            level: 0,
+            step: step[0].0,
+            is_folded: false,
+            cells: encode(step.iter().map(|&(_, at, place)| (at, &cells[place as usize]))),
+        };
+        steps.map(row).collect()
+    }
+}
+
+/// Finds the place of a span's cell without looking it up, as long as the step stays the same.
+struct Near {
+    /// The instants of the step, from and to.
+    step: (i64, i64),
+    /// Rises with every step.
+    stamp: u32,
+    /// By number in the crowd: the place, if the stamp is that of the step.
+    places: Vec<(u32, u32)>,
+}
+
+impl Near {
+    fn new(slots: usize) -> Self {
+        Self { step: (0, 0), stamp: 0, places: vec![(0, 0); slots] }
+    }
+
+    #[inline]
+    fn place(&mut self, rollups: &mut Rollups, at: i64, slot: u32, locations: &[i64]) -> usize {
+        if !(self.step.0..self.step.1).contains(&at) {
+            let length = loopd_analysis::rollup::STEPS[0];
+            let from = step_of(0, at) * length;
+            self.step = (from, from + length);
+            self.stamp += 1;
+        }
+        let slot = slot as usize;
+        let (stamp, place) = &mut self.places[slot];
+        if *stamp != self.stamp {
+            *stamp = self.stamp;
+            *place = rollups.place(step_of(0, at), locations[slot]) as u32;
+        }
+        *place as usize
+    }
+}
