@@ -4,6 +4,7 @@
 mod bench;
 mod browser;
 mod dependencies;
+mod interop;
 mod run;
 mod test;
 mod tools;
@@ -21,7 +22,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Every check there is; installs what it needs (cargo-nextest, npm packages, Chromium)
+    /// Every check there is; installs what it needs (cargo-nextest, npm and Python packages, Chromium)
     Test(test::Args),
     /// Measures, as ratios within one run
     Bench(bench::Args),

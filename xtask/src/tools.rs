@@ -31,6 +31,23 @@ pub(crate) fn npm_packages() -> anyhow::Result<()> {
     std::fs::write(stamp, lock).context("note which packages are installed")
 }
 
+/// Python with the packages of a list, in an environment of its own below `target`; its path.
+pub(crate) fn python_packages(list: &Path) -> anyhow::Result<String> {
+    let wanted = std::fs::read(list).with_context(|| format!("read {}", list.display()))?;
+    let folder = root().join("target/venv");
+    let python = folder.join("bin/python").display().to_string();
+    let stamp = folder.join(".installed");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    execute(program("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+        .context("make an environment for Python packages (on Debian: apt install python3-venv)")?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    execute(program(&python).args(pip).arg(list))?;
+    std::fs::write(stamp, wanted).context("note which packages are installed")?;
+    Ok(python)
+}
+
 /// The browser; its path.
 pub(crate) fn chromium() -> anyhow::Result<String> {
     if let Ok(path) = std::env::var("CHROMIUM") {

@@ -25,6 +25,24 @@ pub enum ExportError {
         /// How many values it has.
         found: usize,
     },
+    /// There is no such table.
+    #[error("there is no table {table}; there are {}", crate::table_names().collect::<Vec<_>>().join(", "))]
+    NoTable {
+        /// What was asked for.
+        table: String,
+    },
+    /// The store could not be read.
+    #[error("read the recording")]
+    Store(#[from] loopd_store::StoreError),
+    /// What a page shows could not be found out.
+    #[error("sum up the recording")]
+    View(#[from] loopd_dashboard::views::ViewError),
+    /// A question that took too long.
+    #[error("sum up the recording")]
+    Query(#[source] loopd_store::QueryError),
+    /// The file could not be written.
+    #[error("write the file")]
+    Io(#[from] std::io::Error),
     /// The Parquet library refuses.
     #[error("write Parquet")]
     Parquet(#[source] ::parquet::errors::ParquetError),

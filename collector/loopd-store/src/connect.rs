@@ -16,7 +16,7 @@ use crate::{Durability, StoreError};
 pub(crate) const FIRST_SAFE_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
 /// A writer waits this long for the checkpointer, which holds the lock for milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// So many reads run at once; the rest wait their turn.
 const READ_CONNECTIONS: u32 = 4;
@@ -90,6 +90,6 @@ pub(crate) async fn with_rusqlite<T>(
     work(&connection).map_err(protocol)
 }
 
-fn protocol(error: rusqlite::Error) -> sqlx::Error {
+pub(crate) fn protocol(error: rusqlite::Error) -> sqlx::Error {
     sqlx::Error::Protocol(error.to_string())
 }

@@ -51,6 +51,26 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// Something that is packed in the file is damaged, or the file was altered by another program.
+    #[error("{} is damaged ({damage}), nothing of it was taken; `loopd db check --db {}` says more", path.display(), path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        damage: String,
+    },
+    /// There is a file where a new one should be, or two files that should differ are one.
+    #[error("{} exists already; name another file", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody reads a file that would have to be closed by all.
+    #[error("{} is being read by another program; end that, such as a `loopd` command or `sqlite3`, and try again", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file was written by a newer loopd.
     #[error("{} has schema {found}, this loopd knows up to {known}; upgrade loopd, or choose another --db", path.display())]
     Newer {
@@ -113,6 +133,15 @@ impl StoreError {
         move |source| match source.as_database_error().and_then(|error| error.code()) {
             Some(code) if code == SQLITE_FULL => Self::Full { attempt, source },
             _ => Self::Sqlite { attempt, source },
+        }
+    }
+
+    /// Wraps what rusqlite said about `attempt`.
+    pub(crate) fn rusqlite(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |error| {
+            let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+            let source = crate::connect::protocol(error);
+            if is_full { Self::Full { attempt, source } } else { Self::Sqlite { attempt, source } }
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod connect;
 mod error;
+mod file;
 mod instant;
 mod open;
 mod options;
@@ -20,9 +21,13 @@ mod task_table;
 mod writer;
 
 pub use error::StoreError;
+pub use file::{
+    Compacted, Exported, FileCheck, FileStats, Finding, Imported, ImportedProcess, ProcessStats,
+    TableStats, check_file, compact_file, damaged_segments, export_file, file_stats, import_file,
+};
 pub use open::open;
 pub use options::{Durability, Retention, StoreOptions};
-pub use reader::Reader;
+pub use reader::{Reader, RowStream};
 pub use rows::*;
 pub use schema::{Schema, SchemaColumn, SchemaFunction, SchemaView, schema};
 pub use settings::{

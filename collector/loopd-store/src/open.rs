@@ -79,21 +79,25 @@ fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Opens a database for reading and checks that it is one of ours.
-pub(crate) async fn check_for_reading(path: &Path) -> Result<(), StoreError> {
+/// Opens a database for reading and checks that it is one of ours. Returns the version of its schema.
+pub(crate) async fn check_for_reading(path: &Path) -> Result<i64, StoreError> {
     connect::check_sqlite()?;
-    // Nobody may have written to it yet; then there is nothing to read.
-    if !path.exists() || check_read_only(path).await? == Found::Empty {
-        return Err(StoreError::Missing { path: path.to_owned() });
+    let missing = || StoreError::Missing { path: path.to_owned() };
+    if !path.exists() {
+        return Err(missing());
     }
-    Ok(())
+    match check_read_only(path).await? {
+        // Nobody has written to it yet; then there is nothing to read.
+        Found::Empty => Err(missing()),
+        Found::Loopd { schema } => Ok(schema),
+    }
 }
 
 /// What a file that may be opened holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Empty,
-    Loopd,
+    Loopd { schema: i64 },
 }
 
 /// Whether this is a database of loopd's that this binary can read, or an empty one.
@@ -111,7 +115,7 @@ async fn check_read_only(path: &Path) -> Result<Found, StoreError> {
             let known = migrations::NEWEST;
             Err(StoreError::Newer { path: path.to_owned(), found, known })
         }
-        Some((APPLICATION_ID, _)) => Ok(Found::Loopd),
+        Some((APPLICATION_ID, schema)) => Ok(Found::Loopd { schema }),
         Some(_) => Err(StoreError::Foreign { path: path.to_owned() }),
     }
 }

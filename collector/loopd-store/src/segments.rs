@@ -1,8 +1,8 @@
 //! Reads stored segments part by part: only the pages in which something wanted can be, only the
 //! columns asked for, of one task only its own spans.
 
-use loopd_model::stored::{self, Directory, PageColumns, SpanColumns, Subject};
 use loopd_model::segment::{self, SegmentError};
+use loopd_model::stored::{self, Directory, PageColumns, SpanColumns, Subject};
 use loopd_model::{LocationId, Nanos, Span, TaskId};
 use rusqlite::blob::Blob;
 use rusqlite::{Connection, Error, OptionalExtension, Result, ffi};
@@ -182,7 +182,8 @@ fn try_read(bytes: &Bytes<'_>, origin: i64, wanted: &Wanted) -> Result<Read<Foun
         }
         Err(error) => return Ok(Err(error)),
     };
-    let mut reading = Reading { bytes, directory: &directory, origin, wanted, found: Found::default() };
+    let mut reading =
+        Reading { bytes, directory: &directory, origin, wanted, found: Found::default() };
     let done = match wanted.task {
         Some(task) => reading.one_task(TaskId(task))?,
         None => reading.all_tasks()?,
@@ -275,7 +276,9 @@ impl Reading<'_> {
             }
             self.found.unpacked += page.count;
             let subject = |at: usize| {
-                slots.get(page.first + at).map_or_else(Subject::default, |&slot| subjects[slot as usize])
+                slots
+                    .get(page.first + at)
+                    .map_or_else(Subject::default, |&slot| subjects[slot as usize])
             };
             if self.wanted.has_bounds() {
                 (0..page.count).for_each(|at| self.add(&columns, at, subject(at)));
@@ -287,7 +290,12 @@ impl Reading<'_> {
     }
 
     /// Adds a whole page.
-    fn add_page(&mut self, columns: &PageColumns, spans: usize, subject: impl Fn(usize) -> Subject) {
+    fn add_page(
+        &mut self,
+        columns: &PageColumns,
+        spans: usize,
+        subject: impl Fn(usize) -> Subject,
+    ) {
         let (origin, found, wants) = (self.origin, &mut self.found, self.wanted.columns);
         found.len += spans;
         if wants.times {

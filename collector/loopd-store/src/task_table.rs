@@ -13,7 +13,6 @@
 
 use std::collections::HashSet;
 
-
 use loopd_model::segment::{SegmentError, put_varint, take_varint};
 use loopd_model::table::{self, Directory, Predict};
 
@@ -126,7 +125,10 @@ impl Records {
 
     /// The value of a column as [`TaskRecord`] counts them, but for the process.
     pub(crate) fn value(&self, row: usize, column: usize) -> i64 {
-        let row = self.places.as_ref().map_or(row, |places| places.get(row).map_or(usize::MAX, |&at| at as usize));
+        let row = self
+            .places
+            .as_ref()
+            .map_or(row, |places| places.get(row).map_or(usize::MAX, |&at| at as usize));
         let column = column.wrapping_sub(1);
         let value = self.columns.get(column).and_then(|values| values.get(row));
         match value.copied().unwrap_or(NULL) {
@@ -158,7 +160,8 @@ impl Records {
 /// Reads columns, a bit each as [`TaskRecord`] counts them, of all records or of one task's.
 pub(crate) fn read(bytes: &[u8], columns: u64, task: Option<i64>) -> Result<Records, SegmentError> {
     let keys = task.map_or(i64::MIN..=i64::MAX, |task| task..=task);
-    let mut records = read_pages(bytes, columns, |page| page.min <= *keys.end() && page.max >= *keys.start())?;
+    let mut records =
+        read_pages(bytes, columns, |page| page.min <= *keys.end() && page.max >= *keys.start())?;
     if let Some(task) = task {
         records.keep(|other| other == task);
     }
@@ -176,7 +179,8 @@ pub(crate) fn find(
         tasks.get(place).is_some_and(|&task| task <= page.max)
     };
     let records = read_pages(bytes, u64::MAX, has_any)?;
-    let wanted = (0..records.len()).filter(|&row| tasks.binary_search(&records.value(row, 1)).is_ok());
+    let wanted =
+        (0..records.len()).filter(|&row| tasks.binary_search(&records.value(row, 1)).is_ok());
     Ok(wanted.map(|row| records.record(row, process)).collect())
 }
 

@@ -56,6 +56,12 @@ enum Command {
     Resources(commands::resources::ResourcesArgs),
     /// Run SQL on the recording.
     Query(commands::query::QueryArgs),
+    /// Write a recording as files for other tools, or for another loopd.
+    Export(commands::export::ExportArgs),
+    /// Add an exported recording to a database.
+    Import(commands::import::ImportArgs),
+    /// Check, measure and shrink the database file.
+    Db(commands::db::DbArgs),
     /// Check that recording works here, and say what is missing.
     Doctor(commands::doctor::DoctorArgs),
 }
@@ -77,6 +83,9 @@ impl Cli {
             Command::Waits(args) => commands::waits::run(args, global).await,
             Command::Resources(args) => commands::resources::run(args, global).await,
             Command::Query(args) => commands::query::run(args, global).await,
+            Command::Export(args) => commands::export::run(args).await,
+            Command::Import(args) => commands::import::run(args).await,
+            Command::Db(args) => commands::db::run(args, global).await,
             Command::Doctor(args) => commands::doctor::run(args, global).await,
         }
     }

@@ -3,8 +3,11 @@
 pub(crate) mod apps;
 pub(crate) mod capture;
 pub(crate) mod client;
+pub(crate) mod db;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod leaks;
 pub(crate) mod query;
 pub(crate) mod read;

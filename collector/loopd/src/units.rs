@@ -39,6 +39,17 @@ pub(crate) fn size(text: &str) -> Result<Limit<u64>, String> {
         .ok_or_else(|| "expected a number and a unit, as in 500MB or 10GiB, or `off`".into())
 }
 
+/// A size for people: `12.3 MB`.
+pub(crate) fn size_text(bytes: u64) -> String {
+    let (unit, factor) = match bytes {
+        0..1_000 => return format!("{bytes} B"),
+        1_000..999_950 => ("kB", 1e3),
+        999_950..999_950_000 => ("MB", 1e6),
+        _ => ("GB", 1e9),
+    };
+    format!("{:.1} {unit}", bytes as f64 / factor)
+}
+
 /// From which length a poll is slow, in nanoseconds; `None`: nothing is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Threshold(pub(crate) Option<u64>);
@@ -91,6 +102,12 @@ mod tests {
         assert_eq!(size("10GiB"), Ok(Limit(Some(10 << 30))));
         assert_eq!(size("1 MB"), Ok(Limit(Some(1_000_000))));
         assert_eq!(size("4096"), Ok(Limit(Some(4096))));
+    }
+
+    #[test]
+    fn sizes_are_shown_to_one_place() {
+        let shown = [0, 999, 1_000, 999_949, 999_950, 12_345_678, 5_000_000_000].map(size_text);
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "12.3 MB", "5.0 GB"]);
     }
 
     #[test]

@@ -43,7 +43,8 @@ fn is_formula(cell: &str) -> bool {
     cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err()
 }
 
-fn push_cell(out: &mut String, cell: &str) {
+/// Adds a cell to a line, quoted and made harmless as it has to be.
+pub fn push_cell(out: &mut String, cell: &str) {
     let prefix = if is_formula(cell) { "'" } else { "" };
     if cell.contains([',', '"', '\n', '\r']) {
         out.push('"');

@@ -73,7 +73,8 @@ pub(super) fn after(
 fn count(db: &Connection, process: i64, from: i64) -> rusqlite::Result<i64> {
     const ROWS: &str = "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_by_end
         WHERE process = ?1 AND ended_at > ?2 LIMIT ?3)";
-    const RECORDS: &str = "SELECT total(spans) FROM (SELECT spans FROM segment INDEXED BY segment_by_time
+    const RECORDS: &str =
+        "SELECT total(spans) FROM (SELECT spans FROM segment INDEXED BY segment_by_time
         WHERE process = ?1 AND kind = 4 AND end_at > ?2 LIMIT ?3)";
     let key = (process, from, MAX_LIVES + 1);
     let rows: i64 = db.query_row(ROWS, key, |row| row.get(0))?;

@@ -16,6 +16,7 @@ mod sites;
 mod slow;
 mod slowest;
 mod spans;
+mod stream;
 mod task_spans;
 mod tasks;
 mod timeline;
@@ -31,6 +32,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{ColumnIndex, Row, Sqlite};
 
 pub(crate) use settings::of_process;
+pub use stream::RowStream;
 
 use crate::sql::QueryPool;
 use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, connect, open};

@@ -25,7 +25,11 @@ async fn no_large_table_is_read_from_end_to_end() {
     let (_writer, reader) = crate::open(options).await.unwrap();
 
     let process = Some(ProcessKey(1));
-    let running = TaskQuery { process: ProcessKey(1), state: Some(TaskState::Running), ..TaskQuery::default() };
+    let running = TaskQuery {
+        process: ProcessKey(1),
+        state: Some(TaskState::Running),
+        ..TaskQuery::default()
+    };
     let all = SlowQuery { process, ..SlowQuery::default() };
     let range = SlowQuery { from: Some(UnixNanos(1)), to: Some(UnixNanos(2)), ..all };
     let task = SlowQuery { task: Some(TaskId(1)), ..all };
@@ -49,7 +53,8 @@ async fn no_large_table_is_read_from_end_to_end() {
         let plan = plan(&reader, &sql).await;
         let large = ["t", "s", "w", "task", "slow_poll", "segment", "tile"];
         // What a list is made of is gathered first, by index.
-        let is_gathered = |name: &&str| plan.iter().any(|step| *step == format!("CO-ROUTINE {name}"));
+        let is_gathered =
+            |name: &&str| plan.iter().any(|step| *step == format!("CO-ROUTINE {name}"));
         let large: Vec<&str> = large.into_iter().filter(|name| !is_gathered(name)).collect();
         let scans = |step: &&String| {
             let mut words = step.split(' ');

@@ -31,8 +31,10 @@ impl Reader {
         let found = found.map_err(StoreError::sqlite("read roll-ups"))?;
         let cells = found.into_iter().flat_map(move |(at, cells)| {
             let start_at = UnixNanos(at.saturating_mul(STEPS[step as usize]));
-            cells.into_iter().map(move |(location, cell)| {
-                RollupCell { start_at, location: (location != 0).then_some(location), cell }
+            cells.into_iter().map(move |(location, cell)| RollupCell {
+                start_at,
+                location: (location != 0).then_some(location),
+                cell,
             })
         });
         Ok(cells.collect())

@@ -240,8 +240,7 @@ impl Reader {
             lives::after(db, process.0, start, |lives| {
                 let key = (String::new(), lives.location);
                 let site = found.entry(key).or_insert_with(|| empty(window));
-                for (instant, steps) in
-                    [(lives.born, &mut site.born), (lives.died, &mut site.died)]
+                for (instant, steps) in [(lives.born, &mut site.born), (lives.died, &mut site.died)]
                 {
                     if let Some(at) = instant.filter(|&at| at > start) {
                         steps[window.step_of(at)] += lives.tasks;

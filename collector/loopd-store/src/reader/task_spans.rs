@@ -8,7 +8,9 @@ use sqlx::Row;
 
 use super::{Answer, Db, Reader, amount, rollups};
 use crate::segments::{self, Found, Place, Wanted, Wants};
-use crate::{LaneId, LocationStats, PollRow, ProcessKey, RollupStep, StoreError, TaskPolls, WakeRow};
+use crate::{
+    LaneId, LocationStats, PollRow, ProcessKey, RollupStep, StoreError, TaskPolls, WakeRow,
+};
 
 /// So many spans are unpacked for one question: less than a tenth of a second.
 const SEARCH_BUDGET: usize = 4_000_000;
@@ -71,7 +73,8 @@ impl Reader {
         last: usize,
         slowest: usize,
     ) -> Result<TaskPolls, StoreError> {
-        let life = self.ask("read a task", async |db: &mut Db| life(db, process, task).await).await?;
+        let life =
+            self.ask("read a task", async |db: &mut Db| life(db, process, task).await).await?;
         let Some((polls, Some(from), Some(to))) = life else {
             return Ok(TaskPolls { is_complete: true, ..TaskPolls::default() });
         };
@@ -103,7 +106,8 @@ impl Reader {
         task: TaskId,
         limit: usize,
     ) -> Result<Vec<WakeRow>, StoreError> {
-        let life = self.ask("read a task", async |db: &mut Db| life(db, process, task).await).await?;
+        let life =
+            self.ask("read a task", async |db: &mut Db| life(db, process, task).await).await?;
         let Some((_, _, to)) = life else { return Ok(Vec::new()) };
         let to = to.unwrap_or(i64::MAX);
         let wanted = Search { process: process.0, kind: RecordKind::Wake, from: 0, to, task };
@@ -133,11 +137,13 @@ impl Reader {
             let query = sqlx::query_as(sql).bind(process.0).bind(task.0 as i64);
             query.fetch_optional(&mut **db).await
         };
-        let place: Option<(Option<i64>, i64)> = self.ask("read where a task is from", place).await?;
+        let place: Option<(Option<i64>, i64)> =
+            self.ask("read where a task is from", place).await?;
         let Some((Some(location), last_at)) = place else { return Ok(LocationStats::default()) };
         let range = (last_at.saturating_sub(STATS_RANGE), last_at.saturating_add(1));
         let minute = RollupStep::Minute as usize;
-        let read = move |db: &Connection| rollups::read(db, process.0, range, minute, Some(location));
+        let read =
+            move |db: &Connection| rollups::read(db, process.0, range, minute, Some(location));
         let steps = self.raw.ask(read).await;
         let steps = steps.map_err(StoreError::sqlite("read what tasks have in common"))?;
         let mut stats = LocationStats::default();

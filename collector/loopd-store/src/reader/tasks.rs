@@ -7,9 +7,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::timeline::IS_RUNNING;
-use crate::writer::tasks::ANY_TASK;
 use super::told::fields;
 use super::{Answer, Db, Reader, amount, instant, location};
+use crate::writer::tasks::ANY_TASK;
 use crate::{Page, ProcessKey, StoreError, TaskQuery, TaskRow, TaskSort, TaskState, UnixNanos};
 
 /// A page holds at most so many rows, whatever is asked for.
@@ -129,7 +129,8 @@ async fn searched_from(db: &mut Db, process: ProcessKey) -> Answer<Option<i64>> 
         sqlx::query_scalar(sql).bind(process.0).bind(MAX_ROWS).fetch_optional(&mut **db).await?;
     // Of the segment that would be too much, nothing that ended later than its last is in any other
     // that is left out.
-    let sql = "SELECT end_at FROM (SELECT end_at, sum(spans) OVER (ORDER BY end_at DESC, id) AS records,
+    let sql =
+        "SELECT end_at FROM (SELECT end_at, sum(spans) OVER (ORDER BY end_at DESC, id) AS records,
             row_number() OVER (ORDER BY end_at DESC, id) AS place
         FROM (SELECT id, end_at, spans FROM segment WHERE process = ?1 AND kind = 4
               ORDER BY end_at DESC, id LIMIT ?2))

@@ -38,7 +38,11 @@ const ROLLUP: &[SchemaColumn] = &[
     column("p99", "integer", "ns that 99 of 100 polls do not exceed, to within 3.2 %"),
     column("wakes", "integer", "wakes, coalesced ones counted singly; 0 where none were seen"),
     column("scheduled_time", "integer", "ns between wakes and the polls they led to"),
-    column("wake_p50", "integer", "ns from wake to poll that half do not exceed; NULL without wakes"),
+    column(
+        "wake_p50",
+        "integer",
+        "ns from wake to poll that half do not exceed; NULL without wakes",
+    ),
     column("wake_p99", "integer", "ns from wake to poll that 99 of 100 do not exceed"),
 ];
 

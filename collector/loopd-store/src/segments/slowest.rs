@@ -110,7 +110,8 @@ impl Slowest {
                         Some(at) => self.subject(connection, segment, at)?,
                         None => subject,
                     };
-                    let (origin, mut found) = (self.segments[segment].place.origin, Found::default());
+                    let (origin, mut found) =
+                        (self.segments[segment].place.origin, Found::default());
                     let span = Span { task: subject.task, ..span };
                     add(&mut found, origin, &self.wanted, &span, subject.location);
                     if found.len > 0 {
@@ -122,7 +123,13 @@ impl Slowest {
         Ok(None)
     }
 
-    fn wait(&mut self, segment: usize, span: Span, subject: Subject, position: Option<u32>) -> Result<()> {
+    fn wait(
+        &mut self,
+        segment: usize,
+        span: Span,
+        subject: Subject,
+        position: Option<u32>,
+    ) -> Result<()> {
         if self.spans >= MAX_WAITING {
             let sentence = "too many polls are about as long; ask for fewer, or say how long they must be at least";
             return Err(Error::ModuleError(sentence.into()));
@@ -139,7 +146,8 @@ impl Slowest {
         match gone_is_none(bytes.directory())? {
             Some(Ok(directory)) => {
                 for (number, page) in directory.pages.iter().enumerate() {
-                    let (start, end) = (wall(place.origin, page.start), wall(place.origin, page.end));
+                    let (start, end) =
+                        (wall(place.origin, page.start), wall(place.origin, page.end));
                     let longest = length(page.max_length);
                     if self.wanted.may_be_in(start, end, longest) {
                         self.waiting.push(Waiting { longest, segment, what: What::Page(number) });
@@ -195,7 +203,9 @@ impl Slowest {
             }
             let of = &mut self.segments[segment];
             let Some(directory) = &of.directory else { return Ok(Subject::default()) };
-            let Some(bytes) = open_blob(connection, of.place)? else { return Ok(Subject::default()) };
+            let Some(bytes) = open_blob(connection, of.place)? else {
+                return Ok(Subject::default());
+            };
             let bytes = gone_is_none(bytes.at(directory.groups_range()))?;
             let tasks = bytes.and_then(|bytes| directory.tasks(&bytes).ok()).unwrap_or_default();
             of.tasks = Some(Rc::new(tasks));

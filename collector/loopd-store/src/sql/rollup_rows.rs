@@ -94,7 +94,8 @@ impl Pieces for RollupRows {
     ) -> Result<()> {
         let Some((location, cell)) = self.cells.get(row) else { return Ok(()) };
         let count = |value: u64| Some(value.min(1 << 62) as i64);
-        let quantile = |of: &loopd_analysis::histogram::Histogram, q| of.quantile(q).and_then(count);
+        let quantile =
+            |of: &loopd_analysis::histogram::Histogram, q| of.quantile(q).and_then(count);
         let value = match column {
             PROCESS | LEVEL | STEP => Some(self.place[column as usize]),
             LOCATION => Some(*location),

@@ -154,7 +154,8 @@ unsafe impl<P: Pieces> VTab<'_> for Table<P> {
         });
         let mut order = info.order_bys();
         let first = order.next().filter(|by| by.is_order_by_desc()).map(|by| by.column());
-        let is_sorted = is_few && first.is_some() && first == P::LARGEST_FIRST && order.next().is_none();
+        let is_sorted =
+            is_few && first.is_some() && first == P::LARGEST_FIRST && order.next().is_none();
         let (mut bits, mut arguments) = (0, 0);
         for (place, constraint) in found.into_iter().enumerate() {
             let Some(i) = constraint else { continue };

@@ -58,7 +58,8 @@ impl Pieces for SegmentSpans {
         Prune { sql: "? BETWEEN s.min_task AND s.max_task", bound: Bound::Equal },
     ];
     const LARGEST_FIRST: Option<c_int> = Some(LENGTH);
-    const FIND: &'static str = "SELECT s.id, p.origin, s.process, s.kind, s.loop, s.worker, s.max_length
+    const FIND: &'static str =
+        "SELECT s.id, p.origin, s.process, s.kind, s.loop, s.worker, s.max_length
         FROM segment s CROSS JOIN process p ON p.id = s.process WHERE s.kind < 4";
     const ORDER: &'static str = "s.end_at";
     const ROWS: i64 = 100_000_000;
@@ -101,7 +102,8 @@ impl Pieces for SegmentSpans {
 
     fn begin_sorted(&mut self, pieces: &[Vec<i64>]) {
         self.lanes = pieces.iter().map(|piece| [piece[2], piece[3], piece[4], piece[5]]).collect();
-        let segments = pieces.iter().map(|piece| (Place { id: piece[0], origin: piece[1] }, piece[6]));
+        let segments =
+            pieces.iter().map(|piece| (Place { id: piece[0], origin: piece[1] }, piece[6]));
         self.slowest = Slowest::new(segments, self.wanted);
     }
 

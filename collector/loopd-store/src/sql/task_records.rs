@@ -69,7 +69,9 @@ impl Pieces for TaskRecords {
         let &[id, process] = piece else { return Ok(0) };
         self.process = process;
         let data = connection
-            .query_row("SELECT data FROM segment WHERE id = ?", [id], |row| row.get::<_, Vec<u8>>(0))
+            .query_row("SELECT data FROM segment WHERE id = ?", [id], |row| {
+                row.get::<_, Vec<u8>>(0)
+            })
             .optional()?;
         // Retention may have removed it meanwhile; and what is damaged holds nothing.
         let records = data.and_then(|data| task_table::read(&data, self.columns, self.task).ok());

@@ -193,10 +193,7 @@ pub(super) async fn insert_rollups(db: &mut SqliteConnection, rows: Vec<RollupRo
 }
 
 /// Inserts rows into the table of segments.
-pub(super) async fn insert_segments(
-    db: &mut SqliteConnection,
-    rows: Vec<SegmentRow>,
-) -> Result {
+pub(super) async fn insert_segments(db: &mut SqliteConnection, rows: Vec<SegmentRow>) -> Result {
     let head = (
         "INSERT INTO segment (process, kind, loop, worker, start_at, end_at, spans, max_length,
             min_task, max_task, merged, data) ",

@@ -66,7 +66,9 @@ impl LaneSpans {
     pub(super) fn pack(&self, lane: LaneKey, origin: i64, subjects: &Subjects) -> Vec<SegmentRow> {
         let mut packer = Packer::new(subjects);
         let starts = (0..self.len()).step_by(MAX_SPANS);
-        starts.map(|at| packer.pack(self, at..self.len().min(at + MAX_SPANS), lane, origin)).collect()
+        starts
+            .map(|at| packer.pack(self, at..self.len().min(at + MAX_SPANS), lane, origin))
+            .collect()
     }
 }
 

@@ -116,8 +116,11 @@ async fn recall(
         let known = rows_of(db, &all).await?;
         let mut ended: Vec<i64> =
             known.values().filter(|row| row.is_ended()).map(TaskDelta::task).collect();
-        let missing: Vec<i64> =
-            all.iter().map(TaskDelta::task).filter(|&task| !known.contains_key(&(process, task))).collect();
+        let missing: Vec<i64> = all
+            .iter()
+            .map(TaskDelta::task)
+            .filter(|&task| !known.contains_key(&(process, task)))
+            .collect();
         for record in take_records(db, process, missing).await? {
             if let Some(stray) = strays.get_mut(&record.task()) {
                 stray.merge(&record);

@@ -223,10 +223,7 @@ impl TaskDelta {
     /// Whether nothing of what is known here asks for a row of its own.
     pub(super) fn is_unremarkable(&self) -> bool {
         let row = &self.0;
-        row[SLOW_POLLS] == 0
-            && row[UNWAKEABLE_AT] == NULL
-            && row[KEPT] == 0
-            && !self.has_panicked()
+        row[SLOW_POLLS] == 0 && row[UNWAKEABLE_AT] == NULL && row[KEPT] == 0 && !self.has_panicked()
     }
 
     /// Whether it touches what the indices of `task` hold.
@@ -241,7 +238,13 @@ impl TaskDelta {
             let (a, b) = (mine[i], theirs[i]);
             self.0[i] = match rule {
                 Key => a,
-                Stated => if a == NULL { b } else { a },
+                Stated => {
+                    if a == NULL {
+                        b
+                    } else {
+                        a
+                    }
+                }
                 Earliest => match (a, b) {
                     (NULL, other) | (other, NULL) => other,
                     (a, b) => a.min(b),
@@ -249,7 +252,13 @@ impl TaskDelta {
                 // NULL is smaller than everything.
                 Latest | Most => a.max(b),
                 AsOf(at) => match mine[at].cmp(&theirs[at]) {
-                    std::cmp::Ordering::Less => if b == NULL { a } else { b },
+                    std::cmp::Ordering::Less => {
+                        if b == NULL {
+                            a
+                        } else {
+                            b
+                        }
+                    }
                     std::cmp::Ordering::Equal => a.max(b),
                     std::cmp::Ordering::Greater => a,
                 },

@@ -10,7 +10,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// What is told of three tasks, by several threads.
-fn facts() -> Vec<Batch> {
+pub(crate) fn facts() -> Vec<Batch> {
     let event = |ms, kind| Batch { events: vec![at(ms, kind)], ..Batch::default() };
     let segment = |segment| Batch { segments: vec![segment], ..Batch::default() };
     let name = |name| EventKind::TaskNamed { task: TaskId(7), name: NameId(name) };

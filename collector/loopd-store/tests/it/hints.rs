@@ -97,10 +97,12 @@ async fn a_query_that_reads_all_of_a_large_view_is_told_so() {
     }
     assert_eq!(
         store.hints("SELECT count(*) FROM polls").await,
-        ["all polls are read (up to 12.3 million were stored); narrow it by process and time, as \
+        [
+            "all polls are read (up to 12.3 million were stored); narrow it by process and time, as \
           in: where polls.process = 1 and polls.start_at > unix('-1h')",
-         "rollups has counts, sums and percentiles of polls by location and minute, and is read at \
-          once: select location, sum(polls), sum(busy_time) from rollups group by 1"]
+            "rollups has counts, sums and percentiles of polls by location and minute, and is read at \
+          once: select location, sum(polls), sum(busy_time) from rollups group by 1"
+        ]
     );
 }
 

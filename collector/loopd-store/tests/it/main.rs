@@ -4,6 +4,7 @@
 mod add_up;
 mod at_once;
 mod commit;
+mod files;
 mod functions;
 mod hints;
 mod memory;

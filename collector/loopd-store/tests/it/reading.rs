@@ -338,8 +338,10 @@ async fn the_slowest_polls_are_found_wherever_they_are() {
             "SELECT length / 1000000, (start_at - {ORIGIN}) / 1000000, task FROM polls
              WHERE process = 1 ORDER BY length DESC LIMIT {limit}"
         );
-        let rows: Vec<_> =
-            told[..limit].iter().map(|(length, start, task)| format!("{length} {start} {task}")).collect();
+        let rows: Vec<_> = told[..limit]
+            .iter()
+            .map(|(length, start, task)| format!("{length} {start} {task}"))
+            .collect();
         assert_eq!(store.sql(&sql).await, rows, "{limit}");
     }
     let sql = "SELECT count(*) FROM (SELECT * FROM polls WHERE length < 50000000 ORDER BY length DESC LIMIT 20)";

@@ -58,7 +58,11 @@ fn end(batches: u64) -> i64 {
 #[tokio::test]
 async fn what_is_too_old_goes_and_what_is_alive_stays() {
     let mut store = filled(60).await;
-    let keep = Retention { max_age: Some(Duration::from_secs(20)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(20)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(end(60), &keep).await;
     let cutoff = end(40);
     let before = |sql: &str| format!("SELECT count(*) FROM {sql} < {cutoff}");
@@ -118,7 +122,11 @@ async fn a_process_that_ended_long_ago_is_forgotten_with_all_of_its_rows() {
     store.stored(Batch { events: vec![at(100_000_000, kind)], ..Batch::default() }).await;
     let how = loopd_store::How::Lost;
     store.writer.end_session(store.process, how, UnixNanos(end(100_000))).await.unwrap();
-    let keep = Retention { max_age: Some(Duration::from_secs(1)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(1)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(end(1_000_000), &keep).await;
     for view in ["processes", "tasks", "metrics", "resources", "losses", "ledger", "workers"] {
         assert_eq!(store.sql(&format!("SELECT count(*) FROM {view}")).await, ["0"], "{view}");
@@ -142,7 +150,11 @@ async fn the_file_shrinks_when_much_was_removed() {
     }
     let mut store = store.reopen(true).await;
     let before = store.reader.status().await.unwrap().bytes;
-    let keep = Retention { max_age: Some(Duration::from_secs(1)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(1)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(end(4_000), &keep).await;
     let store = store.reopen(true).await;
     let after = store.reader.status().await.unwrap().bytes;
@@ -194,13 +206,22 @@ async fn instants_in_the_future_do_not_keep_what_is_old() {
     store.stored(Batch { events, ..Batch::default() }).await;
     let events: Vec<_> = (0..2_500).flat_map(told).collect();
     store.stored(Batch { events, ..Batch::default() }).await;
-    let keep = Retention { max_age: Some(Duration::from_secs(20)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(20)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(end(60), &keep).await;
     for view in TOLD {
         assert_eq!(store.sql(&format!("SELECT count(*) FROM {view}")).await, ["2500"], "{view}");
     }
     // By size they go in the order in which they came, like everything else.
-    store.maintain_all(end(60), &Retention { max_age: None, max_bytes: Some(1), max_process_bytes: None }).await;
+    store
+        .maintain_all(
+            end(60),
+            &Retention { max_age: None, max_bytes: Some(1), max_process_bytes: None },
+        )
+        .await;
     for view in TOLD {
         assert_eq!(store.sql(&format!("SELECT count(*) FROM {view}")).await, ["0"], "{view}");
     }
@@ -216,7 +237,11 @@ async fn surplus_readings_do_not_keep_the_rest_from_ageing() {
             VALUES (2000000, 1, 5, 1 << 60)";
         assert_eq!(db.execute(sql, []).unwrap(), 1);
     }
-    let keep = Retention { max_age: Some(Duration::from_secs(20)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(20)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     // One step does both.
     store.writer.maintain(UnixNanos(end(60)), &keep).await.unwrap();
     assert_eq!(store.sql("SELECT count(*) FROM resource_states").await, ["1"]);
@@ -249,7 +274,11 @@ async fn the_state_of_a_resource_goes_with_it_or_if_there_never_was_one() {
     };
     store.maintain_all(end(60), &KEEP_ALL).await;
     assert_eq!(number(&store), "5,10,99");
-    let keep = Retention { max_age: Some(Duration::from_secs(20)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(20)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(end(60), &keep).await;
     assert_eq!(number(&store), "5,99");
     store.maintain_all(end(4_000), &keep).await;

@@ -95,7 +95,11 @@ async fn the_settings_of_a_process_go_with_it_and_those_of_its_name_stay() {
     store.writer.change_settings(&app, &polls(Some(true))).await.unwrap();
     let lost = loopd_store::How::Lost;
     store.writer.end_session(store.process, lost, UnixNanos(ORIGIN)).await.unwrap();
-    let keep = Retention { max_age: Some(Duration::from_secs(1)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(1)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(ORIGIN + 3_600 * S as i64, &keep).await;
     assert_eq!(store.sql("SELECT count(*) FROM processes").await, ["0"]);
     // Numbers of processes are given again: the next one must not inherit anything.

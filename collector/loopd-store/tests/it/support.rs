@@ -12,7 +12,8 @@ pub(crate) const S: u64 = 1_000 * MS;
 /// Instant 0 of the processes in tests, in wall time; the start of a tile of level 5.
 pub(crate) const ORIGIN: i64 = 6_500_000 << 38 >> 8;
 
-pub(crate) const KEEP_ALL: Retention = Retention { max_age: None, max_bytes: None, max_process_bytes: None };
+pub(crate) const KEEP_ALL: Retention =
+    Retention { max_age: None, max_bytes: None, max_process_bytes: None };
 
 pub(crate) struct Store {
     pub(crate) directory: tempfile::TempDir,

@@ -49,7 +49,8 @@ async fn only_what_is_worth_one_has_a_row() {
         .await;
     assert_eq!((number(&store, ROWS), number(&store, RECORDS)), (4, 50));
     assert_eq!(store.sql("SELECT count(*), sum(polls) FROM tasks").await, ["54 51"]);
-    let one = store.sql("SELECT state, outcome, location, lifetime, polls FROM tasks WHERE task = 7");
+    let one =
+        store.sql("SELECT state, outcome, location, lifetime, polls FROM tasks WHERE task = 7");
     assert_eq!(one.await, ["ended completed src/main.rs:10 5000000 1"]);
     let row = store.reader.task(store.process, TaskId(7)).await.unwrap().unwrap();
     assert_eq!((row.polls, row.busy_time, row.lifetime), (1, 2 * MS, 5 * MS));
@@ -65,7 +66,8 @@ async fn a_task_that_lives_over_many_commits_leaves_no_row_behind() {
     store.stored(Batch { segments: vec![polls(1, &[(5, 3, 7)])], ..Batch::default() }).await;
     store.stored(Batch { events: vec![at(9, ended(7))], ..Batch::default() }).await;
     assert_eq!((number(&store, ROWS), number(&store, RECORDS)), (0, 1));
-    let sql = "SELECT polls, busy_time, max_poll_time, lifetime, location FROM tasks WHERE task = 7";
+    let sql =
+        "SELECT polls, busy_time, max_poll_time, lifetime, location FROM tasks WHERE task = 7";
     assert_eq!(store.sql(sql).await, ["2 4000000 3000000 8000000 src/main.rs:10"]);
     // The polls know where their task is from, also those that came in later commits.
     let sql = "SELECT DISTINCT location FROM polls";
@@ -86,7 +88,8 @@ async fn what_is_told_of_a_task_later_is_added_to_it_and_makes_it_a_row() {
         .stored(Batch { events: vec![at(41, crate::waits::began(1, 4, &[]))], ..Batch::default() })
         .await;
     assert_eq!(number(&store, ROWS), 2);
-    let sql = "SELECT task, polls, location, state FROM tasks WHERE task BETWEEN 2 AND 5 ORDER BY 1";
+    let sql =
+        "SELECT task, polls, location, state FROM tasks WHERE task BETWEEN 2 AND 5 ORDER BY 1";
     let place = "src/main.rs:10 ended";
     let told = [
         format!("2 1 {place}"),
@@ -165,7 +168,8 @@ async fn roll_ups_are_the_sums_of_what_was_stored_before_and_after_upkeep() {
             let sum = |of: fn(&loopd_analysis::rollup::Cell) -> u64| {
                 cells.iter().map(|row| of(&row.cell)).sum::<u64>()
             };
-            let sums = (sum(|cell| cell.spawned), sum(|cell| cell.polls.count()), sum(|cell| cell.wakes));
+            let sums =
+                (sum(|cell| cell.spawned), sum(|cell| cell.polls.count()), sum(|cell| cell.wakes));
             assert_eq!(sums, (7, 7, 2), "{step:?} after {upkeep} upkeeps");
         }
         let step = RollupStep::Minute;
@@ -192,7 +196,10 @@ async fn one_run_can_have_a_budget_of_its_own() {
             ..Span::default()
         };
         let spans: Vec<_> = (0..6_000).map(span).collect();
-        let batch = || Batch { segments: vec![segment_of(RecordKind::Poll, 0, &spans)], ..Batch::default() };
+        let batch = || Batch {
+            segments: vec![segment_of(RecordKind::Poll, 0, &spans)],
+            ..Batch::default()
+        };
         store.stored(batch()).await;
         if seq <= 4 {
             store.writer.commit(vec![(other, Batch { seq, ..batch() })]).await.unwrap();

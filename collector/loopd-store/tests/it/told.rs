@@ -61,7 +61,12 @@ async fn marks_and_spans_are_kept_with_their_fields() {
     assert_eq!(store.sql(spans).await, ["3 2 7 checkout 5000000 2000000 {}"]);
     let kinds = "SELECT kind, stored FROM ledger";
     assert_eq!(store.sql(kinds).await, ["mark 3"]);
-    store.maintain_all(ORIGIN, &Retention { max_age: None, max_bytes: Some(1), max_process_bytes: None }).await;
+    store
+        .maintain_all(
+            ORIGIN,
+            &Retention { max_age: None, max_bytes: Some(1), max_process_bytes: None },
+        )
+        .await;
     assert_eq!(store.sql("SELECT count(*) FROM marks").await, ["0"]);
     assert_eq!(store.sql("SELECT count(*) FROM app_spans").await, ["0"]);
 }
@@ -126,7 +131,11 @@ async fn what_is_captured_changes_and_its_history_stays() {
     // From the next batch on a poll is slow by the new threshold, also after a restart.
     store.stored(Batch { segments: vec![polls(0, &[(20, 2, 7)])], ..Batch::default() }).await;
     assert_eq!(store.sql("SELECT length FROM slow").await, ["2000000"]);
-    let keep = Retention { max_age: Some(std::time::Duration::from_secs(1)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(std::time::Duration::from_secs(1)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(ORIGIN + 60 * S as i64, &keep).await;
     assert_eq!(store.sql(sql).await, changes[1..]);
 }
@@ -231,7 +240,11 @@ async fn of_changes_at_the_same_instant_the_last_stays() {
     let on = Settings { record_polls: Some(true), ..Settings::default() };
     let events = vec![at(5, changed("fds", off)), at(5, changed("guards", on))];
     store.stored(Batch { events, ..Batch::default() }).await;
-    let keep = Retention { max_age: Some(std::time::Duration::from_secs(1)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(std::time::Duration::from_secs(1)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(ORIGIN + 60 * S as i64, &keep).await;
     assert_eq!(store.sql("SELECT layer FROM coverage").await, ["guards"]);
 }

@@ -139,7 +139,11 @@ async fn retention_removes_waits_that_are_over_and_keeps_those_that_last() {
         at(5, ended(8)),
     ];
     commit(&mut store, events).await;
-    let keep = Retention { max_age: Some(Duration::from_secs(60)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(60)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(ORIGIN + 61 * S as i64, &keep).await;
     // Task 7 still waits, and has its holder; its resource is open and has its state.
     assert_eq!(store.sql("SELECT wait, state, holder FROM waits").await, ["2 pending 8"]);
@@ -167,7 +171,12 @@ async fn a_file_that_is_too_large_loses_marks_and_finished_waits_before_the_rest
         events.push(at(i, began(100_000 + i, 7, &[(8, 1)])));
         commit(&mut store, events).await;
     }
-    store.maintain_all(ORIGIN, &Retention { max_age: None, max_bytes: Some(1), max_process_bytes: None }).await;
+    store
+        .maintain_all(
+            ORIGIN,
+            &Retention { max_age: None, max_bytes: Some(1), max_process_bytes: None },
+        )
+        .await;
     assert_eq!(store.sql("SELECT count(*), min(wait) FROM waits").await, ["20 100000"]);
     assert_eq!(store.sql("SELECT count(*) FROM wait_holders").await, ["20"]);
 }
@@ -307,7 +316,11 @@ async fn a_wait_whose_end_may_be_lost_is_not_pending() {
     commit(&mut store, vec![at(25, over(1, WaitHow::Ready))]).await;
     assert_eq!(store.sql(sql).await[0], "1 ready 15");
     // The rest goes by age, and only then what says that it is over.
-    let keep = Retention { max_age: Some(Duration::from_secs(60)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(60)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     store.maintain_all(ORIGIN + 61 * S as i64, &keep).await;
     assert_eq!(store.sql("SELECT wait, state FROM waits").await, ["3 pending"]);
     assert_eq!(store.sql("SELECT count(*) FROM losses").await, ["0"]);
@@ -320,7 +333,11 @@ async fn a_loss_stays_as_long_as_the_waits_that_it_leaves_unknown() {
     events.extend((1..=5_000).map(|i| at(10, began(i, 7, &[]))));
     let losses = vec![loss(RecordKind::Wait, 30, 60)];
     store.stored(Batch { events, losses, ..Batch::default() }).await;
-    let keep = Retention { max_age: Some(Duration::from_secs(60)), max_bytes: None, max_process_bytes: None };
+    let keep = Retention {
+        max_age: Some(Duration::from_secs(60)),
+        max_bytes: None,
+        max_process_bytes: None,
+    };
     let now = UnixNanos(ORIGIN + 61 * S as i64);
     let sql = "SELECT count(*), count(*) FILTER (WHERE state = 'pending') FROM waits";
     let mut left = Vec::new();

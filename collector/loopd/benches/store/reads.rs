@@ -235,7 +235,8 @@ impl Store {
                 assert!(timeline.lanes.iter().any(|lane| !lane.cells.is_empty()));
             }
             Ask::Slowest => {
-                let polls = reader.slowest_polls(self.busy, self.begin, self.end, PAGE).await.unwrap();
+                let polls =
+                    reader.slowest_polls(self.busy, self.begin, self.end, PAGE).await.unwrap();
                 assert_eq!(polls.len(), PAGE);
             }
             Ask::Percentiles => {

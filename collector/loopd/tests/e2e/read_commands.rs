@@ -1,7 +1,7 @@
 //! The commands that read: what they print for one known recording, and how they fail.
 
 #[path = "../../../../dashboard/loopd-dashboard/tests/support/recording.rs"]
-mod recording;
+pub(crate) mod recording;
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -18,22 +18,22 @@ use tokio::sync::watch;
 
 /// A database with the recording of `orders`.
 pub(crate) struct Recording {
-    folder: tempfile::TempDir,
-    writer: Writer,
-    reader: Reader,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) writer: Writer,
+    pub(crate) reader: Reader,
 }
 
 /// What a run of the binary left.
 #[derive(Debug)]
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Run {
     /// Its lines of JSON.
-    fn json(&self) -> Vec<Value> {
+    pub(crate) fn json(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
@@ -50,7 +50,7 @@ impl Recording {
     }
 
     /// Runs the binary on the file.
-    fn loopd(&self, args: &[&str]) -> Run {
+    pub(crate) fn loopd(&self, args: &[&str]) -> Run {
         let db = self.db();
         let db = ["--db", db.to_str().unwrap()];
         loopd(&[args, &db].concat())
@@ -73,7 +73,7 @@ impl Recording {
     }
 }
 
-fn loopd(args: &[&str]) -> Run {
+pub(crate) fn loopd(args: &[&str]) -> Run {
     let mut command = crate::binary::loopd(args);
     let Output { status, stdout, stderr } = command.env("TZ", "UTC").output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -378,7 +378,10 @@ async fn doctor_finds_what_is_wrong() {
 
 #[test]
 fn every_help_has_examples_and_json_keys() {
-    for command in ["apps", "capture", "tasks", "task", "slow", "leaks", "query", "doctor"] {
+    for command in [
+        "apps", "capture", "tasks", "task", "slow", "leaks", "query", "export", "import", "db",
+        "doctor",
+    ] {
         let run = loopd(&[command, "--help"]);
         assert_eq!(run.code, 0);
         assert!(run.out.contains(&format!("\n  loopd {command}")), "{command}: {}", run.out);

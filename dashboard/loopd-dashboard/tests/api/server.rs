@@ -43,7 +43,11 @@ impl Server {
         let info = ServerInfo {
             version: "0.1.0".into(),
             started_at: UnixNanos(recording::START),
-            retention: Retention { max_age: None, max_bytes: Some(1 << 30), max_process_bytes: None },
+            retention: Retention {
+                max_age: None,
+                max_bytes: Some(1 << 30),
+                max_process_bytes: None,
+            },
         };
         let shutdown = watch::Sender::new(false);
         let status = || ServerStatus { sessions: 1, ..ServerStatus::default() };

@@ -39,7 +39,8 @@ impl Usage {
     pub(super) async fn of_processes(db: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let rows: Vec<(i64, i64, i64)> =
             sqlx::query_as("SELECT process, class, bytes FROM usage").fetch_all(db).await?;
-        let row = |(process, class, bytes): (i64, i64, i64)| ((process, class), bytes.max(0) as u64);
+        let row =
+            |(process, class, bytes): (i64, i64, i64)| ((process, class), bytes.max(0) as u64);
         Ok(Self(rows.into_iter().map(row).collect()))
     }
 
@@ -52,7 +53,8 @@ impl Usage {
     /// those with the most over their share first.
     pub(super) fn by_excess(&self, used: u64, max: u64) -> Vec<Class> {
         let large: [u64; 4] = std::array::from_fn(|place| self.class(place));
-        let rows = used.saturating_sub(large.iter().fold(0, |sum, &bytes| sum.saturating_add(bytes)));
+        let rows =
+            used.saturating_sub(large.iter().fold(0, |sum, &bytes| sum.saturating_add(bytes)));
         let bytes = large.into_iter().chain([rows.saturating_sub(FEW_ROWS)]);
         let excess = SHARES.into_iter().zip(bytes).map(|((class, percent), bytes)| {
             let share = u128::from(max) * u128::from(percent) / 100;

@@ -84,9 +84,8 @@ impl Writer {
         let more_pages = shrunk.map_err(StoreError::sqlite("shrinking the file"))?;
         let (folded_tiles, more_tiles) =
             self.transact("folding tiles", async |db| fold::step(db, now).await).await?;
-        let (folded_rollups, more_rollups) = self
-            .transact("folding roll-ups", async |db| fold_rollups::step(db, now).await)
-            .await?;
+        let (folded_rollups, more_rollups) =
+            self.transact("folding roll-ups", async |db| fold_rollups::step(db, now).await).await?;
         let (merged_segments, more_segments) =
             self.transact("merging segments", async |db| merge::step(db, now).await).await?;
         let more = done.more || more_tiles || more_rollups || more_segments || more_pages;
