@@ -101,7 +101,8 @@ impl Cell {
 pub fn encode<'c>(cells: impl IntoIterator<Item = (i64, &'c Cell)>) -> Vec<u8> {
     let (mut out, mut body, mut polls) = (Vec::new(), Vec::new(), Vec::new());
     for (location, cell) in cells {
-        (body.clear(), polls.clear());
+        body.clear();
+        polls.clear();
         cell.sums().into_iter().for_each(|sum| put_varint(&mut body, sum));
         put_varint(&mut body, cell.max_poll_time);
         cell.polls.encode(&mut polls);

@@ -61,8 +61,8 @@ pub(super) fn read(
     let first = first.max(last.saturating_sub(MAX_STEPS));
     let mut steps = Steps::new();
     let mut statement = db.prepare(ROWS)?;
-    for finer in 0..=level {
-        let ratio = STEPS[level] / STEPS[finer];
+    for (finer, &length) in STEPS.iter().enumerate().take(level + 1) {
+        let ratio = STEPS[level] / length;
         let (from, to) = (first.saturating_mul(ratio), last.saturating_mul(ratio));
         let mut rows = statement.query((process, finer as i64, from, to, finer == level))?;
         while let Some(row) = rows.next()? {

@@ -96,7 +96,8 @@ impl<'s> Packer<'s> {
         origin: i64,
     ) -> SegmentRow {
         self.stamp += 1;
-        (self.slots.clear(), self.tasks.clear());
+        self.slots.clear();
+        self.tasks.clear();
         for &slot in &spans.slot[range.clone()] {
             let (stamp, local) = &mut self.local[slot as usize];
             if *stamp != self.stamp {

@@ -23,6 +23,7 @@ mod transact;
 mod waits;
 mod words;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 
@@ -135,8 +136,8 @@ impl Writer {
         let mut rosters = BTreeMap::new();
         for (process, _) in &batches {
             sources.insert(*process, *self.know(*process).await?);
-            if !rosters.contains_key(&process.0) {
-                rosters.insert(process.0, self.roster(process.0).await?);
+            if let Entry::Vacant(place) = rosters.entry(process.0) {
+                place.insert(self.roster(process.0).await?);
             }
         }
         let work = move || digest_all(sources, batches, rosters);

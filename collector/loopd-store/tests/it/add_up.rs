@@ -225,7 +225,7 @@ proptest! {
                     prop_assert_eq!(cells(1), brute[1].clone());
                 }
                 // However far away one looks: no slow poll vanishes, and no lane is busier than time.
-                let all = || (0..2).flat_map(|worker| cells(worker));
+                let all = || (0..2).flat_map(&cells);
                 prop_assert_eq!(all().map(|(_, cell)| cell.max).max(), longest);
                 prop_assert!(all().all(|(_, cell)| cell.busy_time() <= timeline.step));
                 let was_lost = timeline.losses.iter().any(|loss| loss.count > 0);
