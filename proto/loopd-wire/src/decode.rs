@@ -312,11 +312,11 @@ fn decode_segments(
         place.equal("count", u64::from(segment.count), header.count as u64)?;
         spans += header.count;
         place.at_most("spans", spans, limits::MAX_SPANS)?;
-        let (_, decoded) = model::segment::decode(&segment.data).map_err(unreadable)?;
-        for span in decoded {
-            let largest = [span.end().0, span.task.0, span.by.0, span.count].into_iter().max();
-            place.number("spans", largest.unwrap_or(0))?;
-        }
+        let (header, columns) =
+            model::segment::decode_columns(&segment.data).map_err(unreadable)?;
+        let numbers = [&columns.task, &columns.by, &columns.count].into_iter().flatten();
+        let largest = numbers.fold(header.end.0, |largest, &number| largest.max(number));
+        place.number("spans", largest)?;
         Ok(Some(model::Segment {
             loop_id,
             worker: model::WorkerId(segment.worker),
