@@ -64,3 +64,15 @@ SELECT r.process, r.step * 3600000000000 AS start_at, l.file || ':' || l.line AS
 FROM rollup_rows r
 LEFT JOIN location l ON l.process = r.process AND l.location = r.location
 WHERE r.level = 2;
+
+-- What no agent and no analysis tells yet: the names and columns are there, so that queries need not
+-- change when one does.
+CREATE VIEW callbacks AS
+SELECT NULL AS process, NULL AS loop, NULL AS worker, NULL AS start_at, NULL AS length,
+       NULL AS late_time, NULL AS kind, NULL AS location
+WHERE false;
+
+CREATE VIEW findings AS
+SELECT NULL AS process, NULL AS rule, NULL AS subject, NULL AS first_seen_at, NULL AS last_seen_at,
+       NULL AS harm_time, NULL AS occurrences, NULL AS title
+WHERE false;

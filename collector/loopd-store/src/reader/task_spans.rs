@@ -12,8 +12,8 @@ use crate::{
     LaneId, LocationStats, PollRow, ProcessKey, RollupStep, StoreError, TaskPolls, WakeRow,
 };
 
-/// So many spans are unpacked for one question: less than a tenth of a second.
-const SEARCH_BUDGET: usize = 4_000_000;
+/// So many spans are unpacked for one question: about a tenth of a second.
+const SEARCH_BUDGET: usize = 8_000_000;
 /// So many segments are looked into: likewise.
 const MAX_SEGMENTS: usize = 5_000;
 /// What tasks of one place have in common is looked for so long before the last that is known.

@@ -242,6 +242,34 @@ pub(super) const VIEWS: &[SchemaView] = &[
         ],
     },
     SchemaView {
+        name: "callbacks",
+        about: "one run of a callback of an event loop; none yet, since no agent of this version has any",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("loop", "integer", "the loop"),
+            column("worker", "integer", "the worker"),
+            column("start_at", "integer", "unix ns"),
+            column("length", "integer", "ns"),
+            column("late_time", "integer", "ns after it was due; NULL if it was due at once"),
+            column("kind", "text", "soon, later, at or threadsafe"),
+            column("location", "text", "where it was scheduled, file:line; NULL if not seen"),
+        ],
+    },
+    SchemaView {
+        name: "findings",
+        about: "what an analysis found wrong; none yet, since this version stores none",
+        columns: &[
+            column("process", "integer", "its process"),
+            column("rule", "text", "which check found it"),
+            column("subject", "text", "what it is about, such as file:line"),
+            column("first_seen_at", "integer", "unix ns"),
+            column("last_seen_at", "integer", "unix ns"),
+            column("harm_time", "integer", "ns that it cost others"),
+            column("occurrences", "integer", "how often it was seen"),
+            column("title", "text", "one sentence"),
+        ],
+    },
+    SchemaView {
         name: "slow",
         about: "one poll at or over the process's slow_threshold",
         columns: &[

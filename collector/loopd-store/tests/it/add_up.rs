@@ -152,7 +152,7 @@ proptest! {
     #[test]
     fn the_timeline_is_what_the_polls_say_at_every_level_before_and_after_upkeep(
         gaps in proptest::collection::vec((0..40u64, 1..60u64), 20..120),
-        long in 300..90_000u64,
+        long in 300..50_000u64,
         per_batch in 1..30usize,
         upkeep_after in 0..100usize,
         restart_after in 0..100usize,

@@ -39,9 +39,9 @@ impl Store {
 const SCANS: &[(&str, &str)] = &[
     ("SELECT count(*) FROM polls", "polls"),
     ("SELECT worker, avg(length) FROM parks GROUP BY 1", "parks"),
-    ("SELECT * FROM wakes ORDER BY delay DESC LIMIT 3", "wakes"),
+    ("SELECT * FROM wakes WHERE count > 1 ORDER BY delay DESC LIMIT 3", "wakes"),
     ("SELECT * FROM polls WHERE worker = 3 AND loop = 1", "polls"),
-    ("SELECT * FROM polls p ORDER BY p.length DESC LIMIT 20", "polls"),
+    ("SELECT * FROM polls p ORDER BY p.length LIMIT 20", "polls"),
     ("SELECT max(x.length) FROM (SELECT * FROM polls) x", "polls"),
     ("WITH x AS MATERIALIZED (SELECT * FROM polls) SELECT sum(length) FROM x", "polls"),
     ("SELECT count(*) FROM polls JOIN processes USING (process) WHERE app = 'orders'", "polls"),
@@ -66,6 +66,9 @@ const QUICK: &[&str] = &[
     "SELECT 'from polls where', count(*) FROM processes",
     "SELECT * FROM polls",
     "SELECT * FROM polls LIMIT 10",
+    // The longest are known without the rest.
+    "SELECT * FROM polls p ORDER BY p.length DESC LIMIT 20",
+    "SELECT * FROM wakes ORDER BY delay DESC LIMIT 3",
     "SELECT name, file FROM tasks JOIN locations USING (process, location) LIMIT 5",
     "SELECT count(*) FROM polls WHERE process = 1",
     "SELECT count(*) FROM polls WHERE start_at > now() - ns('1h')",
