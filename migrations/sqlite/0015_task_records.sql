@@ -17,3 +17,13 @@ CREATE TABLE task_void (
 ) WITHOUT ROWID;
 
 CREATE INDEX segment_by_task ON segment (process, max_task, min_task) WHERE kind = 4;
+
+CREATE TRIGGER task_segment_removed AFTER DELETE ON segment WHEN old.kind = 4 BEGIN
+    DELETE FROM task_void WHERE segment = old.id;
+END;
+
+UPDATE task SET kept = 1 WHERE fields IS NOT NULL
+    OR EXISTS (SELECT 1 FROM wait w WHERE w.process = task.process AND w.task = task.task);
+UPDATE task SET children = c.n
+FROM (SELECT process, parent, count(*) AS n FROM task WHERE parent IS NOT NULL GROUP BY 1, 2) c
+WHERE c.process = task.process AND c.parent = task.task;

@@ -116,8 +116,12 @@ pub fn encode<'c>(cells: impl IntoIterator<Item = (i64, &'c Cell)>) -> Vec<u8> {
     out
 }
 
-/// Adds the packed cells of one step to those in `into`, of `only` this location or of all. `None`
-/// if the bytes are no such cells; then some of them may have been added.
+/// One step has no more locations: a program with thousands of places that spawn is already one whose
+/// list nobody reads. Those beyond count for no place in particular, which is location 0.
+pub const MAX_LOCATIONS: usize = 4_096;
+
+/// Adds the packed cells of one step to those in `into`, of `only` this location or of all; no more
+/// than [`MAX_LOCATIONS`]. `None` if the bytes are no such cells; then some may have been added.
 #[must_use]
 pub fn merge_packed(
     mut bytes: &[u8],
@@ -130,6 +134,8 @@ pub fn merge_packed(
         let (body, rest) = bytes.split_at_checked(length)?;
         bytes = rest;
         if only.is_none_or(|only| only == location) {
+            let has_room = into.len() < MAX_LOCATIONS || into.contains_key(&location);
+            let location = if has_room { location } else { 0 };
             merge_cell(body, into.entry(location).or_default())?;
         }
     }

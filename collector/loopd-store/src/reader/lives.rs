@@ -88,8 +88,11 @@ fn from_rollups(
     from: i64,
     mut each: impl FnMut(Lives),
 ) -> rusqlite::Result<()> {
-    // The finest steps are kept for an hour.
-    for level in [0, 1] {
+    // The finest steps are kept for an hour: not all of a range that begins before.
+    const FIRST: &str = "SELECT min(step) FROM rollup WHERE process = ? AND level = 0";
+    let first: Option<i64> = db.query_row(FIRST, [process], |row| row.get(0))?;
+    let has_finest = first.is_some_and(|first| first.saturating_mul(STEPS[0]) <= from);
+    for level in if has_finest { 0..2 } else { 1..2 } {
         let steps = rollups::read(db, process, (from, i64::MAX), level, None)?;
         if steps.is_empty() {
             continue;

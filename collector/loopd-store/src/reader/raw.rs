@@ -55,9 +55,13 @@ impl RawPool {
                 None => open(&path)?,
             };
             guarded.guard.start(MAX_TIME);
-            let answer = question(&guarded.connection);
+            // All statements of an answer see the file as it was at one instant.
+            let answer = guarded.connection.execute_batch("BEGIN");
+            let answer = answer.and_then(|()| question(&guarded.connection));
             guarded.guard.stop();
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(guarded);
+            if guarded.connection.execute_batch("ROLLBACK").is_ok() {
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(guarded);
+            }
             drop(permit);
             answer
         };

@@ -12,12 +12,18 @@ use crate::{ProcessKey, RollupCell, RollupStep, StoreError};
 /// A range has at most so many steps; of a longer one the latest are given.
 pub(super) const MAX_STEPS: i64 = 10_000;
 
+/// So many cells are unpacked, those of the latest steps: of a hundred places four hours of minutes. Each
+/// takes some kilobytes.
+const MAX_CELLS: usize = 24_000;
+
 /// Rows of one level in a range: all, or only those that are in no coarser level yet.
 const ROWS: &str = "SELECT step, cells FROM rollup INDEXED BY rollup_by_step
-    WHERE process = ?1 AND level = ?2 AND step >= ?3 AND step < ?4 AND folded <= ?5";
+    WHERE process = ?1 AND level = ?2 AND step >= ?3 AND step < ?4 AND folded <= ?5
+    ORDER BY step DESC";
 
 impl Reader {
-    /// What tasks did in each step that begins in a range: of one spawn location or of all.
+    /// What tasks did in each step that begins in a range: of one spawn location or of all. Of a range with
+    /// very many steps and places the latest steps are given.
     pub async fn rollups(
         &self,
         process: ProcessKey,
@@ -58,7 +64,8 @@ pub(super) fn read(
     // A step belongs to the range in which it begins.
     let last = step_of(level, to.saturating_sub(1)).saturating_add(1);
     let first = from.div_euclid(STEPS[level]) + i64::from(from.rem_euclid(STEPS[level]) != 0);
-    let first = first.max(last.saturating_sub(MAX_STEPS));
+    let mut first = first.max(last.saturating_sub(MAX_STEPS));
+    let mut found = 0;
     let mut steps = Steps::new();
     let mut statement = db.prepare(ROWS)?;
     for (finer, &length) in STEPS.iter().enumerate().take(level + 1) {
@@ -67,9 +74,20 @@ pub(super) fn read(
         let mut rows = statement.query((process, finer as i64, from, to, finer == level))?;
         while let Some(row) = rows.next()? {
             let step = row.get::<_, i64>(0)?.div_euclid(ratio);
+            if step < first {
+                break;
+            }
             let cells = steps.entry(step).or_default();
+            found -= cells.len();
             // Damaged cells are nobody's; the rest of the picture stands.
             let _ = merge_packed(row.get_ref(1)?.as_blob()?, location, cells);
+            found += cells.len();
+            while found > MAX_CELLS
+                && let Some((step, cells)) = steps.pop_first()
+            {
+                found -= cells.len();
+                first = step + 1;
+            }
         }
     }
     Ok(steps)

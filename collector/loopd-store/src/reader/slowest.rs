@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use loopd_model::{LoopId, TaskId, UnixNanos, WorkerId};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Reader;
 use crate::segments::{Place, Slowest, Wanted, Wants};
@@ -19,6 +19,13 @@ const ROWS: &str = "SELECT loop, worker, start_at, length, task FROM slow_poll
     INDEXED BY slow_poll_by_any_length
     WHERE process = ?1 AND length IS NOT NULL AND start_at >= ?2 AND start_at < ?3
     ORDER BY length DESC, start_at LIMIT ?4";
+
+/// From which length on every poll has a row, whatever the threshold was: half of the highest, and less
+/// than a tile of the timeline is long.
+const SURE: &str = "SELECT min(268435456, max(slow_threshold, coalesce((SELECT
+        max(json_extract(c.settings, '$.slow_threshold')) FROM coverage_change c
+        WHERE c.process = p.id), 0)) / 2 + 1)
+    FROM process p WHERE id = ?";
 
 const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker, s.max_length
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
@@ -47,7 +54,9 @@ fn read(
     limit: usize,
 ) -> rusqlite::Result<Vec<SlowestPoll>> {
     let rows = rows(db, process, (from, to), limit)?;
-    if rows.len() == limit {
+    let sure = db.query_row(SURE, [process], |row| row.get::<_, i64>(0)).optional()?;
+    let is_sure = |poll: &SlowestPoll| sure.is_some_and(|sure| poll.length as i64 >= sure);
+    if rows.len() == limit && rows.last().is_none_or(is_sure) {
         return Ok(rows);
     }
     // Fewer have rows than are asked for: the others are somewhere in segments, as these are for as
@@ -72,7 +81,7 @@ fn read(
     let mut slowest = rows;
     let mut others = 0;
     while others < limit {
-        let Some((segment, found)) = search.next(db)? else { break };
+        let Some((segment, found)) = search.next(db, || false)? else { break };
         let (lane, start_at) = (lanes[segment], UnixNanos(found.start[0]));
         if !known.contains(&(lane, start_at)) {
             let (length, task) = (found.length[0] as u64, TaskId(found.task[0]));

@@ -108,6 +108,9 @@ fn read(
     Ok(Spans { lanes, locations, is_complete, ..Spans::default() })
 }
 
+/// So many tasks whose segment does not say where they are from are looked up; of more it stays open.
+const MAX_UNPLACED: usize = 1_000;
+
 /// Adds the places of the locations in it, and those of tasks whose segment does not say: their spawn
 /// was told later.
 async fn add_places(db: &mut Db, process: ProcessKey, spans: &mut Spans) -> Answer<()> {
@@ -117,15 +120,16 @@ async fn add_places(db: &mut Db, process: ProcessKey, spans: &mut Spans) -> Answ
         rows.map(|span| span.task).filter(is_unplaced).map(|task| task.0 as i64).collect();
     tasks.sort_unstable();
     tasks.dedup();
-    let sql = "SELECT t.task, t.spawn_location FROM json_each(?) j
-        CROSS JOIN task t ON t.process = ? AND t.task = j.value
-        WHERE t.spawn_location IS NOT NULL";
-    let found: Vec<(i64, i64)> = sqlx::query_as(sql)
+    tasks.truncate(MAX_UNPLACED);
+    let sql = "SELECT j.value, (SELECT t.spawn_location FROM any_task t
+            WHERE t.process = ?2 AND t.task = j.value) FROM json_each(?1) j";
+    let found: Vec<(i64, Option<i64>)> = sqlx::query_as(sql)
         .bind(serde_json::to_string(&tasks).unwrap_or_default())
         .bind(process.0)
         .fetch_all(&mut **db)
         .await?;
-    spans.locations.extend(found.into_iter().map(|(task, at)| (TaskId(task as u64), at)));
+    let placed = found.into_iter().filter_map(|(task, at)| Some((TaskId(task as u64), at?)));
+    spans.locations.extend(placed);
     let mut wanted: Vec<i64> = spans.locations.values().copied().collect();
     wanted.sort_unstable();
     wanted.dedup();

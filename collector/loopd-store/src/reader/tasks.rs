@@ -76,7 +76,11 @@ impl Reader {
                 Some(TaskState::Alive | TaskState::Running) => None,
                 _ => searched_from(db, query.process).await?,
             };
-            let since = searched_from.unwrap_or(i64::MIN);
+            let since = match query.state {
+                // Of those that ended none is asked for.
+                Some(TaskState::Alive | TaskState::Running) => i64::MAX,
+                _ => searched_from.unwrap_or(i64::MIN),
+            };
             let mut count = listed("SELECT count(*)", query, since);
             let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
             let mut rows = listed(&columns(), query, since);

@@ -1,5 +1,8 @@
 //! Spans of many segments, longest first, unpacked as they are asked for: of a segment only its head
 //! until nothing that is known can be longer than the longest in it, and then page by page.
+//!
+//! Nothing that was unpacked is kept but where to go on, so that a search takes no more room than its
+//! segments have pages.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -8,14 +11,11 @@ use std::rc::Rc;
 use loopd_model::segment::SegmentError;
 use loopd_model::stored::{Directory, PageColumns, Subject};
 use loopd_model::{Nanos, Span, TaskId};
-use rusqlite::{Connection, Error, Result};
+use rusqlite::{Connection, Error, Result, ffi};
 
 use super::{Found, Place, Wanted, add, gone_is_none, open_blob, read_as_sent};
 use crate::instant::{length, wall};
 
-/// So many spans wait for their turn at most, some 200 MB. More would take a question for hundreds of
-/// thousands of the longest.
-const MAX_WAITING: usize = 2_000_000;
 /// Task columns of so many segments are remembered.
 const MAX_TASKS: usize = 128;
 
@@ -23,7 +23,6 @@ const MAX_TASKS: usize = 128;
 #[derive(Default)]
 pub(crate) struct Slowest {
     waiting: BinaryHeap<Waiting>,
-    spans: usize,
     wanted: Wanted,
     segments: Vec<Segment>,
     tasks: usize,
@@ -36,29 +35,31 @@ struct Segment {
     tasks: Option<Rc<(Vec<u32>, Vec<Subject>)>>,
 }
 
-/// What may be next: the longest that it can hold, and where it is.
+/// What may be next.
 struct Waiting {
+    /// The longest that it can hold.
     longest: i64,
+    /// When that begins, once it is known; until then it may begin before any other.
+    start: Option<i64>,
     segment: usize,
-    what: What,
+    /// `None`: the whole segment, of which nothing was read.
+    page: Option<PagePlace>,
 }
 
-enum What {
-    Segment,
-    Page(usize),
-    /// A span, and its position if its task has to be looked up.
-    Span(Span, Subject, Option<u32>),
+#[derive(Clone, Copy)]
+struct PagePlace {
+    /// `None` in a segment that has no pages.
+    number: Option<usize>,
+    /// How many of its spans, longest first, were given.
+    given: usize,
 }
+
+/// A span and, unless the segment says so by position, whose it is.
+type Row = (Span, Option<Subject>, u32);
 
 impl Waiting {
-    /// Of what is equally long spans come last, since what is still packed may hold an earlier one; and
-    /// of spans the earliest comes first.
-    fn key(&self) -> (i64, Reverse<Option<u64>>) {
-        let start = match &self.what {
-            What::Span(span, ..) => Some(span.start.0),
-            What::Segment | What::Page(_) => None,
-        };
-        (self.longest, Reverse(start))
+    fn key(&self) -> (i64, Reverse<Option<i64>>) {
+        (self.longest, Reverse(self.start))
     }
 }
 
@@ -89,60 +90,65 @@ impl Slowest {
         for (place, longest) in segments {
             let segment = slowest.segments.len();
             slowest.segments.push(Segment { place, directory: None, tasks: None });
-            slowest.waiting.push(Waiting { longest, segment, what: What::Segment });
+            slowest.waiting.push(Waiting { longest, start: None, segment, page: None });
         }
         slowest
     }
 
     /// The longest span that was not given yet, as the only one found, and the number of its segment
-    /// among those searched; `None` at the end.
-    pub(crate) fn next(&mut self, connection: &Connection) -> Result<Option<(usize, Found)>> {
-        while let Some(Waiting { longest, segment, what }) = self.waiting.pop() {
+    /// among those searched; `None` at the end. Interrupted once `is_late` says so.
+    pub(crate) fn next(
+        &mut self,
+        connection: &Connection,
+        is_late: impl Fn() -> bool,
+    ) -> Result<Option<(usize, Found)>> {
+        while let Some(Waiting { longest, start, segment, page }) = self.waiting.pop() {
             if longest < self.wanted.length {
                 return Ok(None);
             }
-            match what {
-                What::Segment => self.open(connection, segment)?,
-                What::Page(page) => self.unpack(connection, segment, page)?,
-                What::Span(span, subject, position) => {
-                    self.spans -= 1;
-                    let subject = match position.filter(|_| self.wanted.columns.task) {
-                        Some(at) => self.subject(connection, segment, at)?,
-                        None => subject,
-                    };
-                    let (origin, mut found) =
-                        (self.segments[segment].place.origin, Found::default());
-                    let span = Span { task: subject.task, ..span };
-                    add(&mut found, origin, &self.wanted, &span, subject.location);
-                    if found.len > 0 {
-                        return Ok(Some((segment, found)));
-                    }
+            if is_late() {
+                return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
+            }
+            let Some(page) = page else {
+                self.open(connection, segment)?;
+                continue;
+            };
+            let origin = self.segments[segment].place.origin;
+            let key = |row: &Row| (length(row.0.length), wall(origin, row.0.start));
+            let rows = self.rows(connection, segment, page.number)?;
+            let Some(row) = rows.get(page.given) else { continue };
+            // Known by now: it was this that waited for its turn.
+            let is_next = start.is_some() && key(row) == (longest, start.unwrap_or(0));
+            let given = page.given + usize::from(is_next);
+            if let Some(after) = rows.get(given) {
+                let (longest, start) = key(after);
+                let page = Some(PagePlace { given, ..page });
+                self.waiting.push(Waiting { longest, start: Some(start), segment, page });
+            }
+            if is_next {
+                let subject = match row.1 {
+                    Some(subject) => subject,
+                    None if self.wanted.columns.task => self.subject(connection, segment, row.2)?,
+                    None => Subject::default(),
+                };
+                let (span, mut found) = (Span { task: subject.task, ..row.0 }, Found::default());
+                add(&mut found, origin, &self.wanted, &span, subject.location);
+                if found.len > 0 {
+                    return Ok(Some((segment, found)));
                 }
             }
         }
         Ok(None)
     }
 
-    fn wait(
-        &mut self,
-        segment: usize,
-        span: Span,
-        subject: Subject,
-        position: Option<u32>,
-    ) -> Result<()> {
-        if self.spans >= MAX_WAITING {
-            let sentence = "too many polls are about as long; ask for fewer, or say how long they must be at least";
-            return Err(Error::ModuleError(sentence.into()));
-        }
-        self.spans += 1;
-        let (longest, what) = (length(span.length), What::Span(span, subject, position));
-        self.waiting.push(Waiting { longest, segment, what });
-        Ok(())
-    }
-
+    /// Reads the head of a segment: its pages wait instead of it.
     fn open(&mut self, connection: &Connection, segment: usize) -> Result<()> {
         let place = self.segments[segment].place;
         let Some(bytes) = open_blob(connection, place)? else { return Ok(()) };
+        let mut wait = |longest, number| {
+            let page = Some(PagePlace { number, given: 0 });
+            self.waiting.push(Waiting { longest, start: None, segment, page });
+        };
         match gone_is_none(bytes.directory())? {
             Some(Ok(directory)) => {
                 for (number, page) in directory.pages.iter().enumerate() {
@@ -150,48 +156,58 @@ impl Slowest {
                         (wall(place.origin, page.start), wall(place.origin, page.end));
                     let longest = length(page.max_length);
                     if self.wanted.may_be_in(start, end, longest) {
-                        self.waiting.push(Waiting { longest, segment, what: What::Page(number) });
+                        wait(longest, Some(number));
                     }
                 }
                 self.segments[segment].directory = Some(Rc::new(directory));
-                Ok(())
             }
-            Some(Err(SegmentError::Magic)) => {
-                let Some(bytes) = gone_is_none(bytes.at(0..usize::MAX))? else { return Ok(()) };
-                for (span, subject) in read_as_sent(&bytes).unwrap_or_default() {
-                    self.wait(segment, span, subject, None)?;
-                }
-                Ok(())
-            }
+            // As agents send it: without pages.
+            Some(Err(SegmentError::Magic)) => wait(i64::MAX, None),
             // What is damaged holds nothing.
-            Some(Err(_)) | None => Ok(()),
-        }
-    }
-
-    fn unpack(&mut self, connection: &Connection, segment: usize, page: usize) -> Result<()> {
-        let place = self.segments[segment].place;
-        let Some(directory) = self.segments[segment].directory.clone() else { return Ok(()) };
-        let Some(of) = directory.pages.get(page) else { return Ok(()) };
-        let Some(bytes) = open_blob(connection, place)? else { return Ok(()) };
-        let Some(bytes) = gone_is_none(bytes.at(of.range.clone()))? else { return Ok(()) };
-        let mut columns = PageColumns::default();
-        if directory.page(page, &bytes, &mut columns).is_err() {
-            return Ok(());
-        }
-        for at in 0..of.count {
-            let span = Span {
-                start: Nanos(columns.start[at]),
-                length: columns.length[at],
-                task: TaskId::NONE,
-                by: TaskId(columns.by.get(at).copied().unwrap_or(0)),
-                count: columns.count.get(at).copied().unwrap_or(1),
-            };
-            let (start, nanos) = (wall(place.origin, span.start), length(span.length));
-            if self.wanted.is(start, nanos) {
-                self.wait(segment, span, Subject::default(), Some((of.first + at) as u32))?;
-            }
+            Some(Err(_)) | None => {}
         }
         Ok(())
+    }
+
+    /// What is wanted of a page, longest first; nothing if it is gone or damaged.
+    fn rows(
+        &self,
+        connection: &Connection,
+        segment: usize,
+        page: Option<usize>,
+    ) -> Result<Vec<Row>> {
+        let Segment { place, directory, .. } = &self.segments[segment];
+        let Some(bytes) = open_blob(connection, *place)? else { return Ok(Vec::new()) };
+        let mut rows: Vec<Row> = match page.zip(directory.as_ref()) {
+            Some((number, directory)) => {
+                let Some(page) = directory.pages.get(number) else { return Ok(Vec::new()) };
+                let bytes = gone_is_none(bytes.at(page.range.clone()))?.unwrap_or_default();
+                let mut columns = PageColumns::default();
+                if directory.page(number, &bytes, &mut columns).is_err() {
+                    return Ok(Vec::new());
+                }
+                let row = |at: usize| {
+                    let span = Span {
+                        start: Nanos(columns.start[at]),
+                        length: columns.length[at],
+                        task: TaskId::NONE,
+                        by: TaskId(columns.by.get(at).copied().unwrap_or(0)),
+                        count: columns.count.get(at).copied().unwrap_or(1),
+                    };
+                    (span, None, (page.first + at) as u32)
+                };
+                (0..page.count).map(row).collect()
+            }
+            None => {
+                let bytes = gone_is_none(bytes.at(0..usize::MAX))?.unwrap_or_default();
+                let spans = read_as_sent(&bytes).unwrap_or_default();
+                spans.into_iter().map(|(span, subject)| (span, Some(subject), 0)).collect()
+            }
+        };
+        let origin = place.origin;
+        rows.retain(|(span, ..)| self.wanted.is(wall(origin, span.start), length(span.length)));
+        rows.sort_by_key(|(span, ..)| (Reverse(span.length), span.start));
+        Ok(rows)
     }
 
     /// Whose span is at a position of a segment; nobody's if the segment is gone.

@@ -37,11 +37,15 @@ pub(super) trait Pieces: Default + 'static {
     /// The column by which rows can be given, largest first, without unpacking all of them.
     const LARGEST_FIRST: Option<c_int> = None;
 
+    /// Places of constraints that few rows of a piece meet: then all of those are found sooner than the
+    /// largest of all.
+    const PICKS: &'static [usize] = &[];
+
     /// The query wants the rows of these pieces in that order, and not all of them.
     fn begin_sorted(&mut self, _pieces: &[Vec<i64>]) {}
 
     /// Goes on to the next row in that order, as the only one of its piece; false at the end.
-    fn next_sorted(&mut self, _connection: &Connection) -> Result<bool> {
+    fn next_sorted(&mut self, _connection: &Connection, _guard: &Guard) -> Result<bool> {
         Ok(false)
     }
 
@@ -141,21 +145,33 @@ unsafe impl<P: Pieces> VTab<'_> for Table<P> {
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<()> {
         let mut found = vec![None; P::PRUNE.len()];
+        let (mut is_few, mut may_sort) = (false, true);
         for (i, constraint) in info.constraints().enumerate() {
-            if let Some(place) = P::prune(constraint.column(), constraint.operator())
-                && constraint.is_usable()
-            {
-                found[place] = Some(i);
+            use IndexConstraintOp::{
+                SQLITE_INDEX_CONSTRAINT_LIMIT, SQLITE_INDEX_CONSTRAINT_OFFSET,
+            };
+            match constraint.operator() {
+                SQLITE_INDEX_CONSTRAINT_LIMIT => is_few = true,
+                SQLITE_INDEX_CONSTRAINT_OFFSET => {}
+                op => {
+                    let place = P::prune(constraint.column(), op);
+                    // What is not known here might leave nothing of the largest.
+                    may_sort &= place.is_some_and(|place| !P::PICKS.contains(&place));
+                    if let Some(place) = place.filter(|_| constraint.is_usable()) {
+                        found[place] = Some(i);
+                    } else {
+                        may_sort = false;
+                    }
+                }
             }
         }
-        let is_few = info.constraints().any(|constraint| {
-            let op = constraint.operator();
-            op == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_LIMIT && constraint.is_usable()
-        });
         let mut order = info.order_bys();
         let first = order.next().filter(|by| by.is_order_by_desc()).map(|by| by.column());
-        let is_sorted =
-            is_few && first.is_some() && first == P::LARGEST_FIRST && order.next().is_none();
+        let is_sorted = is_few
+            && may_sort
+            && first.is_some()
+            && first == P::LARGEST_FIRST
+            && order.next().is_none();
         let (mut bits, mut arguments) = (0, 0);
         for (place, constraint) in found.into_iter().enumerate() {
             let Some(i) = constraint else { continue };
@@ -219,8 +235,9 @@ impl<P: Pieces> Cursor<P> {
                 return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
             }
             if self.is_sorted {
-                let (connection, pieces) = (&self.connection, &mut self.pieces);
-                let next = || whole(connection, || pieces.next_sorted(connection));
+                let (connection, guard) = (&self.connection, &self.guard);
+                let pieces = &mut self.pieces;
+                let next = || whole(connection, || pieces.next_sorted(connection, guard));
                 self.is_done = !self.guard.inside(next)?;
                 (self.rows, self.row) = (1, 0);
                 return Ok(());
@@ -257,6 +274,12 @@ unsafe impl<P: Pieces> VTabCursor for Cursor<P> {
         let (mut values, mut bounds) = (Vec::new(), vec![None; P::PRUNE.len()]);
         let places = (0..P::PRUNE.len()).filter(|place| bits & 1 << place != 0);
         for (place, value) in places.zip(args.iter()) {
+            // Nothing is equal to NULL, before or after it.
+            if value == ValueRef::Null {
+                (self.rows, self.row) = (0, 0);
+                self.is_done = true;
+                return Ok(());
+            }
             let Some(value) = P::PRUNE[place].bound.integer(value) else { continue };
             sql.push_str(" AND ");
             sql.push_str(P::PRUNE[place].sql);

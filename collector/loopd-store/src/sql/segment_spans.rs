@@ -13,6 +13,7 @@ use rusqlite::types::Null;
 use rusqlite::vtab::{Context, IndexConstraintOp};
 use rusqlite::{Connection, OptionalExtension, Result};
 
+use super::guard::Guard;
 use super::scan::{Bound, Pieces, Prune, bound_of};
 use crate::segments::{self, Found, Place, Slowest, Wanted, Wants};
 
@@ -58,6 +59,7 @@ impl Pieces for SegmentSpans {
         Prune { sql: "? BETWEEN s.min_task AND s.max_task", bound: Bound::Equal },
     ];
     const LARGEST_FIRST: Option<c_int> = Some(LENGTH);
+    const PICKS: &'static [usize] = &[OF_TASK];
     const FIND: &'static str =
         "SELECT s.id, p.origin, s.process, s.kind, s.loop, s.worker, s.max_length
         FROM segment s CROSS JOIN process p ON p.id = s.process WHERE s.kind < 4";
@@ -107,8 +109,9 @@ impl Pieces for SegmentSpans {
         self.slowest = Slowest::new(segments, self.wanted);
     }
 
-    fn next_sorted(&mut self, connection: &Connection) -> Result<bool> {
-        let Some((segment, found)) = self.slowest.next(connection)? else { return Ok(false) };
+    fn next_sorted(&mut self, connection: &Connection, guard: &Guard) -> Result<bool> {
+        let next = self.slowest.next(connection, || guard.is_late())?;
+        let Some((segment, found)) = next else { return Ok(false) };
         (self.lane, self.found) = (self.lanes[segment], found);
         Ok(true)
     }
@@ -175,9 +178,9 @@ impl Locations {
         const BY_ID: &str =
             "SELECT file || ':' || line FROM location WHERE process = ? AND location = ?";
         // Its spawn may have been told after its polls.
-        const BY_TASK: &str = "SELECT l.file || ':' || l.line FROM task t JOIN location l
-            ON l.process = t.process AND l.location = t.spawn_location
-            WHERE t.process = ? AND t.task = ?";
+        const BY_TASK: &str = "SELECT file || ':' || line FROM location
+            WHERE process = ?1 AND location =
+                (SELECT spawn_location FROM any_task WHERE process = ?1 AND task = ?2)";
         let (known, id, sql) = match location {
             0 => (&mut self.of_tasks, task, BY_TASK),
             location => (&mut self.known, location, BY_ID),

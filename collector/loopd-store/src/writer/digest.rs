@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use loopd_analysis::tiles::LONG_POLL;
 use loopd_model::segment::{self, SpanColumns};
 use loopd_model::{
-    Batch, DropCause, Event, EventKind, Frame, Location, Loss, Name, Nanos, RecordKind, Segment,
-    Stack,
+    Batch, DropCause, Event, EventKind, Frame, Location, Loss, MAX_HOLDERS, Name, Nanos,
+    RecordKind, Segment, Stack,
 };
 
 use super::bounds;
 use super::crowd::Crowd;
 use super::hash::IdMap;
-use super::lane_spans::{LaneKey, LaneSpans, subject};
+use super::lane_spans::{LaneKey, LaneSpans, Packer, subject};
 use super::lanes::LaneTiles;
 use super::rollups::{RollupRow, Rollups};
 use super::roster::Roster;
@@ -415,11 +415,16 @@ impl Digest {
                 let began = Began { wait, task: by, resource, op, location, amount, holders };
                 self.waits.began(source, at, &began);
                 // Whether it still waits is known from its task, which must be known for that.
-                task(self, by, &TaskDelta::keep);
+                // So is what those are called who hold it up.
+                let holding = holders.iter().take(MAX_HOLDERS).map(|holder| holder.task);
+                holding.chain([by]).for_each(|it| task(self, it, &TaskDelta::keep));
             }
             EventKind::WaitEnded { wait, how } => self.waits.ended(source, at, wait, how),
             EventKind::HoldEnded { resource, hold, waits } => {
                 self.waits.hold_ended(source, at, resource, &hold, waits);
+                if waits > 0 {
+                    task(self, hold.task, &TaskDelta::keep);
+                }
             }
             EventKind::TaskUnwakeable { task: stranded } => {
                 task(self, stranded, &|delta| delta.unwakeable(at));
@@ -505,16 +510,17 @@ impl Digest {
                 .zip(&locations)
                 .map(|(delta, &location)| subject(delta.task(), location))
                 .collect();
-            let mut rollups = Rollups::default();
-            rollups.add_lives(&crowd, &locations);
+            let mut rollups = Rollups::new(&locations);
+            rollups.add_lives(&crowd);
+            let mut packer = Packer::new(&subjects);
             let later = spans.split_off(&(process + 1, RecordKind::Poll, i64::MIN, i64::MIN));
             for (lane, spans) in std::mem::replace(&mut spans, later) {
                 match lane.1 {
-                    RecordKind::Poll => rollups.add_polls(&spans, origin, &locations),
-                    RecordKind::Wake => rollups.add_wakes(&spans, origin, &locations),
+                    RecordKind::Poll => rollups.add_polls(&spans, origin),
+                    RecordKind::Wake => rollups.add_wakes(&spans, origin),
                     _ => {}
                 }
-                self.segments.extend(spans.pack(lane, origin, &subjects));
+                self.segments.extend(packer.pack(&spans, lane, origin));
             }
             self.rollups.extend(rollups.into_rows(process));
             self.tasks.add(process, crowd, &locations, roster);

@@ -61,19 +61,10 @@ impl LaneSpans {
         let Self { start, length, by, count, .. } = self;
         [start, length, by, count].into_iter().for_each(arrange);
     }
-
-    /// Packs them, in as many segments as it takes.
-    pub(super) fn pack(&self, lane: LaneKey, origin: i64, subjects: &Subjects) -> Vec<SegmentRow> {
-        let mut packer = Packer::new(subjects);
-        let starts = (0..self.len()).step_by(MAX_SPANS);
-        starts
-            .map(|at| packer.pack(self, at..self.len().min(at + MAX_SPANS), lane, origin))
-            .collect()
-    }
 }
 
-/// Numbers the tasks of one segment after another.
-struct Packer<'s> {
+/// Packs lanes one after another, and numbers the tasks of each segment anew.
+pub(super) struct Packer<'s> {
     subjects: &'s Subjects,
     /// By number in the crowd: the number in the segment, if `stamp` is that of the segment.
     local: Vec<(u32, u32)>,
@@ -83,12 +74,24 @@ struct Packer<'s> {
 }
 
 impl<'s> Packer<'s> {
-    fn new(subjects: &'s Subjects) -> Self {
+    pub(super) fn new(subjects: &'s Subjects) -> Self {
         let local = vec![(0, 0); subjects.len()];
         Self { subjects, local, stamp: 0, slots: Vec::new(), tasks: Vec::new() }
     }
 
-    fn pack(
+    /// Packs all spans of a lane, in as many segments as it takes.
+    pub(super) fn pack(
+        &mut self,
+        spans: &LaneSpans,
+        lane: LaneKey,
+        origin: i64,
+    ) -> Vec<SegmentRow> {
+        let starts = (0..spans.len()).step_by(MAX_SPANS);
+        let ends = |at: usize| spans.len().min(at + MAX_SPANS);
+        starts.map(|at| self.segment(spans, at..ends(at), lane, origin)).collect()
+    }
+
+    fn segment(
         &mut self,
         spans: &LaneSpans,
         range: std::ops::Range<usize>,

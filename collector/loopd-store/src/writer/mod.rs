@@ -62,6 +62,7 @@ pub struct Writer {
     rosters: BTreeMap<i64, Roster>,
     interned: apply::Interned,
     orphans: maintain::Orphans,
+    turns: maintain::Turns,
     epoch: [u8; 16],
     /// Held, not used: while it is open nobody else gets a writer.
     _lock: File,
@@ -121,6 +122,7 @@ impl Writer {
             rosters: BTreeMap::new(),
             interned,
             orphans: maintain::Orphans::default(),
+            turns: maintain::Turns::default(),
             epoch: epoch.try_into().unwrap_or_default(),
             _lock: lock,
         })

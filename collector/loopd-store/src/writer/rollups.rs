@@ -1,6 +1,6 @@
 //! What one commit adds to the roll-ups of a process.
 
-use loopd_analysis::rollup::{Cell, encode, step_of};
+use loopd_analysis::rollup::{Cell, STEPS, encode, step_of};
 
 use super::crowd::Crowd;
 use super::hash::IdMap;
@@ -14,8 +14,11 @@ use loopd_model::Nanos;
 const MAX_CELLS: usize = 1 << 12;
 
 /// Cells of level 0, by step and spawn location.
-#[derive(Debug, Default)]
-pub(super) struct Rollups {
+#[derive(Debug)]
+pub(super) struct Rollups<'l> {
+    /// By number in the crowd.
+    locations: &'l [i64],
+    near: Near,
     cells: Vec<Cell>,
     places: IdMap<(i64, i64), u32>,
     first: Option<i64>,
@@ -31,7 +34,13 @@ pub(super) struct RollupRow {
     pub(super) cells: Vec<u8>,
 }
 
-impl Rollups {
+impl<'l> Rollups<'l> {
+    /// For a crowd whose numbers have these locations.
+    pub(super) fn new(locations: &'l [i64]) -> Self {
+        let near = Near::new(locations.len());
+        Self { locations, near, cells: Vec::new(), places: IdMap::default(), first: None }
+    }
+
     fn place(&mut self, step: i64, location: i64) -> usize {
         if let Some(&place) = self.places.get(&(step, location)) {
             return place as usize;
@@ -47,9 +56,28 @@ impl Rollups {
         *place as usize
     }
 
-    /// Adds the spawns and ends of a crowd; `locations` are those of its numbers.
-    pub(super) fn add_lives(&mut self, crowd: &Crowd, locations: &[i64]) {
-        for (delta, &location) in crowd.deltas().iter().zip(locations) {
+    /// The cell of the task with this number at an instant.
+    #[inline]
+    fn near(&mut self, at: i64, slot: u32) -> usize {
+        if !(self.near.step.0..self.near.step.1).contains(&at) {
+            let length = STEPS[0];
+            let from = step_of(0, at) * length;
+            self.near.step = (from, from + length);
+            self.near.stamp += 1;
+        }
+        let slot = slot as usize;
+        let (stamp, place) = self.near.places[slot];
+        if stamp == self.near.stamp {
+            return place as usize;
+        }
+        let place = self.place(step_of(0, at), self.locations[slot]);
+        self.near.places[slot] = (self.near.stamp, place as u32);
+        place
+    }
+
+    /// Adds the spawns and ends of the crowd.
+    pub(super) fn add_lives(&mut self, crowd: &Crowd) {
+        for (delta, &location) in crowd.deltas().iter().zip(self.locations) {
             if delta.is_spawned() {
                 let place = self.place(step_of(0, delta.get(SPAWNED_AT)), location);
                 self.cells[place].spawned += 1;
@@ -64,18 +92,16 @@ impl Rollups {
         }
     }
 
-    pub(super) fn add_polls(&mut self, spans: &LaneSpans, origin: i64, locations: &[i64]) {
-        let mut near = Near::new(locations.len());
+    pub(super) fn add_polls(&mut self, spans: &LaneSpans, origin: i64) {
         for ((&start, &nanos), &slot) in spans.start.iter().zip(&spans.length).zip(&spans.slot) {
-            let place = near.place(self, wall(origin, Nanos(start)), slot, locations);
+            let place = self.near(wall(origin, Nanos(start)), slot);
             self.cells[place].add_poll(length(nanos) as u64);
         }
     }
 
-    pub(super) fn add_wakes(&mut self, spans: &LaneSpans, origin: i64, locations: &[i64]) {
-        let mut near = Near::new(locations.len());
+    pub(super) fn add_wakes(&mut self, spans: &LaneSpans, origin: i64) {
         for (i, (&start, &slot)) in spans.start.iter().zip(&spans.slot).enumerate() {
-            let place = near.place(self, wall(origin, Nanos(start)), slot, locations);
+            let place = self.near(wall(origin, Nanos(start)), slot);
             let wakes = spans.count.get(i).map_or(1, |&n| count(n) as u64);
             self.cells[place].add_wake(length(spans.length[i]) as u64, wakes);
         }
@@ -99,7 +125,8 @@ impl Rollups {
     }
 }
 
-/// Finds the place of a span's cell without looking it up, as long as the step stays the same.
+/// The places of cells that were looked up in the step of the last span.
+#[derive(Debug)]
 struct Near {
     /// The instants of the step, from and to.
     step: (i64, i64),
@@ -112,22 +139,5 @@ struct Near {
 impl Near {
     fn new(slots: usize) -> Self {
         Self { step: (0, 0), stamp: 0, places: vec![(0, 0); slots] }
-    }
-
-    #[inline]
-    fn place(&mut self, rollups: &mut Rollups, at: i64, slot: u32, locations: &[i64]) -> usize {
-        if !(self.step.0..self.step.1).contains(&at) {
-            let length = loopd_analysis::rollup::STEPS[0];
-            let from = step_of(0, at) * length;
-            self.step = (from, from + length);
-            self.stamp += 1;
-        }
-        let slot = slot as usize;
-        let (stamp, place) = &mut self.places[slot];
-        if *stamp != self.stamp {
-            *stamp = self.stamp;
-            *place = rollups.place(step_of(0, at), locations[slot]) as u32;
-        }
-        *place as usize
     }
 }

@@ -133,6 +133,10 @@ async fn recall(
     Ok(rows)
 }
 
+/// So many bytes of segments are read in one commit to find what was told of tasks before: a minute of a
+/// hundred thousand tasks a second. What comes later than that of a task is a row of its own.
+const MAX_RECALLED_BYTES: usize = 64 << 20;
+
 /// The records of these tasks, which are void from now on.
 async fn take_records(
     db: &mut SqliteConnection,
@@ -146,26 +150,36 @@ async fn take_records(
     let segments: Vec<(i64, i64, i64)> =
         sqlx::query_as(sql).bind(process).bind(first).bind(last).fetch_all(&mut *db).await?;
     let (mut found, mut voids) = (Vec::new(), PackedRows::new(2));
+    let mut read = 0;
     for (segment, min, max) in segments {
+        if read > MAX_RECALLED_BYTES || tasks.is_empty() {
+            break;
+        }
         let place = tasks.partition_point(|&task| task < min);
         if tasks.get(place).is_none_or(|&task| task > max) {
             continue;
         }
         let sql = "SELECT data FROM segment WHERE id = ?";
         let row = sqlx::query(sql).bind(segment).fetch_one(&mut *db).await?;
-        let Ok(table) = task_table::find(row.try_get(0)?, process, &tasks) else { continue };
+        let data: &[u8] = row.try_get(0)?;
+        read += data.len();
+        let Ok(table) = task_table::find(data, process, &tasks) else { continue };
         if table.is_empty() {
             continue;
         }
         let sql = "SELECT task FROM task_void WHERE segment = ?";
         let void: Vec<i64> = sqlx::query_scalar(sql).bind(segment).fetch_all(&mut *db).await?;
         for row in table.into_iter().filter(|row| !void.contains(&row[1])) {
-            voids.push(&[segment, row[1]]);
-            tasks.retain(|&task| task != row[1]);
-            found.push(TaskDelta(row));
+            // In a segment that has it twice the first speaks for both.
+            if let Ok(place) = tasks.binary_search(&row[1]) {
+                voids.push(&[segment, row[1]]);
+                tasks.remove(place);
+                found.push(TaskDelta(row));
+            }
         }
     }
-    let sql = "INSERT INTO task_void (segment, task) SELECT c0, c1 FROM packed_rows(?, ?)";
+    let sql =
+        "INSERT OR IGNORE INTO task_void (segment, task) SELECT c0, c1 FROM packed_rows(?, ?)";
     packed(db, sql, voids).await?;
     Ok(found)
 }
@@ -173,6 +187,14 @@ async fn take_records(
 /// Packs plain tasks, process by process, in the order of their ids.
 pub(super) fn pack(mut tasks: Vec<TaskDelta>) -> Vec<SegmentRow> {
     tasks.sort_unstable_by_key(|delta| (delta.0[0], delta.task()));
+    // An agent that says everything twice does not make two tasks of one.
+    tasks.dedup_by(|later, first| {
+        let is_same = (later.0[0], later.task()) == (first.0[0], first.task());
+        if is_same {
+            first.merge(later);
+        }
+        is_same
+    });
     let of_processes = tasks.chunk_by(|a, b| a.0[0] == b.0[0]);
     of_processes.flat_map(|of_process| of_process.chunks(MAX_SPANS)).map(segment).collect()
 }

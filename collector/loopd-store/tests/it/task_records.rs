@@ -216,3 +216,36 @@ async fn one_run_can_have_a_budget_of_its_own() {
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert_eq!(store.sql("SELECT count(*) FROM polls WHERE process = 2").await, ["24000"]);
 }
+
+#[tokio::test]
+async fn an_agent_that_says_everything_twice_stops_nobody() {
+    let mut store = with_locations().await;
+    store.stored(lives(10, 7)).await;
+    store.stored(lives(10, 7)).await;
+    store.stored(lives(90_000, 8)).await;
+    store.maintain_all(ORIGIN + (900 * S) as i64, &KEEP_ALL).await;
+    store.stored(Batch { segments: vec![polls(1, &[(12, 1, 7)])], ..Batch::default() }).await;
+    store.stored(Batch { segments: vec![polls(1, &[(14, 1, 7)])], ..Batch::default() }).await;
+    assert_eq!(store.sql("SELECT polls FROM tasks WHERE task = 7").await, ["4"]);
+}
+
+#[tokio::test]
+async fn the_longest_polls_of_one_task_or_place_are_found_among_very_many() {
+    let mut store = with_locations().await;
+    store.stored(Batch { events: vec![at(0, spawned(7, 1))], ..Batch::default() }).await;
+    for batch in 0..30u64 {
+        let spans: Vec<_> = (0..900).map(|i| (batch * 10_000 + i * 11, 10, 1 + i % 9)).collect();
+        let mut spans = spans;
+        spans.push((batch * 10_000 + 9_990, 1 + batch % 5, 70));
+        store.stored(Batch { segments: vec![polls(0, &spans)], ..Batch::default() }).await;
+    }
+    let sql = "SELECT length / 1000000 FROM polls WHERE process = 1 AND task = 70
+        ORDER BY length DESC LIMIT 3";
+    assert_eq!(store.sql(sql).await, ["5", "5", "5"]);
+    let sql = "SELECT count(*) FROM (SELECT * FROM polls WHERE location = 'src/main.rs:10'
+        ORDER BY length DESC LIMIT 4000)";
+    assert_eq!(store.sql(sql).await, ["3000"]);
+    let sql =
+        "SELECT count(*) FROM (SELECT * FROM polls ORDER BY length DESC LIMIT 20000 OFFSET 20000)";
+    assert_eq!(store.sql(sql).await, ["7030"]);
+}

@@ -66,22 +66,27 @@ impl Usage {
         order.into_iter().map(|(_, class)| class).collect()
     }
 
-    /// A process with more than `max`, its class that has the most over its share, and how many bytes
-    /// it has too many.
-    pub(super) fn too_large(&self, max: u64) -> Option<(i64, Class, i64)> {
+    /// Processes with more than `max`, the largest first, each with its classes in the order in which
+    /// they should shrink, and how many bytes it has too many.
+    pub(super) fn too_large(&self, max: u64) -> Vec<(i64, Class, i64)> {
         let mut processes = BTreeMap::<i64, u64>::new();
         for (&(process, _), &bytes) in &self.0 {
             let sum = processes.entry(process).or_default();
             *sum = sum.saturating_add(bytes);
         }
-        let (process, bytes) = processes.into_iter().max_by_key(|&(_, bytes)| bytes)?;
-        let excess = bytes.checked_sub(max).filter(|&excess| excess > 0)?;
-        let own = self.0.iter().filter(|((other, _), _)| *other == process);
-        let own = Self(own.map(|(&key, &bytes)| (key, bytes)).collect());
-        let class = own.by_excess(bytes, max).into_iter().find(|&class| {
-            SHARES.iter().position(|&(other, _)| other == class).is_some_and(|i| own.class(i) > 0)
-        })?;
-        Some((process, class, i64::try_from(excess).unwrap_or(i64::MAX)))
+        let mut large: Vec<_> = processes.into_iter().filter(|&(_, bytes)| bytes > max).collect();
+        large.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
+        let candidates = large.into_iter().flat_map(|(process, bytes)| {
+            let own = self.0.iter().filter(|((other, _), _)| *other == process);
+            let own = Self(own.map(|(&key, &bytes)| (key, bytes)).collect());
+            let excess = i64::try_from(bytes - max).unwrap_or(i64::MAX);
+            let order = own.by_excess(bytes, max).into_iter().filter(move |&class| {
+                let place = SHARES.iter().position(|&(other, _)| other == class);
+                place.is_some_and(|place| own.class(place) > 0)
+            });
+            order.map(move |class| (process, class, excess)).collect::<Vec<_>>()
+        });
+        candidates.collect()
     }
 }
 
@@ -112,8 +117,9 @@ mod tests {
     #[test]
     fn the_largest_process_is_the_one_that_is_too_large() {
         let usage = usage(&[(1, 1, 100), (2, 1, 400), (2, 3, 300)]);
-        assert_eq!(usage.too_large(1_000), None);
-        assert_eq!(usage.too_large(500), Some((2, Class::Tiles, 200)));
-        assert_eq!(usage.too_large(90), Some((2, Class::Spans, 610)));
+        assert_eq!(usage.too_large(1_000), []);
+        assert_eq!(usage.too_large(500), [(2, Class::Tiles, 200), (2, Class::Spans, 200)]);
+        let all = usage.too_large(90);
+        assert_eq!((all[0], all[2]), ((2, Class::Spans, 610), (1, Class::Spans, 10)));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use loopd_analysis::rollup::{Cell, STEPS, encode, merge_packed};
 use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tracing::warn;
 
 use super::super::apply::insert_rollups;
@@ -15,7 +15,7 @@ use super::retain::MAX_ROWS;
 /// A step is left alone for so long after its end, as batches come a little late.
 const PATIENCE: i64 = 3_000_000_000;
 /// So many longer steps are made at a time.
-const MAX_PARENTS: usize = 16;
+const MAX_PARENTS: usize = 4;
 /// Steps of ten seconds are kept for so long: what they are read for is what happens now.
 const KEEP_FINEST: i64 = 3_600_000_000_000;
 
@@ -68,42 +68,40 @@ async fn fold(
 ) -> Result<u64, sqlx::Error> {
     let place = "process = ? AND level = ? AND folded = 0 AND step >= ? AND step < ?";
     let (from, to) = (parent * ratio, (parent + 1) * ratio);
-    let sql = format!("SELECT step, cells, id FROM rollup WHERE {place}");
+    let sql = format!("SELECT step, cells, id FROM rollup WHERE {place} ORDER BY step");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql));
     let rows = rows.bind(process).bind(level).bind(from).bind(to).fetch_all(&mut *db).await?;
-    let mut steps = BTreeMap::<i64, BTreeMap<i64, Cell>>::new();
-    let mut all = BTreeMap::new();
-    for row in &rows {
-        let cells: &[u8] = row.try_get(1)?;
-        let mut read = BTreeMap::new();
-        if merge_packed(cells, None, &mut read).is_none() {
-            let id: i64 = row.try_get(2)?;
-            warn!(rollup = id, "a stored roll-up is damaged, it is left as it is");
-            let sql = "UPDATE rollup SET folded = 1 WHERE id = ?";
-            sqlx::query(sql).bind(id).execute(&mut *db).await?;
-            continue;
+    let row = |level: i64, step, is_folded, cells: &BTreeMap<i64, Cell>| {
+        let cells = encode(cells.iter().map(|(&location, cell)| (location, cell)));
+        RollupRow { process, level: level as usize, step, is_folded, cells }
+    };
+    let (mut made, mut all) = (Vec::new(), BTreeMap::new());
+    // Step by step, since unpacked cells take much more room than packed ones.
+    for of_step in rows.chunk_by(|a, b| step_of_row(a) == step_of_row(b)) {
+        let mut cells = BTreeMap::new();
+        for row in of_step {
+            let packed: &[u8] = row.try_get(1)?;
+            if merge_packed(packed, None, &mut cells).is_none() {
+                let id: i64 = row.try_get(2)?;
+                warn!(rollup = id, "a stored roll-up is damaged, what can be read of it counts");
+            }
         }
-        let step = steps.entry(row.try_get(0)?).or_default();
-        for (location, cell) in read {
-            step.entry(location).or_default().merge(&cell);
-            all.entry(location).or_insert_with(Cell::default).merge(&cell);
-        }
+        made.push(row(level, step_of_row(&of_step[0]), true, &cells));
+        // The cells of the longer step are bounded as those of each.
+        let _ = merge_packed(&made[made.len() - 1].cells, None, &mut all);
+    }
+    if !all.is_empty() {
+        made.push(row(level + 1, parent, false, &all));
     }
     let sql = format!("DELETE FROM rollup WHERE {place}");
     let delete = sqlx::query(sqlx::AssertSqlSafe(sql));
     delete.bind(process).bind(level).bind(from).bind(to).execute(&mut *db).await?;
-    let row = |level: usize, step, is_folded, cells: &BTreeMap<i64, Cell>| {
-        let cells = encode(cells.iter().map(|(&location, cell)| (location, cell)));
-        RollupRow { process, level, step, is_folded, cells }
-    };
-    let level = level as usize;
-    let mut made: Vec<_> =
-        steps.iter().map(|(&step, cells)| row(level, step, true, cells)).collect();
-    if !all.is_empty() {
-        made.push(row(level + 1, parent, false, &all));
-    }
     insert_rollups(db, made).await?;
     Ok(rows.len() as u64)
+}
+
+fn step_of_row(row: &SqliteRow) -> i64 {
+    row.try_get(0).unwrap_or_default()
 }
 
 /// Removes the shortest steps that are in longer ones and old.

@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::retain::{MAX_ROWS, chunk};
 
 /// A table whose rows come in order of time, but for clocks that are wrong.
+#[derive(Clone, Copy)]
 pub(super) struct Log {
     table: &'static str,
     /// The column that says how old a row is.

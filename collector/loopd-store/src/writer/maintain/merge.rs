@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::super::apply::insert_segments;
 use super::super::digest::SegmentRow;
-use super::super::lane_spans::{LaneSpans, MAX_SPANS, subject};
+use super::super::lane_spans::{LaneSpans, MAX_SPANS, Packer, subject};
 use super::super::task_records;
 use super::super::tasks::TaskDelta;
 use crate::{segments, task_table};
@@ -71,12 +71,8 @@ async fn merge(db: &mut SqliteConnection, lane: Lane, now: i64) -> Result<u64, s
     let rows = rows.into_iter().map(|row| SegmentRow { is_full: true, ..row }).collect();
     insert_segments(db, rows).await?;
     let json = serde_json::to_string(&ids).unwrap_or_default();
-    for sql in [
-        "DELETE FROM task_void WHERE segment IN (SELECT value FROM json_each(?))",
-        "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))",
-    ] {
-        sqlx::query(sql).bind(&json).execute(&mut *db).await?;
-    }
+    let sql = "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))";
+    sqlx::query(sql).bind(&json).execute(&mut *db).await?;
     Ok(chosen)
 }
 
@@ -96,7 +92,7 @@ fn merge_spans(
         }
     }
     let (spans, subjects) = join(whole);
-    Ok((spans.pack(lane, origin, &subjects), damaged))
+    Ok((Packer::new(&subjects).pack(&spans, lane, origin), damaged))
 }
 
 /// One segment's spans after another's, in the order of their starts, with a number for each task.

@@ -78,17 +78,63 @@ impl Writer {
         Ok(done)
     }
 
-    /// Gives pages back, folds, and merges; adds what it did to `done`.
+    /// Gives pages back, and folds or merges, one of them in turn, so that no commit waits for all of
+    /// them; adds what it did to `done`.
     async fn tidy(&mut self, now: i64, done: Maintained) -> Result<Maintained, StoreError> {
+        let mut done = done;
         let shrunk = retain::shrink(self.db().await?).await;
-        let more_pages = shrunk.map_err(StoreError::sqlite("shrinking the file"))?;
-        let (folded_tiles, more_tiles) =
-            self.transact("folding tiles", async |db| fold::step(db, now).await).await?;
-        let (folded_rollups, more_rollups) =
-            self.transact("folding roll-ups", async |db| fold_rollups::step(db, now).await).await?;
-        let (merged_segments, more_segments) =
-            self.transact("merging segments", async |db| merge::step(db, now).await).await?;
-        let more = done.more || more_tiles || more_rollups || more_segments || more_pages;
-        Ok(Maintained { folded_tiles, folded_rollups, merged_segments, more, ..done })
+        done.more |= shrunk.map_err(StoreError::sqlite("shrinking the file"))?;
+        let has_more = match self.turns.current {
+            Turn::Tiles => {
+                let work = async |db: &mut _| fold::step(db, now).await;
+                let (folded, more) = self.transact("folding tiles", work).await?;
+                done.folded_tiles = folded;
+                more || folded > 0
+            }
+            Turn::Rollups => {
+                let work = async |db: &mut _| fold_rollups::step(db, now).await;
+                let (folded, more) = self.transact("folding roll-ups", work).await?;
+                done.folded_rollups = folded;
+                more || folded > 0
+            }
+            Turn::Segments => {
+                let work = async |db: &mut _| merge::step(db, now).await;
+                let (merged, more) = self.transact("merging segments", work).await?;
+                done.merged_segments = merged;
+                more || merged > 0
+            }
+        };
+        done.more |= self.turns.go_on(has_more);
+        Ok(done)
+    }
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turns {
+    current: Turn,
+    /// Whether somebody had something to do since the first had its turn.
+    had_work: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    Tiles,
+    Rollups,
+    Segments,
+}
+
+impl Turns {
+    /// The next one's turn; returns whether it should come at once.
+    fn go_on(&mut self, had_work: bool) -> bool {
+        self.had_work |= had_work;
+        self.current = match self.current {
+            Turn::Tiles => Turn::Rollups,
+            Turn::Rollups => Turn::Segments,
+            Turn::Segments => Turn::Tiles,
+        };
+        // A round in which nobody had anything to do is the last for a while.
+        self.current != Turn::Tiles || std::mem::take(&mut self.had_work)
     }
 }

@@ -10,12 +10,12 @@ use loopd_analysis::tiles::{BUCKETS, LEVELS, bucket_width};
 use sqlx::sqlite::SqliteConnection;
 
 use super::budget::{Class, Usage};
-use super::logs::{APP_SPANS, HOLDS, MARKS, METRICS, READINGS, metrics};
+use super::logs::{APP_SPANS, HOLDS, Log, MARKS, METRICS, READINGS, metrics};
 use super::orphans::Orphans;
 use crate::Retention;
 
-/// So many segments are removed in one step: some 20 MB of pages.
-const MAX_SEGMENTS: i64 = 64;
+/// So many segments are removed in one step: some 5 MB of pages, for which no commit waits long.
+const MAX_SEGMENTS: i64 = 16;
 /// Levels with buckets of up to 4 ms, which cost about as much as the polls.
 const FINE_LEVELS: u8 = 2;
 /// So many rows of any other table.
@@ -57,19 +57,19 @@ async fn old_or_too_much(
             return Ok((removed, true));
         }
     }
-    if let Some(max) = retention.max_process_bytes
-        && let Some((process, class, excess)) = Usage::of_processes(db).await?.too_large(max)
-    {
-        let removed = oldest_of(db, class, Some(process), excess).await?;
-        if removed > 0 {
-            return Ok((removed, true));
+    if let Some(max) = retention.max_process_bytes {
+        for (process, class, excess) in Usage::of_processes(db).await?.too_large(max) {
+            let removed = oldest_of(db, now, class, Some(process), excess).await?;
+            if removed > 0 {
+                return Ok((removed, true));
+            }
         }
     }
     if let Some(max) = retention.max_bytes {
         let used = used_bytes(db).await?;
         let excess = used.saturating_sub(max);
         if excess > 0 {
-            let removed = too_much(db, used, max).await?;
+            let removed = too_much(db, now, used, max).await?;
             return Ok((removed, removed > 0));
         }
     }
@@ -77,10 +77,22 @@ async fn old_or_too_much(
 }
 
 /// Removes some of what has more than its share; or, if there is none of that, of what there is.
-async fn too_much(db: &mut SqliteConnection, used: u64, max: u64) -> Result<u64, sqlx::Error> {
+async fn too_much(
+    db: &mut SqliteConnection,
+    now: i64,
+    used: u64,
+    max: u64,
+) -> Result<u64, sqlx::Error> {
     let excess = i64::try_from(used - max).unwrap_or(i64::MAX);
     for class in Usage::of_processes(db).await?.by_excess(used, max) {
-        let removed = oldest_of(db, class, None, excess).await?;
+        let removed = oldest_of(db, now, class, None, excess).await?;
+        if removed > 0 {
+            return Ok(removed);
+        }
+    }
+    // Nothing else is left.
+    for sql in [LOSSES, COVERAGE, SLOW_POLLS, SAMPLES] {
+        let removed = chunk(db, sql, i64::MAX).await?;
         if removed > 0 {
             return Ok(removed);
         }
@@ -91,6 +103,7 @@ async fn too_much(db: &mut SqliteConnection, used: u64, max: u64) -> Result<u64,
 /// The oldest of one class, of one process or of all; about so many bytes of what is large.
 async fn oldest_of(
     db: &mut SqliteConnection,
+    now: i64,
     class: Class,
     process: Option<i64>,
     excess: i64,
@@ -108,14 +121,14 @@ async fn oldest_of(
             .await?;
             let mut fine = 0;
             for level in 0..FINE_LEVELS {
-                fine += tiles(db, level, process, rest.unwrap_or(i64::MAX)).await?;
+                fine += tiles(db, (level, now), process, rest.unwrap_or(i64::MAX)).await?;
             }
             Ok(removed + fine)
         }
         Class::Tasks => segments(db, TASKS, process, i64::MAX, excess).await,
         Class::Tiles => {
             for level in 0..LEVELS {
-                let removed = tiles(db, level, process, i64::MAX).await?;
+                let removed = tiles(db, (level, now), process, i64::MAX).await?;
                 if removed > 0 {
                     return Ok(removed);
                 }
@@ -124,7 +137,7 @@ async fn oldest_of(
         }
         Class::Rollups => {
             for level in 0..STEPS.len() {
-                let removed = rollups(db, level, process, i64::MAX).await?;
+                let removed = rollups(db, (level, now), process, i64::MAX).await?;
                 if removed > 0 {
                     return Ok(removed);
                 }
@@ -153,10 +166,10 @@ async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<
     let mut removed = segments(db, SPANS, None, cutoff, i64::MAX).await?;
     removed += segments(db, TASKS, None, cutoff, i64::MAX).await?;
     for level in 0..LEVELS {
-        removed += tiles(db, level, None, cutoff).await?;
+        removed += tiles(db, (level, now), None, cutoff).await?;
     }
     for level in 0..STEPS.len() {
-        removed += rollups(db, level, None, cutoff).await?;
+        removed += rollups(db, (level, now), None, cutoff).await?;
     }
     removed += metrics(db, now, cutoff).await?;
     for log in [READINGS, APP_SPANS, MARKS, HOLDS] {
@@ -173,34 +186,57 @@ async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<
     Ok(removed)
 }
 
-/// The oldest rows of the first kind that there is any of.
+/// Rows that say what happened when, each kind with the instant of its oldest.
+const OLDEST: [(RowKind, &str); 8] = [
+    (
+        RowKind::Tasks,
+        "SELECT min((SELECT min(ended_at) FROM task t INDEXED BY task_by_end
+            WHERE t.process = p.id AND ended_at IS NOT NULL)) FROM process p",
+    ),
+    (RowKind::Log(METRICS), "SELECT at FROM metric ORDER BY rowid LIMIT 1"),
+    (RowKind::Log(READINGS), "SELECT at FROM resource_reading ORDER BY rowid LIMIT 1"),
+    (RowKind::Log(APP_SPANS), "SELECT closed_at FROM app_span ORDER BY rowid LIMIT 1"),
+    (RowKind::Log(MARKS), "SELECT at FROM mark ORDER BY rowid LIMIT 1"),
+    (RowKind::Log(HOLDS), "SELECT ended_at FROM hold ORDER BY rowid LIMIT 1"),
+    (
+        RowKind::Waits,
+        "SELECT min((SELECT min(began_at) FROM wait w INDEXED BY wait_by_time
+            WHERE w.process = p.id)) FROM process p",
+    ),
+    (
+        RowKind::Resources,
+        "SELECT min((SELECT min(closed_at) FROM resource r INDEXED BY resource_by_close
+            WHERE r.process = p.id AND closed_at IS NOT NULL)) FROM process p",
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum RowKind {
+    Tasks,
+    Log(Log),
+    Waits,
+    Resources,
+}
+
+/// Some rows of the kind whose oldest is the oldest of all. Slow polls and what goes with them are not
+/// among them.
 async fn oldest_rows(db: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
-    // Ended tasks before what shows the course of things: there is no end of them, and they
-    // would otherwise outlive every graph.
-    let removed = chunk(db, ENDED_TASKS, i64::MAX).await?;
-    if removed > 0 {
-        return Ok(removed);
-    }
-    for log in [METRICS, READINGS, APP_SPANS, MARKS] {
-        let removed = log.first(db).await?;
-        if removed > 0 {
-            return Ok(removed);
+    let mut kinds = Vec::new();
+    for (kind, sql) in OLDEST {
+        let oldest: Option<Option<i64>> = sqlx::query_scalar(sql).fetch_optional(&mut *db).await?;
+        if let Some(at) = oldest.flatten() {
+            kinds.push((at, kind));
         }
     }
-    let removed = waits(db, i64::MAX).await?;
-    if removed > 0 {
-        return Ok(removed);
-    }
-    let removed = HOLDS.first(db).await?;
-    if removed > 0 {
-        return Ok(removed);
-    }
-    let removed = resources(db, i64::MAX).await?;
-    if removed > 0 {
-        return Ok(removed);
-    }
-    for sql in [LOSSES, COVERAGE, SLOW_POLLS, SAMPLES] {
-        let removed = chunk(db, sql, i64::MAX).await?;
+    kinds.sort_by_key(|&(at, _)| at);
+    for (_, kind) in kinds {
+        let removed = match kind {
+            RowKind::Tasks => chunk(db, ENDED_TASKS, i64::MAX).await?,
+            RowKind::Log(log) => log.first(db).await?,
+            // The oldest may last still; then it is the turn of others.
+            RowKind::Waits => waits(db, i64::MAX).await?,
+            RowKind::Resources => resources(db, i64::MAX).await?,
+        };
         if removed > 0 {
             return Ok(removed);
         }
@@ -333,20 +369,16 @@ async fn segments(
         return Ok(0);
     }
     let ids = serde_json::to_string(&doomed).unwrap_or_default();
-    for sql in [
-        "DELETE FROM task_void WHERE segment IN (SELECT value FROM json_each(?))",
-        "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))",
-    ] {
-        sqlx::query(sql).bind(&ids).execute(&mut *db).await?;
-    }
+    let sql = "DELETE FROM segment WHERE id IN (SELECT value FROM json_each(?))";
+    sqlx::query(sql).bind(&ids).execute(&mut *db).await?;
     Ok(doomed.len() as u64)
 }
 
 /// Tiles of a level that end before `cutoff`. Those not folded yet are in no coarser one, and
-/// stay until they are.
+/// stay until they are; but for those of a clock that is ahead, which nobody folds.
 async fn tiles(
     db: &mut SqliteConnection,
-    level: u8,
+    (level, now): (u8, i64),
     process: Option<i64>,
     cutoff: i64,
 ) -> Result<u64, sqlx::Error> {
@@ -354,7 +386,7 @@ async fn tiles(
     let sql = "DELETE FROM tile WHERE id IN
         (SELECT t.id FROM process p CROSS JOIN tile t
          ON t.process = p.id AND t.level = ?1 AND t.tile < ?2
-         WHERE (t.folded = 1 OR t.level = ?3) AND (?5 IS NULL OR p.id = ?5)
+         WHERE (t.folded = 1 OR t.level = ?3 OR t.tile > ?6) AND (?5 IS NULL OR p.id = ?5)
          ORDER BY t.tile LIMIT ?4)";
     let done = sqlx::query(sql)
         .bind(i64::from(level))
@@ -362,6 +394,7 @@ async fn tiles(
         .bind(i64::from(LEVELS) - 1)
         .bind(MAX_ROWS)
         .bind(process)
+        .bind(now / width)
         .execute(db)
         .await?;
     Ok(done.rows_affected())
@@ -370,14 +403,14 @@ async fn tiles(
 /// Roll-ups of a level that end before `cutoff`; those not folded yet stay until they are.
 async fn rollups(
     db: &mut SqliteConnection,
-    level: usize,
+    (level, now): (usize, i64),
     process: Option<i64>,
     cutoff: i64,
 ) -> Result<u64, sqlx::Error> {
     let sql = "DELETE FROM rollup WHERE id IN
         (SELECT r.id FROM process p CROSS JOIN rollup r INDEXED BY rollup_by_step
          ON r.process = p.id AND r.level = ?1 AND r.step < ?2
-         WHERE (r.folded = 1 OR r.level = ?3) AND (?5 IS NULL OR p.id = ?5)
+         WHERE (r.folded = 1 OR r.level = ?3 OR r.step > ?6) AND (?5 IS NULL OR p.id = ?5)
          ORDER BY r.step LIMIT ?4)";
     let done = sqlx::query(sql)
         .bind(level as i64)
@@ -385,6 +418,7 @@ async fn rollups(
         .bind(STEPS.len() as i64 - 1)
         .bind(MAX_ROWS)
         .bind(process)
+        .bind(now.div_euclid(STEPS[level]))
         .execute(db)
         .await?;
     Ok(done.rows_affected())
