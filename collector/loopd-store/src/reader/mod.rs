@@ -1,10 +1,18 @@
 //! Reads: one method per question, none of them a query per row.
 
+mod alive;
 mod asked;
+#[cfg(test)]
+mod beyond;
 mod books;
+mod bounds;
 mod check;
 mod lives;
 mod metrics;
+#[cfg(test)]
+mod grown;
+#[cfg(test)]
+mod growth;
 #[cfg(test)]
 mod plans;
 mod processes;
@@ -22,6 +30,8 @@ mod timeline;
 mod told;
 mod waits;
 mod waits_of;
+#[cfg(test)]
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +41,8 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{ColumnIndex, Row, Sqlite};
 
 pub(crate) use settings::of_process;
+#[cfg(test)]
+pub(crate) use watch::begin as watch;
 
 use crate::sql::QueryPool;
 use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, connect, open};

@@ -15,7 +15,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str); 18] = steps![
+const STEPS: [(i64, &str, &str); 19] = steps![
     1 "0001_meta",
     2 "0002_process",
     3 "0003_task",
@@ -34,6 +34,7 @@ const STEPS: [(i64, &str, &str); 18] = steps![
     16 "0016_rollup",
     17 "0017_views",
     18 "0018_usage",
+    19 "0019_bounds",
 ];
 
 /// The newest schema this binary knows.
