@@ -122,10 +122,10 @@ pub async fn task(reader: &Reader, process: i64, task: u64) -> Result<TaskView, 
     let polls = reader.task_polls(key, id, MAX_POLLS, MAX_SLOWEST).await?;
     let wakes = reader.task_wakes(key, id, MAX_WAKES).await?;
     let slow =
-        SlowQuery { process: Some(key), task: Some(id), limit: MAX_SLOW, ..Default::default() };
+        SlowQuery { process: key, task: Some(id), limit: MAX_SLOW, ..Default::default() };
     let slow = reader.slow_polls(&slow).await?.polls;
     let resources = ResourceQuery {
-        process: Some(key),
+        process: key,
         task: Some(id),
         limit: MAX_RESOURCES,
         ..Default::default()
@@ -151,7 +151,7 @@ pub async fn task(reader: &Reader, process: i64, task: u64) -> Result<TaskView, 
         waits: waits::list(reader, &waiting).await?.rows,
         past_waits: waits::list(reader, &past).await?.rows,
         holds: reader.holds(key, None, Some(id), MAX_PAST).await?.iter().map(Hold::from).collect(),
-        marks: reader.marks(&said).await?.into_iter().map(Mark::from).collect(),
+        marks: reader.marks(&said).await?.rows.into_iter().map(Mark::from).collect(),
         app_spans: reader.app_spans(&said).await?.into_iter().map(AppSpan::from).collect(),
         children: reader.task_children(key, id).await?,
         resources: resources.into_iter().map(Resource::from).collect(),
