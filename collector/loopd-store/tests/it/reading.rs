@@ -234,7 +234,8 @@ async fn resources_are_listed_and_counted_by_where_they_were_opened() {
     ];
     store.stored(Batch { events, ..Batch::default() }).await;
     let list = async |is_open| {
-        let query = ResourceQuery { process: store.process, is_open, limit: 10, ..ResourceQuery::default() };
+        let process = store.process;
+        let query = ResourceQuery { process, is_open, limit: 10, ..ResourceQuery::default() };
         let page = store.reader.resources(&query).await.unwrap();
         assert_eq!(page.total, page.rows.len() as u64);
         page.rows.iter().map(|row| row.resource.0).collect::<Vec<_>>()

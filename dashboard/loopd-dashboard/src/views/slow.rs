@@ -170,13 +170,8 @@ impl SlowFilter {
 /// Slow polls of a process, grouped and listed.
 pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, ViewError> {
     let process = find_process(reader, filter.process).await?.process;
-    let query = SlowQuery {
-        process,
-        task: None,
-        from: filter.from,
-        to: filter.to,
-        limit: MAX_GROUPED,
-    };
+    let query =
+        SlowQuery { process, task: None, from: filter.from, to: filter.to, limit: MAX_GROUPED };
     let found = reader.slow_polls(&query).await?;
     let recent = usize::try_from(filter.recent()).unwrap_or(usize::MAX);
     Ok(SlowView {

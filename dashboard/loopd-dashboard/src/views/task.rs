@@ -121,15 +121,10 @@ pub async fn task(reader: &Reader, process: i64, task: u64) -> Result<TaskView, 
     let row = reader.task(key, id).await?.ok_or(ViewError::NoTask { process, task })?;
     let polls = reader.task_polls(key, id, MAX_POLLS, MAX_SLOWEST).await?;
     let wakes = reader.task_wakes(key, id, MAX_WAKES).await?;
-    let slow =
-        SlowQuery { process: key, task: Some(id), limit: MAX_SLOW, ..Default::default() };
+    let slow = SlowQuery { process: key, task: Some(id), limit: MAX_SLOW, ..Default::default() };
     let slow = reader.slow_polls(&slow).await?.polls;
-    let resources = ResourceQuery {
-        process: key,
-        task: Some(id),
-        limit: MAX_RESOURCES,
-        ..Default::default()
-    };
+    let resources =
+        ResourceQuery { process: key, task: Some(id), limit: MAX_RESOURCES, ..Default::default() };
     let resources = reader.resources(&resources).await?.rows;
     let stats = reader.location_stats(key, id).await?;
     let waiting = WaitQuery {
