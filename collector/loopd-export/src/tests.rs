@@ -32,7 +32,7 @@ impl Recorded {
 
     async fn selection(&self, from: Option<i64>, to: Option<i64>) -> Selection {
         let processes = self.reader.processes().await.unwrap();
-        let processes = processes.iter().map(|process| process.process).collect();
+        let processes = processes.rows.iter().map(|process| process.process).collect();
         let (from, to) = (from.map(UnixNanos), to.map(UnixNanos));
         Selection { processes, from, to }
     }

@@ -34,7 +34,7 @@ pub(crate) async fn open_for_writing(
     // than this binary, stays byte for byte as it is.
     check_read_only(path).await?;
     let mut db = connect_writer(options).await?;
-    migrations::migrator().run(&mut db).await.map_err(|source| StoreError::Migrate {
+    migrations::run(&mut db).await.map_err(|source| StoreError::Migrate {
         path: path.clone(),
         known: migrations::NEWEST,
         source,

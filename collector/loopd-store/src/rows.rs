@@ -23,6 +23,15 @@ pub use waits::*;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessKey(pub i64);
 
+/// So many rows of one sort are counted, where counting means reading; more are "so many and more".
+pub const MAX_COUNTED: u64 = if cfg!(test) { 10_000 } else { 100_000 };
+
+/// So many processes are listed at most, the latest.
+pub const MAX_PROCESSES: usize = 1_000;
+
+/// So many loops of one process are listed at most, those with the largest ids.
+pub const MAX_LOOPS: usize = 200;
+
 /// How a process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProcessState {
@@ -43,6 +52,15 @@ impl ProcessState {
             Self::Ended => "ended",
         }
     }
+}
+
+/// Processes, and whether those are all.
+#[derive(Clone, Debug, Default)]
+pub struct Processes {
+    /// The latest, latest started first.
+    pub rows: Vec<ProcessRow>,
+    /// Whether there are more.
+    pub has_more: bool,
 }
 
 /// One process and its totals.
@@ -87,16 +105,20 @@ pub struct ProcessRow {
 /// Counts of one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Tasks that have not ended.
+    /// Tasks that have not ended, as far as they were counted.
     pub tasks_alive: u64,
+    /// Whether there are more than that.
+    pub has_more_alive: bool,
     /// Tasks whose spawn was seen.
     pub tasks_spawned: u64,
     /// Polls stored, also those that retention has since removed.
     pub polls: u64,
     /// Slow polls, those still running included.
     pub slow_polls: u64,
-    /// Resources not closed.
+    /// Resources not closed, as far as they were counted.
     pub open_resources: u64,
+    /// Whether there are more than that.
+    pub has_more_open: bool,
     /// Records lost, all kinds and causes; losses of unknown size count 0.
     pub lost: u64,
 }
@@ -421,11 +443,14 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// What ended before this was not looked at; `None` if nothing was left out.
     pub searched_from: Option<UnixNanos>,
+    /// Of tasks: whether more are alive than were looked through, which are the latest of each spawn
+    /// location.
+    pub has_more_alive: bool,
 }
 
 impl<T> Default for Page<T> {
     fn default() -> Self {
-        Self { total: 0, rows: Vec::new(), searched_from: None }
+        Self { total: 0, rows: Vec::new(), searched_from: None, has_more_alive: false }
     }
 }
 
@@ -481,10 +506,12 @@ pub struct SampleRow {
 /// The slow polls of a range.
 #[derive(Clone, Debug, Default)]
 pub struct SlowPolls {
-    /// How many there are.
+    /// How many there are, up to [`MAX_COUNTED`]: then it is the latest that count.
     pub total: u64,
-    /// Sum of their lengths so far.
+    /// Sum of the lengths so far of those that were counted.
     pub total_time: u64,
+    /// Whether there may be more than were counted.
+    pub has_more: bool,
     /// The latest, latest first, up to the limit asked for.
     pub polls: Vec<SlowPoll>,
 }
@@ -492,9 +519,9 @@ pub struct SlowPolls {
 /// Which slow polls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SlowQuery {
-    /// Of one process; `None` for all.
-    pub process: Option<ProcessKey>,
-    /// Of one task of that process.
+    /// Of this process.
+    pub process: ProcessKey,
+    /// Of one task of it.
     pub task: Option<TaskId>,
     /// Not ended before; `None` from the beginning.
     pub from: Option<UnixNanos>,
@@ -513,8 +540,10 @@ pub struct TaskSite {
     pub location_id: Option<i64>,
     /// The location.
     pub location: Option<Location>,
-    /// Alive at the end of the window.
+    /// Alive at the end of the window, as far as they were counted.
     pub alive: u64,
+    /// Whether more are alive than that.
+    pub has_more: bool,
     /// Spawned in the window.
     pub spawned: u64,
     /// Ended in the window.
@@ -523,7 +552,7 @@ pub struct TaskSite {
     pub counts: Vec<u64>,
     /// Ages of those alive at the end, oldest first, at most [`MAX_AGES`].
     pub ages: Vec<u64>,
-    /// The median of all their ages.
+    /// The median of the ages of those that were counted; `None` if it is not known.
     pub median_age: Option<u64>,
     /// The oldest that are alive, at most 5.
     pub examples: Vec<TaskId>,
@@ -538,19 +567,24 @@ pub struct ResourceSite {
     pub kind: String,
     /// Where they were opened.
     pub location: Option<Location>,
-    /// Open at the end of the window.
+    /// Open at the end of the window, as far as they were counted.
     pub open: u64,
+    /// Whether more are open than that.
+    pub has_more: bool,
     /// Opened in the window.
     pub opened: u64,
     /// Closed in the window.
     pub closed: u64,
-    /// Dropped without the close they require, ever.
+    /// Dropped without the close they require, ever, as far as they were counted.
     pub unclosed: u64,
+    /// What was opened and closed before this, in the window, was too much to be counted; `None` if
+    /// nothing was left out.
+    pub counted_from: Option<UnixNanos>,
     /// Open at evenly spaced instants; the last is the end of the window.
     pub counts: Vec<u64>,
     /// Ages of those open at the end, oldest first, at most [`MAX_AGES`].
     pub ages: Vec<u64>,
-    /// The median of all their ages.
+    /// The median of the ages of those that were counted; `None` if it is not known.
     pub median_age: Option<u64>,
     /// The oldest that are open, at most 5.
     pub examples: Vec<ResourceRow>,
@@ -587,9 +621,9 @@ pub struct ResourceRow {
 /// Which resources to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResourceQuery {
-    /// Of one process; `None` for all.
-    pub process: Option<ProcessKey>,
-    /// Opened by this task of that process.
+    /// Of this process.
+    pub process: ProcessKey,
+    /// Opened by this task of it.
     pub task: Option<TaskId>,
     /// Open (true), closed (false) or both (`None`).
     pub is_open: Option<bool>,

@@ -17,9 +17,7 @@ use anyhow::{Context, anyhow};
 use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
 use loopd_dashboard::{AppState, ChangeError, ServerInfo, ServerStatus};
 use loopd_model::UnixNanos;
-use loopd_store::{
-    Durability, ProcessRow, ProcessState, Reader, Retention, StoreError, StoreOptions,
-};
+use loopd_store::{Durability, ProcessRow, Reader, Retention, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -166,9 +164,7 @@ async fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// The processes that were live when the store was last closed. They may still be.
 async fn live_before(reader: &Reader) -> Result<Vec<ProcessRow>, StoreError> {
-    let mut processes = reader.processes().await?;
-    processes.retain(|row| row.state == ProcessState::Live);
-    Ok(processes)
+    reader.live_processes().await
 }
 
 fn server_status(collector: &CollectorHandle) -> ServerStatus {

@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(imported.rows["task"], 1);
         assert_eq!(std::fs::read(&old).unwrap(), before);
         let reader = Reader::open(&new).await.unwrap();
-        assert_eq!(reader.processes().await.unwrap()[0].app, "orders");
+        assert_eq!(reader.processes().await.unwrap().rows[0].app, "orders");
         let names = std::fs::read_dir(folder.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         assert!(names.into_iter().all(|name| !name.contains("older")));

@@ -20,7 +20,7 @@ pub(super) async fn create(path: &Path) -> Result<(), StoreError> {
 }
 
 async fn migrate(path: &Path, db: &mut sqlx::SqliteConnection) -> Result<(), StoreError> {
-    let migrated = migrations::migrator().run(db).await;
+    let migrated = migrations::run(db).await;
     migrated.map_err(|source| StoreError::Migrate {
         path: path.to_owned(),
         known: migrations::NEWEST,

@@ -40,7 +40,7 @@ pub(super) const SHARED: [(&str, &str, &str, &str); 4] = [
 ];
 
 /// Tables that triggers keep up to date with others.
-pub(super) const DERIVED: [&str; 1] = ["usage"];
+pub(super) const DERIVED: [&str; 3] = ["usage", "slow_poll_count", "loss_sum"];
 
 /// Tables of which every row belongs to a row of another: table, column, the table whose id it has.
 pub(super) const PARTS: [(&str, &str, &str); 1] = [("task_void", "segment", "segment")];

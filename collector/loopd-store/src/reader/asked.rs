@@ -15,9 +15,10 @@ impl Reader {
         process: ProcessKey,
     ) -> Result<Vec<(SettingsScope, Settings)>, StoreError> {
         let read = async |db: &mut Db| {
-            let sql = "SELECT s.scope, s.app, s.settings FROM process p JOIN setting s
-                ON s.scope = 1 OR s.scope = 2 AND s.app = p.app
-                    OR s.scope = 3 AND s.process = p.id
+            let sql = "SELECT s.scope, s.app, s.settings FROM process p
+                CROSS JOIN (SELECT 1 AS scope UNION ALL SELECT 2 UNION ALL SELECT 3) k
+                CROSS JOIN setting s ON s.scope = k.scope AND s.app = iif(k.scope = 2, p.app, '')
+                    AND s.process = iif(k.scope = 3, p.id, 0)
                 WHERE p.id = ? ORDER BY s.scope";
             let rows = sqlx::query(sql).bind(process.0).fetch_all(&mut **db).await?;
             let asked = |row: &SqliteRow| {

@@ -4,13 +4,26 @@ use loopd_model::{DropCause, RecordKind, UnixNanos};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::bounds::SCALE;
 use super::{Reader, unsigned};
 use crate::schema::migrations;
 use crate::writer::wal_path;
 use crate::{CauseRow, LedgerRow, LossRow, ProcessKey, StoreError, StoreStatus};
 
 /// So many losses are given at most, the latest; the ledger has the sum of all.
-const MAX_LOSSES: i64 = 10_000;
+const MAX_LOSSES: i64 = 10_000 / SCALE as i64;
+
+/// Losses that end in a range overlap it; of those that end later the first that begin before its end
+/// are looked for, as far as the longest loss could reach back.
+const OVERLAPPING: &str = "SELECT * FROM (SELECT * FROM loss INDEXED BY loss_by_time
+        WHERE process = ?1 AND to_at BETWEEN ?2 AND ?3 ORDER BY to_at DESC LIMIT ?4)
+    UNION ALL
+    SELECT * FROM (SELECT * FROM loss INDEXED BY loss_by_time
+        WHERE process = ?1 AND to_at > ?3 AND to_at <= ?3 + coalesce((SELECT to_at - from_at
+            FROM loss INDEXED BY loss_by_length WHERE process = ?1
+            ORDER BY to_at - from_at DESC LIMIT 1), 0)
+        ORDER BY to_at LIMIT ?4) WHERE from_at <= ?3
+    ORDER BY to_at DESC LIMIT ?4";
 
 impl Reader {
     /// What was lost of a process, latest first.
@@ -26,9 +39,7 @@ impl Reader {
     ) -> Result<Vec<LossRow>, StoreError> {
         let failed = || StoreError::sqlite("read losses");
         let (from, to) = range.unwrap_or((UnixNanos(i64::MIN), UnixNanos(i64::MAX)));
-        let sql = "SELECT * FROM loss WHERE process = ? AND to_at >= ? AND from_at <= ?
-            ORDER BY to_at DESC LIMIT ?";
-        let rows = sqlx::query(sql)
+        let rows = sqlx::query(OVERLAPPING)
             .bind(process.0)
             .bind(from.0)
             .bind(to.0)
@@ -43,8 +54,7 @@ impl Reader {
     /// are left out.
     pub async fn losses_by_cause(&self, process: ProcessKey) -> Result<Vec<CauseRow>, StoreError> {
         let failed = || StoreError::sqlite("add up losses");
-        let sql = "SELECT kind, cause, min(sum(count), 1 << 62) AS count FROM loss
-            WHERE process = ? AND kind IS NOT NULL GROUP BY kind, cause ORDER BY 3 DESC";
+        let sql = "SELECT kind, cause, count FROM loss_sum WHERE process = ? ORDER BY count DESC";
         let rows = sqlx::query(sql).bind(process.0).fetch_all(&self.pool).await.map_err(failed())?;
         let row = |row: &SqliteRow| {
             let number = row.try_get::<i64, _>("cause")?;

@@ -3,14 +3,15 @@
 
 use rusqlite::Connection;
 
-use super::rollups;
+use super::bounds::SCALE;
+use super::{alive, rollups};
 use crate::sql::packed_rows::NULL;
 use crate::task_table;
 use crate::writer::tasks::{ENDED_AT, SPAWN_LOCATION, SPAWNED_AT};
 use loopd_analysis::rollup::STEPS;
 
 /// So many lives are looked at one by one: some 20 ms.
-const MAX_LIVES: i64 = 200_000;
+pub(super) const MAX_LIVES: i64 = 200_000 / SCALE as i64;
 
 /// Tasks of one spawn location; what is not known, or not after the instant asked for, may be left out.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +32,15 @@ pub(super) fn after(
     from: i64,
     mut each: impl FnMut(Lives),
 ) -> rusqlite::Result<()> {
-    if count(db, process, from)? > MAX_LIVES {
+    let births = alive::born_since(db, process, from, MAX_LIVES + 1)?;
+    if births.len() as i64 > MAX_LIVES || count(db, process, from)? > MAX_LIVES {
         return from_rollups(db, process, from, each);
     }
-    const ROWS: &str = "SELECT spawn_location, spawned_at, NULL FROM task INDEXED BY task_alive
-        WHERE process = ?1 AND ended_at IS NULL AND spawned_at > ?2
-        UNION ALL
-        SELECT spawn_location, spawned_at, ended_at FROM task INDEXED BY task_by_end
+    for (location, born) in births {
+        each(Lives { location, born: Some(born), died: None, tasks: 1, have_rows: true });
+    }
+    const ROWS: &str =
+        "SELECT spawn_location, spawned_at, ended_at FROM task INDEXED BY task_by_end
         WHERE process = ?1 AND ended_at > ?2 AND spawned_at IS NOT NULL";
     let mut statement = db.prepare(ROWS)?;
     let mut rows = statement.query((process, from))?;

@@ -1,18 +1,37 @@
-//! Readings over time, and the latest of each.
-
-use std::collections::BTreeMap;
+//! Readings over time, and the latest of each: searched for one by one, so that only those are read that
+//! are shown.
 
 use loopd_model::{LoopId, UnixNanos, WorkerId};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::Reader;
+use super::bounds::SCALE;
 use crate::{MetricRow, MetricSeries, ProcessKey, StoreError};
 
 /// A series is cut into at most so many steps.
 const MAX_POINTS: usize = 10_000;
+/// So many readings are given at most, of as many series as that allows.
+const MAX_READINGS: usize = 200_000 / SCALE as usize;
+/// Of one metric so many series are looked at; a process has few workers.
+const MAX_SERIES: usize = 1_000;
 /// A series without a reading for longer than this before its metric's latest has ended.
 const STALE: i64 = 10_000_000_000;
+
+/// The series of one metric, in order of loop and worker, after one of them: two searches, since SQLite
+/// would go through all readings of the loop for one.
+const NEXT_SERIES: &str = "SELECT * FROM (SELECT loop, worker FROM metric INDEXED BY metric_by_lane
+        WHERE process = ?1 AND name = ?2 AND loop = ?3 AND worker > ?4 ORDER BY worker LIMIT 1)
+    UNION ALL SELECT * FROM (SELECT loop, worker FROM metric INDEXED BY metric_by_lane
+        WHERE process = ?1 AND name = ?2 AND loop > ?3 ORDER BY loop, worker LIMIT 1)
+    LIMIT 1";
+
+/// The latest reading of a series before an instant.
+const LAST: &str = "SELECT at, value FROM metric INDEXED BY metric_by_lane
+    WHERE process = ?1 AND name = ?2 AND loop = ?3 AND worker = ?4 AND at < ?5
+    ORDER BY at DESC LIMIT 1";
+
+/// Loop and worker.
+type Lane = (i64, i64);
 
 impl Reader {
     /// One metric in `points` even steps from `from` to `to`.
@@ -24,62 +43,140 @@ impl Reader {
         to: UnixNanos,
         points: usize,
     ) -> Result<Vec<MetricSeries>, StoreError> {
-        let failed = || StoreError::sqlite("read a metric");
-        let sql = "SELECT m.loop, m.worker, m.at, m.value FROM metric m
-            JOIN metric_name n ON n.id = m.name
-            WHERE m.process = ? AND n.name = ? AND m.at >= ? AND m.at < ? ORDER BY m.at";
-        let rows = sqlx::query(sql)
-            .bind(process.0)
-            .bind(name)
-            .bind(from.0)
-            .bind(to.0)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed())?;
-        let points = points.clamp(1, MAX_POINTS);
-        let length = to.0.abs_diff(from.0).max(1);
-        let mut series: BTreeMap<(i64, i64), Vec<Option<f64>>> = BTreeMap::new();
-        for row in &rows {
-            let (key, at, value) = reading(row).map_err(failed())?;
-            let step = u128::from(at.abs_diff(from.0)) * points as u128 / u128::from(length);
-            let values = series.entry(key).or_insert_with(|| vec![None; points]);
-            // Rows come in order of time, so the last of a step stays.
-            if let Some(place) = values.get_mut(step as usize) {
-                *place = Some(value);
-            }
-        }
-        let series = series.into_iter().map(|((loop_id, worker), values)| MetricSeries {
-            loop_id: LoopId(loop_id as u64),
-            worker: u32::try_from(worker).ok().map(WorkerId),
-            values,
-        });
-        Ok(series.collect())
+        let (name, steps) = (name.to_owned(), Steps::new(from.0, to.0, points));
+        let read = move |db: &Connection| {
+            let sql = "SELECT id FROM metric_name WHERE name = ?";
+            let known = db.query_row(sql, [name], |row| row.get(0)).optional()?;
+            let Some(name) = known else { return Ok(Vec::new()) };
+            series(db, process.0, name, steps)
+        };
+        self.raw.ask(read).await.map_err(StoreError::sqlite("read a metric"))
     }
 
     /// The latest reading of every metric of a process.
     pub async fn latest_metrics(&self, process: ProcessKey) -> Result<Vec<MetricRow>, StoreError> {
-        let failed = || StoreError::sqlite("read the latest metrics");
-        let sql = "SELECT n.name, m.loop, m.worker, max(m.at) AS at, m.value FROM metric_name n
-            CROSS JOIN metric m ON m.process = ?1 AND m.name = n.id AND m.at >=
-                (SELECT max(at) FROM metric WHERE process = ?1 AND name = n.id) - ?2
-            GROUP BY n.id, m.loop, m.worker";
-        let rows = sqlx::query(sql).bind(process.0).bind(STALE).fetch_all(&self.pool).await;
-        let mut latest = Vec::new();
-        for row in rows.map_err(failed())? {
-            let ((loop_id, worker), at, value) = reading(&row).map_err(failed())?;
-            latest.push(MetricRow {
-                name: row.try_get("name").map_err(failed())?,
+        let read = move |db: &Connection| latest(db, process.0);
+        self.raw.ask(read).await.map_err(StoreError::sqlite("read the latest metrics"))
+    }
+}
+
+/// A range cut into even steps.
+#[derive(Clone, Copy)]
+struct Steps {
+    from: i64,
+    to: i64,
+    points: usize,
+}
+
+impl Steps {
+    fn new(from: i64, to: i64, points: usize) -> Self {
+        Self { from, to, points: points.clamp(1, MAX_POINTS) }
+    }
+
+    fn length(self) -> u128 {
+        u128::from(self.to.abs_diff(self.from).max(1))
+    }
+
+    /// The step of an instant in the range.
+    fn of(self, at: i64) -> usize {
+        let after = u128::from(at.abs_diff(self.from));
+        ((after * self.points as u128 / self.length()) as usize).min(self.points - 1)
+    }
+
+    /// The first instant of a step.
+    fn start(self, step: usize) -> i64 {
+        let after = (step as u128 * self.length()).div_ceil(self.points as u128);
+        self.from.saturating_add_unsigned(u64::try_from(after).unwrap_or(u64::MAX))
+    }
+}
+
+fn series(
+    db: &Connection,
+    process: i64,
+    name: i64,
+    steps: Steps,
+) -> rusqlite::Result<Vec<MetricSeries>> {
+    let mut found = Vec::new();
+    let mut last = db.prepare(LAST)?;
+    for (loop_id, worker) in lanes(db, process, name, MAX_READINGS / steps.points)? {
+        let mut values = vec![None; steps.points];
+        let mut before = steps.to;
+        // From the end to the beginning, past all readings of a step but its last.
+        while let Some((at, value)) =
+            read_last(&mut last, (process, name, loop_id, worker, before))?
+        {
+            if at < steps.from {
+                break;
+            }
+            let step = steps.of(at);
+            values[step] = Some(value);
+            before = steps.start(step);
+        }
+        if values.iter().any(Option::is_some) {
+            found.push(MetricSeries {
                 loop_id: LoopId(loop_id as u64),
-                worker: u32::try_from(worker).ok().map(WorkerId),
+                worker: some(worker),
+                values,
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn latest(db: &Connection, process: i64) -> rusqlite::Result<Vec<MetricRow>> {
+    const NAMES: &str =
+        "SELECT n.name, n.id, (SELECT max(at) FROM metric INDEXED BY metric_by_series
+            WHERE process = ?1 AND name = n.id) AS at
+        FROM metric_name n WHERE at IS NOT NULL";
+    let mut rows = Vec::new();
+    let (mut names, mut last) = (db.prepare(NAMES)?, db.prepare(LAST)?);
+    let names = names.query_map([process], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    for name in names {
+        let (name, id, newest): (String, i64, i64) = name?;
+        for (loop_id, worker) in lanes(db, process, id, MAX_SERIES)? {
+            let reading = read_last(&mut last, (process, id, loop_id, worker, i64::MAX))?;
+            let Some((at, value)) = reading.filter(|&(at, _)| at >= newest - STALE) else {
+                continue;
+            };
+            rows.push(MetricRow {
+                name: name.clone(),
+                loop_id: LoopId(loop_id as u64),
+                worker: some(worker),
                 at: UnixNanos(at),
                 value,
             });
         }
-        Ok(latest)
     }
+    Ok(rows)
 }
 
-fn reading(row: &SqliteRow) -> Result<((i64, i64), i64, f64), sqlx::Error> {
-    let series = (row.try_get("loop")?, row.try_get("worker")?);
-    Ok((series, row.try_get("at")?, row.try_get("value")?))
+/// The first series of a metric: one search for each, whatever readings they have.
+fn lanes(db: &Connection, process: i64, name: i64, max: usize) -> rusqlite::Result<Vec<Lane>> {
+    let mut next = db.prepare(NEXT_SERIES)?;
+    let mut lanes = Vec::new();
+    let mut after: Lane = (i64::MIN, i64::MIN);
+    while lanes.len() < max.clamp(1, MAX_SERIES) {
+        let key = (process, name, after.0, after.1);
+        let found = next.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some(lane) = found else { break };
+        lanes.push(lane);
+        after = lane;
+    }
+    Ok(lanes)
 }
+
+fn read_last(
+    last: &mut Statement<'_>,
+    key: (i64, i64, i64, i64, i64),
+) -> rusqlite::Result<Option<(i64, f64)>> {
+    last.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// The worker, if the series belongs to one.
+fn some(worker: i64) -> Option<WorkerId> {
+    u32::try_from(worker).ok().map(WorkerId)
+}
+
+/// What is sent to SQLite, for the test of its plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 2] = [NEXT_SERIES, LAST];

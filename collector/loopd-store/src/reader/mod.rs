@@ -1,8 +1,16 @@
 //! Reads: one method per question, none of them a query per row.
 
+mod alive;
 mod asked;
+#[cfg(test)]
+mod beyond;
 mod books;
+mod bounds;
 mod check;
+#[cfg(test)]
+mod grown;
+#[cfg(test)]
+mod growth;
 mod lives;
 mod metrics;
 #[cfg(test)]
@@ -23,6 +31,8 @@ mod timeline;
 mod told;
 mod waits;
 mod waits_of;
+#[cfg(test)]
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +43,8 @@ use sqlx::{ColumnIndex, Row, Sqlite};
 
 pub(crate) use settings::of_process;
 pub use stream::RowStream;
+#[cfg(test)]
+pub(crate) use watch::begin as watch;
 
 use crate::sql::QueryPool;
 use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, connect, open};

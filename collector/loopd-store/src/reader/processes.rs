@@ -3,56 +3,115 @@
 use std::collections::HashMap;
 
 use loopd_model::{Coverage, CoverageState, LoopId, ProcessId, UnixNanos};
+use rusqlite::Connection;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Answer, Db, Reader, amount, instant};
-use crate::{LoopRow, ProcessKey, ProcessRow, ProcessState, StoreError, Totals};
+use crate::{
+    LoopRow, MAX_COUNTED, MAX_LOOPS, MAX_PROCESSES, ProcessKey, ProcessRow, ProcessState,
+    Processes, StoreError, Totals,
+};
 
-const SELECT: &str = "SELECT p.id, p.uuid, p.app, p.app_version, p.host, p.pid, p.labels, p.agent,
+/// So many live tasks, and open resources, are counted for a whole list: the latest processes come
+/// first, and of each some are.
+const MAX_COUNTED_OF_ALL: u64 = 5 * MAX_COUNTED;
+const MIN_COUNTED: u64 = MAX_COUNTED / 100;
+
+const COLUMNS: &str = "SELECT p.id, p.uuid, p.app, p.app_version, p.host, p.pid, p.labels, p.agent,
         p.agent_version, p.coverage, p.slow_threshold, p.state, p.origin, p.last_at, p.ended_at,
         p.tasks_spawned,
-        (SELECT count(*) FROM task t WHERE t.process = p.id AND t.ended_at IS NULL),
         (SELECT coalesce(sum(stored), 0) FROM ledger_entry e WHERE e.process = p.id AND e.kind = 1),
-        (SELECT count(*) FROM slow_poll s WHERE s.process = p.id AND s.is_slow = 1),
-        (SELECT count(*) FROM resource r WHERE r.process = p.id AND r.closed_at IS NULL),
+        coalesce((SELECT polls FROM slow_poll_count c WHERE c.process = p.id), 0),
         (SELECT CAST(total(lost + dropped) AS INTEGER) FROM ledger_entry e WHERE e.process = p.id)
-    FROM process p WHERE ?1 IS NULL OR p.id = ?1 ORDER BY p.origin DESC, p.id DESC";
+    FROM process p";
 
 impl Reader {
-    /// Every process, the latest started first.
-    pub async fn processes(&self) -> Result<Vec<ProcessRow>, StoreError> {
-        self.ask("read processes", async |db| read(db, None).await).await
+    /// The [`MAX_PROCESSES`] processes that started last, the latest first.
+    pub async fn processes(&self) -> Result<Processes, StoreError> {
+        let latest = format!("{COLUMNS} ORDER BY p.origin DESC, p.id DESC LIMIT ?1");
+        let limit = MAX_PROCESSES as i64 + 1;
+        let mut rows = self.read_processes(latest, limit).await?;
+        let has_more = rows.len() > MAX_PROCESSES;
+        rows.truncate(MAX_PROCESSES);
+        Ok(Processes { rows, has_more })
+    }
+
+    /// The process that started last; `None` if there is none.
+    pub async fn latest_process(&self) -> Result<Option<ProcessRow>, StoreError> {
+        let latest = format!("{COLUMNS} ORDER BY p.origin DESC, p.id DESC LIMIT ?1");
+        Ok(self.read_processes(latest, 1).await?.pop())
+    }
+
+    /// The processes whose agents are connected, or were when the store was last written: as many as
+    /// there are.
+    pub async fn live_processes(&self) -> Result<Vec<ProcessRow>, StoreError> {
+        self.read_processes(format!("{COLUMNS} WHERE p.state = ?1"), 1).await
     }
 
     /// One process; `None` if there is no such.
     pub async fn process(&self, process: ProcessKey) -> Result<Option<ProcessRow>, StoreError> {
-        let read = async |db: &mut Db| Ok(read(db, Some(process.0)).await?.pop());
-        self.ask("read a process", read).await
+        Ok(self.read_processes(format!("{COLUMNS} WHERE p.id = ?1"), process.0).await?.pop())
+    }
+
+    async fn read_processes(&self, sql: String, key: i64) -> Result<Vec<ProcessRow>, StoreError> {
+        let read = async |db: &mut Db| {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key).fetch_all(&mut **db).await?;
+            let mut processes = rows.iter().map(process_row).collect::<Answer<Vec<_>>>()?;
+            let keys: Vec<i64> = processes.iter().map(|row| row.process.0).collect();
+            let mut loops = read_loops(db, &keys).await?;
+            for process in &mut processes {
+                process.loops = loops.remove(&process.process).unwrap_or_default();
+            }
+            Ok((processes, keys))
+        };
+        let (mut processes, keys) = self.ask("read processes", read).await?;
+        let counts = self.raw.ask(move |db| count(db, &keys)).await;
+        let counts = counts.map_err(StoreError::sqlite("count what processes have"))?;
+        for (process, [alive, open]) in processes.iter_mut().zip(counts) {
+            let totals = &mut process.totals;
+            (totals.tasks_alive, totals.has_more_alive) = alive;
+            (totals.open_resources, totals.has_more_open) = open;
+        }
+        Ok(processes)
     }
 }
 
-async fn read(db: &mut Db, process: Option<i64>) -> Answer<Vec<ProcessRow>> {
-    let rows = sqlx::query(SELECT).bind(process).fetch_all(&mut **db).await?;
-    let mut loops = read_loops(db, process).await?;
-    rows.iter()
-        .map(|row| {
-            let mut process = process_row(row)?;
-            process.loops = loops.remove(&process.process).unwrap_or_default();
-            Ok(process)
-        })
-        .collect()
+/// How many tasks are alive and resources open in each of these processes, and whether there are more.
+fn count(db: &Connection, processes: &[i64]) -> rusqlite::Result<Vec<[(u64, bool); 2]>> {
+    const ALIVE: &str = "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_alive
+        WHERE process = ?1 AND ended_at IS NULL LIMIT ?2)";
+    const OPEN: &str = "SELECT count(*) FROM (SELECT 1 FROM resource INDEXED BY resource_open
+        WHERE process = ?1 AND closed_at IS NULL LIMIT ?2)";
+    let mut statements = [db.prepare(ALIVE)?, db.prepare(OPEN)?];
+    let mut left = MAX_COUNTED_OF_ALL;
+    let mut counts = Vec::with_capacity(processes.len());
+    for &process in processes {
+        let mut of_process = [(0, false); 2];
+        for (statement, counted) in statements.iter_mut().zip(&mut of_process) {
+            let max = left.clamp(MIN_COUNTED, MAX_COUNTED);
+            let key = (process, max as i64 + 1);
+            let found: u64 = super::unsigned(statement.query_row(key, |row| row.get(0))?);
+            *counted = (found.min(max), found > max);
+            left = left.saturating_sub(found);
+        }
+        counts.push(of_process);
+    }
+    Ok(counts)
 }
 
-async fn read_loops(
-    db: &mut Db,
-    process: Option<i64>,
-) -> Answer<HashMap<ProcessKey, Vec<LoopRow>>> {
-    let sql = "SELECT process, loop, coalesce(name, ''), coalesce(flavor, ''),
-            coalesce(workers, 0), opened_at, closed_at
-        FROM loop WHERE ?1 IS NULL OR process = ?1 ORDER BY process, opened_at, loop";
+async fn read_loops(db: &mut Db, processes: &[i64]) -> Answer<HashMap<ProcessKey, Vec<LoopRow>>> {
+    // A program opens few loops; of one that opens them over and over the last are given.
+    let sql = "SELECT l.process, l.loop, coalesce(l.name, ''), coalesce(l.flavor, ''),
+            coalesce(l.workers, 0), l.opened_at, l.closed_at
+        FROM json_each(?1) j CROSS JOIN loop l ON l.process = j.value
+            AND l.loop IN (SELECT x.loop FROM loop x WHERE x.process = j.value
+                ORDER BY x.loop DESC LIMIT ?2)
+        ORDER BY l.process, l.opened_at, l.loop";
+    let keys = serde_json::to_string(processes).unwrap_or_default();
+    let query = sqlx::query(sql).bind(keys).bind(MAX_LOOPS as i64);
     let mut loops = HashMap::<_, Vec<_>>::new();
-    for row in sqlx::query(sql).bind(process).fetch_all(&mut **db).await? {
+    for row in query.fetch_all(&mut **db).await? {
         loops.entry(ProcessKey(row.try_get(0)?)).or_default().push(LoopRow {
             loop_id: LoopId(row.try_get::<i64, _>(1)? as u64),
             name: row.try_get(2)?,
@@ -90,11 +149,10 @@ fn process_row(row: &SqliteRow) -> Answer<ProcessRow> {
         loops: Vec::new(),
         totals: Totals {
             tasks_spawned: amount(row, 15)?,
-            tasks_alive: amount(row, 16)?,
-            polls: amount(row, 17)?,
-            slow_polls: amount(row, 18)?,
-            open_resources: amount(row, 19)?,
-            lost: amount(row, 20)?,
+            polls: amount(row, 16)?,
+            slow_polls: amount(row, 17)?,
+            lost: amount(row, 18)?,
+            ..Totals::default()
         },
     })
 }

@@ -6,14 +6,14 @@ use loopd_model::{CloseHow, ResourceId, TaskId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
+use super::bounds::page;
 use super::slow::parse;
 use super::{Answer, Db, Reader, instant, location, unsigned};
 use crate::{
-    Page, ProcessKey, ResourceDetail, ResourceQuery, ResourceRow, ResourceState, StoreError,
+    MAX_COUNTED, Page, ProcessKey, ResourceDetail, ResourceQuery, ResourceRow, ResourceState,
+    StoreError,
 };
 
-/// A page holds at most so many rows, whatever is asked for.
-const MAX_PAGE: u64 = 1_000;
 /// Holds and states of one resource that are given: more than a page shows.
 const MAX_HOLDS: u64 = 100;
 const MAX_STATES: u64 = 500;
@@ -25,20 +25,12 @@ const JOINED: &str = "LEFT JOIN location l
     LEFT JOIN resource_state s ON s.process = r.process AND s.resource = r.resource";
 
 impl Reader {
-    /// A page of resources, latest opened first.
+    /// A page of resources, latest opened first; if only closed ones are asked for, latest closed first.
+    /// They are counted up to [`MAX_COUNTED`], and one more if there are more.
     pub async fn resources(&self, query: &ResourceQuery) -> Result<Page<ResourceRow>, StoreError> {
         let read = async |db: &mut Db| {
-            let mut count = QueryBuilder::new("SELECT count(*) FROM resource r");
-            filter(&mut count, query);
-            let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
-            let mut rows = QueryBuilder::new(format!(
-                "SELECT r.*, l.file, l.line, l.column, s.at AS state_at, {STATE} FROM resource r {JOINED}"
-            ));
-            filter(&mut rows, query);
-            rows.push(" ORDER BY r.opened_at DESC, r.process, r.resource DESC LIMIT ");
-            rows.push_bind(query.limit.min(MAX_PAGE) as i64);
-            rows.push(" OFFSET ").push_bind(query.offset.min(i64::MAX as u64) as i64);
-            let rows = rows.build().fetch_all(&mut **db).await?;
+            let total: i64 = count(query).build_query_scalar().fetch_one(&mut **db).await?;
+            let rows = select(query).build().fetch_all(&mut **db).await?;
             let rows = rows.iter().map(resource).collect::<Answer<_>>()?;
             Ok(Page { total: unsigned(total), rows, ..Page::default() })
         };
@@ -92,12 +84,50 @@ impl Reader {
     }
 }
 
-fn filter(sql: &mut QueryBuilder<Sqlite>, query: &ResourceQuery) {
-    // A close alone, of something opened before anybody watched, says nothing.
-    sql.push(" WHERE r.opened_at IS NOT NULL");
-    if let Some(process) = query.process {
-        sql.push(" AND r.process = ").push_bind(process.0);
+/// How many, up to one more than are counted.
+pub(super) fn count(query: &ResourceQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT count(*) FROM (SELECT 1");
+    filter(&mut sql, query);
+    sql.push(" LIMIT ").push_bind(MAX_COUNTED as i64 + 1).push(")");
+    sql
+}
+
+pub(super) fn select(query: &ResourceQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(format!(
+        "SELECT r.*, l.file, l.line, l.column, s.at AS state_at, {STATE}
+         FROM (SELECT r.process, r.resource"
+    ));
+    filter(&mut sql, query);
+    let at = order(query);
+    let (limit, offset) = page(query.limit, query.offset);
+    sql.push(format!(" ORDER BY r.{at} DESC, r.resource DESC LIMIT "));
+    sql.push_bind(limit).push(" OFFSET ").push_bind(offset);
+    sql.push(format!(
+        ") c CROSS JOIN resource r ON r.process = c.process AND r.resource = c.resource {JOINED}
+         ORDER BY r.{at} DESC, r.resource DESC"
+    ));
+    sql
+}
+
+/// By which instant they are listed.
+const fn order(query: &ResourceQuery) -> &'static str {
+    match query {
+        ResourceQuery { task: None, is_open: Some(false), .. } => "closed_at",
+        _ => "opened_at",
     }
+}
+
+fn filter(sql: &mut QueryBuilder<Sqlite>, query: &ResourceQuery) {
+    let index = match (query.task, query.is_open) {
+        (Some(_), _) => "resource_by_task",
+        (None, Some(true)) => "resource_open_by_time",
+        (None, Some(false)) => "resource_by_close",
+        (None, None) => "resource_by_open",
+    };
+    sql.push(format!(" FROM resource r INDEXED BY {index} WHERE r.process = "));
+    sql.push_bind(query.process.0);
+    // A close alone, of something opened before anybody watched, says nothing.
+    sql.push(" AND r.opened_at IS NOT NULL");
     if let Some(task) = query.task {
         sql.push(" AND r.task = ").push_bind(task.0 as i64);
     }

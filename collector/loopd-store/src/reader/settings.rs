@@ -8,6 +8,9 @@ use super::{Answer, Db, Reader, processes};
 use crate::settings::{self, ProcessSettings, SettingsScope};
 use crate::{ProcessKey, StoreError};
 
+/// For so many names settings are given: people make them, one by one.
+const MAX_APPS: i64 = 1_000;
+
 impl Reader {
     /// How things stand with the settings of one process; `None` if there is no such.
     pub async fn process_settings(
@@ -57,8 +60,9 @@ pub(crate) async fn of_process(
 }
 
 async fn common(db: &mut Db) -> Answer<Vec<(SettingsScope, Settings)>> {
-    let sql = "SELECT scope, app, settings FROM setting WHERE scope < 3 ORDER BY scope, app";
-    let rows = sqlx::query(sql).fetch_all(&mut **db).await?;
+    let sql =
+        "SELECT scope, app, settings FROM setting WHERE scope < 3 ORDER BY scope, app LIMIT ?";
+    let rows = sqlx::query(sql).bind(MAX_APPS).fetch_all(&mut **db).await?;
     let scope = |row: &sqlx::sqlite::SqliteRow| {
         let scope = match row.try_get(0)? {
             1 => SettingsScope::All,

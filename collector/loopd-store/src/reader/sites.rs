@@ -5,52 +5,22 @@
 
 use std::collections::BTreeMap;
 
-use loopd_model::{Location, LocationId, TaskId, UnixNanos};
+use loopd_model::{Location, TaskId, UnixNanos};
 use rusqlite::Connection;
-use sqlx::{AssertSqlSafe, Row};
 
-use super::{Reader, lives, unsigned};
-use crate::{MAX_AGES, ProcessKey, ResourceSite, StoreError, TaskSite};
+use super::alive::{self, Place, PlaceKey, Population, RESOURCES, TASKS};
+use super::bounds::{MAX_LOOKED, SCALE};
+use super::{Reader, lives, spans, unsigned};
+use crate::{ProcessKey, ResourceSite, StoreError, TaskSite};
 
 /// A population is counted at no more instants than this.
 const MAX_SAMPLES: usize = 256;
 /// So many instants of a curve.
 const MAX_INSTANTS: usize = 1_000;
+/// So many live tasks are counted, to go back from there.
+const MAX_ALIVE: i64 = 200_000 / SCALE as i64;
 /// So many of the oldest are given as examples.
 const MAX_EXAMPLES: usize = 5;
-
-/// What a population is made of, as the columns of its table.
-struct Population {
-    table: &'static str,
-    id: &'static str,
-    /// What it is grouped by besides the location.
-    sort: &'static str,
-    location: &'static str,
-    born: &'static str,
-    died: &'static str,
-    /// The index of what is alive.
-    alive: &'static str,
-}
-
-const TASKS: Population = Population {
-    table: "task",
-    id: "task",
-    sort: "''",
-    location: "spawn_location",
-    born: "spawned_at",
-    died: "ended_at",
-    alive: "task_alive",
-};
-
-const RESOURCES: Population = Population {
-    table: "resource",
-    id: "resource",
-    sort: "coalesce(kind, '')",
-    location: "open_location",
-    born: "opened_at",
-    died: "closed_at",
-    alive: "resource_open",
-};
 
 /// The window that ends at `at`, cut into steps.
 #[derive(Clone, Copy)]
@@ -76,8 +46,9 @@ impl Window {
 /// One site of either population.
 #[derive(Default)]
 struct Site {
-    /// At the end of the window.
+    /// At the end of the window, as far as they were counted.
     alive: i64,
+    has_more: bool,
     /// Born and died by step of the window: the first before it, the last after it.
     born: Vec<i64>,
     died: Vec<i64>,
@@ -86,9 +57,7 @@ struct Site {
     median_age: Option<u64>,
 }
 
-/// Sort and location.
-type SiteKey = (String, Option<i64>);
-type Sites = BTreeMap<SiteKey, Site>;
+type Sites = BTreeMap<PlaceKey, Site>;
 
 impl Site {
     /// How many were alive at each instant of the window; the last is its end.
@@ -120,15 +89,21 @@ impl Reader {
     ) -> Result<Vec<TaskSite>, StoreError> {
         let failed = || StoreError::sqlite("count live tasks by spawn location");
         let window = window_of(at, window, samples);
-        let sites = self.sites(&TASKS, process, window).await.map_err(failed())?;
-        let locations = self.locations(process).await.map_err(failed())?;
-        let site = |((_, location), site): (SiteKey, Site)| {
+        let read = move |db: &Connection| {
+            let mut sites = alive_sites(db, &TASKS, process.0, window)?;
+            add_lives(db, &mut sites, process.0, window)?;
+            Ok(sites)
+        };
+        let sites = self.raw.ask(read).await.map_err(failed())?;
+        let locations = self.places_of(process, &sites).await.map_err(failed())?;
+        let site = |((_, location), site): (PlaceKey, Site)| {
             let counts = site.counts(window);
             TaskSite {
                 process,
                 location_id: location,
                 location: location.and_then(|id| locations.get(&id).cloned()),
                 alive: counts.last().copied().unwrap_or(0),
+                has_more: site.has_more,
                 spawned: Site::sum_in_window(&site.born),
                 ended: Site::sum_in_window(&site.died),
                 counts,
@@ -155,12 +130,17 @@ impl Reader {
     ) -> Result<Vec<ResourceSite>, StoreError> {
         let failed = || StoreError::sqlite("count open resources by open location");
         let window = window_of(at, window, samples);
-        let mut sites = self.sites(&RESOURCES, process, window).await.map_err(failed())?;
-        let unclosed = self.unclosed(process).await.map_err(failed())?;
-        for key in unclosed.keys().filter(|key| key.1.is_some()) {
-            sites.entry(key.clone()).or_insert_with(|| empty(window));
-        }
-        let locations = self.locations(process).await.map_err(failed())?;
+        let read = move |db: &Connection| {
+            let mut sites = alive_sites(db, &RESOURCES, process.0, window)?;
+            let counted_from = add_steps(db, &mut sites, process.0, window)?;
+            let unclosed = alive::unclosed(db, process.0)?;
+            for key in unclosed.keys().filter(|key| key.1.is_some()) {
+                sites.entry(key.clone()).or_insert_with(|| empty(window));
+            }
+            Ok((sites, unclosed, counted_from))
+        };
+        let (sites, unclosed, counted_from) = self.raw.ask(read).await.map_err(failed())?;
+        let locations = self.places_of(process, &sites).await.map_err(failed())?;
         let oldest = |site: &Site| -> Vec<i64> {
             site.oldest.iter().take(MAX_EXAMPLES).map(|&(_, id)| id).collect()
         };
@@ -174,6 +154,8 @@ impl Reader {
                 process,
                 location: location.and_then(|id| locations.get(&id).cloned()),
                 open: counts.last().copied().unwrap_or(0),
+                has_more: site.has_more,
+                counted_from,
                 opened: Site::sum_in_window(&site.born),
                 closed: Site::sum_in_window(&site.died),
                 unclosed: unclosed.get(&(kind.clone(), location)).copied().unwrap_or(0),
@@ -187,110 +169,20 @@ impl Reader {
         Ok(rows)
     }
 
-    /// Every site with something alive now, or born or died since the window began.
-    async fn sites(
+    /// The locations of sites.
+    async fn places_of(
         &self,
-        of: &Population,
         process: ProcessKey,
-        window: Window,
-    ) -> Result<Sites, sqlx::Error> {
-        let Population { born, died, .. } = of;
-        let mut sites = Sites::new();
-        let sql = alive_sql(of);
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(process.0)
-            .bind(MAX_AGES as i64)
-            .bind(window.at)
-            .fetch_all(&self.pool)
-            .await?;
-        for row in rows {
-            let key = (row.try_get("sort")?, row.try_get("place")?);
-            let site = sites.entry(key).or_insert_with(|| empty(window));
-            let (rank, alive): (i64, i64) = (row.try_get("rank")?, row.try_get("alive")?);
-            site.alive = alive;
-            let Some(born): Option<i64> = row.try_get("born")? else { continue };
-            let age = unsigned(window.at.saturating_sub(born));
-            if rank <= MAX_AGES as i64 {
-                site.oldest.push((age, row.try_get("id")?));
-            }
-            if rank == (alive + 1) / 2 {
-                site.median_age = Some(age);
-            }
-        }
-        if of.table == "task" {
-            self.add_lives(&mut sites, process, window).await?;
-            return Ok(sites);
-        }
-        for (instant, is_birth) in [(born, true), (died, false)] {
-            self.add_steps(&mut sites, of, process, window, (instant, is_birth)).await?;
-        }
-        Ok(sites)
+        sites: &Sites,
+    ) -> Result<BTreeMap<i64, Location>, sqlx::Error> {
+        let mut wanted: Vec<i64> = sites.keys().filter_map(|key| key.1).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        spans::places(&mut self.pool.acquire().await?, process, &wanted).await
     }
 
-    /// Adds the tasks that were spawned and that ended in each step since the window began.
-    async fn add_lives(
-        &self,
-        sites: &mut Sites,
-        process: ProcessKey,
-        window: Window,
-    ) -> Result<(), sqlx::Error> {
-        let start = window.start();
-        let read = move |db: &Connection| {
-            let mut found = Sites::new();
-            lives::after(db, process.0, start, |lives| {
-                let key = (String::new(), lives.location);
-                let site = found.entry(key).or_insert_with(|| empty(window));
-                for (instant, steps) in [(lives.born, &mut site.born), (lives.died, &mut site.died)]
-                {
-                    if let Some(at) = instant.filter(|&at| at > start) {
-                        steps[window.step_of(at)] += lives.tasks;
-                    }
-                }
-                // Those with rows are counted where these are.
-                let was_alive = lives.born.is_some_and(|born| born <= window.at)
-                    && lives.died.is_some_and(|died| died > window.at);
-                site.alive += if was_alive && !lives.have_rows { lives.tasks } else { 0 };
-            })?;
-            Ok(found)
-        };
-        for (key, found) in self.raw.ask(read).await? {
-            let site = sites.entry(key).or_insert_with(|| empty(window));
-            site.alive += found.alive;
-            (site.born, site.died) = (found.born, found.died);
-        }
-        Ok(())
-    }
-
-    /// Adds what was born, or died, in each step since the window began.
-    async fn add_steps(
-        &self,
-        sites: &mut Sites,
-        of: &Population,
-        process: ProcessKey,
-        window: Window,
-        (instant, is_birth): (&str, bool),
-    ) -> Result<(), sqlx::Error> {
-        let sql = steps_sql(of, instant);
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(process.0)
-            .bind(window.start())
-            .bind(window.step)
-            .bind(window.samples as i64)
-            .fetch_all(&self.pool)
-            .await?;
-        for row in rows {
-            let key = (row.try_get("sort")?, row.try_get("place")?);
-            let site = sites.entry(key).or_insert_with(|| empty(window));
-            let step = usize::try_from(row.try_get::<i64, _>("step")?).unwrap_or(0);
-            let steps = if is_birth { &mut site.born } else { &mut site.died };
-            if let Some(count) = steps.get_mut(step) {
-                *count += row.try_get::<i64, _>("n")?;
-            }
-        }
-        Ok(())
-    }
-
-    /// How many tasks were alive, at each of these instants; at most the first 1,000.
+    /// How many tasks were alive, at each of these instants, at most the first 1,000; nothing if too
+    /// many are alive now to be counted.
     pub async fn tasks_alive_at(
         &self,
         process: ProcessKey,
@@ -301,9 +193,15 @@ impl Reader {
         let sorted: Vec<i64> = order.iter().map(|&place| instants[place].0).collect();
         let Some(&first) = sorted.first() else { return Ok(Vec::new()) };
         let read = move |db: &Connection| {
-            let sql = "SELECT count(*) FROM task INDEXED BY task_alive
-                WHERE process = ? AND ended_at IS NULL AND spawned_at IS NOT NULL";
-            let mut alive: i64 = db.query_row(sql, [process.0], |row| row.get(0))?;
+            let sql = "SELECT count(*) FILTER (WHERE spawned_at IS NOT NULL), count(*) FROM
+                (SELECT spawned_at FROM task INDEXED BY task_alive
+                 WHERE process = ? AND ended_at IS NULL LIMIT ?)";
+            let key = (process.0, MAX_ALIVE + 1);
+            let (mut alive, looked): (i64, i64) =
+                db.query_row(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if looked > MAX_ALIVE {
+                return Ok(Vec::new());
+            }
             // What changed between an instant and the next, or since the last.
             let mut changes = vec![0i64; sorted.len()];
             lives::after(db, process.0, first, |lives| {
@@ -328,59 +226,108 @@ impl Reader {
         order.iter().zip(found).for_each(|(&place, count)| counts[place] = count);
         Ok(counts)
     }
+}
 
-    async fn unclosed(&self, process: ProcessKey) -> Result<BTreeMap<SiteKey, u64>, sqlx::Error> {
-        let sql = "SELECT coalesce(kind, ''), open_location, count(*) FROM resource
-            WHERE process = ? AND closed_at IS NOT NULL AND how = 3 GROUP BY 1, 2";
-        let rows: Vec<(String, Option<i64>, i64)> =
-            sqlx::query_as(sql).bind(process.0).fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|(kind, place, n)| ((kind, place), unsigned(n))).collect())
-    }
-
-    async fn locations(&self, process: ProcessKey) -> Result<BTreeMap<i64, Location>, sqlx::Error> {
-        let sql = "SELECT location, file, line, column FROM location WHERE process = ?";
-        let rows: Vec<(i64, String, u32, u32)> =
-            sqlx::query_as(sql).bind(process.0).fetch_all(&self.pool).await?;
-        let location = |(id, file, line, column)| {
-            (id, Location { id: LocationId(id as u64), file, line, column })
+/// What is alive at the end of the window.
+fn alive_sites(
+    db: &Connection,
+    of: &Population,
+    process: i64,
+    window: Window,
+) -> rusqlite::Result<Sites> {
+    let site = |(key, place): (PlaceKey, Place)| {
+        let age = |born| unsigned(window.at.saturating_sub(born));
+        let site = Site {
+            alive: place.alive,
+            has_more: place.has_more,
+            oldest: place.oldest.iter().map(|&(born, id)| (age(born), id)).collect(),
+            median_age: place.median_birth.map(age),
+            ..empty(window)
         };
-        Ok(rows.into_iter().map(location).collect())
+        (key, site)
+    };
+    Ok(alive::read(db, of, process, window.at)?.into_iter().map(site).collect())
+}
+
+/// Adds the tasks that were spawned and that ended in each step since the window began.
+fn add_lives(
+    db: &Connection,
+    sites: &mut Sites,
+    process: i64,
+    window: Window,
+) -> rusqlite::Result<()> {
+    let start = window.start();
+    lives::after(db, process, start, |lives| {
+        let key = (String::new(), lives.location);
+        let site = sites.entry(key).or_insert_with(|| empty(window));
+        for (instant, steps) in [(lives.born, &mut site.born), (lives.died, &mut site.died)] {
+            if let Some(at) = instant.filter(|&at| at > start) {
+                steps[window.step_of(at)] += lives.tasks;
+            }
+        }
+        // Those with rows are counted where these are.
+        let was_alive = lives.born.is_some_and(|born| born <= window.at)
+            && lives.died.is_some_and(|died| died > window.at);
+        site.alive += if was_alive && !lives.have_rows { lives.tasks } else { 0 };
+    })
+}
+
+/// Adds the resources that were opened and closed in each step since the window began. What is more
+/// than can be counted is left out, and from when on nothing is left out is given.
+fn add_steps(
+    db: &Connection,
+    sites: &mut Sites,
+    process: i64,
+    window: Window,
+) -> rusqlite::Result<Option<UnixNanos>> {
+    let mut counted_from = None;
+    for (instant, index) in CHANGES {
+        let sql = format!(
+            "SELECT {instant} FROM resource INDEXED BY {index} WHERE process = ?1 AND {instant} > ?2
+             ORDER BY {instant} DESC LIMIT 1 OFFSET ?3"
+        );
+        let mut statement = db.prepare(&sql)?;
+        let key = (process, window.start(), MAX_LOOKED);
+        let last_left_out = statement.query(key)?.next()?.map(|row| row.get(0)).transpose()?;
+        counted_from = counted_from.max(last_left_out);
     }
+    // Both from the same instant, or what was opened would seem to be closed less often.
+    let from: i64 = counted_from.unwrap_or(window.start());
+    for (instant, index) in CHANGES {
+        let mut statement = db.prepare(&steps_sql(instant, index))?;
+        let key = (process, window.start(), window.step, window.samples as i64, from);
+        let mut rows = statement.query(key)?;
+        while let Some(row) = rows.next()? {
+            let key: PlaceKey = (row.get(0)?, row.get(1)?);
+            let site = sites.entry(key).or_insert_with(|| empty(window));
+            let step = usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+            let steps = if instant == "opened_at" { &mut site.born } else { &mut site.died };
+            if let Some(count) = steps.get_mut(step) {
+                *count += row.get::<_, i64>(3)?;
+            }
+        }
+    }
+    Ok(counted_from.map(|at| UnixNanos(at.saturating_add(1))))
 }
 
-fn alive_sql(of: &Population) -> String {
-    let Population { table, id, sort, location, born, died, alive: index } = of;
-    // Alive at the window's end: still alive, or died since.
-    let columns = format!("{sort} AS sort, {location} AS place, {id} AS id, {born} AS born");
-    let alive = format!(
-        "SELECT {columns} FROM {table} INDEXED BY {index} WHERE process = ?1 AND {died} IS NULL
-            AND ({born} IS NULL OR {born} <= ?3)
-         UNION ALL
-         SELECT {columns} FROM {table} WHERE process = ?1 AND {died} > ?3 AND {born} <= ?3"
-    );
-    format!(
-        "SELECT * FROM (SELECT *,
-            row_number() OVER (PARTITION BY sort, place ORDER BY born) AS rank,
-            count(*) OVER (PARTITION BY sort, place) AS alive FROM ({alive}))
-         WHERE rank <= ?2 OR rank = (alive + 1) / 2 ORDER BY sort, place, rank"
-    )
-}
+/// What changes how many resources are open, with the index of it.
+const CHANGES: [(&str, &str); 2] =
+    [("opened_at", "resource_by_open"), ("closed_at", "resource_by_close")];
 
-fn steps_sql(of: &Population, instant: &str) -> String {
-    let Population { table, sort, location, born, .. } = of;
+fn steps_sql(instant: &str, index: &str) -> String {
     // Step 1 is the first after the window's start; the last is all that came after its end.
     format!(
-        "SELECT {sort} AS sort, {location} AS place,
+        "SELECT coalesce(kind, '') AS sort, open_location AS place,
             min(({instant} - ?2 - 1) / ?3 + 1, ?4) AS step, count(*) AS n
-         FROM {table} WHERE process = ?1 AND {instant} > ?2 AND {born} IS NOT NULL
-         GROUP BY 1, 2, 3"
+         FROM resource INDEXED BY {index}
+         WHERE process = ?1 AND {instant} > ?5 AND opened_at IS NOT NULL GROUP BY 1, 2, 3"
     )
 }
 
 /// What is sent to SQLite, for the test of its plans.
 #[cfg(test)]
-pub(super) fn statements() -> [String; 3] {
-    [alive_sql(&TASKS), steps_sql(&RESOURCES, "opened_at"), steps_sql(&RESOURCES, "closed_at")]
+pub(super) fn statements() -> [String; 2] {
+    CHANGES.map(|(instant, index)| steps_sql(instant, index))
 }
 
 fn window_of(at: UnixNanos, window: u64, samples: usize) -> Window {

@@ -8,43 +8,46 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::timeline::LONGEST;
+use super::bounds::MAX_LOOKED;
 use super::{Reader, lane, location, unsigned};
 use crate::{LaneId, ProcessKey, SampleRow, SlowPoll, SlowPolls, SlowQuery, StoreError};
 
 /// So many slow polls are given at most, whatever is asked for.
 const MAX_SLOW: u64 = 10_000;
 
-/// What is asked for, in plain terms that SQLite can search by; `?1` to `?4` are bound by [`bind`].
-fn filter(query: &SlowQuery) -> String {
-    // Without statistics SQLite may prefer the primary key, which holds all polls of the process.
-    let index = match (query.process, query.task) {
-        (Some(_), Some(_)) => "INDEXED BY slow_poll_by_task ",
-        _ => "",
+/// No poll of process `?1` that the store has by itself is longer. What is not slow is shorter than
+/// the threshold.
+const LONGEST: &str = "max(
+    coalesce((SELECT max(length) FROM slow_poll WHERE process = ?1 AND is_slow = 1), 0),
+    coalesce((SELECT last_at - start_at FROM slow_poll INDEXED BY slow_poll_unfinished_by_length
+              WHERE process = ?1 AND length IS NULL ORDER BY last_at - start_at DESC LIMIT 1), 0),
+    coalesce((SELECT slow_threshold FROM process WHERE id = ?1), 0))";
+
+/// The polls that may be asked for, from an index that has these columns, latest first. They are only
+/// so many, since a single poll that is very long would make all that began before it candidates.
+fn looked_at(columns: &str, query: &SlowQuery) -> String {
+    let (index, task) = match query.task {
+        Some(_) => ("slow_poll_by_task", " AND s.task = ?2"),
+        None => ("slow_poll_by_start", ""),
     };
-    let mut filter = format!("{index}WHERE s.is_slow = 1");
-    if query.process.is_some() {
-        filter.push_str(" AND s.process = ?1");
-    }
-    if query.task.is_some() {
-        filter.push_str(" AND s.task = ?2");
-    }
+    let mut sql = format!(
+        "SELECT {columns} FROM slow_poll s INDEXED BY {index} WHERE s.is_slow = 1
+         AND s.process = ?1{task}"
+    );
     if query.from.is_some() {
-        filter.push_str(" AND +s.last_at >= ?3");
-        if query.process.is_some() {
-            // Starts are what is searched by; no poll that ends later starts before this.
-            filter.push_str(&format!(" AND s.start_at >= ?3 - {LONGEST}"));
-        }
+        // Starts are what is searched by; no poll that ends later starts before this.
+        sql.push_str(&format!(" AND s.start_at >= ?3 - {LONGEST}"));
     }
     if query.to.is_some() {
-        filter.push_str(" AND s.start_at < ?4");
+        sql.push_str(" AND s.start_at < ?4");
     }
-    filter
+    format!("{sql} ORDER BY s.start_at DESC LIMIT {MAX_LOOKED}")
 }
 
-/// The polls that are given in full; `?5` is their number.
-const PICKED: &str = "SELECT s.process, s.loop, s.worker, s.start_at, s.length, s.last_at, s.task
-    FROM slow_poll s {filter} ORDER BY s.start_at DESC LIMIT ?5";
+/// Of those the ones that overlap the range.
+const fn overlaps(query: &SlowQuery) -> &'static str {
+    if query.from.is_some() { "c.last_at >= ?3" } else { "true" }
+}
 
 /// What names a poll.
 type PollKey = (i64, LaneId, i64);
@@ -57,10 +60,9 @@ impl Reader {
     }
 
     async fn read_slow(&self, query: &SlowQuery) -> Result<SlowPolls, sqlx::Error> {
-        let filter = filter(query);
-        let totals = totals_sql(&filter);
+        let totals = totals_sql(query);
         let totals = bind(&totals, query).fetch_one(&self.pool).await?;
-        let picked = picked_sql(&filter);
+        let picked = picked_sql(query);
         let mut samples = self.samples(&picked, query).await?;
         let sql = format!(
             "WITH picked AS ({picked})
@@ -73,6 +75,7 @@ impl Reader {
         Ok(SlowPolls {
             total: unsigned(totals.try_get("n")?),
             total_time: unsigned(totals.try_get("t")?),
+            has_more: totals.try_get::<i64, _>("looked")? >= MAX_LOOKED,
             polls: rows.iter().map(|row| slow_poll(row, &mut samples)).collect::<Result<_, _>>()?,
         })
     }
@@ -112,29 +115,38 @@ impl Reader {
     }
 }
 
-fn totals_sql(filter: &str) -> String {
+fn totals_sql(query: &SlowQuery) -> String {
+    let (looked_at, overlaps) = (looked_at("s.start_at, s.last_at", query), overlaps(query));
     format!(
-        "SELECT count(*) AS n, CAST(total(s.last_at - s.start_at) AS INTEGER) AS t
-         FROM slow_poll s {filter}"
+        "SELECT count(*) AS looked, count(*) FILTER (WHERE {overlaps}) AS n,
+            CAST(total(c.last_at - c.start_at) FILTER (WHERE {overlaps}) AS INTEGER) AS t
+         FROM ({looked_at}) c"
     )
 }
 
-fn picked_sql(filter: &str) -> String {
-    PICKED.replace("{filter}", filter)
+/// The polls that are given in full; `?5` is their number.
+fn picked_sql(query: &SlowQuery) -> String {
+    let looked_at = looked_at("s.process, s.loop, s.worker, s.start_at, s.last_at", query);
+    let overlaps = overlaps(query);
+    format!(
+        "SELECT s.process, s.loop, s.worker, s.start_at, s.length, s.last_at, s.task
+         FROM (SELECT * FROM ({looked_at}) c WHERE {overlaps} LIMIT ?5) c
+         CROSS JOIN slow_poll s ON s.process = c.process AND s.loop = c.loop
+            AND s.worker = c.worker AND s.start_at = c.start_at"
+    )
 }
 
 /// What is sent to SQLite, for the test of its plans.
 #[cfg(test)]
 pub(super) fn statements(query: &SlowQuery) -> [String; 2] {
-    let filter = filter(query);
-    [totals_sql(&filter), picked_sql(&filter)]
+    [totals_sql(query), picked_sql(query)]
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 fn bind<'q>(sql: &str, query: &SlowQuery) -> Query<'q> {
     sqlx::query(AssertSqlSafe(sql.to_owned()))
-        .bind(query.process.map(|process| process.0))
+        .bind(query.process.0)
         .bind(query.task.map(|task| task.0 as i64))
         .bind(query.from.map(|at| at.0))
         .bind(query.to.map(|at| at.0))

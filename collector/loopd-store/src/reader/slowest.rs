@@ -29,7 +29,10 @@ const SURE: &str = "SELECT min(268435456, max(slow_threshold, coalesce((SELECT
 
 const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker, s.max_length
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
-    WHERE p.id = ?1 AND s.kind = 1 AND s.end_at >= ?2 AND s.start_at < ?3";
+    WHERE p.id = ?1 AND s.kind = 1 AND s.end_at >= ?2 AND s.start_at < ?3
+        AND s.end_at <= ?3 + coalesce((SELECT end_at - start_at
+            FROM segment INDEXED BY segment_by_length WHERE process = ?1 AND kind = 1
+            ORDER BY end_at - start_at DESC LIMIT 1), 0)";
 
 impl Reader {
     /// The `limit` slowest polls that began in a range, longest first. Polls that retention removed are

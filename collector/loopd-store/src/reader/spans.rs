@@ -9,10 +9,14 @@ use super::{Answer, Db, Reader};
 use crate::segments::{self, Place, Wanted, Wants};
 use crate::{LaneId, LaneSpans, ProcessKey, SpanRow, Spans, StoreError};
 
-/// Segments that overlap a range. The search ends by the index: an end comes first in it.
+/// Segments that overlap a range. The search begins and ends by the index, which has ends: no segment is
+/// longer than the longest, so none that ends much later than the range began in it.
 const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
-    WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at < ?4";
+    WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at < ?4
+        AND s.end_at <= ?4 + coalesce((SELECT end_at - start_at
+            FROM segment INDEXED BY segment_by_length WHERE process = ?1 AND kind = ?2
+            ORDER BY end_at - start_at DESC LIMIT 1), 0)";
 
 impl Reader {
     /// The single polls that overlap a range, at most `limit`.
@@ -121,8 +125,10 @@ async fn add_places(db: &mut Db, process: ProcessKey, spans: &mut Spans) -> Answ
     tasks.sort_unstable();
     tasks.dedup();
     tasks.truncate(MAX_UNPLACED);
-    let sql = "SELECT j.value, (SELECT t.spawn_location FROM any_task t
-            WHERE t.process = ?2 AND t.task = j.value) FROM json_each(?1) j";
+    let sql = "SELECT t.task, t.spawn_location FROM json_each(?1) j
+        CROSS JOIN task t ON t.process = ?2 AND t.task = j.value
+        UNION ALL SELECT t.task, t.spawn_location FROM json_each(?1) j
+        CROSS JOIN task_records t ON t.process = ?2 AND t.task = j.value";
     let found: Vec<(i64, Option<i64>)> = sqlx::query_as(sql)
         .bind(serde_json::to_string(&tasks).unwrap_or_default())
         .bind(process.0)

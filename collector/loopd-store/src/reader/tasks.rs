@@ -3,27 +3,28 @@
 use std::sync::LazyLock;
 
 use loopd_model::{LoopId, Outcome, TaskId, TaskKind};
+use rusqlite::Connection;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::bounds::{MAX_PAGE, SCALE};
 use super::timeline::IS_RUNNING;
 use super::told::fields;
-use super::{Answer, Db, Reader, amount, instant, location};
+use super::{Answer, Db, Reader, alive, amount, instant, location};
 use crate::writer::tasks::ANY_TASK;
 use crate::{Page, ProcessKey, StoreError, TaskQuery, TaskRow, TaskSort, TaskState, UnixNanos};
 
-/// A page holds at most so many rows, whatever is asked for.
-const MAX_PAGE: u64 = 1_000;
-
 /// So many tasks that ended and have rows, the latest, are looked through for a list.
-const MAX_ROWS: i64 = 20_000;
+const MAX_ROWS: i64 = 20_000 / SCALE as i64;
+/// So many that are alive; of more the latest of each spawn location.
+const MAX_ALIVE: i64 = 50_000 / SCALE as i64;
 /// So many of those that have none.
-const MAX_RECORDS: i64 = 100_000;
+const MAX_RECORDS: i64 = 100_000 / SCALE as i64;
 
 /// What a list is made of, each part with what it searches by, in the order of [`listed`]: the tasks
 /// that are alive, those that ended since some instant, with a row and without, and one task that
 /// ended before.
-static LISTED: LazyLock<[String; 4]> = LazyLock::new(|| {
+static LISTED: LazyLock<[String; 5]> = LazyLock::new(|| {
     let (columns, records) = (ANY_TASK.as_str(), ANY_TASK.replace("fields", "NULL"));
     [
         format!(
@@ -36,6 +37,8 @@ static LISTED: LazyLock<[String; 4]> = LazyLock::new(|| {
         ),
         format!(" UNION ALL SELECT {records} FROM task_records WHERE process = "),
         format!(" UNION ALL SELECT {columns} FROM any_task WHERE process = "),
+        // Some of those that are alive, instead of all.
+        format!("WITH t AS (SELECT {columns} FROM task WHERE ended_at IS NULL AND process = "),
     ]
 });
 
@@ -69,8 +72,18 @@ fn is_running() -> String {
 
 impl Reader {
     /// A page of tasks. Of those that ended only the latest are looked through, some hundred
-    /// thousand: [`Page::searched_from`] says if that left any out.
+    /// thousand: [`Page::searched_from`] says if that left any out; and of those that are alive only
+    /// the latest of each spawn location, if they are too many: [`Page::has_more_alive`].
     pub async fn tasks(&self, query: &TaskQuery) -> Result<Page<TaskRow>, StoreError> {
+        let (process, state) = (query.process.0, query.state);
+        let find = move |db: &Connection| match state {
+            Some(TaskState::Ended) => Ok(Some(Vec::new())),
+            Some(TaskState::Running) => in_long_polls(db, process).map(Some),
+            _ => alive::some_tasks(db, process, MAX_ALIVE),
+        };
+        let some = self.raw.ask(find).await.map_err(StoreError::sqlite("find live tasks"))?;
+        let is_any = !matches!(state, Some(TaskState::Ended | TaskState::Running));
+        let has_more_alive = some.is_some() && is_any;
         let read = async |db: &mut Db| {
             let searched_from = match query.state {
                 Some(TaskState::Alive | TaskState::Running) => None,
@@ -81,14 +94,14 @@ impl Reader {
                 Some(TaskState::Alive | TaskState::Running) => i64::MAX,
                 _ => searched_from.unwrap_or(i64::MIN),
             };
-            let mut count = listed("SELECT count(*)", query, since);
+            let mut count = listed("SELECT count(*)", query, some.as_deref(), since);
             let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
-            let mut rows = listed(&columns(), query, since);
+            let mut rows = listed(&columns(), query, some.as_deref(), since);
             order(&mut rows, query);
             let rows = rows.build().fetch_all(&mut **db).await?;
             let rows = rows.iter().map(task_row).collect::<Answer<_>>()?;
             let searched_from = searched_from.map(UnixNanos);
-            Ok(Page { total: super::unsigned(total), rows, searched_from })
+            Ok(Page { total: super::unsigned(total), rows, searched_from, has_more_alive })
         };
         self.ask("list tasks", read).await
     }
@@ -125,6 +138,13 @@ impl Reader {
     }
 }
 
+/// The tasks in polls without an end, of which those that run are some.
+fn in_long_polls(db: &Connection, process: i64) -> rusqlite::Result<Vec<i64>> {
+    const SQL: &str = "SELECT DISTINCT task FROM slow_poll INDEXED BY slow_poll_unfinished
+        WHERE process = ? AND length IS NULL LIMIT ?";
+    db.prepare(SQL)?.query_map((process, MAX_ALIVE), |row| row.get(0))?.collect()
+}
+
 /// Before which instant tasks that ended are too many to be looked through; `None` if they are not.
 async fn searched_from(db: &mut Db, process: ProcessKey) -> Answer<Option<i64>> {
     let sql = "SELECT ended_at FROM task INDEXED BY task_by_end
@@ -149,14 +169,27 @@ async fn searched_from(db: &mut Db, process: ProcessKey) -> Answer<Option<i64>> 
 }
 
 /// Segments of tasks that are looked at, at most, to find out which are too many.
-const MAX_PIECES: i64 = 10_000;
+const MAX_PIECES: i64 = 10_000 / SCALE as i64;
 
 /// What is read of the tasks that a query may list.
-pub(super) fn listed(what: &str, query: &TaskQuery, since: i64) -> QueryBuilder<Sqlite> {
+pub(super) fn listed(
+    what: &str,
+    query: &TaskQuery,
+    some: Option<&[i64]>,
+    since: i64,
+) -> QueryBuilder<Sqlite> {
     let id = query.text.as_deref().and_then(|text| text.parse::<u64>().ok());
     let mut sql = QueryBuilder::new("");
-    let [alive, ended, records, one] = &*LISTED;
-    sql.push(alive).push_bind(query.process.0);
+    let [alive, ended, records, one, some_alive] = &*LISTED;
+    match some {
+        None => sql.push(alive).push_bind(query.process.0),
+        Some(tasks) => sql
+            .push(some_alive)
+            .push_bind(query.process.0)
+            .push(" AND task IN (SELECT value FROM json_each(")
+            .push_bind(serde_json::to_string(tasks).unwrap_or_default())
+            .push("))"),
+    };
     for ended in [ended, records] {
         sql.push(ended).push_bind(query.process.0).push(" AND ended_at >= ").push_bind(since);
     }

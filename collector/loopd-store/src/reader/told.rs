@@ -4,40 +4,43 @@ use loopd_model::{MarkLevel, TaskId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::bounds::MAX_LOOKED;
 use super::{Answer, Db, Reader, amount, location, processes};
 use crate::settings::from_json;
-use crate::{AppSpanRow, CoverageRow, MarkQuery, MarkRow, ProcessKey, StoreError, UnixNanos};
+use crate::{
+    AppSpanRow, CoverageRow, MarkQuery, MarkRow, Marks, ProcessKey, StoreError, UnixNanos,
+};
 
 /// So many are given at most, whatever is asked for.
 const MAX_ROWS: u64 = 1_000;
 
 impl Reader {
-    /// Marks and traced events, latest first.
-    pub async fn marks(&self, query: &MarkQuery) -> Result<Vec<MarkRow>, StoreError> {
+    /// Marks and traced events, latest first. With a level the latest hundred thousand are looked
+    /// through: [`Marks::searched_from`] says if that left any out.
+    pub async fn marks(&self, query: &MarkQuery) -> Result<Marks, StoreError> {
         let read = async |db: &mut Db| {
-            let mut sql = QueryBuilder::new(
-                "SELECT m.*, l.file, l.line, l.column FROM mark m LEFT JOIN location l
-                 ON l.process = m.process AND l.location = m.location WHERE m.process = ",
-            );
-            filter(&mut sql, query, "m.at");
-            if query.level != MarkLevel::None {
-                sql.push(" AND (m.level = 0 OR m.level >= ")
-                    .push_bind(query.level as i64)
-                    .push(")");
-            }
-            sql.push(" ORDER BY m.at DESC LIMIT ").push_bind(query.limit.min(MAX_ROWS) as i64);
-            sql.build().fetch_all(&mut **db).await?.iter().map(mark).collect()
+            let rows = select_marks(query).build().fetch_all(&mut **db).await?;
+            let rows = rows.iter().map(mark).collect::<Answer<Vec<_>>>()?;
+            let is_full = rows.len() as u64 >= query.limit.min(MAX_ROWS);
+            let searched_from = match query.level {
+                MarkLevel::None => None,
+                _ if is_full => None,
+                _ => left_out(query).build_query_scalar().fetch_optional(&mut **db).await?,
+            };
+            Ok(Marks { rows, searched_from: searched_from.map(UnixNanos) })
         };
         self.ask("list marks", read).await
     }
 
     /// Spans of the program's own tracing, those that closed last first.
     pub async fn app_spans(&self, query: &MarkQuery) -> Result<Vec<AppSpanRow>, StoreError> {
+        let index = if query.task.is_some() { "app_span_by_task" } else { "app_span_by_time" };
         let read = async |db: &mut Db| {
-            let mut sql = QueryBuilder::new(
-                "SELECT m.*, l.file, l.line, l.column FROM app_span m LEFT JOIN location l
-                 ON l.process = m.process AND l.location = m.location WHERE m.process = ",
-            );
+            let mut sql = QueryBuilder::new(format!(
+                "SELECT m.*, l.file, l.line, l.column FROM app_span m INDEXED BY {index}
+                 LEFT JOIN location l ON l.process = m.process AND l.location = m.location
+                 WHERE m.process = "
+            ));
             filter(&mut sql, query, "m.closed_at");
             sql.push(" ORDER BY m.closed_at DESC LIMIT ");
             sql.push_bind(query.limit.min(MAX_ROWS) as i64);
@@ -60,6 +63,42 @@ impl Reader {
         };
         self.ask("read what is captured", read).await
     }
+}
+
+/// The marks that are looked at: their number is bounded before the level is asked for, which no index
+/// has first.
+fn looked_at(sql: &mut QueryBuilder<Sqlite>, query: &MarkQuery) {
+    let index = if query.task.is_some() { "mark_by_task" } else { "mark_by_time" };
+    sql.push(format!(" FROM mark m INDEXED BY {index} WHERE m.process = "));
+    filter(sql, query, "m.at");
+    sql.push(" ORDER BY m.at DESC");
+}
+
+pub(super) fn select_marks(query: &MarkQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(
+        "SELECT m.*, l.file, l.line, l.column FROM (SELECT id FROM
+         (SELECT m.rowid AS id, m.level",
+    );
+    looked_at(&mut sql, query);
+    sql.push(format!(" LIMIT {MAX_LOOKED})"));
+    if query.level != MarkLevel::None {
+        sql.push(" WHERE level = 0 OR level >= ").push_bind(query.level as i64);
+    }
+    sql.push(" LIMIT ").push_bind(query.limit.min(MAX_ROWS) as i64);
+    sql.push(
+        ") c CROSS JOIN mark m ON m.rowid = c.id
+         LEFT JOIN location l ON l.process = m.process AND l.location = m.location
+         ORDER BY m.at DESC",
+    );
+    sql
+}
+
+/// The earliest instant at which every mark was looked at, if not all were.
+fn left_out(query: &MarkQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT m.at + 1");
+    looked_at(&mut sql, query);
+    sql.push(format!(" LIMIT 1 OFFSET {MAX_LOOKED}"));
+    sql
 }
 
 fn filter(sql: &mut QueryBuilder<Sqlite>, query: &MarkQuery, at: &str) {

@@ -6,14 +6,13 @@ use loopd_model::{Location, LocationId, ResourceId, TaskId, WaitId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
+use super::bounds::{MAX_LOOKED, MAX_PAGE, page};
 use super::{Answer, Db, Reader, amount, instant, location, unsigned};
 use crate::{
     HoldRow, HolderRow, MAX_COUNTED_WAITS, Page, ProcessKey, StoreError, UnixNanos, WaitQuery,
     WaitRow, WaitState,
 };
 
-/// A page holds at most so many rows, whatever is asked for.
-pub(super) const MAX_PAGE: u64 = 1_000;
 /// Among so many of the latest waits for a resource the last one to get it is looked for.
 const MAX_LATER: usize = 1_000;
 /// Among so many for all the resources of a page together.
@@ -39,6 +38,12 @@ pub(super) const IS_OPEN: &str =
      AND NOT EXISTS (SELECT 1 FROM loss x INDEXED BY loss_of_waits
         WHERE x.process = w.process AND x.to_at >= w.began_at
         AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9))";
+
+/// It began after the last loss that may have taken its end: the part of [`IS_OPEN`] that an index has.
+pub(super) const AFTER_LOSSES: &str = "w.began_at > coalesce((SELECT x.to_at
+    FROM loss x INDEXED BY loss_of_waits WHERE x.process = w.process
+        AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9 ORDER BY x.to_at DESC LIMIT 1),
+    -9223372036854775808)";
 
 /// When it ended, or the last that is known of it: where its end may have been lost, nobody knows
 /// what came after.
@@ -70,14 +75,21 @@ impl Reader {
         task: Option<TaskId>,
         limit: u64,
     ) -> Result<Vec<HoldRow>, StoreError> {
+        let index = match (resource, task) {
+            (Some(_), Some(_)) => "hold_by_holder",
+            (Some(_), None) => "hold_by_resource",
+            (None, Some(_)) => "hold_by_task",
+            (None, None) => "hold_by_time",
+        };
         let read = async |db: &mut Db| {
-            let mut sql = QueryBuilder::new(
-                "SELECT h.*, n.text AS task_name, l.file, l.line, l.column FROM hold h
+            let mut sql = QueryBuilder::new(format!(
+                "SELECT h.*, n.text AS task_name, l.file, l.line, l.column
+                 FROM hold h INDEXED BY {index}
                  LEFT JOIN task t ON t.process = h.process AND t.task = h.task
                  LEFT JOIN name n ON n.process = t.process AND n.name = t.name
                  LEFT JOIN location l ON l.process = h.process AND l.location = h.location
-                 WHERE h.process = ",
-            );
+                 WHERE h.process = "
+            ));
             sql.push_bind(process.0);
             if let Some(resource) = resource {
                 sql.push(" AND h.resource = ").push_bind(resource.0 as i64);
@@ -93,19 +105,32 @@ impl Reader {
     }
 }
 
+/// The waits that are asked for, as `w`, and whatever belongs to them. Of those that may last only so
+/// many are looked at, since most of them may be of tasks that are gone.
 fn filter(sql: &mut QueryBuilder<Sqlite>, query: &WaitQuery) {
     // Without statistics SQLite may prefer the primary key, which holds all waits of the process.
     let index = match query {
-        WaitQuery { is_pending: true, .. } => "INDEXED BY wait_pending",
-        WaitQuery { task: Some(_), .. } => "INDEXED BY wait_by_task",
-        WaitQuery { resource: Some(_), .. } => "INDEXED BY wait_by_resource",
-        _ => "INDEXED BY wait_by_time",
+        WaitQuery { is_pending: true, task: Some(_), .. } => "wait_pending_by_task",
+        WaitQuery { is_pending: true, resource: Some(_), .. } => "wait_pending_by_resource",
+        WaitQuery { is_pending: true, .. } => "wait_pending",
+        WaitQuery { task: Some(_), .. } => "wait_by_task",
+        WaitQuery { resource: Some(_), .. } => "wait_by_resource",
+        _ => "wait_by_time",
     };
-    sql.push(" FROM wait w ").push(index).push(JOINED);
-    sql.push(" AND w.process = ").push_bind(query.process.0);
-    if query.is_pending {
-        sql.push(" AND ").push(IS_OPEN);
+    let wait = if query.is_pending { "(SELECT * FROM wait w" } else { "wait w" };
+    sql.push(format!(" FROM {wait} INDEXED BY {index} "));
+    if !query.is_pending {
+        sql.push(JOINED).push(" AND w.process = ").push_bind(query.process.0);
+        of(sql, query);
+        return;
     }
+    sql.push(" WHERE w.process = ").push_bind(query.process.0);
+    sql.push(" AND w.ended_at IS NULL AND ").push(AFTER_LOSSES);
+    of(sql, query);
+    sql.push(format!(" ORDER BY w.began_at, w.wait LIMIT {MAX_LOOKED}) w {JOINED} AND {IS_OPEN}"));
+}
+
+fn of(sql: &mut QueryBuilder<Sqlite>, query: &WaitQuery) {
     if let Some(task) = query.task {
         sql.push(" AND w.task = ").push_bind(task.0 as i64);
     }
@@ -135,16 +160,27 @@ pub(super) fn columns() -> String {
 }
 
 pub(super) fn select(query: &WaitQuery) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(columns());
-    filter(&mut sql, query);
     // Not by id: every thread has a block of them to give.
-    sql.push(if query.is_pending {
-        " ORDER BY w.began_at, w.wait"
+    let order = if query.is_pending {
+        "ORDER BY w.began_at, w.wait"
     } else {
-        " ORDER BY w.began_at DESC, w.wait DESC"
-    });
-    sql.push(" LIMIT ").push_bind(query.limit.min(MAX_PAGE) as i64);
-    sql.push(" OFFSET ").push_bind(query.offset.min(i64::MAX as u64) as i64);
+        "ORDER BY w.began_at DESC, w.wait DESC"
+    };
+    let mut sql = QueryBuilder::new("");
+    if query.is_pending {
+        // Those looked at are in order, and only a page of them is read in full.
+        sql.push("SELECT * FROM (").push(columns());
+        filter(&mut sql, query);
+    } else {
+        sql.push(columns());
+        filter(&mut sql, query);
+        sql.push(" ").push(order);
+    }
+    let (limit, offset) = page(query.limit, query.offset);
+    sql.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+    if query.is_pending {
+        sql.push(") w ").push(order);
+    }
     sql
 }
 
@@ -245,20 +281,7 @@ pub(super) async fn add_later_holders(
     }
     let ids: Vec<i64> = free.keys().map(|&resource| resource as i64).collect();
     let each = MAX_LATER.min(MAX_LATER_OF_ALL / ids.len());
-    let sql = format!(
-        "SELECT x.*, max(x.ended_at) AS since, n.text AS task_name, l.file, l.line, l.column
-         FROM json_each(?2) j
-         JOIN wait x ON x.process = ?1 AND x.wait IN (SELECT w.wait FROM wait w
-            WHERE w.process = ?1 AND w.resource = j.value AND w.began_at IS NOT NULL
-            ORDER BY w.began_at DESC LIMIT {each})
-         LEFT JOIN task t ON t.process = x.process AND t.task = x.task
-         LEFT JOIN name n ON n.process = t.process AND n.name = t.name
-         LEFT JOIN location l ON l.process = x.process AND l.location = x.location
-         WHERE x.how = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM hold h
-            INDEXED BY hold_by_holder WHERE h.process = x.process AND h.resource = x.resource
-                AND h.task = x.task AND h.since >= x.ended_at - {SAME_INSTANT})
-         GROUP BY j.value"
-    );
+    let sql = later_holders_sql(each);
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(process.0)
         .bind(serde_json::to_string(&ids).unwrap_or_default())
@@ -282,6 +305,24 @@ pub(super) async fn add_later_holders(
         }
     }
     Ok(())
+}
+
+/// The last that got each of some resources and may still have it, among the latest `each` waits for it.
+pub(super) fn later_holders_sql(each: usize) -> String {
+    format!(
+        "SELECT x.*, max(x.ended_at) AS since, n.text AS task_name, l.file, l.line, l.column
+         FROM json_each(?2) j
+         CROSS JOIN wait x ON x.process = ?1 AND x.wait IN (SELECT w.wait
+            FROM wait w INDEXED BY wait_by_resource WHERE w.process = ?1 AND w.resource = j.value AND w.began_at IS NOT NULL
+            ORDER BY w.began_at DESC LIMIT {each})
+         LEFT JOIN task t ON t.process = x.process AND t.task = x.task
+         LEFT JOIN name n ON n.process = t.process AND n.name = t.name
+         LEFT JOIN location l ON l.process = x.process AND l.location = x.location
+         WHERE x.how = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM hold h
+            INDEXED BY hold_by_holder WHERE h.process = x.process AND h.resource = x.resource
+                AND h.task = x.task AND h.since >= x.ended_at - {SAME_INSTANT})
+         GROUP BY j.value"
+    )
 }
 
 fn hold(row: &SqliteRow) -> Answer<HoldRow> {

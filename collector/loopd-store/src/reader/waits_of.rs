@@ -3,7 +3,8 @@
 use loopd_model::TaskId;
 use sqlx::QueryBuilder;
 
-use super::waits::{IS_OPEN, JOINED, MAX_PAGE, add_holders, add_later_holders, columns, wait};
+use super::bounds::{MAX_LOOKED, MAX_PAGE};
+use super::waits::{AFTER_LOSSES, IS_OPEN, JOINED, add_holders, add_later_holders, columns, wait};
 use super::{Answer, Db, Reader};
 use crate::{ProcessKey, StoreError, WaitRow};
 
@@ -21,9 +22,10 @@ impl Reader {
         let read = async |db: &mut Db| {
             // A task may have waited millions of times; few waits of all tasks last.
             let mut sql = QueryBuilder::new(columns());
-            sql.push(" FROM wait w INDEXED BY wait_pending ").push(JOINED);
-            sql.push(" AND w.process = ").push_bind(process.0).push(" AND ").push(IS_OPEN);
-            sql.push(" AND w.task IN (SELECT value FROM json_each(").push_bind(&tasks).push("))");
+            sql.push(" FROM (SELECT w.* FROM json_each(").push_bind(&tasks);
+            sql.push(") j CROSS JOIN wait w INDEXED BY wait_pending_by_task ON w.process = ");
+            sql.push_bind(process.0).push(" AND w.task = j.value AND w.ended_at IS NULL AND ");
+            sql.push(AFTER_LOSSES).push(format!(" LIMIT {MAX_LOOKED}) w {JOINED} AND {IS_OPEN}"));
             sql.push(
                 " ORDER BY EXISTS (SELECT 1 FROM wait_holder h WHERE h.process = w.process
                     AND h.wait = w.wait) DESC, w.began_at, w.wait LIMIT ",

@@ -21,6 +21,15 @@ pub struct MarkQuery {
     pub limit: u64,
 }
 
+/// Marks and traced events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The latest, latest first.
+    pub rows: Vec<MarkRow>,
+    /// What came before this was not looked at; `None` if nothing was left out.
+    pub searched_from: Option<UnixNanos>,
+}
+
 /// One mark, or one traced event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkRow {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqliteConnection;
 
 macro_rules! steps {
     ($($version:literal $name:literal),* $(,)?) => {
@@ -15,7 +16,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str); 18] = steps![
+const STEPS: [(i64, &str, &str); 19] = steps![
     1 "0001_meta",
     2 "0002_process",
     3 "0003_task",
@@ -34,6 +35,7 @@ const STEPS: [(i64, &str, &str); 18] = steps![
     16 "0016_rollup",
     17 "0017_views",
     18 "0018_usage",
+    19 "0019_bounds",
 ];
 
 /// The newest schema this binary knows.
@@ -48,10 +50,24 @@ pub(crate) fn migrator() -> Migrator {
     Migrator::with_migrations(steps.collect())
 }
 
+/// The first step after which polls too long for the finest tiles are in coarser ones.
+const LONG_POLLS_IN_TILES: i64 = 15;
+
+/// Brings a database to [`NEWEST`], with what no SQL can do for it.
+pub(crate) async fn run(db: &mut SqliteConnection) -> Result<(), MigrateError> {
+    // There is no such table in a new file.
+    let sql = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+    let before: i64 = sqlx::query_scalar(sql).fetch_one(&mut *db).await.unwrap_or(NEWEST);
+    migrator().run(&mut *db).await?;
+    if before < LONG_POLLS_IN_TILES {
+        crate::writer::tile_long_polls(db).await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use sqlx::Connection;
-    use sqlx::sqlite::SqliteConnection;
 
     use super::*;
 
@@ -67,9 +83,10 @@ mod tests {
                 slow_polls, wakes, self_wakes, scheduled_time) VALUES (1, 7, 2, 3, 0, 0, 0, 0, 0, 0);
             INSERT INTO resource VALUES (1, 5, 'file', 'data.log', 1, 7, 3, NULL, NULL);
             INSERT INTO sample VALUES (1, 1, 0, 4, 5, 7, 1, 2);
+            INSERT INTO slow_poll VALUES (1, 1, 0, 4, 2000000000, 2000000004, 1, 7);
             INSERT INTO ledger_entry VALUES (1, 4, 1, 1, 0, 0)";
         sqlx::raw_sql(rows).execute(&mut db).await.unwrap();
-        migrator().run(&mut db).await.unwrap();
+        run(&mut db).await.unwrap();
         let mut read = async |sql: &'static str| {
             sqlx::query_scalar::<_, String>(sql).fetch_one(&mut db).await.unwrap()
         };
@@ -78,5 +95,8 @@ mod tests {
         assert_eq!(read("SELECT running || ifnull(syscall, '-') FROM samples").await, "off_cpu-");
         assert_eq!(read("SELECT name || ifnull(waiters, '-') FROM resources").await, "data.log-");
         assert_eq!(read("SELECT kind FROM ledger").await, "task");
+        // Of a poll of two seconds the finest tiles are too short.
+        let tiles = "SELECT group_concat(level || ':' || folded) FROM tile";
+        assert_eq!(read(tiles).await, "2:0");
     }
 }

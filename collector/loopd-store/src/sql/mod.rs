@@ -31,6 +31,8 @@ pub(crate) fn equip(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
 pub(crate) fn equip_with(connection: &rusqlite::Connection, guard: &Guard) -> rusqlite::Result<()> {
     functions::register(connection, guard)?;
     packed_rows::register(connection)?;
+    #[cfg(test)]
+    crate::reader::watch(connection);
     tables(connection, guard)
 }
 

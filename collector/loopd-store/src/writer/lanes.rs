@@ -1,7 +1,15 @@
 //! What one commit adds to the tiles of a lane.
 
-use loopd_analysis::tiles::{BUCKETS, Strip, bucket_of, decode, encode, level_of, tile_of};
+use std::collections::BTreeMap;
 
+use loopd_analysis::tiles::{
+    BUCKETS, LONG_POLL, Strip, bucket_of, decode, encode, level_of, tile_of,
+};
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::apply::insert_tiles;
+use super::digest::TileRow;
 use super::hash::IdMap;
 
 /// Level and number of a tile.
@@ -69,4 +77,27 @@ fn unpacked((level, tile): TilePlace, cells: Option<Vec<u8>>) -> Strip {
         strip.add_cell(level, first + i64::from(place), &cell);
     }
     strip
+}
+
+/// Adds the polls that older loopds kept out of all tiles to those that have them now.
+pub(crate) async fn tile_long_polls(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let sql = "SELECT process, loop, worker, start_at, length FROM slow_poll WHERE length >= ?";
+    let polls: Vec<(i64, i64, i64, i64, i64)> =
+        sqlx::query_as(sql).bind(LONG_POLL as i64).fetch_all(&mut *db).await?;
+    let mut lanes = BTreeMap::<_, LaneTiles>::new();
+    for (process, loop_id, worker, start, length) in polls {
+        lanes.entry((process, loop_id, worker)).or_default().add(start, length);
+    }
+    let rows = lanes.into_iter().flat_map(|((process, loop_id, worker), lane)| {
+        lane.into_rows().map(move |((level, tile), cells)| TileRow {
+            process,
+            level,
+            tile,
+            loop_id,
+            worker,
+            is_folded: false,
+            cells,
+        })
+    });
+    insert_tiles(db, rows.collect()).await
 }

@@ -34,6 +34,7 @@ use tokio::sync::watch;
 
 pub(crate) use checkpoint::wal_path;
 pub use head::{Head, HeadProcess};
+pub(crate) use lanes::tile_long_polls;
 pub use maintain::Maintained;
 pub use sessions::{How, Session};
 

@@ -247,7 +247,7 @@ async fn extreme_instants_ids_and_lengths_are_stored_without_overflow() {
     }
     let reader = &store.reader;
     let (first, last) = (UnixNanos(i64::MIN), UnixNanos(i64::MAX));
-    assert_eq!(reader.processes().await.unwrap().len(), 1);
+    assert_eq!(reader.processes().await.unwrap().rows.len(), 1);
     reader.timeline(store.process, first, last, 1_000).await.unwrap();
     reader.timeline(store.process, last, first, 0).await.unwrap();
     reader.polls(store.process, first, last, 10).await.unwrap();

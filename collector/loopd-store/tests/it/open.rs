@@ -99,13 +99,13 @@ async fn the_lock_ends_with_the_writer() {
 async fn a_reader_works_beside_a_writer_and_on_a_closed_file() {
     let mut store = Store::new().await;
     let reader = Reader::open(store.path()).await.unwrap();
-    assert_eq!(reader.processes().await.unwrap().len(), 1);
+    assert_eq!(reader.processes().await.unwrap().rows.len(), 1);
     store.writer.begin_session(&process(2), 1).await.unwrap();
-    assert_eq!(reader.processes().await.unwrap().len(), 2);
+    assert_eq!(reader.processes().await.unwrap().rows.len(), 2);
     let path = store.path();
     let Store { writer, directory, .. } = store;
     writer.close().await.unwrap();
     let reader = Reader::open(path).await.unwrap();
-    assert_eq!(reader.processes().await.unwrap().len(), 2);
+    assert_eq!(reader.processes().await.unwrap().rows.len(), 2);
     drop(directory);
 }

@@ -86,7 +86,7 @@ fn ms(ms: u64) -> UnixNanos {
 #[tokio::test]
 async fn slow_polls_come_with_their_stacks() {
     let store = story().await;
-    let query = SlowQuery { process: Some(store.process), limit: 10, ..SlowQuery::default() };
+    let query = SlowQuery { process: store.process, limit: 10, ..SlowQuery::default() };
     let slow = store.reader.slow_polls(&query).await.unwrap();
     assert_eq!((slow.total, slow.total_time), (2, 410 * MS));
     let [running, ended] = &slow.polls[..] else { panic!("{slow:?}") };
@@ -234,7 +234,8 @@ async fn resources_are_listed_and_counted_by_where_they_were_opened() {
     ];
     store.stored(Batch { events, ..Batch::default() }).await;
     let list = async |is_open| {
-        let query = ResourceQuery { is_open, limit: 10, ..ResourceQuery::default() };
+        let process = store.process;
+        let query = ResourceQuery { process, is_open, limit: 10, ..ResourceQuery::default() };
         let page = store.reader.resources(&query).await.unwrap();
         assert_eq!(page.total, page.rows.len() as u64);
         page.rows.iter().map(|row| row.resource.0).collect::<Vec<_>>()

@@ -272,7 +272,7 @@ async fn what_was_told_is_read_back() {
     let all = MarkQuery { process: store.process, limit: 10, ..MarkQuery::default() };
     let said = async |query: MarkQuery| {
         let marks = store.reader.marks(&query).await.unwrap();
-        marks.into_iter().map(|mark| mark.message).collect::<Vec<_>>()
+        marks.rows.into_iter().map(|mark| mark.message).collect::<Vec<_>>()
     };
     assert_eq!(said(all).await, ["here", "late", "paid"]);
     assert_eq!(said(MarkQuery { task: Some(TaskId(7)), ..all }).await, ["here", "paid"]);

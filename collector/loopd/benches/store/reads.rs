@@ -190,7 +190,7 @@ struct Store {
 impl Store {
     async fn open(path: &Path) -> Self {
         let reader = Reader::open(path).await.unwrap();
-        let processes = reader.processes().await.unwrap();
+        let processes = reader.processes().await.unwrap().rows;
         let named = |app: &str| processes.iter().find(|row| row.app == app).unwrap();
         let busy = named(BUSY);
         Self {

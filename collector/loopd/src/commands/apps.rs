@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use loopd_dashboard::views::agent::AgentView;
 use loopd_dashboard::views::process::{Process, ProcessState};
-use loopd_dashboard::views::text::count_text;
+use loopd_dashboard::views::text::{at_least_text, count_text};
 
 use super::capture::{captured_share, percent};
 use super::render::{Screen, Style, Table, note, print, print_lines};
@@ -24,7 +24,8 @@ Examples:
 
 JSON keys: process, id, app, app_version, host, pid, labels, agent, agent_version, state (live,
 lost, ended), started_at, last_at, ended_at, slow_threshold, coverage, tasks_alive, tasks_spawned,
-polls, slow_polls, open_resources, lost, loops. Instants are unix nanoseconds as text.")]
+polls, slow_polls, open_resources, lost, loops; more_tasks_alive and more_open_resources where there are
+more than were counted. Instants are unix nanoseconds as text.")]
 pub(crate) struct AppsArgs {
     /// Print one JSON object per line, with the keys of the HTTP API.
     #[arg(long)]
@@ -94,10 +95,10 @@ fn table(processes: &[Process], agents: &[Option<AgentView>]) -> Table {
             (process.pid.to_string(), None),
             (process.state.as_str().to_owned(), Some(state_style(process.state))),
             (clock_text(process.started_at.0, &zone), Some(Style::Dim)),
-            (count_text(process.tasks_alive), None),
+            (at_least_text(process.tasks_alive, process.more_tasks_alive), None),
             (count_text(process.polls), None),
             (count_text(process.slow_polls), alarming(process.slow_polls, Style::Warn)),
-            (count_text(process.open_resources), None),
+            (at_least_text(process.open_resources, process.more_open_resources), None),
             (count_text(process.lost), alarming(process.lost, Style::Bad)),
             (or_dash(captured), None),
             (or_dash(cpu), None),

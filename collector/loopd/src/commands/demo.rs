@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use loopd_dashboard::views::leaks::leaks;
 use loopd_dashboard::views::slow::{SlowFilter, slow};
-use loopd_dashboard::views::text::{count_text, duration_text};
+use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
 use loopd_store::{Durability, ProcessState, Reader, Retention};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -224,7 +224,7 @@ async fn summary(reader: &Reader, screen: Screen) -> anyhow::Result<String> {
             out,
             "  {}  {} tasks spawned here are alive, {:+.0} a minute",
             screen.paint(Style::Place, &clean(&location)),
-            count_text(leak.alive),
+            at_least_text(leak.alive, leak.more),
             leak.growth_per_min,
         );
     }
@@ -234,7 +234,7 @@ async fn summary(reader: &Reader, screen: Screen) -> anyhow::Result<String> {
             out,
             "  {}  {} of kind {} opened here are open, {:+.0} a minute",
             screen.paint(Style::Place, &clean(&location)),
-            count_text(leak.open),
+            at_least_text(leak.open, leak.more),
             clean(&leak.kind),
             leak.growth_per_min,
         );
@@ -246,7 +246,7 @@ async fn summary(reader: &Reader, screen: Screen) -> anyhow::Result<String> {
 async fn settled(reader: &Reader) -> anyhow::Result<Option<loopd_store::ProcessRow>> {
     let deadline = Instant::now() + GOODBYE_TIME;
     loop {
-        let latest = reader.processes().await?.into_iter().next();
+        let latest = reader.latest_process().await?;
         let is_settled =
             latest.as_ref().is_some_and(|process| process.state == ProcessState::Ended);
         if is_settled || Instant::now() >= deadline {

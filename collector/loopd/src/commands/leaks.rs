@@ -7,7 +7,7 @@ use clap::Args;
 use loopd_dashboard::views::leaks::{LeaksView, ResourceLeak, TaskLeak};
 use loopd_dashboard::views::process::Process;
 use loopd_dashboard::views::tasks::Location;
-use loopd_dashboard::views::text::{count_text, duration_text};
+use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
 use serde::Serialize;
 
 use super::read::{ReadArgs, completeness};
@@ -121,7 +121,7 @@ fn tasks(leaks: &[TaskLeak]) -> Table {
         table.styled_row([
             (leak.verdict.clone(), verdict_style(&leak.verdict)),
             (place(leak.location.as_ref()), Some(Style::Place)),
-            (count_text(leak.alive), None),
+            (at_least_text(leak.alive, leak.more), None),
             (per_minute(&leak.verdict, leak.growth_per_min), None),
             (count_text(leak.spawned), None),
             (count_text(leak.ended), None),
@@ -150,7 +150,7 @@ fn resources(leaks: &[ResourceLeak]) -> Table {
             (leak.verdict.clone(), verdict_style(&leak.verdict)),
             (place(leak.location.as_ref()), Some(Style::Place)),
             (leak.kind.clone(), None),
-            (count_text(leak.open), None),
+            (at_least_text(leak.open, leak.more), None),
             (count_text(leak.unclosed), (leak.unclosed > 0).then_some(Style::Bad)),
             (per_minute(&leak.verdict, leak.growth_per_min), None),
             (count_text(leak.opened), None),

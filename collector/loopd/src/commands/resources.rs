@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use jiff::tz::TimeZone;
 use loopd_dashboard::views::resources::{Resource, ResourceFilter, STATES, State};
 use loopd_dashboard::views::tasks::MAX_LIMIT;
-use loopd_dashboard::views::text::{count_text, duration_text};
+use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
 
 use super::read::{ReadArgs, completeness};
 use super::render::{Screen, Style, Table, note, print, print_lines};
@@ -59,8 +59,8 @@ pub(crate) async fn run(args: ResourcesArgs, global: &Global) -> anyhow::Result<
         let last = args.offset.saturating_add(view.rows.len() as u64);
         if view.rows.is_empty() {
             note(&format!("no resource of {} matches", process.app));
-        } else if last < view.total {
-            let (last, total) = (count_text(last), count_text(view.total));
+        } else if last < view.total || view.more {
+            let (last, total) = (count_text(last), at_least_text(view.total, view.more));
             note(&format!(
                 "{last} of {total} resources of {}; --limit and --offset show more",
                 process.app

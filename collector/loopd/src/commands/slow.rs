@@ -83,7 +83,8 @@ fn text(view: &SlowView, process: &Process, limit: usize, is_part: bool, screen:
         );
     }
     let mut out = format!(
-        "{} of {app} ({threshold} or longer), {} in all\n",
+        "{}{} of {app} ({threshold} or longer), {} in all\n",
+        if view.more { "the newest " } else { "" },
         plural(view.polls, "slow poll"),
         duration_text(view.total_time),
     );

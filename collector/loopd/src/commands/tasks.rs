@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use loopd_dashboard::views::tasks::{MAX_LIMIT, SORTS, STATES, Task, TaskFilter, TasksView};
-use loopd_dashboard::views::text::{count_text, duration_text};
+use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
 
 use super::read::{ReadArgs, completeness, warn_unseen};
 use super::render::{Screen, Style, Table, note, print, print_lines};
@@ -67,12 +67,18 @@ pub(crate) async fn run(args: TasksArgs, global: &Global) -> anyhow::Result<Exit
         if view.rows.is_empty() {
             note(&format!("no task of {} matches", process.app));
         } else if last < view.total {
-            let (last, total) = (count_text(last), count_text(view.total));
+            let (last, total) = (count_text(last), at_least_text(view.total, view.more));
             note(&format!(
                 "{last} of {total} tasks of {}; --limit and --offset show more",
                 process.app
             ));
         }
+    }
+    if view.more {
+        note(
+            "of those that are alive, only the latest of each spawn location were looked through; \
+             `loopd query` reaches all",
+        );
     }
     if let Some(from) = view.searched_from {
         note(&format!(

@@ -10,8 +10,8 @@ use loopd_store::{
 use serde::{Deserialize, Serialize};
 
 use super::tasks::Location;
-use super::text::{IdText, UnixNanosText, count_text};
-use super::{ViewError, find_process, words};
+use super::text::{IdText, UnixNanosText, count_text, duration_text};
+use super::{ViewError, find_process, is_false, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/leaks`.
@@ -36,8 +36,11 @@ pub struct LeaksView {
 pub struct TaskLeak {
     /// Where they are spawned; null if not known.
     pub location: Option<Location>,
-    /// How many have not ended.
+    /// How many have not ended, as far as they were counted.
     pub alive: u64,
+    /// Whether there are more than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
     /// How many were spawned in the window.
     pub spawned: u64,
     /// How many ended in the window.
@@ -63,8 +66,11 @@ pub struct ResourceLeak {
     pub location: Option<Location>,
     /// What they are.
     pub kind: String,
-    /// How many are open.
+    /// How many are open, as far as they were counted.
     pub open: u64,
+    /// Whether there are more than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
     /// How many were opened in the window.
     pub opened: u64,
     /// How many were closed in the window.
@@ -119,6 +125,8 @@ pub async fn leaks(reader: &Reader, process: Option<i64>) -> Result<LeaksView, V
     let mut tasks: Vec<_> = tasks.into_iter().map(|site| TaskLeak::new(site, window)).collect();
     tasks.sort_by_key(|leak| (rank(&leak.verdict), Reverse(leak.alive)));
     tasks.truncate(MAX_SITES);
+    let uncounted = resources.iter().find_map(|site| site.counted_from);
+    let uncounted = uncounted.map(|from| uncounted_text(at, from));
     let mut resources: Vec<_> =
         resources.into_iter().map(|site| ResourceLeak::new(site, window)).collect();
     resources.sort_by_key(|leak| (rank(&leak.verdict), Reverse((leak.unclosed, leak.open))));
@@ -132,7 +140,7 @@ pub async fn leaks(reader: &Reader, process: Option<i64>) -> Result<LeaksView, V
         tasks,
         resources,
         complete: missing.is_none(),
-        caveat: missing.or_else(|| unseen(&process.coverage)),
+        caveat: missing.or(uncounted).or_else(|| unseen(&process.coverage)),
     })
 }
 
@@ -192,6 +200,15 @@ fn forgotten(ledger: &[LedgerRow]) -> Option<String> {
     })
 }
 
+/// What came and went too often to be counted.
+fn uncounted_text(at: UnixNanos, from: UnixNanos) -> String {
+    let counted = duration_text(at.0.saturating_sub(from.0).max(0).cast_unsigned());
+    format!(
+        "resources come and go so often that only those of the last {counted} were counted, so how \
+         their number grew before is not known"
+    )
+}
+
 /// What was never looked at, though nothing was lost.
 fn unseen(coverage: &[loopd_model::Coverage]) -> Option<String> {
     let hooks = coverage.iter().find(|coverage| coverage.layer == "hooks")?;
@@ -204,6 +221,7 @@ impl TaskLeak {
         Self {
             location: site.location.map(Location::from),
             alive: site.alive,
+            more: site.has_more,
             spawned: site.spawned,
             ended: site.ended,
             growth_per_min: judgement.growth_per_min,
@@ -223,6 +241,7 @@ impl ResourceLeak {
             location: site.location.map(Location::from),
             kind: site.kind,
             open: site.open,
+            more: site.has_more,
             opened: site.opened,
             closed: site.closed,
             unclosed: site.unclosed,

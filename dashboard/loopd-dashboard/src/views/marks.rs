@@ -17,6 +17,9 @@ use crate::csv::{Csv, optional};
 pub struct MarksView {
     /// Marks and traced events, latest first.
     pub marks: Vec<Mark>,
+    /// What came before this was not looked at; absent if nothing was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched_from: Option<UnixNanosText>,
     /// Spans that have closed, latest first.
     pub spans: Vec<AppSpan>,
 }
@@ -120,7 +123,8 @@ pub async fn marks(reader: &Reader, filter: &MarkFilter) -> Result<MarksView, Vi
     };
     let (marks, spans) = (reader.marks(&query).await?, reader.app_spans(&query).await?);
     Ok(MarksView {
-        marks: marks.into_iter().map(Mark::from).collect(),
+        marks: marks.rows.into_iter().map(Mark::from).collect(),
+        searched_from: marks.searched_from.map(UnixNanosText::from),
         spans: spans.into_iter().map(AppSpan::from).collect(),
     })
 }

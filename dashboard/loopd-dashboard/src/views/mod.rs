@@ -76,8 +76,14 @@ pub async fn find_process(reader: &Reader, process: Option<i64>) -> Result<Proce
             let row = reader.process(ProcessKey(process)).await?;
             row.ok_or(ViewError::NoProcess { process })
         }
-        None => reader.processes().await?.into_iter().next().ok_or(ViewError::Empty),
+        None => reader.latest_process().await?.ok_or(ViewError::Empty),
     }
+}
+
+/// What is false of nearly everything is left out of JSON.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::process::Process;
 use super::range::Range;
 use super::slow::{self, SlowFilter};
 use super::text::UnixNanosText;
-use super::{ViewError, find_process, leaks, verdict};
+use super::{ViewError, find_process, is_false, leaks, verdict};
 
 /// `GET /api/v1/overview`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,8 +86,11 @@ pub struct Health {
     pub busy_share: f64,
     /// Polls per second.
     pub polls_per_s: f64,
-    /// Tasks that have not ended.
+    /// Tasks that have not ended, as far as they were counted.
     pub tasks_alive: u64,
+    /// Whether there are more than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more_tasks_alive: bool,
     /// The longest poll, in nanoseconds.
     pub worst_poll: u64,
     /// Records that will never arrive, since the start.
@@ -158,6 +161,7 @@ async fn health(reader: &Reader, process: &ProcessRow) -> Result<Health, ViewErr
         busy_share: share(busy, open_workers(process, &timeline), range.length() as f64),
         polls_per_s: polls as f64 / seconds,
         tasks_alive: process.totals.tasks_alive,
+        more_tasks_alive: process.totals.has_more_alive,
         worst_poll: cells().map(|cell| cell.max).max().unwrap_or(0),
         lost: process.totals.lost,
         rss_bytes: reading("rss_bytes"),

@@ -7,13 +7,16 @@ use loopd_store::{LoopRow, ProcessRow, Reader};
 use serde::{Deserialize, Serialize};
 
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, words};
+use super::{ViewError, is_false, words};
 
 /// `GET /api/v1/processes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessesView {
     /// Newest first.
     pub processes: Vec<Process>,
+    /// Whether there are more, which are older.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
 }
 
 /// One run of one program.
@@ -49,16 +52,22 @@ pub struct Process {
     pub slow_threshold: u64,
     /// What is captured, what is not, and why.
     pub coverage: Vec<Coverage>,
-    /// Tasks that have not ended.
+    /// Tasks that have not ended, as far as they were counted.
     pub tasks_alive: u64,
+    /// Whether there are more than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more_tasks_alive: bool,
     /// Tasks seen so far.
     pub tasks_spawned: u64,
     /// Polls recorded so far.
     pub polls: u64,
     /// Polls at least as long as the threshold.
     pub slow_polls: u64,
-    /// Tracked resources that have not been closed.
+    /// Tracked resources that have not been closed, as far as they were counted.
     pub open_resources: u64,
+    /// Whether there are more than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more_open_resources: bool,
     /// Records that were produced and will never arrive.
     pub lost: u64,
     /// Its event loops.
@@ -117,10 +126,11 @@ pub struct Loop {
     pub closed_at: Option<UnixNanosText>,
 }
 
-/// Every process.
+/// The latest processes.
 pub async fn processes(reader: &Reader) -> Result<ProcessesView, ViewError> {
-    let rows = reader.processes().await?;
-    Ok(ProcessesView { processes: rows.into_iter().map(Process::from).collect() })
+    let found = reader.processes().await?;
+    let processes = found.rows.into_iter().map(Process::from).collect();
+    Ok(ProcessesView { processes, more: found.has_more })
 }
 
 impl From<ProcessRow> for Process {
@@ -145,10 +155,12 @@ impl From<ProcessRow> for Process {
             slow_threshold: row.slow_threshold,
             coverage: row.coverage.into_iter().map(Coverage::from).collect(),
             tasks_alive: totals.tasks_alive,
+            more_tasks_alive: totals.has_more_alive,
             tasks_spawned: totals.tasks_spawned,
             polls: totals.polls,
             slow_polls: totals.slow_polls,
             open_resources: totals.open_resources,
+            more_open_resources: totals.has_more_open,
             lost: totals.lost,
             loops,
         }

@@ -1,7 +1,7 @@
 //! The table of tracked resources.
 
 use loopd_model::ResourceId;
-use loopd_store::{Reader, ResourceQuery, ResourceRow, ResourceState, WaitQuery};
+use loopd_store::{MAX_COUNTED, Reader, ResourceQuery, ResourceRow, ResourceState, WaitQuery};
 use serde::{Deserialize, Serialize};
 
 use super::params::{Params, QueryPairs, word};
@@ -9,15 +9,18 @@ use super::slow::{self, Frame};
 use super::tasks::{DEFAULT_LIMIT, Location, MAX_LIMIT};
 use super::text::{IdText, UnixNanosText};
 use super::waits::{self, Hold, Holder, Wait};
-use super::{ViewError, find_process, words};
+use super::{ViewError, find_process, is_false, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/resources`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResourcesView {
-    /// How many the filter lets through.
+    /// How many the filter lets through, as far as they were counted.
     pub total: u64,
-    /// One page of them, newest first.
+    /// Whether there are more than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
+    /// One page of them, newest first; of closed ones those that were closed last.
     pub rows: Vec<Resource>,
 }
 
@@ -153,7 +156,7 @@ pub async fn resources(
 ) -> Result<ResourcesView, ViewError> {
     let process = find_process(reader, filter.process).await?.process;
     let query = ResourceQuery {
-        process: Some(process),
+        process,
         task: None,
         is_open: filter.is_open,
         offset: filter.offset,
@@ -161,7 +164,8 @@ pub async fn resources(
     };
     let page = reader.resources(&query).await?;
     let rows = page.rows.into_iter().map(Resource::from).collect();
-    Ok(ResourcesView { total: page.total, rows })
+    let more = page.total > MAX_COUNTED;
+    Ok(ResourcesView { total: page.total.min(MAX_COUNTED), more, rows })
 }
 
 /// One resource of a process.

@@ -9,16 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use super::params::{Params, QueryPairs};
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, words};
+use super::{ViewError, find_process, is_false, words};
 use crate::csv::Csv;
 
 /// `GET /api/v1/slow`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SlowView {
-    /// Sum of the lengths of the slow polls in range, in nanoseconds.
+    /// Sum of the lengths of the slow polls in range that were counted, in nanoseconds.
     pub total_time: u64,
-    /// How many there are.
+    /// How many there are, as far as they were counted: the newest.
     pub polls: u64,
+    /// Whether there may be more than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
     /// How many of them, the newest, the sites are made of.
     pub grouped: u64,
     /// Where they come from, most harmful first.
@@ -167,18 +170,14 @@ impl SlowFilter {
 /// Slow polls of a process, grouped and listed.
 pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, ViewError> {
     let process = find_process(reader, filter.process).await?.process;
-    let query = SlowQuery {
-        process: Some(process),
-        task: None,
-        from: filter.from,
-        to: filter.to,
-        limit: MAX_GROUPED,
-    };
+    let query =
+        SlowQuery { process, task: None, from: filter.from, to: filter.to, limit: MAX_GROUPED };
     let found = reader.slow_polls(&query).await?;
     let recent = usize::try_from(filter.recent()).unwrap_or(usize::MAX);
     Ok(SlowView {
         total_time: found.total_time,
         polls: found.total,
+        more: found.has_more,
         grouped: found.polls.len() as u64,
         sites: sites(&found.polls),
         recent: found.polls.iter().take(recent).map(SlowPoll::from).collect(),

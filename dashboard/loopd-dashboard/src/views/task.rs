@@ -121,15 +121,10 @@ pub async fn task(reader: &Reader, process: i64, task: u64) -> Result<TaskView, 
     let row = reader.task(key, id).await?.ok_or(ViewError::NoTask { process, task })?;
     let polls = reader.task_polls(key, id, MAX_POLLS, MAX_SLOWEST).await?;
     let wakes = reader.task_wakes(key, id, MAX_WAKES).await?;
-    let slow =
-        SlowQuery { process: Some(key), task: Some(id), limit: MAX_SLOW, ..Default::default() };
+    let slow = SlowQuery { process: key, task: Some(id), limit: MAX_SLOW, ..Default::default() };
     let slow = reader.slow_polls(&slow).await?.polls;
-    let resources = ResourceQuery {
-        process: Some(key),
-        task: Some(id),
-        limit: MAX_RESOURCES,
-        ..Default::default()
-    };
+    let resources =
+        ResourceQuery { process: key, task: Some(id), limit: MAX_RESOURCES, ..Default::default() };
     let resources = reader.resources(&resources).await?.rows;
     let stats = reader.location_stats(key, id).await?;
     let waiting = WaitQuery {
@@ -151,7 +146,7 @@ pub async fn task(reader: &Reader, process: i64, task: u64) -> Result<TaskView, 
         waits: waits::list(reader, &waiting).await?.rows,
         past_waits: waits::list(reader, &past).await?.rows,
         holds: reader.holds(key, None, Some(id), MAX_PAST).await?.iter().map(Hold::from).collect(),
-        marks: reader.marks(&said).await?.into_iter().map(Mark::from).collect(),
+        marks: reader.marks(&said).await?.rows.into_iter().map(Mark::from).collect(),
         app_spans: reader.app_spans(&said).await?.into_iter().map(AppSpan::from).collect(),
         children: reader.task_children(key, id).await?,
         resources: resources.into_iter().map(Resource::from).collect(),

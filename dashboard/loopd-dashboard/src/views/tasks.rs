@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::marks::fields_text;
 use super::params::{Params, QueryPairs, word};
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, words};
+use super::{ViewError, find_process, is_false, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/tasks`.
@@ -21,6 +21,9 @@ pub struct TasksView {
     /// Tasks that ended before this were not looked through; null if all were.
     #[serde(default)]
     pub searched_from: Option<UnixNanosText>,
+    /// Whether more are alive than were looked through: the latest of each spawn location.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
     /// How many of them come before the first row.
     pub offset: u64,
     /// One page of them.
@@ -209,7 +212,8 @@ pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, Vi
     let page = reader.tasks(&query).await?;
     let searched_from = page.searched_from.map(UnixNanosText::from);
     let rows = page.rows.into_iter().map(Task::from).collect();
-    Ok(TasksView { total: page.total, searched_from, offset: filter.offset, rows })
+    let more = page.has_more_alive;
+    Ok(TasksView { total: page.total, searched_from, more, offset: filter.offset, rows })
 }
 
 impl From<TaskRow> for Task {

@@ -85,6 +85,11 @@ fn three_digits(value: f64, unit: &str) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
+/// A count of what may have been too much to be counted to the end: `100,000+`.
+pub fn at_least_text(count: u64, more: bool) -> String {
+    format!("{}{}", count_text(count), if more { "+" } else { "" })
+}
+
 /// A count for people: `12,345`.
 pub fn count_text(count: u64) -> String {
     let digits = count.to_string();

@@ -8,7 +8,7 @@ use super::overview::{Headline, HeadlineKind, Level, Verdict};
 use super::process::Process;
 use super::slow::{Site, SlowView};
 use super::tasks::Location;
-use super::text::{count_text, duration_text};
+use super::text::{at_least_text, count_text, duration_text};
 
 /// How many headlines of each sort are worth a reader's time.
 const MAX_OF_A_KIND: usize = 3;
@@ -149,7 +149,7 @@ fn task_leak(process: i64, leak: &TaskLeak, leaks: &LeaksView) -> Headline {
         kind: HeadlineKind::TaskLeak,
         sentence: format!(
             "{} tasks spawned at `{location}` {fate} ({:+.1} per minute)",
-            count_text(leak.alive),
+            at_least_text(leak.alive, leak.more),
             leak.growth_per_min,
         ),
         location,
@@ -164,13 +164,13 @@ fn resource_leak(process: i64, leak: &ResourceLeak) -> Headline {
     let sentence = if leak.verdict == "growing" {
         format!(
             "{} opened at `{location}` are open ({:+.1} per minute)",
-            things(leak.open, &leak.kind),
+            things(leak.open, leak.more, &leak.kind),
             leak.growth_per_min,
         )
     } else {
         format!(
             "{} opened at `{location}` {} dropped without being closed",
-            things(leak.unclosed, &leak.kind),
+            things(leak.unclosed, false, &leak.kind),
             if leak.unclosed == 1 { "was" } else { "were" },
         )
     };
@@ -185,9 +185,9 @@ fn resource_leak(process: i64, leak: &ResourceLeak) -> Headline {
 }
 
 /// `1 socket`, `2 sockets`.
-fn things(count: u64, kind: &str) -> String {
+fn things(count: u64, more: bool, kind: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{} {kind}{plural}", count_text(count))
+    format!("{} {kind}{plural}", at_least_text(count, more))
 }
 
 fn location_text(location: Option<&Location>) -> String {

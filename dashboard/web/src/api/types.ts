@@ -38,11 +38,15 @@ export interface Process {
   ended_at: InstantText | null;
   slow_threshold: Nanos;
   coverage: Coverage[];
+  /** As far as they were counted. */
   tasks_alive: number;
+  more_tasks_alive?: boolean;
   tasks_spawned: number;
   polls: number;
   slow_polls: number;
+  /** As far as they were counted. */
   open_resources: number;
+  more_open_resources?: boolean;
   lost: number;
   loops: Loop[];
 }
@@ -82,6 +86,7 @@ export interface Overview {
     busy_share: number | null;
     polls_per_s: number | null;
     tasks_alive: number | null;
+    more_tasks_alive?: boolean;
     worst_poll: Nanos | null;
     lost: number;
     rss_bytes: number | null;
@@ -198,6 +203,8 @@ export interface TaskPage {
   total: number;
   /** Tasks that ended before this were not looked through. */
   searched_from: InstantText | null;
+  /** Whether more are alive than were looked through. */
+  more?: boolean;
   offset: number;
   rows: Task[];
 }
@@ -428,7 +435,9 @@ export interface Site {
 
 export interface SlowAnswer {
   total_time: Nanos;
+  /** The newest, as far as they were counted. */
   polls: number;
+  more?: boolean;
   sites: Site[];
   recent: SlowPoll[];
 }
@@ -437,7 +446,9 @@ export type LeakVerdict = "growing" | "steady" | "settled";
 
 export interface TaskLeak {
   location: Location | null;
+  /** As far as they were counted. */
   alive: number;
+  more?: boolean;
   spawned: number;
   ended: number;
   growth_per_min: number;
@@ -451,7 +462,9 @@ export interface TaskLeak {
 export interface ResourceLeak {
   location: Location | null;
   kind: string;
+  /** As far as they were counted. */
   open: number;
+  more?: boolean;
   opened: number;
   closed: number;
   unclosed: number;

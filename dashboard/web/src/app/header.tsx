@@ -9,7 +9,7 @@ import { href, withChanges } from "../model/query_string.ts";
 import { parseRange, rangeLabel, rangeToQuery, type Range } from "../model/range.ts";
 import { Icon } from "../ui/icons.tsx";
 import { place } from "./router.ts";
-import { isLive, lastAt, process, processes, range, setRange, toggleLive } from "./session.ts";
+import { hasMoreProcesses, isLive, lastAt, process, processes, range, setRange, toggleLive } from "./session.ts";
 import { isHelpOpen } from "./shortcuts.tsx";
 import { cycleTheme, theme } from "./theme.ts";
 
@@ -62,6 +62,7 @@ function ProcessPicker() {
       {isOpen && (
         <nav class="popup" aria-label="Processes">
           {processes.value?.map((p) => <ProcessItem key={p.process} process={p} isCurrent={p.process === current.process} onPick={() => setOpen(false)} />)}
+          {hasMoreProcesses.value && <p class="muted">Older ones are left out; SQL reaches all.</p>}
         </nav>
       )}
     </div>

@@ -11,6 +11,8 @@ import { place, setQuery } from "./router.ts";
 
 /** Null until the first answer; an empty list means that no agent has ever connected. */
 export const processes = signal<Process[] | null>(null);
+/** Whether there are older ones that are not in the list. */
+export const hasMoreProcesses = signal(false);
 export const processesError = signal<Error | null>(null);
 
 /** Grows when there is new data worth asking for, at most once a second and not while the tab is hidden. */
@@ -76,7 +78,9 @@ export function link(path: string, changes: Changes = {}): string {
 
 async function loadProcesses(): Promise<void> {
   try {
-    processes.value = (await get<{ processes: Process[] }>(apiUrl("/processes"))).processes;
+    const answer = await get<{ processes: Process[]; more?: boolean }>(apiUrl("/processes"));
+    processes.value = answer.processes;
+    hasMoreProcesses.value = answer.more ?? false;
     processesError.value = null;
   } catch (cause) {
     if (!isAbort(cause)) processesError.value = cause as Error;

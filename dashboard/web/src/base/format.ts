@@ -83,6 +83,11 @@ export function bytes(value: number | null | undefined): string {
   return `${significant(size)} ${units[unit]}`;
 }
 
+/** A count of what may have been too much to be counted to the end: `100 000+`. */
+export function atLeast(value: number | null | undefined, more: boolean | undefined): string {
+  return `${count(value)}${more ? "+" : ""}`;
+}
+
 /** `1 poll`, `2 polls`. */
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;

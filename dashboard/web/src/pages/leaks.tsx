@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
 import type { LeaksAnswer, ResourceLeak, TaskLeak } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { clock, count, duration, plural } from "../base/format.ts";
+import { atLeast, clock, count, duration, plural } from "../base/format.ts";
 import { instant, SECOND } from "../base/instant.ts";
 import { navigate } from "../app/router.ts";
 import { link, process, processId } from "../app/session.ts";
@@ -56,7 +56,7 @@ function GrowingTasks({ row, window }: { row: TaskLeak; window: number }) {
     <li class="card finding" data-testid="leak-finding">
       <div class="grow stack tight">
         <p class="row wrap"><VerdictChip verdict={row.verdict} /> <WholePlace text={placeText(row.location)} /></p>
-        <p>{plural(row.alive, "task")} spawned here {row.alive === 1 ? "is" : "are"} alive, {growth(row.growth_per_min)} a minute; {ended}. The oldest has lived {duration(row.oldest_age)}.</p>
+        <p>{atLeast(row.alive, row.more)} {row.alive === 1 ? "task" : "tasks"} spawned here {row.alive === 1 ? "is" : "are"} alive, {growth(row.growth_per_min)} a minute; {ended}. The oldest has lived {duration(row.oldest_age)}.</p>
         <p class="muted">Keep the JoinHandle and abort it, use a JoinSet or a CancellationToken, or put a timeout around what the task waits for.</p>
         <p class="row wrap">
           <a class="button" href={link("/tasks", { state: "alive", location: row.location ? String(row.location.id) : null, place: placeText(row.location), sort: "spawned_at", desc: "0" })}>Show the survivors</a>
@@ -77,7 +77,7 @@ function OpenResources({ row }: { row: ResourceLeak }) {
       <div class="grow stack tight">
         <p class="row wrap">{row.verdict === "growing" ? <VerdictChip verdict="growing" /> : <span class="chip warn">unclosed</span>} <span class="chip">{row.kind}</span> <WholePlace text={placeText(row.location)} /></p>
         <p>
-          {count(row.open)} opened here {row.open === 1 ? "is" : "are"} still open ({count(row.closed)} of {count(row.opened)} closed{row.unclosed > 0 && `, ${count(row.unclosed)} dropped without closing`}).
+          {atLeast(row.open, row.more)} opened here {row.open === 1 ? "is" : "are"} still open ({count(row.closed)} of {count(row.opened)} closed{row.unclosed > 0 && `, ${count(row.unclosed)} dropped without closing`}).
           The oldest is {duration(row.oldest_age)} old.
         </p>
         <p class="row wrap">
@@ -113,7 +113,7 @@ const COLUMNS: readonly Column<ResourceLeak>[] = [
   { key: "kind", title: "Kind", width: "96px", cell: (row) => row.kind, value: (row) => row.kind },
   { key: "verdict", title: "Verdict", width: "92px", cell: (row) => <VerdictChip verdict={row.verdict} />, value: (row) => row.verdict },
   { key: "counts", title: "Open over time", width: "128px", isSortable: false, cell: (row) => <Sparkline values={row.counts} label="Open" isGrowing={row.verdict === "growing"} />, value: (row) => row.counts.join(" ") },
-  { key: "open", title: "Open", width: "72px", isNumber: true, cell: (row) => count(row.open), value: (row) => row.open },
+  { key: "open", title: "Open", width: "72px", isNumber: true, cell: (row) => atLeast(row.open, row.more), value: (row) => row.open },
   { key: "opened", title: "Opened", width: "80px", isNumber: true, cell: (row) => count(row.opened), value: (row) => row.opened },
   { key: "unclosed", title: "Unclosed", about: "Dropped without being closed", width: "84px", isNumber: true, cell: (row) => count(row.unclosed), value: (row) => row.unclosed },
   { key: "growth", title: "Per minute", width: "88px", isNumber: true, cell: (row) => <PerMinute row={row} />, value: (row) => row.growth_per_min },

@@ -3,7 +3,7 @@
 import { apiUrl } from "../api/client.ts";
 import type { Headline, Overview as Answer, Process } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { ago, bytes, compact, count, dateTime, duration, percent, plural } from "../base/format.ts";
+import { ago, atLeast, bytes, compact, count, dateTime, duration, percent, plural } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
 import { link, process, processId } from "../app/session.ts";
 import { Chart } from "../ui/chart.tsx";
@@ -111,7 +111,7 @@ function AllClear({ process: p }: { process: Process }) {
     <div class="card all-clear">
       <Icon name="check" />
       <p>
-        Checked {plural(p.polls, "poll")} against the {duration(p.slow_threshold)} threshold, {plural(p.tasks_spawned, "task")} and {plural(p.open_resources, "open resource")} for growth,
+        Checked {plural(p.polls, "poll")} against the {duration(p.slow_threshold)} threshold, {plural(p.tasks_spawned, "task")} and {atLeast(p.open_resources, p.more_open_resources)} open {p.open_resources === 1 ? "resource" : "resources"} for growth,
         and the ledger for losses. <a href={link("/timeline")}>Open the timeline</a> to look around.
       </p>
     </div>
@@ -124,7 +124,7 @@ function Health({ answer: { health, process: p } }: { answer: Answer }) {
     <dl class="health" aria-label="Health" data-testid="health">
       <Figure name="Busy" value={percent(health.busy_share)} about="Share of the workers' time spent in polls, last 60 s" tone={(health.busy_share ?? 0) > 0.9 ? "bad" : ""} />
       <Figure name="Polls per second" value={compact(health.polls_per_s)} about="Polls started per second, last 60 s" />
-      <Figure name="Tasks alive" value={count(health.tasks_alive)} about="Spawned and not ended" href={link("/tasks", { state: "alive" })} />
+      <Figure name="Tasks alive" value={atLeast(health.tasks_alive, health.more_tasks_alive)} about="Spawned and not ended" href={link("/tasks", { state: "alive" })} />
       <Figure name="Worst poll" value={duration(health.worst_poll)} about="The longest poll, last 60 s" tone={slow ? "bad" : ""} href={link("/slow")} />
       <Figure name="Lost events" value={count(health.lost)} about="Produced but not stored; counts are then lower bounds" tone={health.lost > 0 ? "warn" : ""} href={link("/sources")} />
       <Figure name="Memory" value={bytes(health.rss_bytes)} about="Resident set size of the process" />

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
 import type { Resource, ResourceState } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { count, duration, plural, UNKNOWN } from "../base/format.ts";
+import { atLeast, count, duration, plural, UNKNOWN } from "../base/format.ts";
 import { between, instant } from "../base/instant.ts";
 import { navigate, place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId } from "../app/session.ts";
@@ -21,7 +21,7 @@ const LIMIT = 1000;
 export function Resources() {
   const id = processId.value;
   const state = (STATES.find(([key]) => key === place.value.query.get("state"))?.[0] ?? "open") as State;
-  const answer = useApi<{ total: number; rows: Resource[] }>(apiUrl("/resources", { process: id, state, limit: LIMIT }), { live: true, subject: `${id} ${state}` });
+  const answer = useApi<{ total: number; more?: boolean; rows: Resource[] }>(apiUrl("/resources", { process: id, state, limit: LIMIT }), { live: true, subject: `${id} ${state}` });
   const wanted = (place.value.query.get("q") ?? "").toLowerCase();
   return (
     <div class="page wide tall" data-testid="resources">
@@ -31,7 +31,7 @@ export function Resources() {
         <Tabs label="State" value={state} options={STATES} onChange={(key) => setQuery({ state: key })} />
       </header>
       <Ready of={answer}>
-        {({ total, rows }) => rows.length === 0 ? <None state={state} /> : <Rows total={total} rows={rows.filter((row) => textOf(row).includes(wanted))} state={state} />}
+        {({ total, more, rows }) => rows.length === 0 ? <None state={state} /> : <Rows total={total} more={more} rows={rows.filter((row) => textOf(row).includes(wanted))} state={state} />}
       </Ready>
     </div>
   );
@@ -44,7 +44,7 @@ function textOf(row: Resource): string {
 function None({ state }: { state: State }) {
   return (
     <Empty title={state === "open" ? "No tracked resource is open" : "No resource was recorded"}>
-      <p>loopd tracks what is opened through <code>loopd_agent</code>'s wrappers. {process.value && `Open now: ${count(process.value.open_resources)}.`} <a href={link("/sources")}>Sources</a> says whether this layer is on.</p>
+      <p>loopd tracks what is opened through <code>loopd_agent</code>'s wrappers. {process.value && `Open now: ${atLeast(process.value.open_resources, process.value.more_open_resources)}.`} <a href={link("/sources")}>Sources</a> says whether this layer is on.</p>
     </Empty>
   );
 }
@@ -85,7 +85,7 @@ function How({ row }: { row: Resource }) {
   return <span class={`chip ${word === "open" ? "accent" : word === "unclosed" ? "bad" : ""}`}>{word}</span>;
 }
 
-function Rows({ total, rows, state }: { total: number; rows: readonly Resource[]; state: State }) {
+function Rows({ total, more, rows, state }: { total: number; more: boolean | undefined; rows: readonly Resource[]; state: State }) {
   const [sort, setSort] = useState<Sort>({ key: "opened_at", isDescending: true });
   const sorted = sortRows(rows, COLUMNS, sort);
   const where = state === "all" ? "" : `\n  AND closed_at IS ${state === "open" ? "" : "NOT "}NULL`;
@@ -93,7 +93,7 @@ function Rows({ total, rows, state }: { total: number; rows: readonly Resource[]
   return (
     <section class="card fill">
       <header>
-        <span class="muted" aria-live="polite">{rows.length < total ? `${count(rows.length)} of ${plural(total, "resource")}` : plural(total, "resource")}</span>
+        <span class="muted" aria-live="polite">{rows.length < total ? `${count(rows.length)} of ${atLeast(total, more)} resources` : plural(total, "resource")}</span>
         <TableTools name="resources" columns={COLUMNS} rows={() => sorted} sql={sql} />
       </header>
       <Table

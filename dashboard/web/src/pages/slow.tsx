@@ -31,7 +31,7 @@ export function Slow() {
           <p>Polls of {duration(process.value?.slow_threshold)} and more, by the line that held the worker · {rangeLabel(range.value)}</p>
         </div>
         {slow.data && slow.data.polls > 0 && (
-          <p class="totals"><b>{duration(slow.data.total_time)}</b> of worker time in <b>{plural(slow.data.polls, "poll")}</b></p>
+          <p class="totals"><b>{duration(slow.data.total_time)}</b> of worker time in <b>{slow.data.more && "the newest "}{plural(slow.data.polls, "poll")}</b></p>
         )}
       </header>
       <Ready of={slow}>

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { apiUrl, get, isAbort } from "../api/client.ts";
 import type { LeaksAnswer, Task, TaskPage } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { clock, count, duration, plural } from "../base/format.ts";
+import { atLeast, clock, count, duration } from "../base/format.ts";
 import { instant, type InstantText } from "../base/instant.ts";
 import { navigate, place, setQuery } from "../app/router.ts";
 import { isLive, link, processId, refresh } from "../app/session.ts";
@@ -68,13 +68,13 @@ function Single({ state }: { state: StateFilter }) {
     process: processId.value, state: state === "all" ? null : state, q: query.get("q"), location: query.get("location"), sort: sort.key, desc: sort.isDescending ? "1" : "0",
   };
   const urlOf = (offset: number, limit: number) => apiUrl("/tasks", { ...filter, offset, limit });
-  const { cache, error, searchedFrom, reload } = useRows(urlOf);
+  const { cache, error, searchedFrom, more, reload } = useRows(urlOf);
   const csvRows = async () => (await get<TaskPage>(urlOf(0, CSV_PAGE))).rows;
   if (error && cache.total == null) return <Failed error={error} retry={reload} />;
   return (
     <section class="card fill">
       <header>
-        <span class="muted" aria-live="polite" data-testid="task-total">{cache.total == null ? "Counting…" : plural(cache.total, "task")}{searchedFrom && <> · ended ones since {clock(instant(searchedFrom))}, <a href={link("/query", { sql: sqlOf(filter) })}>older ones with SQL</a></>}{error && ` · ${error.message}`}</span>
+        <span class="muted" aria-live="polite" data-testid="task-total">{cache.total == null ? "Counting…" : `${atLeast(cache.total, more)} ${cache.total === 1 ? "task" : "tasks"}`}{more && " · of live ones the latest of each place"}{searchedFrom && <> · ended ones since {clock(instant(searchedFrom))}, <a href={link("/query", { sql: sqlOf(filter) })}>older ones with SQL</a></>}{error && ` · ${error.message}`}</span>
         <TableTools name="tasks" columns={TASK_COLUMNS} rows={csvRows} sql={sqlOf(filter)} />
       </header>
       {cache.total === 0 ? <NoTasks isFiltered={Boolean(filter.q || filter.location || filter.state)} /> : (
@@ -92,6 +92,7 @@ function useRows(urlOf: (offset: number, limit: number) => string) {
   const [, redraw] = useState(0);
   const [error, setError] = useState<Error | null>(null);
   const [searchedFrom, setSearchedFrom] = useState<InstantText | null>(null);
+  const [more, setMore] = useState(false);
   const question = urlOf(0, PAGE);
   const abort = useRef<AbortController | null>(null);
   const cache = useMemo(() => {
@@ -103,6 +104,7 @@ function useRows(urlOf: (offset: number, limit: number) => string) {
         const page = await get<TaskPage>(urlOf(offset, PAGE), controller.signal);
         setError(null);
         setSearchedFrom(page.searched_from);
+        setMore(page.more ?? false);
         return page;
       } catch (cause) {
         if (!isAbort(cause)) setError(cause as Error);
@@ -117,7 +119,7 @@ function useRows(urlOf: (offset: number, limit: number) => string) {
   useEffect(() => {
     if (tick > 0 && tick % LIVE_EVERY === 0) cache.refreshFirst();
   }, [tick]);
-  return { cache, error, searchedFrom, reload: () => cache.refreshFirst() };
+  return { cache, error, searchedFrom, more, reload: () => cache.refreshFirst() };
 }
 
 function NoTasks({ isFiltered }: { isFiltered: boolean }) {

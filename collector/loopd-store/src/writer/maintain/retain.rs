@@ -440,7 +440,7 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
 
 /// Removes up to `max` rows of a process, and the process itself once nothing else is left.
 async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64, sqlx::Error> {
-    const PARTS: [(&str, &str); 25] = [
+    const PARTS: [(&str, &str); 27] = [
         ("rollup", "id"),
         ("setting", "scope, app, process"),
         ("wait", "process, wait"),
@@ -460,6 +460,8 @@ async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64
         ("segment", "id"),
         ("usage", "process, class"),
         ("loss", "id"),
+        ("slow_poll_count", "process"),
+        ("loss_sum", "process, kind, cause"),
         ("ledger_entry", "process, kind"),
         ("name", "process, name"),
         ("location", "process, location"),
