@@ -8,6 +8,8 @@ mod batch;
 #[cfg(feature = "stored")]
 mod bits;
 mod event;
+#[cfg(feature = "stored")]
+mod head;
 mod ids;
 #[cfg(feature = "stored")]
 mod pack;

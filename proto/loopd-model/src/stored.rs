@@ -105,7 +105,8 @@ mod groups;
 mod pages;
 mod postings;
 
-pub use directory::{Directory, Group, HEAD_LEN, Header, Page, head_len};
+pub use crate::head::HEAD_LEN;
+pub use directory::{Directory, Group, Header, Page, head_len};
 pub use encode::encode;
 pub use pages::PageColumns;
 

@@ -62,7 +62,8 @@
 mod directory;
 mod pages;
 
-pub use directory::{Directory, HEAD_LEN, Page, head_len};
+pub use crate::head::HEAD_LEN;
+pub use directory::{Directory, Page, head_len};
 pub use pages::encode;
 
 use crate::segment::SegmentError;

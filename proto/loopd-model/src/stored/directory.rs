@@ -3,16 +3,11 @@
 use std::ops::Range;
 
 use super::{MAX_SPANS, PAGE_SPANS};
-use crate::segment::{SegmentError, put_varint, take_varint, unzigzag, zigzag};
-use crate::segment::{u32_at, u64_at};
+use crate::head::{self, Format, Head, put_part, take_part};
+use crate::segment::{SegmentError, put_varint, take_varint, u32_at, u64_at, unzigzag, zigzag};
 use crate::{Nanos, RecordKind, TaskId};
 
-/// How many first bytes tell how long the head is; see [`head_len`].
-pub const HEAD_LEN: usize = 12;
-
-const MAGIC: [u8; 4] = *b"LSG2";
-const FIXED_LEN: usize = 72;
-const CRC_LEN: usize = 4;
+const FORMAT: Format = Format { magic: *b"LSG2", fixed_len: 72 };
 /// The least that an entry of the page directory takes.
 const PAGE_ENTRY: usize = 9;
 /// The least that an entry of the group directory takes.
@@ -92,31 +87,17 @@ pub struct Directory {
     pub(super) len: usize,
 }
 
-/// How many of a segment's first bytes [`Directory::read`] needs, told by at least [`HEAD_LEN`] of
-/// them. Nothing is checked yet but that the number is not greater than the segment is long.
+/// How many of a segment's first bytes [`Directory::read`] needs, told by at least
+/// [`HEAD_LEN`](super::HEAD_LEN) of them. Nothing is checked yet but that the number is not greater than
+/// the segment is long.
 pub fn head_len(first_bytes: &[u8]) -> Result<usize, SegmentError> {
-    if first_bytes.len() < HEAD_LEN || first_bytes[..4] != MAGIC {
-        return Err(SegmentError::Magic);
-    }
-    let (len, head_len) = (u32_at(first_bytes, 4) as usize, u32_at(first_bytes, 8) as usize);
-    if head_len < FIXED_LEN + CRC_LEN || head_len > len {
-        return Err(SegmentError::Invalid("head length"));
-    }
-    Ok(head_len)
+    FORMAT.head_len(first_bytes)
 }
 
 impl Directory {
     /// Reads and checks the head. Bytes behind it are left alone.
     pub fn read(bytes: &[u8]) -> Result<Self, SegmentError> {
-        let head_len = head_len(bytes)?;
-        let Some(head) = bytes.get(..head_len) else {
-            return Err(SegmentError::Length { expected: head_len, actual: bytes.len() });
-        };
-        let (head, crc) = head.split_at(head_len - CRC_LEN);
-        if crc32fast::hash(head) != u32_at(crc, 0) {
-            return Err(SegmentError::Checksum);
-        }
-        let (fixed, mut rest) = head.split_at(FIXED_LEN);
+        let Head { fixed, mut rest, len, whole_len } = FORMAT.read(bytes)?;
         let header = header(fixed)?;
         let counted = |at, max, what| match u32_at(fixed, at) as usize {
             count if count == 0 || count > max => Err(SegmentError::Invalid(what)),
@@ -130,14 +111,14 @@ impl Directory {
             return Err(SegmentError::Invalid("head length"));
         }
         let rest = &mut rest;
-        let mut at = head_len;
+        let mut at = len;
         let directory = Self {
             header,
             locations: take_locations(rest, locations)?,
             pages: take_pages(rest, &header, &mut at)?,
             groups: take_groups(rest, groups, &header, &mut at)?,
             flags: fixed[13],
-            len: u32_at(fixed, 4) as usize,
+            len: whole_len,
         };
         if !rest.is_empty() || at != directory.len {
             return Err(SegmentError::Invalid("head length"));
@@ -167,14 +148,6 @@ impl Directory {
     pub fn has_location(&self, location: crate::LocationId) -> bool {
         self.locations.binary_search(&location.0).is_ok()
     }
-}
-
-/// Checks that the bytes are those that the head speaks of.
-pub(super) fn check(bytes: &[u8], range: &Range<usize>, crc: u32) -> Result<(), SegmentError> {
-    if bytes.len() != range.len() {
-        return Err(SegmentError::Length { expected: range.len(), actual: bytes.len() });
-    }
-    if crc32fast::hash(bytes) == crc { Ok(()) } else { Err(SegmentError::Checksum) }
 }
 
 fn header(fixed: &[u8]) -> Result<Header, SegmentError> {
@@ -224,7 +197,7 @@ fn take_pages(
     let mut pages = Vec::with_capacity(header.count.div_ceil(PAGE_SPANS));
     let mut before = header.start.0;
     for first in (0..header.count).step_by(PAGE_SPANS) {
-        let (range, crc) = take_range(bytes, at)?;
+        let (range, crc) = take_part(bytes, at)?;
         let clock = before.wrapping_add(unzigzag(take_varint(bytes)?) as u64);
         let start = clock.wrapping_add(unzigzag(take_varint(bytes)?) as u64);
         let end = start.checked_add(take_varint(bytes)?).ok_or(SegmentError::Invalid("page"))?;
@@ -255,7 +228,7 @@ fn take_groups(
     let mut groups: Vec<Group> = Vec::with_capacity(count);
     let mut total = 0;
     for _ in 0..count {
-        let (range, crc) = take_range(bytes, at)?;
+        let (range, crc) = take_part(bytes, at)?;
         let (&tasks, rest) = bytes.split_first().ok_or(BAD)?;
         *bytes = rest;
         let distance = take_varint(bytes)?;
@@ -274,24 +247,13 @@ fn take_groups(
     if total == header.tasks { Ok(groups) } else { Err(BAD) }
 }
 
-/// The range of what comes next in the body, and its checksum.
-fn take_range(bytes: &mut &[u8], at: &mut usize) -> Result<(Range<usize>, u32), SegmentError> {
-    const BAD: SegmentError = SegmentError::Invalid("range");
-    let len = u32::try_from(take_varint(bytes)?).map_err(|_| BAD)?;
-    let (crc, rest) = bytes.split_first_chunk::<4>().ok_or(BAD)?;
-    *bytes = rest;
-    let begin = *at;
-    *at = begin.checked_add(len as usize).ok_or(BAD)?;
-    Ok((begin..*at, u32::from_le_bytes(*crc)))
-}
-
 /// What [`Directory::read`] reads. Ranges of pages and groups count from 0 in `body`, and `len` is
 /// not known yet.
 pub(super) fn put(directory: &Directory, body: &[u8]) -> Vec<u8> {
     let Directory { header, locations, pages, groups, flags, .. } = directory;
-    let mut out = Vec::with_capacity(FIXED_LEN + pages.len() * 16 + groups.len() * 12 + body.len());
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[0; 8]); // two lengths, known at the end
+    let mut out =
+        Vec::with_capacity(FORMAT.fixed_len + pages.len() * 16 + groups.len() * 12 + body.len());
+    FORMAT.begin(&mut out);
     out.extend_from_slice(&[header.kind as u8, *flags, 0, 0]);
     for count in [header.count, header.tasks, locations.len(), groups.len()] {
         out.extend_from_slice(&(count as u32).to_le_bytes());
@@ -307,7 +269,7 @@ pub(super) fn put(directory: &Directory, body: &[u8]) -> Vec<u8> {
     }
     let mut before = header.start.0;
     for page in pages {
-        put_range(&mut out, &page.range, page.crc);
+        put_part(&mut out, &page.range, page.crc);
         put_varint(&mut out, zigzag(page.clock.wrapping_sub(before) as i64));
         put_varint(&mut out, zigzag(page.start.0.wrapping_sub(page.clock) as i64));
         put_varint(&mut out, page.end.0 - page.start.0);
@@ -316,21 +278,11 @@ pub(super) fn put(directory: &Directory, body: &[u8]) -> Vec<u8> {
     }
     let mut before = header.min_task.0;
     for group in groups {
-        put_range(&mut out, &group.range, group.crc);
+        put_part(&mut out, &group.range, group.crc);
         out.push(group.tasks as u8);
         put_varint(&mut out, group.first_task.0 - before);
         before = group.first_task.0;
     }
-    let head_len = out.len() + CRC_LEN;
-    out[4..8].copy_from_slice(&((head_len + body.len()) as u32).to_le_bytes());
-    out[8..12].copy_from_slice(&(head_len as u32).to_le_bytes());
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(body);
+    head::finish(&mut out, body);
     out
-}
-
-fn put_range(out: &mut Vec<u8>, range: &Range<usize>, crc: u32) {
-    put_varint(out, range.len() as u64);
-    out.extend_from_slice(&crc.to_le_bytes());
 }

@@ -1,8 +1,9 @@
 //! Groups: which spans are whose, as the positions of each task's.
 
-use super::directory::{GROUP_TASKS, check};
+use super::directory::GROUP_TASKS;
 use super::{Directory, Subject};
 use crate::bits::{BitReader, BitWriter, bit_length};
+use crate::head::check_part;
 use crate::segment::{SegmentError, unzigzag};
 use crate::{LocationId, TaskId};
 
@@ -133,7 +134,7 @@ impl Directory {
     ) -> Result<(&'b [Entry], BitReader<'a>), SegmentError> {
         let next = self.groups.get(group + 1).map(|next| next.first_task);
         let group = self.groups.get(group).ok_or(BAD)?;
-        check(bytes, &group.range, group.crc)?;
+        check_part(bytes, &group.range, group.crc)?;
         let entries = &mut entries[..group.tasks];
         let mut bits = BitReader::new(bytes);
         let n = self.header.count;

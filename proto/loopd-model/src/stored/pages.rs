@@ -1,7 +1,8 @@
 //! Pages: when the spans were, how long, and what caused them.
 
-use super::directory::{HAS_BY, HAS_COUNT, check};
+use super::directory::{HAS_BY, HAS_COUNT};
 use super::{Columns, Directory, PAGE_SPANS, Page};
+use crate::head::check_part;
 use crate::segment::SegmentError;
 use crate::{Nanos, pack};
 
@@ -60,7 +61,7 @@ impl Directory {
         out: &mut PageColumns,
     ) -> Result<(), SegmentError> {
         let page = self.pages.get(page).ok_or(SegmentError::Invalid("page"))?;
-        check(bytes, &page.range, page.crc)?;
+        check_part(bytes, &page.range, page.crc)?;
         let (begin, mut rest) = (out.start.len(), bytes);
         if out.length.len() != begin {
             return Err(SegmentError::Invalid("page"));

@@ -3,14 +3,10 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::{MAX_COLUMNS, MAX_ROWS, PAGE_ROWS, Predict};
+use crate::head::{self, CRC_LEN, Format, Head, put_part, take_part};
 use crate::segment::{SegmentError, put_varint, take_varint, u32_at, unzigzag, zigzag};
 
-/// How many first bytes tell how long the head is; see [`head_len`].
-pub const HEAD_LEN: usize = 12;
-
-const MAGIC: [u8; 4] = *b"LTB1";
-const FIXED_LEN: usize = 20;
-const CRC_LEN: usize = 4;
+const FORMAT: Format = Format { magic: *b"LTB1", fixed_len: 20 };
 /// The least that an entry of the page directory takes.
 const PAGE_ENTRY: usize = 7;
 
@@ -43,31 +39,17 @@ pub struct Directory {
     pub(super) len: usize,
 }
 
-/// How many of a table's first bytes [`Directory::read`] needs, told by at least [`HEAD_LEN`] of them.
-/// Nothing is checked yet but that the number is not greater than the table is long.
+/// How many of a table's first bytes [`Directory::read`] needs, told by at least
+/// [`HEAD_LEN`](super::HEAD_LEN) of them. Nothing is checked yet but that the number is not greater than
+/// the table is long.
 pub fn head_len(first_bytes: &[u8]) -> Result<usize, SegmentError> {
-    if first_bytes.len() < HEAD_LEN || first_bytes[..4] != MAGIC {
-        return Err(SegmentError::Magic);
-    }
-    let (len, head_len) = (u32_at(first_bytes, 4) as usize, u32_at(first_bytes, 8) as usize);
-    if head_len < FIXED_LEN + CRC_LEN || head_len > len {
-        return Err(SegmentError::Invalid("head length"));
-    }
-    Ok(head_len)
+    FORMAT.head_len(first_bytes)
 }
 
 impl Directory {
     /// Reads and checks the head. Bytes behind it are left alone.
     pub fn read(bytes: &[u8]) -> Result<Self, SegmentError> {
-        let head_len = head_len(bytes)?;
-        let Some(head) = bytes.get(..head_len) else {
-            return Err(SegmentError::Length { expected: head_len, actual: bytes.len() });
-        };
-        let (head, crc) = head.split_at(head_len - CRC_LEN);
-        if crc32fast::hash(head) != u32_at(crc, 0) {
-            return Err(SegmentError::Checksum);
-        }
-        let (fixed, mut rest) = head.split_at(FIXED_LEN);
+        let Head { fixed, mut rest, len: begin, whole_len } = FORMAT.read(bytes)?;
         let (rows, columns) = (u32_at(fixed, 12) as usize, usize::from(fixed[16]));
         if rows == 0 || rows > MAX_ROWS {
             return Err(SegmentError::Invalid("n"));
@@ -81,8 +63,8 @@ impl Directory {
         }
         let predict = (0..columns).map(|place| take_predict(&mut rest, place));
         let predict = predict.collect::<Result<_, _>>()?;
-        let (pages, len) = take_pages(&mut rest, rows, head_len)?;
-        if !rest.is_empty() || len != u32_at(fixed, 4) as usize {
+        let (pages, len) = take_pages(&mut rest, rows, begin)?;
+        if !rest.is_empty() || len != whole_len {
             return Err(SegmentError::Invalid("head length"));
         }
         Ok(Self { rows, predict, pages, len })
@@ -124,14 +106,9 @@ fn take_pages(
     let mut pages = Vec::with_capacity(rows.div_ceil(PAGE_ROWS));
     let mut before = 0;
     for first in (0..rows).step_by(PAGE_ROWS) {
-        let len = u32::try_from(take_varint(bytes)?).map_err(|_| BAD)?;
-        let (crc, rest) = bytes.split_first_chunk::<4>().ok_or(BAD)?;
-        *bytes = rest;
-        let begin = at;
-        at = begin.checked_add(len as usize).ok_or(BAD)?;
+        let (range, crc) = take_part(bytes, &mut at)?;
         let min = unzigzag(take_varint(bytes)?).wrapping_add(before);
         let max = min.checked_add_unsigned(take_varint(bytes)?).ok_or(BAD)?;
-        let (range, crc) = (begin..at, u32::from_le_bytes(*crc));
         pages.push(Page { range, first, rows: PAGE_ROWS.min(rows - first), min, max, crc });
         before = max;
     }
@@ -141,10 +118,9 @@ fn take_pages(
 /// What [`Directory::read`] reads. Ranges of pages count from 0 in `body`, and `len` is not known yet.
 pub(super) fn put(directory: &Directory, body: &[u8]) -> Vec<u8> {
     let Directory { rows, predict, pages, .. } = directory;
-    let room = FIXED_LEN + 2 * predict.len() + pages.len() * 16 + CRC_LEN;
+    let room = FORMAT.fixed_len + 2 * predict.len() + pages.len() * 16 + CRC_LEN;
     let mut out = Vec::with_capacity(room + body.len());
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[0; 8]); // two lengths, known at the end
+    FORMAT.begin(&mut out);
     out.extend_from_slice(&(*rows as u32).to_le_bytes());
     out.extend_from_slice(&[predict.len() as u8, 0, 0, 0]);
     for predict in predict {
@@ -156,17 +132,11 @@ pub(super) fn put(directory: &Directory, body: &[u8]) -> Vec<u8> {
     }
     let mut before = 0i64;
     for page in pages {
-        put_varint(&mut out, page.range.len() as u64);
-        out.extend_from_slice(&page.crc.to_le_bytes());
+        put_part(&mut out, &page.range, page.crc);
         put_varint(&mut out, zigzag(page.min.wrapping_sub(before)));
         put_varint(&mut out, page.max.wrapping_sub(page.min) as u64);
         before = page.max;
     }
-    let head_len = out.len() + CRC_LEN;
-    out[4..8].copy_from_slice(&((head_len + body.len()) as u32).to_le_bytes());
-    out[8..12].copy_from_slice(&(head_len as u32).to_le_bytes());
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(body);
+    head::finish(&mut out, body);
     out
 }

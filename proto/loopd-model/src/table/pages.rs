@@ -1,6 +1,7 @@
 //! Pages: the values of a few rows, each column alone.
 
 use super::{Directory, MAX_COLUMNS, MAX_ROWS, NULL, PAGE_ROWS, Page, Predict, directory};
+use crate::head::check_part;
 use crate::pack;
 use crate::segment::{SegmentError, put_varint, take_varint, unzigzag, zigzag};
 
@@ -135,12 +136,7 @@ impl Directory {
         out: &mut [Vec<i64>],
     ) -> Result<(), SegmentError> {
         let page = self.pages.get(page).ok_or(SegmentError::Invalid("page"))?;
-        if bytes.len() != page.range.len() {
-            return Err(SegmentError::Length { expected: page.range.len(), actual: bytes.len() });
-        }
-        if crc32fast::hash(bytes) != page.crc {
-            return Err(SegmentError::Checksum);
-        }
+        check_part(bytes, &page.range, page.crc)?;
         if out.len() != self.predict.len() {
             return Err(SegmentError::Invalid("columns"));
         }
