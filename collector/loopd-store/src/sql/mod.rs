@@ -6,6 +6,8 @@ mod functions;
 mod guard;
 mod hints;
 mod json_groups;
+#[cfg(test)]
+mod own_functions;
 pub(crate) mod packed_rows;
 mod percentile;
 mod query;
