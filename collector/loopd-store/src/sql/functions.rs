@@ -8,7 +8,7 @@ use rusqlite::{Connection, Error, Result};
 
 use super::bounded::text;
 use super::guard::Guard;
-use super::{percentile, time_text};
+use super::{math, percentile, time_text};
 
 /// Makes the functions known to a connection. `guard` says what time it is, so that it is the same
 /// for every row of a query: what depends on it is as good as constant.
@@ -40,6 +40,7 @@ pub(super) fn register(connection: &Connection, guard: &Guard) -> Result<()> {
         let (at, step) = (whole(context, 0)?, whole(context, 1)?);
         at.zip(step).map(|(at, step)| bucket(at, step)).transpose()
     })?;
+    math::register(connection, flags)?;
     percentile::register(connection, flags)
 }
 

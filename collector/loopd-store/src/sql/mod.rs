@@ -6,6 +6,7 @@ mod functions;
 mod guard;
 mod hints;
 mod json_groups;
+mod math;
 #[cfg(test)]
 mod own_functions;
 pub(crate) mod packed_rows;
