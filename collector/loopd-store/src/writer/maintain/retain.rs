@@ -25,6 +25,8 @@ pub(super) const MAX_ROWS: i64 = 2_000;
 const MAX_READINGS: i64 = 1_000_000;
 /// So many pages are given back to the file system in one step: 4 MiB.
 const MAX_FREE_PAGES: i64 = 512;
+/// With fewer free pages than this, half a megabyte, none is given back.
+const MIN_FREE_PAGES: i64 = 64;
 
 /// Removes some; returns how many rows, and whether there may be more.
 pub(super) async fn step(
@@ -490,13 +492,15 @@ async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64
 pub(super) async fn shrink(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let free = pragma(db, "PRAGMA freelist_count").await?;
     let pages = pragma(db, "PRAGMA page_count").await?;
-    // A few free pages are what the next commits fill: to give them back means to move others.
-    let spare = (2 * MAX_FREE_PAGES).max(pages / 20);
+    // Some free pages are what the next commits fill: to give them back means to move others. With
+    // so many of them a file is still within a twentieth of its budget.
+    let spare = MIN_FREE_PAGES.max(pages / 25);
     if free < spare {
         return Ok(false);
     }
+    let given = MAX_FREE_PAGES.min(free / 2);
     // It frees one page for each row that is fetched.
-    let sql = format!("PRAGMA incremental_vacuum({MAX_FREE_PAGES})");
+    let sql = format!("PRAGMA incremental_vacuum({given})");
     sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *db).await?;
-    Ok(free - MAX_FREE_PAGES >= spare)
+    Ok(free - given >= spare)
 }
