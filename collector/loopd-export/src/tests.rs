@@ -12,7 +12,7 @@ use crate::trace::proto::{TracePacket, TrackEvent};
 use crate::{Selection, Source, recording};
 
 struct Recorded {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     writer: Writer,
     reader: Reader,
 }
@@ -21,7 +21,7 @@ impl Recorded {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (writer, reader) = recording::orders(&folder.path().join("loopd.db")).await;
-        Self { _folder: folder, writer, reader }
+        Self { folder, writer, reader }
     }
 
     async fn lossy() -> Self {
@@ -176,6 +176,28 @@ async fn chrome_has_the_same_in_json() {
     let pids: std::collections::HashSet<_> =
         events.iter().map(|event| event["pid"].to_string()).collect();
     assert_eq!(pids.len(), 2, "{pids:?}");
+}
+
+#[tokio::test]
+async fn a_slow_poll_is_in_a_trace_though_retention_has_removed_the_polls() {
+    let recorded = Recorded::new().await;
+    // The polls of one worker, as retention would take them: slow ones have rows of their own.
+    let db = rusqlite::Connection::open(recorded.folder.path().join("loopd.db")).unwrap();
+    let all_slow = recorded.number("SELECT count(*) FROM slow WHERE length IS NOT NULL").await;
+    let sql = "DELETE FROM segment WHERE kind = ?1 AND worker = 0";
+    assert!(db.execute(sql, [RecordKind::Poll as u8]).unwrap() > 0);
+    let polls = recorded.number("SELECT count(*) FROM polls").await;
+    let both = "SELECT count(*) FROM slow JOIN polls USING (process, loop, worker, start_at)";
+    let still_there = recorded.number(both).await;
+    assert!(still_there < all_slow, "{still_there} of {all_slow} slow polls");
+    assert!(polls > 0);
+
+    let mut bytes = Vec::new();
+    crate::chrome(&recorded.source(None, None).await, &mut bytes).unwrap();
+    let trace: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let slices = events.iter().filter(|event| event["cat"] == "poll" && event["ph"] == "X");
+    assert_eq!(slices.count() as i64, polls + all_slow - still_there);
 }
 
 #[tokio::test]

@@ -134,7 +134,8 @@ impl<S: Sink> Walk<'_, S> {
         Ok(lanes)
     }
 
-    /// Polls, parks and wakes, in order of time over all workers.
+    /// Polls, parks and wakes, in order of time over all workers. Slow polls outlive the others in a
+    /// store: those that are left of polls which have gone stand for themselves.
     fn spans(&mut self, lanes: &mut Lanes) -> Result<(), ExportError> {
         const SQL: &str = "
             SELECT loop, worker, 1 AS kind, start_at AS at, length, task, NULL AS by_task FROM polls
@@ -143,9 +144,12 @@ impl<S: Sink> Walk<'_, S> {
             WHERE process = ?1 AND start_at >= ?2 AND start_at < ?3
             UNION ALL SELECT loop, worker, 0, woken_at, delay, task, by_task FROM wakes
             WHERE process = ?1 AND woken_at >= ?2 AND woken_at < ?3
+            UNION ALL SELECT loop, worker, 3, start_at, length, task, NULL FROM slow
+            WHERE process = ?1 AND start_at >= ?2 AND start_at < ?3 AND length IS NOT NULL
             ORDER BY at, kind, length DESC";
         let mut flows = Flows::default();
         let (mut polls, mut parks, mut wakes) = (0, 0, 0);
+        let (mut now, mut polled_now) = (0, Vec::new());
         let process = self.process;
         for (from, to) in self.source.steps(self.key)? {
             let binds = [self.key.0, from, to].map(Value::Integer);
@@ -154,7 +158,12 @@ impl<S: Sink> Walk<'_, S> {
                 let lane = lane_of(row);
                 let track = lanes.track(*sink, tracks, process, lane)?;
                 let (at, length, task) = (integer(&row[3]), integer(&row[4]), integer(&row[5]));
+                if at != now {
+                    now = at;
+                    polled_now.clear();
+                }
                 match integer(&row[2]) {
+                    3 if polled_now.contains(&lane) => Ok(()),
                     0 => {
                         wakes += 1;
                         let by_task = Some(integer(&row[6])).filter(|task| *task != 0);
@@ -171,8 +180,11 @@ impl<S: Sink> Walk<'_, S> {
                         };
                         sink.instant(waker, &instant)
                     }
-                    1 => {
+                    kind @ (1 | 3) => {
                         polls += 1;
+                        if kind == 1 {
+                            polled_now.push(lane);
+                        }
                         let names = names.task(source, task)?;
                         let woken = flows.poll((track, lane), (at, length), task);
                         let args = [

@@ -116,7 +116,7 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
         match args.format {
             Format::Loopd => portable(&path, &selection, &target).await,
             Format::Html => page(&reader, &selection, &target).await,
-            _ => tables_or_trace(&args, &reader, &selection, &target).await,
+            _ => tables_or_trace(&args, &reader, &processes, &selection, &target).await,
         }
     };
     let written = tokio::select! {
@@ -214,10 +214,14 @@ async fn page(reader: &Reader, selection: &Selection, target: &Target) -> anyhow
 async fn tables_or_trace(
     args: &ExportArgs,
     reader: &Reader,
+    processes: &[Process],
     selection: &Selection,
     target: &Target,
 ) -> anyhow::Result<String> {
     let (format, table) = (args.format, args.table.clone());
+    let is_all = selection.from.is_none() && selection.to.is_none();
+    let has_polls = format != Format::Folded && table.as_ref().is_none_or(|table| table == "polls");
+    let stored: u64 = processes.iter().map(|process| process.polls).sum();
     let (reader, selection, target) = (reader.clone(), selection.clone(), target.clone());
     // Reading row by row blocks.
     let work = move || {
@@ -234,6 +238,15 @@ async fn tables_or_trace(
             })?,
         };
         let counts = source.counts();
+        let polls = counts.of("polls");
+        if is_all && has_polls && polls < stored {
+            note(&format!(
+                "{} of {} polls are still there: retention has removed the others, and `rollups` \
+                 counts them all",
+                count_text(polls),
+                count_text(stored)
+            ));
+        }
         let rows = rows_text(counts.rows.iter().map(|(name, rows)| (*name, *rows)));
         Ok(format!("{rows}, {}", size_text(bytes)))
     };
