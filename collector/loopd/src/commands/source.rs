@@ -35,24 +35,31 @@ pub(crate) struct SourceArgs {
     /// Read this database file; no server is needed.
     #[arg(long, value_name = "PATH", conflicts_with = "url")]
     pub(crate) db: Option<PathBuf>,
-    /// Ask this server [default: http://127.0.0.1:7411, else the default database].
-    #[arg(long, value_name = "URL", env = "LOOPD_URL")]
-    pub(crate) url: Option<String>,
+    /// Ask this server [default: that of LOOPD_URL, http://127.0.0.1:7411, or the default database].
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
     /// The token that the server asks for.
     #[arg(long, value_name = "TOKEN", env = "LOOPD_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
 }
 
 impl SourceArgs {
+    /// The server that is named, by the flag or by the environment.
+    pub(crate) fn url(&self) -> Option<String> {
+        let from_environment = || std::env::var("LOOPD_URL").ok().filter(|url| !url.is_empty());
+        self.url.clone().or_else(from_environment).filter(|_| self.db.is_none())
+    }
+
     /// Opens what the flags name. Without any: the server at the default address; if nobody
     /// listens there, the default database.
     pub(crate) async fn open(&self) -> anyhow::Result<Source> {
         if let Some(path) = &self.db {
             return Source::file(path).await;
         }
-        let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
+        let named = self.url();
+        let url = named.as_deref().unwrap_or(DEFAULT_URL);
         let client = Client::new(url, self.token.clone())?;
-        if self.url.is_some() {
+        if named.is_some() {
             return Ok(Source::Server(client));
         }
         let Err(error) = client.get::<ProcessesView>("/processes", &[]).await else {

@@ -307,6 +307,22 @@ async fn an_unknown_program_is_answered_with_the_known() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_named_beats_a_server_of_the_environment() {
+    let recording = Recording::new().await;
+    let db = recording.db();
+    let db = db.to_str().unwrap();
+    let nowhere = "http://127.0.0.1:1";
+    let run = |args: &[&str]| {
+        let mut command = crate::binary::loopd(args);
+        command.env("LOOPD_URL", nowhere).output().unwrap().status.code().unwrap()
+    };
+    assert_eq!(run(&["apps", "--db", db]), 0);
+    assert_eq!(run(&["export", "--db", db, "--format", "folded", "-o", "-"]), 0);
+    assert_eq!(run(&["apps"]), 3);
+    assert_eq!(run(&["apps", "--db", db, "--url", nowhere]), 2);
+}
+
 #[test]
 fn a_missing_file_is_5_a_silent_server_3_and_both_say_the_way_out() {
     let run = loopd(&["apps", "--db", "/nowhere/loopd.db"]);

@@ -49,7 +49,7 @@ async fn find(
     if let Some(path) = &args.db {
         return Ok((Source::file(path).await.ok(), Some(path.clone())));
     }
-    let client = Client::new(args.url.as_deref().unwrap_or(DEFAULT_URL), args.token.clone())?;
+    let client = Client::new(args.url().as_deref().unwrap_or(DEFAULT_URL), args.token.clone())?;
     match client.get::<StatusView>("/status", &[]).await {
         Ok(status) => {
             server(&client, &status, lines);
@@ -58,7 +58,7 @@ async fn find(
             Ok((Some(Source::Server(client)), path))
         }
         Err(error) => {
-            let path = usual_db().ok().filter(|path| args.url.is_none() && path.is_file());
+            let path = usual_db().ok().filter(|path| args.url().is_none() && path.is_file());
             let fix = "start it with `loopd serve`, or name it with --url";
             lines.push(Line::bad("server", format!("{error:#}"), fix));
             let source = match &path {
