@@ -13,7 +13,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use loopd_dashboard::views::query::{QueryRequest, SchemaFunction, SchemaTable, SchemaView};
+use loopd_dashboard::views::query::{
+    MAX_ROWS, QueryRequest, SchemaFunction, SchemaTable, SchemaView,
+};
+use loopd_store::QueryLimits;
 
 use self::output::Format;
 use self::prompt::Prompt;
@@ -30,7 +33,7 @@ Examples:
   loopd query 'select app, host, state from processes'
   loopd query 'select location, count(*), duration(sum(busy_time)) from tasks group by 1 order by 2 desc'
   loopd query --format csv 'select * from slow' > slow.csv
-  loopd query --format parquet -o polls.parquet \"select * from polls where start_at > unix('-5m')\"
+  loopd query --format parquet -o slow.parquet \"select * from slow where start_at > unix('-1h')\"
   echo 'select count(*) from tasks' | loopd query -
   loopd query          # a prompt: Tab completes, \\help lists its commands
 
@@ -53,7 +56,7 @@ pub(crate) struct QueryArgs {
     /// Replace that file if it is there.
     #[arg(long, requires = "output")]
     force: bool,
-    /// At most so many rows.
+    /// At most so many rows, up to 100000 [default: 10000; 200 at the prompt].
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// At most so many seconds.
@@ -102,7 +105,14 @@ pub(crate) async fn run(args: QueryArgs, global: &Global) -> anyhow::Result<Exit
     }
     view.hints.iter().for_each(|hint| note(hint));
     if view.truncated {
-        warn(&format!("only the first {} rows are shown; --limit gives more", view.rows.len()));
+        let asked = args.limit.unwrap_or_else(|| QueryLimits::default().rows);
+        let rows = view.rows.len();
+        let more = if rows < asked || rows >= MAX_ROWS {
+            "an answer holds no more; `loopd export --table` writes whole tables"
+        } else {
+            "--limit gives more"
+        };
+        warn(&format!("only the first {rows} rows are shown; {more}"));
         // Who asked for so many rows has all they asked for.
         let is_asked = args.limit.is_some_and(|limit| view.rows.len() >= limit);
         return Ok(if is_asked { ExitCode::SUCCESS } else { Exit::Incomplete.into() });
@@ -112,7 +122,7 @@ pub(crate) async fn run(args: QueryArgs, global: &Global) -> anyhow::Result<Exit
 
 /// The server's schema if one was named, since it may be newer; else that of this binary.
 async fn schema(source: &SourceArgs) -> anyhow::Result<SchemaView> {
-    if source.url.is_some() {
+    if source.url().is_some() {
         return source.open().await?.schema().await;
     }
     Ok(loopd_dashboard::views::query::schema())

@@ -134,7 +134,7 @@ pub struct SchemaFunction {
 /// The longest time a query may ask for, in milliseconds.
 const MAX_TIMEOUT_MS: u64 = 60_000;
 /// The most rows a query may ask for.
-const MAX_ROWS: usize = 100_000;
+pub const MAX_ROWS: usize = 100_000;
 /// Beyond this a browser's numbers are no longer exact.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 

@@ -1,6 +1,7 @@
 //! Lines that tell the prompt what to do, in the words of psql and of sqlite3.
 
 use clap::ValueEnum;
+use loopd_dashboard::views::query::MAX_ROWS;
 
 use super::output::Format;
 
@@ -56,8 +57,8 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
             _ => Err(format!("{line}: write on or off behind it")),
         },
         "limit" => match argument.parse() {
-            Ok(rows @ 1..) => Ok(Command::Limit(rows)),
-            _ => Err(format!("{line}: write how many rows behind it")),
+            Ok(rows @ 1..=MAX_ROWS) => Ok(Command::Limit(rows)),
+            _ => Err(format!("{line}: write how many rows behind it, from 1 to {MAX_ROWS}")),
         },
         _ => Err(format!("{line} is no command here; \\help lists them")),
     }
@@ -91,6 +92,7 @@ mod tests {
             "\\format",
             "\\format parquet",
             "\\limit 0",
+            "\\limit 100001",
             "\\limit x",
             "\\timing x",
             ".open x",

@@ -31,7 +31,8 @@ pub(super) fn statements(text: &str) -> (Vec<&str>, bool) {
 
 /// Whether a line is for the prompt itself, as in psql or sqlite3.
 pub(super) fn is_command(text: &str) -> bool {
-    text.trim_start().starts_with(['\\', '.'])
+    let text = text.trim().trim_end_matches(';');
+    text.starts_with(['\\', '.']) || ["exit", "quit", "help"].contains(&text)
 }
 
 const COMMANDS: [&str; 9] =
