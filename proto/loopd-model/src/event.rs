@@ -2,8 +2,8 @@
 //! [`Span`](crate::Span)s in segments. Field by field this is `proto/loopd/v1/event.proto`.
 
 use crate::{
-    AppSpanId, Coverage, LocationId, LoopId, NameId, Nanos, RecordKind, ResourceId, Settings,
-    StackId, TaskId, WaitId, WorkerId,
+    AppSpanId, Coverage, DumpId, LocationId, LoopId, NameId, Nanos, RecordKind, ResourceId,
+    Settings, StackId, TaskId, WaitId, WorkerId,
 };
 
 /// Something that happened once.
@@ -223,6 +223,33 @@ pub enum EventKind {
         /// The readings.
         metrics: Vec<Metric>,
     },
+    /// Where a task waited when a collector asked. Of a task that awaits several others at once there
+    /// is one for each of them.
+    TaskDumped {
+        /// Which answer this belongs to.
+        dump: DumpId,
+        /// The task.
+        task: TaskId,
+        /// The chain of coroutines, innermost first: where it waits; none if not known.
+        stack: StackId,
+        /// What the innermost awaits: `Future`, `Lock`, `Task`, `sleep`; empty if not known.
+        awaits: String,
+        /// The task that it awaits; none if that is no task.
+        awaits_task: TaskId,
+        /// The resource that it awaits; none if that is none, or none that is tracked.
+        resource: ResourceId,
+    },
+    /// All there is to tell in answer has been told.
+    DumpEnded {
+        /// Which answer.
+        dump: DumpId,
+        /// How many tasks were found.
+        tasks: u64,
+        /// How many of these were not dumped, as for want of room.
+        left_out: u64,
+        /// Empty if all went well; else why there is no dump, or not all of it.
+        reason: String,
+    },
     /// What is captured has changed.
     CoverageChanged {
         /// Every layer.
@@ -248,6 +275,8 @@ impl EventKind {
             | Self::BlockingStarted { .. }
             | Self::TaskUnwakeable { .. }
             | Self::TaskFields { .. }
+            | Self::TaskDumped { .. }
+            | Self::DumpEnded { .. }
             | Self::TaskEnded { .. } => RecordKind::Task,
             Self::ResourceOpened { .. }
             | Self::ResourceState { .. }
@@ -274,6 +303,10 @@ pub enum TaskKind {
     BlockOn,
     /// A closure on the blocking pool.
     Blocking,
+    /// All runs of one plain callback function (asyncio's `call_soon`, `call_later`, a reader …) on
+    /// one loop: it is spawned at its function's definition, every run is a poll of it, and it lives
+    /// as long as its loop.
+    Callback,
 }
 
 /// How a task ended.
@@ -288,6 +321,10 @@ pub enum Outcome {
     Panicked,
     /// It was aborted, or dropped while pending.
     Cancelled,
+    /// By an exception that nobody caught inside it.
+    Raised,
+    /// It was garbage-collected while still pending: nobody held it any more, and it will never go on.
+    Destroyed,
 }
 
 /// How a resource was closed.

@@ -1,4 +1,4 @@
-//! Ids given by an agent: never used twice in one process, 0 for "none" or "unknown".
+//! Ids, nearly all given by an agent: never used twice in one process, 0 for "none" or "unknown".
 
 use std::fmt;
 
@@ -44,6 +44,8 @@ ids! {
     WaitId,
     /// One span of the program's own tracing.
     AppSpanId,
+    /// One answer to the question where every task waits; given by the collector.
+    DumpId,
 }
 
 impl TaskId {

@@ -30,7 +30,8 @@ pub use event::{
     Outcome, Running, Stack, TaskKind, WaitHow,
 };
 pub use ids::{
-    AppSpanId, LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WaitId, WorkerId,
+    AppSpanId, DumpId, LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WaitId,
+    WorkerId,
 };
 pub use span::Span;
 pub use time::{Nanos, UnixNanos};

@@ -256,6 +256,19 @@ pub(crate) fn encode_event(event: model::Event) -> pb::Event {
             fields: encode_fields(fields),
             location_id: location.0,
         }),
+        EventKind::TaskDumped { dump, task, stack, awaits, awaits_task, resource } => {
+            Kind::TaskDumped(pb::TaskDumped {
+                dump_id: dump.0,
+                task_id: task.0,
+                stack_id: stack.0,
+                awaits,
+                awaits_task_id: awaits_task.0,
+                resource_id: resource.0,
+            })
+        }
+        EventKind::DumpEnded { dump, tasks, left_out, reason } => {
+            Kind::DumpEnded(pb::DumpEnded { dump_id: dump.0, tasks, left_out, reason })
+        }
         EventKind::CoverageChanged { coverage, settings } => {
             Kind::CoverageChanged(pb::CoverageChanged {
                 coverage: coverage.into_iter().map(encode_coverage).collect(),
@@ -311,6 +324,7 @@ pub(crate) fn encode_task_kind(kind: model::TaskKind) -> pb::TaskKind {
         model::TaskKind::Local => pb::TaskKind::Local,
         model::TaskKind::BlockOn => pb::TaskKind::BlockOn,
         model::TaskKind::Blocking => pb::TaskKind::Blocking,
+        model::TaskKind::Callback => pb::TaskKind::Callback,
     }
 }
 
@@ -320,6 +334,8 @@ pub(crate) fn encode_outcome(outcome: model::Outcome) -> pb::task_ended::Outcome
         model::Outcome::Completed => pb::task_ended::Outcome::Completed,
         model::Outcome::Panicked => pb::task_ended::Outcome::Panicked,
         model::Outcome::Cancelled => pb::task_ended::Outcome::Cancelled,
+        model::Outcome::Raised => pb::task_ended::Outcome::Raised,
+        model::Outcome::Destroyed => pb::task_ended::Outcome::Destroyed,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use loopd_model as model;
 use model::{
-    AppSpanId, CloseHow, EventKind, LocationId, LoopId, MarkLevel, NameId, Nanos, Outcome,
+    AppSpanId, CloseHow, DumpId, EventKind, LocationId, LoopId, MarkLevel, NameId, Nanos, Outcome,
     ResourceId, Running, StackId, TaskId, TaskKind, WaitHow, WaitId, WorkerId,
 };
 
@@ -143,6 +143,20 @@ fn decode_kind(
             fields: decode_fields(place, e.fields, tolerated)?,
             location: LocationId(place.number("location_id", e.location_id)?),
         },
+        Kind::TaskDumped(e) => EventKind::TaskDumped {
+            dump: DumpId(place.required("dump_id", e.dump_id)?),
+            task: subject_task(e.task_id)?,
+            stack: StackId(place.number("stack_id", e.stack_id)?),
+            awaits: tolerated.text(e.awaits),
+            awaits_task: TaskId(place.number("awaits_task_id", e.awaits_task_id)?),
+            resource: ResourceId(place.number("resource_id", e.resource_id)?),
+        },
+        Kind::DumpEnded(e) => EventKind::DumpEnded {
+            dump: DumpId(place.required("dump_id", e.dump_id)?),
+            tasks: place.number("tasks", e.tasks)?,
+            left_out: place.number("left_out", e.left_out)?,
+            reason: tolerated.text(e.reason),
+        },
         Kind::CoverageChanged(e) => {
             let settings = e.settings.ok_or_else(|| place.missing("settings"))?;
             if let Some(nanos) = settings.slow_threshold_nanos {
@@ -206,6 +220,7 @@ fn decode_task_kind(number: i32, tolerated: &mut Tolerated) -> TaskKind {
         Ok(pb::TaskKind::Local) => Some(TaskKind::Local),
         Ok(pb::TaskKind::BlockOn) => Some(TaskKind::BlockOn),
         Ok(pb::TaskKind::Blocking) => Some(TaskKind::Blocking),
+        Ok(pb::TaskKind::Callback) => Some(TaskKind::Callback),
         Ok(pb::TaskKind::Unspecified) | Err(_) => None,
     };
     tolerated.known(kind, TaskKind::Async)
@@ -218,6 +233,8 @@ fn decode_outcome(number: i32, tolerated: &mut Tolerated) -> Outcome {
         Ok(Pb::Completed) => Some(Outcome::Completed),
         Ok(Pb::Panicked) => Some(Outcome::Panicked),
         Ok(Pb::Cancelled) => Some(Outcome::Cancelled),
+        Ok(Pb::Raised) => Some(Outcome::Raised),
+        Ok(Pb::Destroyed) => Some(Outcome::Destroyed),
         Err(_) => None,
     };
     tolerated.known(outcome, Outcome::Unknown)

@@ -100,9 +100,10 @@ fn loop_event() -> impl Strategy<Value = EventKind> {
 }
 
 fn task_event() -> impl Strategy<Value = EventKind> {
-    use TaskKind::{Async, BlockOn, Blocking, Local};
-    let kinds = prop::sample::select(vec![Async, Local, BlockOn, Blocking]);
-    let outcomes = [Outcome::Unknown, Outcome::Completed, Outcome::Panicked, Outcome::Cancelled];
+    use Outcome::{Cancelled, Completed, Destroyed, Panicked, Raised, Unknown};
+    use TaskKind::{Async, BlockOn, Blocking, Callback, Local};
+    let kinds = prop::sample::select(vec![Async, Local, BlockOn, Blocking, Callback]);
+    let outcomes = [Unknown, Completed, Panicked, Cancelled, Raised, Destroyed];
     prop_oneof![
         (task(), number(), number(), task_or_none(), kinds).prop_map(
             |(task, loop_id, location, parent, kind)| EventKind::TaskSpawned {
@@ -267,8 +268,28 @@ fn other_event() -> impl Strategy<Value = EventKind> {
     ]
 }
 
+fn dump_event() -> impl Strategy<Value = EventKind> {
+    let ids = (id().prop_map(DumpId), task(), number(), task_or_none(), number());
+    prop_oneof![
+        (ids, text()).prop_map(|((dump, task, stack, awaits_task, resource), awaits)| {
+            EventKind::TaskDumped {
+                dump,
+                task,
+                stack: StackId(stack),
+                awaits,
+                awaits_task,
+                resource: ResourceId(resource),
+            }
+        }),
+        (id(), number(), number(), text()).prop_map(|(dump, tasks, left_out, reason)| {
+            EventKind::DumpEnded { dump: DumpId(dump), tasks, left_out, reason }
+        }),
+    ]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let kind = prop_oneof![
+        dump_event().boxed(),
         loop_event().boxed(),
         task_event().boxed(),
         resource_event().boxed(),
