@@ -11,9 +11,10 @@ use crate::config::{Config, StartError};
 use crate::exporter::wakeup::Wakeup;
 use crate::exporter::{self, Setup, Target};
 use crate::recorder::{self, Recorder, RingSizes};
+use crate::renewable::Renewable;
 use crate::runtime::RuntimeBuilder;
 use crate::status::{Flushed, Stats, Status};
-use crate::{cost, coverage, fds, fork, layer, settings, sys, watch};
+use crate::{cost, coverage, fds, fork, layer, resource, settings, sys, watch};
 
 /// How long dropping an [`Agent`] may take.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
@@ -22,7 +23,7 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Texts about the process are cut here.
 const MAX_TEXT: usize = loopd_wire::MAX_TEXT_BYTES;
 
-pub(crate) static STATUS: Status = Status::new();
+pub(crate) static STATUS: Renewable<Status> = Renewable::new(Status::new);
 static IS_STARTED: AtomicBool = AtomicBool::new(false);
 /// The process that started the agent: a forked child must not wait for threads it does not have.
 static OWNER: AtomicU32 = AtomicU32::new(0);
@@ -109,8 +110,16 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     clock::init();
     let origin = Origin::now();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let sizes = RingSizes::within(config.memory_limit, workers);
-    let recorder = Recorder::install(sizes, Wakeup::new()).ok_or(StartError::AlreadyStarted)?;
+    let sizes = match &config.embedded {
+        Some(_) => RingSizes::of_few_loops(config.memory_limit),
+        None => RingSizes::within(config.memory_limit, workers),
+    };
+    // An embedded agent that has been stopped left its rings behind.
+    let recorder = match recorder::get() {
+        Some(recorder) if config.embedded.is_some() => recorder,
+        _ => Recorder::install(sizes, Wakeup::new()).ok_or(StartError::AlreadyStarted)?,
+    };
+    recorder.start_over();
     STATUS.slow_threshold.store(config.slow_threshold.as_nanos() as u64, Relaxed);
     STATUS.sample_stacks.store(config.sample_stacks, Relaxed);
     OWNER.store(std::process::id(), Relaxed);
@@ -127,15 +136,17 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
         (false, _) => {}
     }
     layer::configure(config.memory_limit, config.tracing_filter.as_deref());
-    for layer in config.coverage(watch::start(recorder, &STATUS, origin)) {
+    let sampler = config.embedded.as_ref().and_then(|embedded| embedded.sampler);
+    coverage::set_embedded(config.embedded.is_some());
+    for layer in config.coverage(watch::start(recorder, STATUS.get(), origin, sampler)) {
         coverage::set(layer);
     }
-    let configured = settings::in_force(&STATUS);
+    let configured = settings::in_force(STATUS.get());
     let coverage = coverage::now(&configured);
     STATUS.update(|stats| stats.coverage.clone_from(&coverage));
     let setup = Setup {
         recorder,
-        status: &STATUS,
+        status: STATUS.get(),
         process: describe(&config, &origin, coverage),
         configured,
         origin,
@@ -151,12 +162,30 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
     Ok(Agent { is_running: true })
 }
 
+/// Whether an agent that was started has since been stopped, so that another may start; one that is being
+/// stopped is waited for so long.
+pub(crate) fn has_ended(patience: Duration) -> bool {
+    let status = STATUS.get();
+    status.shutdown_deadline().is_some()
+        && status.wait_finished(Instant::now() + patience).is_some()
+}
+
+/// Lets another agent start, as if there had been none.
+pub(crate) fn start_over() {
+    STATUS.renew();
+    coverage::renew();
+    fds::renew();
+    resource::renew();
+    IS_STARTED.store(false, Relaxed);
+}
+
 /// A thread of our own, deaf to the program's signals.
 pub(crate) fn spawn_thread(
     name: &'static str,
     body: impl FnOnce() + Send + 'static,
 ) -> Result<(), StartError> {
     let builder = std::thread::Builder::new().name(name.to_owned());
+    cost::thread_is_asked_for();
     let thread = sys::with_signals_blocked(|| {
         builder.spawn(move || {
             // By construction nothing here panics; should it, the program must not notice more
@@ -164,6 +193,7 @@ pub(crate) fn spawn_thread(
             cost::thread_began();
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
             cost::thread_ended();
+            cost::thread_is_gone();
             if ended.is_err() {
                 recorder::set_recording(false);
                 STATUS.update(|stats| stats.last_error = format!("thread {name} panicked"));
@@ -171,7 +201,10 @@ pub(crate) fn spawn_thread(
             }
         })
     });
-    thread.map(drop).map_err(|error| StartError::Thread { name, reason: error.to_string() })
+    thread.map(drop).map_err(|error| {
+        cost::thread_is_gone();
+        StartError::Thread { name, reason: error.to_string() }
+    })
 }
 
 fn describe(config: &Config, origin: &Origin, coverage: Vec<loopd_model::Coverage>) -> Process {
@@ -186,7 +219,7 @@ fn describe(config: &Config, origin: &Origin, coverage: Vec<loopd_model::Coverag
         host: cut(&sys::host_name()),
         pid: std::process::id(),
         labels,
-        agent: "loopd-agent".to_owned(),
+        agent: config.embedded.as_ref().map_or("loopd-agent", |embedded| embedded.agent).to_owned(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         anchor: origin.anchor(),
         coverage,

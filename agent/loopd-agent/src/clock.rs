@@ -35,7 +35,7 @@ fn is_trusted_by_kernel(source: Option<&str>) -> bool {
 
 /// The current instant in ticks. Never 0, so that 0 can mean "none".
 #[inline(always)]
-pub(crate) fn ticks() -> u64 {
+pub fn ticks() -> u64 {
     if switches::is_on(Switch::Counter) { counter() } else { monotonic_nanos() }
 }
 

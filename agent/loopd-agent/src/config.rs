@@ -7,6 +7,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Endpoint;
 
 use crate::agent::{self, Agent};
+use crate::embed::Embedded;
 
 /// Where `loopd serve` listens unless told otherwise.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
@@ -41,6 +42,8 @@ pub struct Config {
     pub(crate) may_trace: bool,
     pub(crate) tracing_filter: Option<String>,
     pub(crate) token: Option<String>,
+    /// Who records instead of tokio's hooks.
+    pub(crate) embedded: Option<Embedded>,
     /// Environment variables that could not be read.
     errors: Vec<StartError>,
     /// Those that were passed over, for [`Config::coverage`].
@@ -93,6 +96,7 @@ impl Default for Config {
             may_trace: true,
             tracing_filter: None,
             token: None,
+            embedded: None,
             errors: Vec::new(),
             ignored: Vec::new(),
         }
@@ -299,6 +303,12 @@ impl Config {
 
     /// What this build and configuration capture. The watchdog speaks for itself.
     pub(crate) fn coverage(&self, watchdog: Coverage) -> Vec<Coverage> {
+        if let Some(embedded) = &self.embedded {
+            let mut layers = embedded.coverage.clone();
+            layers.extend([watchdog, crate::fds::coverage()]);
+            layers.extend(self.ignored_settings());
+            return layers;
+        }
         let layer = |layer: &str, state, reason: &str| Coverage {
             layer: layer.to_owned(),
             state,
@@ -332,11 +342,16 @@ impl Config {
         let delays = layer("schedule_latency", delays.0, delays.1);
         let mut layers =
             vec![hooks, wrapped, delays, guards, watchdog, metrics, crate::fds::coverage()];
-        for error in &self.ignored {
-            let reason = format!("{error}; the default is used instead");
-            layers.push(layer("configuration", CoverageState::Unavailable, &reason));
-        }
+        layers.extend(self.ignored_settings());
         layers
+    }
+
+    fn ignored_settings(&self) -> impl Iterator<Item = Coverage> {
+        self.ignored.iter().map(|error| Coverage {
+            layer: "configuration".to_owned(),
+            state: CoverageState::Unavailable,
+            reason: format!("{error}; the default is used instead"),
+        })
     }
 }
 

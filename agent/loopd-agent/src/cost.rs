@@ -1,8 +1,9 @@
 //! What the agent itself costs the program: the processor time of its threads, the bytes it sends.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::renewable::Renewable;
 use crate::sys;
 
 /// Threads of ours whose time is counted at once: the exporter, the watchdog, the one that looks at
@@ -10,10 +11,18 @@ use crate::sys;
 const MAX_THREADS: usize = 16;
 
 /// The threads that run now, by id.
-static THREADS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+static THREADS: Renewable<Mutex<Vec<u64>>> = Renewable::new(Mutex::default);
 /// Processor time of the threads that have ended.
 static ENDED_NANOS: AtomicU64 = AtomicU64::new(0);
 static SENT_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// In a forked child, which has none of these threads.
+pub(crate) fn renew() {
+    THREADS.renew();
+    ALIVE.store(0, Relaxed);
+    ENDED_NANOS.store(0, Relaxed);
+    SENT_BYTES.store(0, Relaxed);
+}
 
 /// The calling thread is one of ours; it says so when it begins.
 pub(crate) fn thread_began() {
@@ -41,6 +50,24 @@ pub(crate) fn cpu_nanos() -> u64 {
     let Ok(threads) = THREADS.lock() else { return 0 };
     let running: u64 = threads.iter().filter_map(|&id| sys::thread_cpu_nanos(id)).sum();
     ENDED_NANOS.load(Relaxed) + running
+}
+
+/// Threads of ours that were asked for and have not ended.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread of ours is about to be made.
+pub(crate) fn thread_is_asked_for() {
+    ALIVE.fetch_add(1, Relaxed);
+}
+
+/// One that was asked for is not there, or no more.
+pub(crate) fn thread_is_gone() {
+    ALIVE.fetch_sub(1, Relaxed);
+}
+
+/// How many of our threads there are, with those that are only about to be.
+pub(crate) fn threads() -> usize {
+    ALIVE.load(Relaxed)
 }
 
 /// Counts bytes handed to the transport.

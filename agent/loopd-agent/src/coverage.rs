@@ -2,11 +2,27 @@
 //! off at the moment.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use loopd_model::{Coverage, CoverageState, Settings};
 
+use crate::renewable::Renewable;
+
 /// What the layers can do here, whatever is switched. A layer more than once: the last word counts.
-static LAYERS: Mutex<Vec<Coverage>> = Mutex::new(Vec::new());
+static LAYERS: Renewable<Mutex<Vec<Coverage>>> = Renewable::new(Mutex::default);
+
+/// Whether the agent is one of another language: what tokio can tell is then no layer of it.
+static IS_EMBEDDED: AtomicBool = AtomicBool::new(false);
+
+/// Says whether the agent that starts is one of another language.
+pub(crate) fn set_embedded(is_embedded: bool) {
+    IS_EMBEDDED.store(is_embedded, Relaxed);
+}
+
+/// Whether it is.
+pub(crate) fn is_embedded() -> bool {
+    IS_EMBEDDED.load(Relaxed)
+}
 
 /// Says what a layer can do here, in the place of what was said of it before. The exporter tells
 /// the collector within a second.
@@ -18,10 +34,17 @@ pub(crate) fn set(layer: Coverage) {
     }
 }
 
+/// Forgets what the layers of an agent before this one said.
+pub(crate) fn renew() {
+    LAYERS.renew();
+}
+
 /// What is captured under these settings.
 pub(crate) fn now(settings: &Settings) -> Vec<Coverage> {
     set(crate::fds::coverage());
-    crate::layer::coverage().into_iter().for_each(set);
+    if !is_embedded() {
+        crate::layer::coverage().into_iter().for_each(set);
+    }
     let layers = LAYERS.lock().map(|layers| layers.clone()).unwrap_or_default();
     under(layers, settings)
 }
@@ -40,7 +63,9 @@ fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
             continue;
         }
         match layer.layer.as_str() {
-            "watchdog" => switch(layer, settings.sample_stacks, ("the taking of stacks", "stacks")),
+            "watchdog" | "stacks" => {
+                switch(layer, settings.sample_stacks, ("the taking of stacks", "stacks"))
+            }
             "fds" => switch(layer, settings.track_fds, ("the tracking of file descriptors", "fds")),
             "app_events" => switch(
                 layer,
@@ -52,7 +77,11 @@ fn under(mut layers: Vec<Coverage>, settings: &Settings) -> Vec<Coverage> {
             }
             "hooks" => part(layer, settings.record_polls, "single polls and parks"),
             "wrapped" => part(layer, settings.record_wakes, "wakes"),
-            "guards" => part(layer, settings.record_waits, "waits"),
+            "guards" | "waits" => part(layer, settings.record_waits, "waits"),
+            "steps" => {
+                part(layer, settings.record_polls, "single polls and parks");
+                part(layer, settings.record_wakes, "wakes");
+            }
             "tracing" => {
                 part(layer, settings.record_waits, "waits");
                 part(layer, settings.record_wakes, "wakes");
@@ -124,6 +153,10 @@ mod tests {
         let reason = "waits are switched off; wakes are switched off";
         check(layer("tracing", On, ""), quiet, On, reason);
         let no_waits = Settings { record_waits: Some(false), ..all };
+        check(layer("waits", On, ""), no_waits, On, "waits are switched off");
+        let reason = "single polls and parks are switched off; wakes are switched off";
+        let least = Settings { record_wakes: Some(false), ..no_polls };
+        check(layer("steps", On, ""), least, On, reason);
         check(layer("guards", On, "few"), no_waits, On, "few; waits are switched off");
     }
 }

@@ -316,7 +316,7 @@ fn task_spawned(loop_id: u64, meta: &TaskMeta<'_>) {
         && switches::is_quick()
     {
         let parent = lane.current_task();
-        let words = record::spawned(counter(), task, loop_id, location, parent, kind);
+        let words = record::spawned(counter(), task, loop_id, location, parent, kind, 0);
         if lane.ring.push_quickly(words) {
             return;
         }
@@ -341,7 +341,7 @@ fn kind_of_spawn(task: u64) -> TaskKind {
 fn any_task_spawned(task: u64, loop_id: u64, location: u64, kind: TaskKind) {
     if recorder::is_recording() {
         let (at, parent) = (ticks(), recorder::current_task());
-        recorder::write(&Record::Spawned { at, task, loop_id, location, parent, kind });
+        recorder::write(&Record::Spawned { at, task, loop_id, location, parent, kind, label: 0 });
     }
 }
 

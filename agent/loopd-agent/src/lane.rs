@@ -19,7 +19,7 @@ use loopd_model::RecordKind;
 use crate::clock::ticks;
 use crate::record::Record;
 use crate::recorder;
-use crate::ring::{Pushed, Ring};
+use crate::ring::{Class, Pushed, Ring};
 pub(crate) use crate::tenancy::State as LaneState;
 use crate::tenancy::Tenancy;
 
@@ -133,6 +133,17 @@ impl Lane {
         self.tenancy.retire();
     }
 
+    /// Whoever reads next does not know which worker this is, nor of anything lost. To be called while
+    /// nothing is recorded.
+    pub(crate) fn start_over(&self) {
+        self.doubt_place();
+        self.place_loop.store(NO_LOOP, Relaxed);
+        self.drops.iter().for_each(|count| count.store(0, Relaxed));
+        self.current.started.store(0, Relaxed);
+        self.depth.store(0, Relaxed);
+        self.too_deep.store(0, Relaxed);
+    }
+
     /// The exporter has emptied a retired lane.
     pub(crate) fn set_free(&self) {
         self.tenancy.set_free();
@@ -203,6 +214,12 @@ impl Lane {
     /// Writes a record, or counts it.
     pub(crate) fn write(&self, record: &Record) {
         self.settle(record.push(&self.ring), record.kind());
+    }
+
+    /// Writes the words of a record that tells of a task's life, or counts it.
+    #[inline(always)]
+    pub(crate) fn write_life<const N: usize>(&self, words: [u64; N]) {
+        self.settle(self.ring.push(words, Class::Lifecycle), Some(RecordKind::Task));
     }
 
     #[inline(always)]

@@ -202,12 +202,16 @@ mod coverage;
     any(target_arch = "aarch64", target_arch = "x86_64")
 ))]
 mod dump;
+mod dumps;
+#[doc(hidden)]
+pub mod embed;
 mod exporter;
 mod fds;
 mod fork;
 pub mod fs;
 mod handoff;
 mod hooks;
+mod labels;
 mod lane;
 mod layer;
 mod marks;
@@ -220,6 +224,7 @@ mod place;
 pub mod process;
 mod record;
 mod recorder;
+mod renewable;
 mod resource;
 mod ring;
 mod runtime;

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::RwLock;
 
+use crate::renewable::Renewable;
+
 /// Files that have numbers: a program and all its libraries have some thousands. Places in later
 /// ones are not known.
 const MAX_FILES: usize = 4096;
@@ -15,12 +17,18 @@ const IS_MADE: u64 = 1 << 63;
 const FILE_SHIFT: u32 = 48;
 const LINE_SHIFT: u32 = 16;
 
-static FILES: RwLock<Option<Files>> = RwLock::new(None);
+static FILES: Renewable<RwLock<Files>> = Renewable::new(RwLock::default);
 
 #[derive(Default)]
 struct Files {
     numbers: HashMap<&'static str, u32>,
     names: Vec<&'static str>,
+}
+
+/// In a forked child: the lock may be held by a thread that is not there.
+pub(crate) fn renew() {
+    FILES.renew();
+    LAST.set(("", 0));
 }
 
 thread_local! {
@@ -40,9 +48,10 @@ pub(crate) fn file(name: &str) -> u32 {
     if last == name {
         return number;
     }
-    let known = FILES.try_read().ok().and_then(|files| {
-        files.as_ref()?.numbers.get_key_value(name).map(|(name, number)| (*name, *number))
-    });
+    let known = FILES
+        .try_read()
+        .ok()
+        .and_then(|files| files.numbers.get_key_value(name).map(|(name, number)| (*name, *number)));
     match known.or_else(|| add(name)) {
         Some(known) => {
             LAST.set(known);
@@ -55,7 +64,7 @@ pub(crate) fn file(name: &str) -> u32 {
 #[cold]
 fn add(name: &str) -> Option<(&'static str, u32)> {
     let mut files = FILES.try_write().ok()?;
-    let Files { numbers, names } = files.get_or_insert_default();
+    let Files { numbers, names } = &mut *files;
     if let Some((name, number)) = numbers.get_key_value(name) {
         return Some((name, *number));
     }
@@ -84,7 +93,7 @@ pub(crate) fn find(number: u64) -> Option<(&'static str, u32, u32)> {
     if number & IS_MADE != 0 {
         let file = (number & !IS_MADE) >> FILE_SHIFT;
         let files = FILES.read().ok()?;
-        let name = files.as_ref()?.names.get((file as usize).checked_sub(1)?)?;
+        let name = files.names.get((file as usize).checked_sub(1)?)?;
         let column = number & ((1 << LINE_SHIFT) - 1);
         return Some((name, (number >> LINE_SHIFT) as u32, column as u32));
     }

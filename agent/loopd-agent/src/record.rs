@@ -27,8 +27,11 @@ const CLOSED: u64 = 11;
 const WAIT: u64 = 12;
 const NOTE: u64 = 13;
 const DELAY: u64 = 14;
+const STEP: u64 = 15;
 
 const KIND_BITS: u32 = 4;
+/// In the payload of a spawn, above the sort of task.
+const LABEL_SHIFT: u32 = 8;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
 /// A short poll has 28 bits for its length (a tenth of a second) and 32 for its task.
 const SHORT_LENGTH_BITS: u32 = 28;
@@ -42,13 +45,25 @@ pub(crate) enum Record {
     Park { start: u64, length: u64 },
     /// A wake that led to the poll that begins at its end.
     Wake { start: u64, length: u64, task: u64, by: u64, count: u64 },
+    /// A finished poll and the one wake that led to it, which came so long before: what a poll and a
+    /// wake say in seven words.
+    Step { start: u64, length: u64, task: u64, delay: u64, by: u64 },
     /// How long a task had been scheduled when a poll of it began, in nanoseconds, as tokio measured
     /// it. Counts as a wake.
     Delay { poll_start: u64, nanos: u64, task: u64 },
     /// What follows belongs to this worker.
     Place { at: u64, loop_id: u64, worker: u32 },
-    /// A task was spawned; `location` is the address of a `&'static Location`.
-    Spawned { at: u64, task: u64, loop_id: u64, location: u64, parent: u64, kind: TaskKind },
+    /// A task was spawned; `location` is a number of [`crate::place`], `label` one of
+    /// [`crate::labels`], 0 if it is not named yet.
+    Spawned {
+        at: u64,
+        task: u64,
+        loop_id: u64,
+        location: u64,
+        parent: u64,
+        kind: TaskKind,
+        label: u32,
+    },
     /// A task was named.
     Named { at: u64, task: u64, name: String },
     /// A blocking job began.
@@ -74,6 +89,19 @@ pub(crate) fn push_short_poll(ring: &Ring, start: u64, length: u64, task: u64) -
     is_short && ring.push_quickly([SHORT_POLL | length << KIND_BITS | task << 32, start])
 }
 
+/// Writes a poll with the wake that led to it, `delay` before; `None` if that takes two records.
+#[inline(always)]
+pub(crate) fn push_step(
+    ring: &Ring,
+    (start, length): (u64, u64),
+    task: u64,
+    (delay, by): (u64, u64),
+) -> Option<Pushed> {
+    let is_short = (length >> SHORT_LENGTH_BITS) | (task >> 32) | (delay >> 32) | (by >> 32) == 0;
+    let head = STEP | length << KIND_BITS | task << 32;
+    is_short.then(|| ring.push([head, start, delay | by << 32], Class::Flood))
+}
+
 /// Writes a poll.
 pub(crate) fn push_poll(ring: &Ring, start: u64, length: u64, task: u64) -> Pushed {
     if length >> SHORT_LENGTH_BITS == 0 && task >> 32 == 0 {
@@ -92,8 +120,10 @@ pub(crate) fn spawned(
     location: u64,
     parent: u64,
     kind: TaskKind,
+    label: u32,
 ) -> [u64; 6] {
-    [SPAWNED | task_kind_number(kind) << KIND_BITS, at, task, loop_id, location, parent]
+    let payload = task_kind_number(kind) | u64::from(label) << LABEL_SHIFT;
+    [SPAWNED | payload << KIND_BITS, at, task, loop_id, location, parent]
 }
 
 /// The words of [`Record::Ended`].
@@ -109,6 +139,8 @@ impl Record {
             Self::Poll { .. } => RecordKind::Poll,
             Self::Park { .. } => RecordKind::Park,
             Self::Wake { .. } | Self::Delay { .. } => RecordKind::Wake,
+            // With its wake, which is counted where it is staged.
+            Self::Step { .. } => RecordKind::Poll,
             Self::Place { .. } => return None,
             Self::Spawned { .. }
             | Self::Named { .. }
@@ -125,6 +157,9 @@ impl Record {
         let head = |kind: u64, payload: u64| kind | payload << KIND_BITS;
         match self {
             &Self::Poll { start, length, task } => push_poll(ring, start, length, task),
+            &Self::Step { start, length, task, delay, by } => {
+                push_step(ring, (start, length), task, (delay, by)).unwrap_or(Pushed::No)
+            }
             &Self::Park { start, length } => ring.push([head(PARK, length), start], Class::Flood),
             &Self::Wake { start, length, task, by, count } => {
                 ring.push([head(WAKE, count), start, length, task, by], Class::Flood)
@@ -135,8 +170,8 @@ impl Record {
             &Self::Place { at, loop_id, worker } => {
                 ring.push([head(PLACE, worker.into()), at, loop_id], Class::Lifecycle)
             }
-            &Self::Spawned { at, task, loop_id, location, parent, kind } => {
-                let words = spawned(at, task, loop_id, location, parent, kind);
+            &Self::Spawned { at, task, loop_id, location, parent, kind, label } => {
+                let words = spawned(at, task, loop_id, location, parent, kind, label);
                 ring.push(words, Class::Lifecycle)
             }
             Self::Named { at, task, name } => {
@@ -172,6 +207,19 @@ impl Record {
         (head & KIND_MASK == SHORT_POLL).then(|| (ring.word(position, 1), length, head >> 32))
     }
 
+    /// Start, length and task of the record at `position`, and when and by whom it was woken, if it is
+    /// a step: three words.
+    #[inline]
+    pub(crate) fn read_step(ring: &Ring, position: u64) -> Option<[u64; 5]> {
+        let head = ring.word(position, 0);
+        (head & KIND_MASK == STEP).then(|| {
+            let length = (head >> KIND_BITS) & ((1 << SHORT_LENGTH_BITS) - 1);
+            let wake = ring.word(position, 2);
+            let (delay, by) = (wake & u64::from(u32::MAX), wake >> 32);
+            [ring.word(position, 1), length, head >> 32, delay, by]
+        })
+    }
+
     /// Time, task and outcome of the record at `position`, if it is an end: three words.
     #[inline(always)]
     pub(crate) fn read_ended(ring: &Ring, position: u64) -> Option<(u64, u64, Outcome)> {
@@ -180,14 +228,16 @@ impl Record {
         (head & KIND_MASK == ENDED).then(|| (at, task, outcome(head >> KIND_BITS)))
     }
 
-    /// Time, task, loop, place and parent of the record at `position`, and the sort of task, if it
-    /// is a spawn: six words.
+    /// Time, task, loop, place and parent of the record at `position`, the sort of task, and its
+    /// label, if it is a spawn: six words.
     #[inline(always)]
-    pub(crate) fn read_spawned(ring: &Ring, position: u64) -> Option<([u64; 5], TaskKind)> {
+    pub(crate) fn read_spawned(ring: &Ring, position: u64) -> Option<([u64; 5], TaskKind, u32)> {
         let head = ring.word(position, 0);
         let is_it = head & KIND_MASK == SPAWNED;
         is_it.then(|| {
-            ([1, 2, 3, 4, 5].map(|i| ring.word(position, i)), task_kind(head >> KIND_BITS))
+            let payload = head >> KIND_BITS;
+            let words = [1, 2, 3, 4, 5].map(|i| ring.word(position, i));
+            (words, task_kind(payload), label(payload))
         })
     }
 
@@ -203,6 +253,11 @@ impl Record {
                 let length = payload & ((1 << SHORT_LENGTH_BITS) - 1);
                 (Self::Poll { start: word(1), length, task: head >> 32 }, 2)
             }
+            STEP => {
+                let length = payload & ((1 << SHORT_LENGTH_BITS) - 1);
+                let (delay, by) = (word(2) & u64::from(u32::MAX), word(2) >> 32);
+                (Self::Step { start: word(1), length, task: head >> 32, delay, by }, 3)
+            }
             LONG_POLL => (Self::Poll { start: word(1), length: payload, task: word(2) }, 3),
             PARK => (Self::Park { start: word(1), length: payload }, 2),
             WAKE => {
@@ -214,8 +269,8 @@ impl Record {
             SPAWNED => {
                 let (at, task, loop_id, location, parent) =
                     (word(1), word(2), word(3), word(4), word(5));
-                let kind = task_kind(payload);
-                (Self::Spawned { at, task, loop_id, location, parent, kind }, 6)
+                let (kind, label) = (task_kind(payload), label(payload));
+                (Self::Spawned { at, task, loop_id, location, parent, kind, label }, 6)
             }
             NAMED => {
                 let (name, words) = text(ring, position, 3, payload as usize);
@@ -265,14 +320,20 @@ fn task_kind_number(kind: TaskKind) -> u64 {
         TaskKind::Local => 1,
         TaskKind::BlockOn => 2,
         TaskKind::Blocking => 3,
+        TaskKind::Callback => 4,
     }
 }
 
-fn task_kind(number: u64) -> TaskKind {
-    match number {
+fn label(payload: u64) -> u32 {
+    (payload >> LABEL_SHIFT) as u32
+}
+
+fn task_kind(payload: u64) -> TaskKind {
+    match payload & ((1 << LABEL_SHIFT) - 1) {
         1 => TaskKind::Local,
         2 => TaskKind::BlockOn,
         3 => TaskKind::Blocking,
+        4 => TaskKind::Callback,
         _ => TaskKind::Async,
     }
 }
@@ -283,6 +344,8 @@ fn outcome_number(outcome: Outcome) -> u64 {
         Outcome::Completed => 1,
         Outcome::Panicked => 2,
         Outcome::Cancelled => 3,
+        Outcome::Raised => 4,
+        Outcome::Destroyed => 5,
     }
 }
 
@@ -291,6 +354,8 @@ fn outcome(number: u64) -> Outcome {
         1 => Outcome::Completed,
         2 => Outcome::Panicked,
         3 => Outcome::Cancelled,
+        4 => Outcome::Raised,
+        5 => Outcome::Destroyed,
         _ => Outcome::Unknown,
     }
 }
@@ -322,6 +387,7 @@ mod tests {
             Record::Poll { start: 5, length: 7, task: 9 },
             Record::Poll { start: 5, length: long, task: 9 },
             Record::Poll { start: 5, length: 7, task: 1 << 62 },
+            Record::Step { start: 5, length: 7, task: 9, delay: 3, by: u32::MAX.into() },
             Record::Park { start: 1, length: long },
             Record::Wake { start: 1, length: 2, task: 3, by: 4, count: 5 },
             Record::Delay { poll_start: 1, nanos: long, task: 3 },
@@ -332,11 +398,13 @@ mod tests {
                 loop_id: 3,
                 location: 4,
                 parent: 5,
-                kind: TaskKind::Blocking,
+                kind: TaskKind::Callback,
+                label: 77,
             },
             Record::Named { at: 1, task: 2, name: "checkout ✓".into() },
             Record::BlockingStarted { at: 1, task: 2 },
             Record::Ended { at: 1, task: 2, outcome: Outcome::Panicked },
+            Record::Ended { at: 1, task: 2, outcome: Outcome::Destroyed },
             Record::Opened {
                 at: 1,
                 resource: 2,

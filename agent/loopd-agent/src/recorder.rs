@@ -1,16 +1,21 @@
 //! The process-wide recorder: who may record, which lane belongs to which thread, and the loops
 //! known so far. Everything on the hot path is one thread-local and a few relaxed loads.
+#![expect(unsafe_code, reason = "keeps the recorder in an atomic pointer")]
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ptr::null_mut;
 use std::sync::atomic::{
-    AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire,
+    Ordering::Relaxed, Ordering::Release,
 };
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use loopd_model::{LoopId, RecordKind};
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
+use crate::embed;
 use crate::exporter::wakeup::Wakeup;
 use crate::handoff::Owners;
 use crate::lane::{Lane, LaneState, ThreadInfo};
@@ -33,7 +38,7 @@ static NEXT_ROOT: AtomicU64 = AtomicU64::new(loopd_model::TaskId::FIRST_ROOT.0);
 static NEXT_RESOURCE: AtomicU64 = AtomicU64::new(1);
 static NO_RING: [AtomicU64; RecordKind::SLOTS] = [const { AtomicU64::new(0) }; RecordKind::SLOTS];
 static NO_LOOP: [AtomicU64; RecordKind::SLOTS] = [const { AtomicU64::new(0) }; RecordKind::SLOTS];
-static RECORDER: OnceLock<Recorder> = OnceLock::new();
+static RECORDER: AtomicPtr<Recorder> = AtomicPtr::new(null_mut());
 
 thread_local! {
     static LANE: Cell<Option<&'static Lane>> = const { Cell::new(None) };
@@ -69,7 +74,7 @@ pub(crate) struct Loop {
 /// What is known of a loop once its runtime exists. No handle to the runtime is kept here: the
 /// runtime's hooks own the loop, and the two would keep each other alive.
 pub(crate) struct LoopFacts {
-    pub(crate) flavor: &'static str,
+    pub(crate) flavor: Cow<'static, str>,
     pub(crate) workers: u32,
 }
 
@@ -107,19 +112,30 @@ impl Loop {
         };
         let metrics = handle.metrics();
         let workers = u32::try_from(metrics.num_workers()).unwrap_or(0);
-        let _ = self.facts.set(LoopFacts { flavor, workers });
-        if let Some(recorder) = RECORDER.get()
+        let _ = self.facts.set(LoopFacts { flavor: flavor.into(), workers });
+        if let Some(recorder) = get()
             && is_recording()
         {
             recorder.remember(handle, self, origin);
-            recorder.send(Control::LoopOpened(self.clone(), metrics, origin));
+            recorder.send(Control::LoopOpened(self.clone(), Gauges::Tokio(metrics), origin));
+        }
+    }
+
+    /// It is the loop of another runtime than tokio's, with one worker.
+    pub(crate) fn open_embedded(self: &Arc<Self>, flavor: String, gauges: Arc<embed::LoopGauges>) {
+        let _ = self.facts.set(LoopFacts { flavor: flavor.into(), workers: 1 });
+        if let Some(recorder) = get()
+            && is_recording()
+        {
+            let (gauges, origin) = (Gauges::Embedded(gauges), LoopOrigin::Attached);
+            recorder.send(Control::LoopOpened(self.clone(), gauges, origin));
         }
     }
 
     /// Its runtime is gone, since `began` in ticks.
     pub(crate) fn close(self: Arc<Self>, began: u64) {
         self.is_closed.store(true, Release);
-        if let Some(recorder) = RECORDER.get() {
+        if let Some(recorder) = get() {
             recorder.forget(self.id);
             recorder.send(Control::LoopClosed(self, began));
         }
@@ -138,15 +154,25 @@ impl Loop {
     }
 }
 
+/// Where a loop's metrics are read.
+pub(crate) enum Gauges {
+    /// Keeps the runtime's file descriptors open for as long as it is kept.
+    Tokio(RuntimeMetrics),
+    /// Written by whoever embeds the agent.
+    Embedded(Arc<embed::LoopGauges>),
+}
+
 /// What a thread of the program tells the exporter off the hot path.
 pub(crate) enum Control {
     /// A loop came under watch. The reader of its metrics keeps the runtime's file descriptors
     /// open for as long as it is kept.
-    LoopOpened(Arc<Loop>, RuntimeMetrics, LoopOrigin),
+    LoopOpened(Arc<Loop>, Gauges, LoopOrigin),
     /// Its runtime is gone, and so are its threads; with when in ticks its shutdown began.
     LoopClosed(Arc<Loop>, u64),
     /// The watchdog took a stack.
     Sample(crate::watch::Sample),
+    /// Where tasks wait.
+    Dumped(crate::dumps::Dumped),
 }
 
 /// The parts that exist once the agent has started.
@@ -180,6 +206,16 @@ pub(crate) struct RingSizes {
 }
 
 impl RingSizes {
+    /// For an agent whose loops take turns, as those of an interpreter with one lock do: few rings, and
+    /// large ones, since one thread may write as much as all others together.
+    pub(crate) fn of_few_loops(memory_limit: usize) -> Self {
+        const BIG: usize = 4 << 20;
+        const SMALL: usize = 256 << 10;
+        let budget = memory_limit / 8 * 3;
+        let big = (1usize << (budget / 3).max(1).ilog2()).clamp(16 << 10, BIG);
+        Self { budget, big, small: SMALL.min(big / 2) }
+    }
+
     /// Three eighths of the agent's memory; a megabyte for each worker unless there are too many.
     pub(crate) fn within(memory_limit: usize, workers: usize) -> Self {
         const BIG: usize = 1 << 20;
@@ -210,8 +246,13 @@ impl Recorder {
             lost_controls: Default::default(),
             wakeup,
         };
-        RECORDER.set(recorder).ok()?;
-        RECORDER.get()
+        let recorder = Box::into_raw(Box::new(recorder));
+        if RECORDER.compare_exchange(null_mut(), recorder, AcqRel, Acquire).is_err() {
+            // SAFETY: made above, and seen by nobody.
+            drop(unsafe { Box::from_raw(recorder) });
+            return None;
+        }
+        get()
     }
 
     /// The lanes, if there are more than `known`.
@@ -237,6 +278,7 @@ impl Recorder {
         let kind = match &control {
             Control::LoopOpened(..) | Control::LoopClosed(..) => RecordKind::Loop,
             Control::Sample(_) => RecordKind::Sample,
+            Control::Dumped(_) => RecordKind::Task,
         };
         if let Ok(mut controls) = self.controls.lock()
             && controls.len() < MAX_CONTROLS
@@ -267,6 +309,17 @@ impl Recorder {
     /// Messages that did not fit since the start.
     pub(crate) fn lost_controls(&self, kind: RecordKind) -> u64 {
         self.lost_controls[kind as usize].load(Relaxed)
+    }
+
+    /// For another exporter than the one that has read the lanes so far: whatever they say next,
+    /// they say first which worker they are, and nothing has been lost yet.
+    pub(crate) fn start_over(&self) {
+        if let Ok(pool) = self.pool.lock() {
+            pool.lanes.iter().for_each(|lane| lane.start_over());
+        }
+        self.take_controls();
+        let counters = NO_RING.iter().chain(&NO_LOOP).chain(&self.lost_controls);
+        counters.for_each(|counter| counter.store(0, Relaxed));
     }
 
     fn remember(&self, handle: &Handle, loop_: &Arc<Loop>, origin: LoopOrigin) {
@@ -337,13 +390,23 @@ impl Pool {
 }
 
 /// The recorder, once the agent has started.
+#[inline]
 pub(crate) fn get() -> Option<&'static Recorder> {
-    RECORDER.get()
+    // SAFETY: null, or a box leaked by `install`, which is never freed.
+    unsafe { RECORDER.load(Acquire).as_ref() }
+}
+
+/// In a forked child: the recorder and its lanes are the parent's, and nobody drains them here.
+pub(crate) fn forget_parent() {
+    RECORDER.store(null_mut(), Release);
+    LANE.set(None);
+    RETRY.set(0);
+    IS_REGISTERING.set(false);
 }
 
 /// Whether anything is recorded now.
 #[inline(always)]
-pub(crate) fn is_recording() -> bool {
+pub fn is_recording() -> bool {
     switches::is_on(Switch::Recording)
 }
 
@@ -354,7 +417,7 @@ pub(crate) fn set_recording(is_on: bool) {
 
 /// Whether single polls are recorded.
 #[inline(always)]
-pub(crate) fn records_polls() -> bool {
+pub fn records_polls() -> bool {
     switches::is_on(Switch::Polls)
 }
 
@@ -365,7 +428,7 @@ pub(crate) fn set_record_polls(is_on: bool) {
 
 /// Whether wakes are recorded.
 #[inline(always)]
-pub(crate) fn records_wakes() -> bool {
+pub fn records_wakes() -> bool {
     switches::is_on(Switch::Wakes)
 }
 
@@ -376,7 +439,7 @@ pub(crate) fn set_record_wakes(is_on: bool) {
 
 /// Whether waits, holds and the states of resources are recorded.
 #[inline(always)]
-pub(crate) fn records_waits() -> bool {
+pub fn records_waits() -> bool {
     switches::is_on(Switch::Waits)
 }
 
@@ -407,8 +470,18 @@ pub(crate) fn no_loop_drops(kind: RecordKind) -> u64 {
 
 /// Asks the exporter to come sooner.
 pub(crate) fn hurry() {
-    if let Some(recorder) = RECORDER.get() {
+    if let Some(recorder) = get() {
         recorder.wakeup.wake_if_waiting();
+    }
+}
+
+/// What people call the calling thread, where the system does not know: for the lane it has or gets.
+pub(crate) fn name_thread(name: &str) {
+    sys::name_thread(name);
+    if let Some(lane) = LANE.get()
+        && let Ok(mut thread) = lane.thread.lock()
+    {
+        thread.name = name.to_owned();
     }
 }
 
@@ -455,7 +528,7 @@ fn bigger_lane(small: Option<&'static Lane>) -> Option<&'static Lane> {
 
 /// Whether it is this thread's turn to ask for a lane (again). Nobody's before there are any.
 fn may_ask() -> bool {
-    if RECORDER.get().is_none() {
+    if get().is_none() {
         return false;
     }
     let left = RETRY.get();
@@ -471,7 +544,7 @@ fn register(wish: Wish) -> Option<&'static Lane> {
     if IS_REGISTERING.replace(true) {
         return None;
     }
-    let lane = RECORDER.get().and_then(|recorder| recorder.acquire(wish));
+    let lane = get().and_then(|recorder| recorder.acquire(wish));
     IS_REGISTERING.set(false);
     lane
 }
@@ -545,7 +618,7 @@ pub(crate) fn current_loop() -> Option<Arc<Loop>> {
 
 /// The loop of this runtime, made known if it was not.
 pub(crate) fn loop_of(handle: &Handle) -> Option<Arc<Loop>> {
-    let recorder = RECORDER.get()?;
+    let recorder = get()?;
     {
         let loops = recorder.loops.read().ok()?;
         if let Some((loop_, _)) = loops.get(&handle.id()) {

@@ -1,6 +1,7 @@
 //! What is asked of the operating system about the calling thread and the process.
 #![expect(unsafe_code, reason = "calls into libc; each call states why it is sound")]
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// The calling thread's id, as signals and `/proc` know it; 0 if there is none.
@@ -15,8 +16,23 @@ pub(crate) fn thread_id() -> u64 {
     0
 }
 
+thread_local! {
+    /// What the calling thread is called by a language that does not tell the system.
+    static NAME: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Says what people call the calling thread.
+pub(crate) fn name_thread(name: &str) {
+    let _ = NAME.try_with(|known| known.replace(name.to_owned()));
+}
+
 /// What people call the calling thread: never empty.
 pub(crate) fn thread_name() -> String {
+    if let Ok(name) = NAME.try_with(|name| name.borrow().clone())
+        && !name.is_empty()
+    {
+        return name;
+    }
     let thread = std::thread::current();
     match (thread.name(), thread_id()) {
         (Some(name), _) if !name.is_empty() => name.to_owned(),

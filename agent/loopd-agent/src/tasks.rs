@@ -264,6 +264,7 @@ impl Spawn {
             location: place::number(self.location),
             parent: self.parent,
             kind: self.kind,
+            label: 0,
         });
     }
 }

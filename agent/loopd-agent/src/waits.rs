@@ -49,7 +49,7 @@ macro_rules! ops {
         /// What a waiting task wants to do.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
-        pub(crate) enum Op { $(#[doc = $text] $name),* }
+        pub enum Op { $(#[doc = $text] $name),* }
 
         impl Op {
             const ALL: &[Self] = &[$(Self::$name),*];

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use loopd_model::{
-    DropCause, EventKind, LoopId, Nanos, RecordKind, ResourceId, Span, StackId, TaskId, WorkerId,
+    DropCause, EventKind, LoopId, Nanos, RecordKind, ResourceId, Span, StackId, TaskId, TaskKind,
+    WorkerId,
 };
 
 use crate::clock::ticks;
@@ -124,6 +125,12 @@ impl Drain {
                 position += 2;
                 continue;
             }
+            if let Some([start, length, task, delay, by]) = Record::read_step(&lane.ring, position)
+            {
+                take_step([start, length, task, delay, by], slot, stage);
+                position += 3;
+                continue;
+            }
             if let Some(words) = take_life(&lane.ring, position, stage, tables) {
                 position += words;
                 continue;
@@ -164,6 +171,9 @@ impl Drain {
                 };
                 stage.span(slot, RecordKind::Poll, span);
             }
+            Record::Step { start, length, task, delay, by } => {
+                take_step([start, length, task, delay, by], slot, stage);
+            }
             Record::Park { start, length } => {
                 let span = Span { start: Nanos(start), length, count: 1, ..Span::default() };
                 stage.span(slot, RecordKind::Park, span);
@@ -182,15 +192,8 @@ impl Drain {
             Record::Place { at, loop_id, worker } => {
                 self.move_to(index, (LoopId(loop_id), WorkerId(worker)), at, stage);
             }
-            Record::Spawned { at, task, loop_id, location, parent, kind } => {
-                let spawned = EventKind::TaskSpawned {
-                    task: TaskId(task),
-                    loop_id: LoopId(loop_id),
-                    spawn_location: tables.location(location),
-                    parent: TaskId(parent),
-                    kind,
-                };
-                stage.event(at, spawned);
+            Record::Spawned { at, task, loop_id, location, parent, kind, label } => {
+                take_spawned(([at, task, loop_id, location, parent], kind, label), stage, tables);
             }
             Record::Named { at, task, name } => match tables.name(name) {
                 Some(name) => stage.event(at, EventKind::TaskNamed { task: TaskId(task), name }),
@@ -327,7 +330,27 @@ fn take_life(ring: &Ring, position: u64, stage: &mut Stage, tables: &mut Tables)
         stage.short_event(at, EventKind::TaskEnded { task: TaskId(task), outcome });
         return Some(3);
     }
-    let ([at, task, loop_id, location, parent], kind) = Record::read_spawned(ring, position)?;
+    take_spawned(Record::read_spawned(ring, position)?, stage, tables);
+    Some(6)
+}
+
+/// A poll, and the wake before it.
+#[inline(always)]
+fn take_step([start, length, task, delay, by]: [u64; 5], slot: usize, stage: &mut Stage) {
+    let (task, by) = (TaskId(task), TaskId(by));
+    let woken = Nanos(start.saturating_sub(delay));
+    let wake = Span { start: woken, length: start - woken.0, task, by, count: 1 };
+    stage.span(slot, RecordKind::Wake, wake);
+    let poll = Span { start: Nanos(start), length, task, count: 1, ..Span::default() };
+    stage.span(slot, RecordKind::Poll, poll);
+}
+
+#[inline(always)]
+fn take_spawned(
+    ([at, task, loop_id, location, parent], kind, label): ([u64; 5], TaskKind, u32),
+    stage: &mut Stage,
+    tables: &mut Tables,
+) {
     let spawned = EventKind::TaskSpawned {
         task: TaskId(task),
         loop_id: LoopId(loop_id),
@@ -336,7 +359,18 @@ fn take_life(ring: &Ring, position: u64, stage: &mut Stage, tables: &mut Tables)
         kind,
     };
     stage.short_event(at, spawned);
-    Some(6)
+    if label != 0 {
+        take_label(at, task, label, stage, tables);
+    }
+}
+
+/// A task that was named when it was spawned.
+#[inline(never)]
+fn take_label(at: u64, task: u64, label: u32, stage: &mut Stage, tables: &mut Tables) {
+    match tables.label(label) {
+        Some(name) => stage.short_event(at, EventKind::TaskNamed { task: TaskId(task), name }),
+        None => stage.loss(RecordKind::Task, DropCause::AgentLimit, 1, (at, at)),
+    }
 }
 
 impl Reader {

@@ -24,22 +24,23 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use loopd_model::{
-    Coverage, DropCause, EventKind, LoopId, Nanos, Process, RecordKind, Settings, TaskId, WorkerId,
+    Coverage, DropCause, DumpId, EventKind, LoopId, Nanos, Process, RecordKind, ResourceId,
+    Settings, StackId, TaskId, WorkerId,
 };
 use loopd_wire::pb;
 use loopd_wire::pb::collector_message::Kind;
-use tokio::runtime::RuntimeMetrics;
 
 use crate::clock::{self, Calibration, Origin, ticks};
 use crate::cost;
 use crate::coverage;
+use crate::dumps::{self, Dumped};
 use crate::layer;
-use crate::recorder::{self, Control, Loop, LoopOrigin, Recorder};
+use crate::recorder::{self, Control, Gauges, Loop, LoopOrigin, Recorder};
 use crate::resource;
 use crate::settings;
 use crate::silence;
 use crate::status::{Flushed, Status};
-use crate::watch::Sample;
+use crate::watch::{Sample, key};
 
 use backoff::Backoff;
 use drain::Drain;
@@ -107,8 +108,14 @@ pub(crate) fn run(setup: Setup) {
         .enable_time()
         // Those that look up host names.
         .thread_name("loopd-lookup")
-        .on_thread_start(cost::thread_began)
-        .on_thread_stop(cost::thread_ended)
+        .on_thread_start(|| {
+            cost::thread_is_asked_for();
+            cost::thread_began();
+        })
+        .on_thread_stop(|| {
+            cost::thread_ended();
+            cost::thread_is_gone();
+        })
         .build();
     let status = setup.status;
     match runtime {
@@ -153,13 +160,16 @@ struct Exporter {
 /// A loop, and what its runtime says about itself.
 struct Watched {
     loop_: Arc<Loop>,
-    metrics: RuntimeMetrics,
+    gauges: Gauges,
     origin: LoopOrigin,
 }
 
 impl Watched {
     fn measure(&self, stage: &mut Stage) {
-        let metrics = metrics::of_runtime(&self.metrics);
+        let metrics = match &self.gauges {
+            Gauges::Tokio(metrics) => metrics::of_runtime(metrics),
+            Gauges::Embedded(gauges) => gauges.read(),
+        };
         stage.event(ticks(), EventKind::Metrics { loop_id: self.loop_.id, metrics });
     }
 }
@@ -265,10 +275,11 @@ impl Exporter {
         let mut closed = Vec::new();
         for (at, control) in controls {
             match control {
-                Control::LoopOpened(loop_, metrics, origin) => {
-                    self.loop_opened(at, Watched { loop_, metrics, origin });
+                Control::LoopOpened(loop_, gauges, origin) => {
+                    self.loop_opened(at, Watched { loop_, gauges, origin });
                 }
                 Control::Sample(sample) => self.sampled(sample),
+                Control::Dumped(dumped) => self.dumped(at, dumped),
                 Control::LoopClosed(loop_, began) => closed.push((began, loop_)),
             }
         }
@@ -330,7 +341,7 @@ impl Exporter {
     fn loop_opened(&mut self, at: u64, watched: Watched) {
         let loop_ = &watched.loop_;
         let (flavor, workers) =
-            loop_.facts.get().map_or(("tokio", 0), |facts| (facts.flavor, facts.workers));
+            loop_.facts.get().map_or(("tokio", 0), |facts| (&*facts.flavor, facts.workers));
         let opened = EventKind::LoopOpened {
             loop_id: loop_.id,
             name: loop_.name.clone(),
@@ -373,6 +384,29 @@ impl Exporter {
         };
         let metrics = self.vitals.read(own);
         self.stage.event(ticks(), EventKind::Metrics { loop_id: LoopId::NONE, metrics });
+    }
+
+    /// Part of an answer, or its end.
+    fn dumped(&mut self, at: u64, dumped: Dumped) {
+        let Dumped { dump, tasks, end } = dumped;
+        for task in tasks {
+            let known = self.tables.stack(task.frames.iter().map(key).collect(), task.frames);
+            let dumped = EventKind::TaskDumped {
+                dump,
+                task: TaskId(task.task),
+                stack: known.unwrap_or(StackId::NONE),
+                awaits: task.awaits,
+                awaits_task: TaskId(task.awaits_task),
+                resource: ResourceId(task.resource),
+            };
+            self.stage.event(at, dumped);
+            if self.stage.is_full() {
+                self.seal();
+            }
+        }
+        if let Some((tasks, left_out, reason)) = end {
+            self.stage.event(at, EventKind::DumpEnded { dump, tasks, left_out, reason });
+        }
     }
 
     fn sampled(&mut self, sample: Sample) {
@@ -477,6 +511,7 @@ impl Exporter {
                 settings::apply(self.setup.status, &loopd_wire::decode_settings(asked));
                 self.tell_changes();
             }
+            SessionEvent::Message(Kind::DumpTasks(asked)) => self.dump(DumpId(asked.dump_id)),
             SessionEvent::Message(Kind::Refused(refused)) => {
                 self.progress_at = Instant::now();
                 let refusals = self.window.refuse(refused.seq, DropCause::Malformed);
@@ -489,6 +524,16 @@ impl Exporter {
                 }
             }
             SessionEvent::Ended(reason) => self.hang_up(&reason),
+        }
+    }
+
+    /// Has it told where every task waits. Somebody looks at a page meanwhile.
+    fn dump(&mut self, dump: DumpId) {
+        self.interval = BUSY_INTERVAL;
+        if !dump.is_none() && !dumps::ask(dump) {
+            let reason = dumps::NOBODY.to_owned();
+            let ended = EventKind::DumpEnded { dump, tasks: 0, left_out: 0, reason };
+            self.stage.event(ticks(), ended);
         }
     }
 

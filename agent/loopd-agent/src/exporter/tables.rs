@@ -35,6 +35,8 @@ pub(crate) struct Tables {
     /// By text: one place has a constant per instantiation of its function.
     by_place: HashMap<(String, u32, u32), LocationId>,
     by_name: HashMap<String, NameId>,
+    /// By number of [`crate::labels`], less one.
+    by_label: Vec<Option<NameId>>,
     by_stack: HashMap<Vec<u64>, StackId>,
     all: Dictionary,
     name_bytes: usize,
@@ -67,6 +69,7 @@ impl Tables {
             by_address: foldhash::HashMap::default(),
             by_place: HashMap::new(),
             by_name: HashMap::new(),
+            by_label: Vec::new(),
             by_stack: HashMap::new(),
             all: Dictionary::default(),
             name_bytes: 0,
@@ -125,6 +128,20 @@ impl Tables {
         self.name_bytes += text.len();
         self.all.names.push(Name { id, text: text.clone() });
         self.by_name.insert(text, id);
+        Some(id)
+    }
+
+    /// The id of the name with this number of [`crate::labels`]; `None` when the table is full.
+    pub(crate) fn label(&mut self, number: u32) -> Option<NameId> {
+        let index = (number as usize).checked_sub(1)?;
+        if let Some(&Some(id)) = self.by_label.get(index) {
+            return Some(id);
+        }
+        let id = self.name(crate::labels::find(number)?.to_owned())?;
+        if self.by_label.len() <= index {
+            self.by_label.resize(index + 1, None);
+        }
+        self.by_label[index] = Some(id);
         Some(id)
     }
 

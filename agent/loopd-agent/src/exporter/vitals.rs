@@ -65,6 +65,7 @@ impl Vitals {
         let throttled = self.cgroup.get_or_insert_with(Cgroup::find).throttled();
         add("cgroup_throttled_nanos", throttled.map(|(nanos, _)| nanos));
         add("cgroup_throttled_periods", throttled.map(|(_, periods)| periods));
+        readings.extend(crate::embed::vitals());
         readings
     }
 }

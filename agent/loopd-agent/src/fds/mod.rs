@@ -108,6 +108,12 @@ pub(crate) fn set_tracking(is_on: bool) {
     noted::set_active(is_on);
 }
 
+/// The next agent looks with a thread of its own.
+pub(crate) fn renew() {
+    #[cfg(target_os = "linux")]
+    watcher::renew();
+}
+
 /// The calling thread is the agent's own: what it opens is not noted.
 pub(crate) fn exclude_this_thread() {
     #[cfg(target_os = "linux")]
@@ -143,6 +149,9 @@ fn limits() -> &'static str {
     #[cfg(target_os = "linux")]
     if noted::IS_POSSIBLE {
         return "";
+    }
+    if crate::coverage::is_embedded() {
+        return "found once a second, without the task and stack that opened them";
     }
     "found once a second, without the task and stack that opened them: those need loopd-agent's feature fd-stacks, on Linux with glibc on x86_64"
 }

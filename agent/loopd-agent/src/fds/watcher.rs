@@ -11,6 +11,7 @@ use super::{CHANGES, Change, IS_LOOKING, MAX_CHANGES, TABLE_BYTES, UNTRACKED, na
 use crate::agent::{STATUS, spawn_thread};
 use crate::clock::ticks;
 use crate::recorder::{self, Recorder};
+use crate::renewable::Renewable;
 use crate::status::Status;
 
 /// File descriptors known at once with the default memory limit, in proportion with another one:
@@ -46,17 +47,24 @@ impl Drop for Looking {
     }
 }
 
+/// Of each agent there is one thread.
+static ONCE: Renewable<Once> = Renewable::new(Once::new);
+
+/// The next agent has none yet.
+pub(super) fn renew() {
+    ONCE.renew();
+}
+
 /// Starts the thread, once.
 pub(super) fn ensure_running() -> Result<(), String> {
-    static ONCE: Once = Once::new();
     let Some(recorder) = recorder::get() else {
         return Err("the agent has not started".to_owned());
     };
     let mut result = Ok(());
-    ONCE.call_once(|| {
+    ONCE.get().call_once(|| {
         let watcher = Watcher {
             recorder,
-            status: &STATUS,
+            status: STATUS.get(),
             table: Table::new(super::MEMORY_LIMIT.load(Relaxed) / (FULL_SIZE_AT / MAX_FDS)),
             stacks: Stacks::default(),
             next_look: Instant::now(),

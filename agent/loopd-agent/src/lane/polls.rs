@@ -88,6 +88,124 @@ impl Lost {
     }
 }
 
+/// Around a step on a loop that is not tokio's: one worker, which no other thread takes away.
+impl Lane {
+    /// A step of this task begins. Returns when, in ticks.
+    #[inline(always)]
+    pub(crate) fn begin_step(&'static self, loop_: &Loop, task: u64) -> u64 {
+        if self.plain_loop.load(Relaxed) == loop_.id.0 && self.current.started.load(Relaxed) == 0 {
+            let now = ticks();
+            self.current.task.store(task, Relaxed);
+            self.current.started.store(now, Release);
+            return now;
+        }
+        self.begin_step_slowly(loop_, task)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_step_slowly(&'static self, loop_: &Loop, task: u64) -> u64 {
+        let now = ticks();
+        let place = (loop_.id.0, 0);
+        let is_nested = self.current.started.load(Relaxed) != 0;
+        if is_nested && self.current.is_cut_at(place) {
+            self.write_current(now, recorder::records_polls(), loop_);
+        }
+        self.push_outer();
+        self.current.loop_id.store(loop_.id.0, Relaxed);
+        self.current.worker.store(0, Relaxed);
+        self.current.seen.store(Seen::ByWrapper as u8, Relaxed);
+        self.write_place(place, now);
+        self.current.task.store(task, Relaxed);
+        let is_plain = self.is_big
+            && self.depth.load(Relaxed) == 0
+            && self.place_loop.load(Relaxed) == loop_.id.0;
+        self.plain_loop.store(if is_plain { loop_.id.0 } else { NO_LOOP }, Relaxed);
+        self.current.started.store(now, Release);
+        now
+    }
+
+    /// The step begun last, at `began`, ends. `wake` is when it was woken and by whom, if that is known.
+    #[inline(always)]
+    pub(crate) fn end_step(
+        &'static self,
+        loop_: &Loop,
+        began: u64,
+        wake: Option<(u64, u64)>,
+    ) -> u64 {
+        let start = self.current.started.load(Relaxed);
+        if start == 0 || self.plain_loop.load(Relaxed) == NO_LOOP || !recorder::records_polls() {
+            self.end_step_slowly(loop_, began, wake);
+            return ticks();
+        }
+        let now = ticks();
+        let (length, task) = (now.saturating_sub(start), self.current.task.load(Relaxed));
+        if let Some((woken, by)) = wake
+            && let Some(pushed) = record::push_step(
+                &self.ring,
+                (start, length),
+                task,
+                (start.saturating_sub(woken), by),
+            )
+        {
+            if pushed == Pushed::No {
+                self.count_drop(RecordKind::Wake);
+            }
+            self.settle(pushed, Some(RecordKind::Poll));
+        } else {
+            if let Some((woken, by)) = wake {
+                self.write_wake(woken, start, task, by, 1);
+            }
+            self.settle(record::push_poll(&self.ring, start, length, task), Some(RecordKind::Poll));
+        }
+        self.current.started.store(0, Relaxed);
+        now
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_step_slowly(&'static self, loop_: &Loop, began: u64, wake: Option<(u64, u64)>) {
+        if let Some((woken, by)) = wake
+            && self.current.started.load(Relaxed) != 0
+        {
+            self.write_wake(woken, began, self.current.task.load(Relaxed), by, 1);
+        }
+        if self.current.started.load(Relaxed) != 0 && self.plain_loop.load(Relaxed) != NO_LOOP {
+            // Single polls are not recorded.
+            return self.current.started.store(0, Relaxed);
+        }
+        self.exit(loop_);
+    }
+
+    /// The step begun last ends without a word: nobody knows any more whose it is.
+    pub(crate) fn abandon_step(&self) {
+        self.current.started.store(0, Relaxed);
+        if self.plain_loop.load(Relaxed) == NO_LOOP {
+            self.pop_outer(ticks());
+        }
+    }
+
+    /// The loop's thread slept from one instant to another, in ticks.
+    pub(crate) fn write_park(&'static self, loop_: &Loop, start: u64, end: u64) {
+        if self.is_in_poll() {
+            return;
+        }
+        self.write_place((loop_.id.0, 0), start);
+        if self.place_loop.load(Relaxed) == NO_LOOP {
+            return self.count_drop(RecordKind::Park);
+        }
+        self.write(&Record::Park { start, length: end.saturating_sub(start) });
+    }
+
+    /// A step that begins now was due so many nanoseconds before.
+    pub(crate) fn write_lateness(&self, poll_start: u64, nanos: u64, task: u64) {
+        if self.place_loop.load(Relaxed) == NO_LOOP {
+            return self.count_drop(RecordKind::Wake);
+        }
+        self.write(&Record::Delay { poll_start, nanos, task });
+    }
+}
+
 /// Around a poll that the wrapper sees.
 impl Lane {
     /// A poll begins. Returns when, in ticks.

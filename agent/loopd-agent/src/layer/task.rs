@@ -85,8 +85,8 @@ pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, is_blocking: bool) 
         TaskKind::Local | TaskKind::Blocking => {
             tell(slot);
         }
-        // It enters its runtime only now.
-        TaskKind::BlockOn => {}
+        // It enters its runtime only now; and tokio has no callbacks.
+        TaskKind::BlockOn | TaskKind::Callback => {}
     }
 }
 
@@ -105,6 +105,7 @@ fn tell(slot: &Slot) -> bool {
             location: slot.place.load(Relaxed),
             parent: slot.task.load(Relaxed),
             kind: kind(slot),
+            label: 0,
         });
     }
     true

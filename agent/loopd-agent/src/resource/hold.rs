@@ -24,6 +24,11 @@ pub(crate) fn set_slow_ticks(ticks: u64) {
     SLOW_TICKS.store(ticks, Relaxed);
 }
 
+/// From which length in ticks something is slow.
+pub(crate) fn slow_ticks() -> u64 {
+    SLOW_TICKS.load(Relaxed)
+}
+
 /// A hold that found no free slot: only counted.
 const NO_SLOT: u8 = u8::MAX;
 

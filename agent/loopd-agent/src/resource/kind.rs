@@ -120,6 +120,7 @@ const BROADCAST: &[Reading] =
     &[Depth, Capacity, Senders, Receivers, Waiters, Sent, Received, Lagged, Contended, WaitedNanos];
 const WATCH: &[Reading] = &[Senders, Receivers, Waiters, Sent, Contended, WaitedNanos];
 const PARTIES: &[Reading] = &[Capacity, Waiters, Contended, WaitedNanos];
+const QUEUE: &[Reading] = &[Capacity, Waiters, WaitingSenders, Contended, WaitedNanos];
 const WAITED_FOR: &[Reading] = &[Waiters, Contended, WaitedNanos];
 
 const fn kind(name: &'static str, slots: usize, readings: &'static [Reading]) -> Kind {
@@ -144,4 +145,11 @@ pub(crate) static TOKIO_SEMAPHORE: Kind = kind("tokio::sync::Semaphore", 8, PERM
 pub(crate) static TOKIO_BARRIER: Kind = kind("tokio::sync::Barrier", 0, PARTIES);
 pub(crate) static TOKIO_ONESHOT: Kind = kind("tokio::sync::oneshot", 0, &[]);
 pub(crate) static TOKIO_SLEEP: Kind = kind("tokio::time::Sleep", 0, &[]);
+/// Those of asyncio, whose embedded agent sees who waits, but not each use.
+pub(crate) static ASYNCIO_LOCK: Kind = kind("asyncio.Lock", 8, LOCK);
+pub(crate) static ASYNCIO_SEMAPHORE: Kind = kind("asyncio.Semaphore", 8, WAITED_FOR);
+pub(crate) static ASYNCIO_QUEUE: Kind = kind("asyncio.Queue", 0, QUEUE);
+pub(crate) static ASYNCIO_EVENT: Kind = kind("asyncio.Event", 0, WAITED_FOR);
+pub(crate) static ASYNCIO_CONDITION: Kind = kind("asyncio.Condition", 0, WAITED_FOR);
+pub(crate) static ASYNCIO_BARRIER: Kind = kind("asyncio.Barrier", 0, PARTIES);
 pub(crate) static TOKIO_INTERVAL: Kind = kind("tokio::time::Interval", 0, &[]);

@@ -24,9 +24,9 @@ use crate::record::Record;
 use crate::recorder;
 use crate::waits::Op;
 
-pub(crate) use hold::{Hold, OwnedHold, set_slow_ticks};
+pub(crate) use hold::{Hold, OwnedHold, set_slow_ticks, slow_ticks};
 pub(crate) use kind::{Kind, READINGS, Reading};
-pub(crate) use registry::{Inbox, count_unsampled, unsampled};
+pub(crate) use registry::{Inbox, count_unsampled, renew, unsampled};
 pub(crate) use state::State;
 pub(crate) use wait::{Call, Target, Wait};
 

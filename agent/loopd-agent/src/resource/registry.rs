@@ -3,9 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use super::state::State;
+use crate::renewable::Renewable;
 
 /// Resources opened between two rounds of the exporter, 50 ms at most. Beyond it they are recorded
 /// as any other, but not sampled.
@@ -13,14 +14,19 @@ const MAX_NEW: usize = 1024;
 
 type Ends = (SyncSender<Arc<State>>, Mutex<Option<Receiver<Arc<State>>>>);
 
-static CHANNEL: OnceLock<Ends> = OnceLock::new();
+static CHANNEL: Renewable<Ends> = Renewable::new(|| {
+    let (sender, receiver) = sync_channel(MAX_NEW);
+    (sender, Mutex::new(Some(receiver)))
+});
 static UNSAMPLED: AtomicU64 = AtomicU64::new(0);
 
 fn channel() -> &'static Ends {
-    CHANNEL.get_or_init(|| {
-        let (sender, receiver) = sync_channel(MAX_NEW);
-        (sender, Mutex::new(Some(receiver)))
-    })
+    CHANNEL.get()
+}
+
+/// The next exporter finds only what is opened from now on.
+pub(crate) fn renew() {
+    CHANNEL.renew();
 }
 
 /// Where the exporter finds resources that are new. There is one in a process.

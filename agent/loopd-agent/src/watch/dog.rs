@@ -8,9 +8,10 @@ use super::naming::{Captured, Naming};
 use super::signal::Requests;
 use super::thread::{CpuShare, Doing};
 use super::unwind::Unwind;
+use super::{Sample, Sampler, key};
 use crate::clock::{BASELINE, Calibration, Origin, ticks};
 use crate::lane::Lane;
-use crate::recorder::{self, Recorder};
+use crate::recorder::{self, Control, Recorder};
 use crate::status::Status;
 
 /// Between two looks.
@@ -41,6 +42,7 @@ pub(super) struct Dog {
     requests: Requests<Asked>,
     unwind: Unwind,
     naming: Naming,
+    sampler: Option<Sampler>,
 }
 
 /// A thread that was asked for its stack.
@@ -56,6 +58,7 @@ impl Dog {
         recorder: &'static Recorder,
         status: &'static Status,
         origin: Origin,
+        sampler: Option<Sampler>,
     ) -> Self {
         Self {
             recorder,
@@ -68,6 +71,7 @@ impl Dog {
             requests: Requests::new(),
             unwind: Unwind::default(),
             naming: Naming::new(recorder, status),
+            sampler,
         }
     }
 
@@ -96,8 +100,11 @@ impl Dog {
         self.withdraw(in_ticks(PATIENCE));
         let running = self.running();
         let due = self.due.plan(ticks(), &running, self.requests.room());
-        due.iter().for_each(|one| self.ask(*one));
-        if !due.is_empty() {
+        match self.sampler {
+            Some(sampler) => due.iter().for_each(|one| self.sample(sampler, *one)),
+            None => due.iter().for_each(|one| self.ask(*one)),
+        }
+        if !due.is_empty() && self.sampler.is_none() {
             self.await_answers();
         }
         // A poll that begins now and becomes slow is seen before it is.
@@ -137,6 +144,21 @@ impl Dog {
     fn ask(&mut self, one: Running) {
         let (at, doing) = (ticks(), Doing::of(one.tid, one.cpu_share));
         self.requests.ask(self.lanes[one.lane], one.tid, Asked { at, one, doing });
+    }
+
+    /// Takes a stack in the way of whoever embeds the agent, which also names it.
+    fn sample(&mut self, sampler: Sampler, one: Running) {
+        let (at, doing) = (ticks(), Doing::of(one.tid, one.cpu_share));
+        let frames = sampler(one.tid);
+        // The poll may have ended meanwhile; then the stack is something else's.
+        if !frames.is_empty() && self.lanes[one.lane].running() == Some(one.poll) {
+            let Doing { running, syscall, wchan } = doing;
+            let (addresses, frames) = (frames.iter().map(key).collect(), frames.into());
+            let poll = one.poll;
+            let sample = Sample { at, poll, addresses, frames, running, syscall, wchan };
+            self.recorder.send(Control::Sample(sample));
+        }
+        self.due.taken(ticks(), &one);
     }
 
     /// Takes the answers that come promptly; the others, at a later look.

@@ -21,6 +21,7 @@ mod thread;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod unwind;
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use loopd_model::{Coverage, CoverageState, Frame, Running};
@@ -43,6 +44,15 @@ use crate::clock::Origin;
 use crate::lane::RunningPoll;
 use crate::recorder::Recorder;
 use crate::status::Status;
+
+/// Takes the stack of the thread with this id in its own way, leaf first; empty if it could not.
+/// Called by the watchdog's thread, which waits for it.
+pub type Sampler = fn(tid: i32) -> Vec<Frame>;
+
+/// What stands for the address of a frame that has none.
+pub(crate) fn key(frame: &Frame) -> u64 {
+    foldhash::fast::FixedState::default().hash_one(frame)
+}
 
 /// A stack taken in the middle of a poll.
 pub(crate) struct Sample {
@@ -69,8 +79,9 @@ pub(crate) fn start(
     recorder: &'static Recorder,
     status: &'static Status,
     origin: Origin,
+    sampler: Option<Sampler>,
 ) -> Coverage {
-    try_start(recorder, status, origin)
+    try_start(recorder, status, origin, sampler)
         .unwrap_or_else(|reason| coverage(CoverageState::Unavailable, reason))
 }
 
@@ -83,15 +94,24 @@ fn try_start(
     recorder: &'static Recorder,
     status: &'static Status,
     origin: Origin,
+    sampler: Option<Sampler>,
 ) -> Result<Coverage, String> {
-    signal::install()?;
-    let dog = dog::Dog::new(recorder, status, origin);
+    if sampler.is_none() {
+        signal::install()?;
+    }
+    let dog = dog::Dog::new(recorder, status, origin, sampler);
     crate::agent::spawn_thread("loopd-watch", move || dog.run())
         .map_err(|error| error.to_string())?;
-    Ok(coverage(CoverageState::On, detail::limits()))
+    let limits = if sampler.is_some() { String::new() } else { detail::limits() };
+    Ok(coverage(CoverageState::On, limits))
 }
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-fn try_start(_: &'static Recorder, _: &'static Status, _: Origin) -> Result<Coverage, String> {
+fn try_start(
+    _: &'static Recorder,
+    _: &'static Status,
+    _: Origin,
+    _: Option<Sampler>,
+) -> Result<Coverage, String> {
     Err("stacks can be taken on Linux on x86_64 and aarch64 only, so far".to_owned())
 }

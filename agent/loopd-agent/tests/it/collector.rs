@@ -35,6 +35,8 @@ pub(crate) struct Script {
     pub(crate) settings: Option<pb::Settings>,
     /// Sent once, after the next message.
     pub(crate) asks: Option<pb::Settings>,
+    /// Asked for once, after the next message: the dump of this number.
+    pub(crate) asks_dump: Option<u64>,
     /// No batch may be larger.
     pub(crate) max_batch_bytes: u32,
 }
@@ -51,6 +53,7 @@ impl Default for Script {
             epoch: vec![1; 16],
             settings: None,
             asks: None,
+            asks_dump: None,
             max_batch_bytes: 1 << 20,
         }
     }
@@ -344,8 +347,12 @@ async fn serve(
             }
             loopd_wire::AgentMessage::Unknown => panic!("an unknown message"),
         };
-        let asked = state.lock().unwrap().script.asks.take().map(Kind::Settings);
-        for answer in answer.into_iter().chain(asked) {
+        let (settings, dump) = {
+            let script = &mut state.lock().unwrap().script;
+            (script.asks.take(), script.asks_dump.take())
+        };
+        let dump = dump.map(|dump_id| Kind::DumpTasks(pb::DumpTasks { dump_id }));
+        for answer in answer.into_iter().chain(settings.map(Kind::Settings)).chain(dump) {
             let _ = answers.send(message(answer)).await;
         }
         if state.lock().unwrap().script.stops_reading {

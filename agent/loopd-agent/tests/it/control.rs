@@ -1,6 +1,7 @@
 //! What a collector changes while the program runs, and what the agent says of it.
 
 use loopd_agent::{CoverageState, RecordKind};
+use loopd_model::{DumpId, EventKind};
 use loopd_wire::pb;
 
 use crate::collector::{Collector, Script, Seen};
@@ -121,4 +122,19 @@ fn the_collector_has_polls_off_from_the_start() {
     let seen = collector.seen();
     assert_eq!(seen.stored_and_lost(RecordKind::Poll), (0, 0));
     assert_eq!(seen.stored_and_lost(RecordKind::Task).0, 4);
+}
+
+#[test]
+fn an_agent_that_cannot_tell_where_its_tasks_wait_says_so() {
+    let collector = Collector::start();
+    let _agent = agent_for(&collector);
+    let ends = |seen: &Seen| -> Vec<EventKind> {
+        let kinds = seen.events().map(|event| event.kind.clone());
+        kinds.filter(|kind| matches!(kind, EventKind::DumpEnded { .. })).collect()
+    };
+    collector.script(|script| script.asks_dump = Some(7));
+    let seen = collector.wait("an answer", |seen| !ends(seen).is_empty());
+    let reason = "this agent cannot tell where its tasks wait".to_owned();
+    let ended = EventKind::DumpEnded { dump: DumpId(7), tasks: 0, left_out: 0, reason };
+    assert_eq!(ends(&seen), [ended]);
 }
