@@ -13,9 +13,15 @@ use loopd_model::{
     ResourceId, Running, TaskId, TaskKind, UnixNanos, WorkerId,
 };
 
+mod dumps;
+pub(crate) mod findings;
+mod survivors;
 mod told;
 mod waits;
 
+pub use dumps::*;
+pub use findings::{FindingRow, MAX_FINDINGS, MAX_MUTES};
+pub use survivors::*;
 pub use told::*;
 pub use waits::*;
 
@@ -105,11 +111,11 @@ pub struct ProcessRow {
 /// Counts of one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Tasks that have not ended, as far as they were counted.
+    /// Tasks that have not ended, callbacks aside, as far as they were counted.
     pub tasks_alive: u64,
     /// Whether there are more than that.
     pub has_more_alive: bool,
-    /// Tasks whose spawn was seen.
+    /// Tasks whose spawn was seen, callbacks aside.
     pub tasks_spawned: u64,
     /// Polls stored, also those that retention has since removed.
     pub polls: u64,
@@ -394,7 +400,7 @@ pub struct TaskQuery {
     pub location: Option<i64>,
     /// Spawned by this task of `process`.
     pub parent: Option<TaskId>,
-    /// Of this sort.
+    /// Of this sort; `None` for every sort but callbacks, which are in the list if it is of one place.
     pub kind: Option<TaskKind>,
     /// The order.
     pub sort: TaskSort,

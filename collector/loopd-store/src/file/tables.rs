@@ -18,8 +18,9 @@ const LASTING: [(&str, &str); 9] = [
 
 /// Tables of which every row of a process is wanted, whatever the range: what others refer to, and
 /// what is true until something else is said.
-const WHOLE: [&str; 10] = [
+const WHOLE: [&str; 11] = [
     "process",
+    "finding",
     "loop",
     "worker",
     "name",
@@ -32,10 +33,11 @@ const WHOLE: [&str; 10] = [
 ];
 
 /// Columns that refer to tables of the file: table, column, table that it refers to, its text.
-pub(super) const SHARED: [(&str, &str, &str, &str); 4] = [
+pub(super) const SHARED: [(&str, &str, &str, &str); 5] = [
     ("wait", "op", "word", "text"),
     ("sample", "syscall", "word", "text"),
     ("sample", "wchan", "word", "text"),
+    ("dumped_task", "awaits", "word", "text"),
     ("metric", "name", "metric_name", "name"),
 ];
 
@@ -143,8 +145,8 @@ impl Table {
 mod tests {
     use super::*;
 
-    /// Tables of the file itself, of no process.
-    const OF_FILE: [&str; 4] = ["_sqlx_migrations", "meta", "word", "metric_name"];
+    /// Tables of the file itself, of no process. What is muted stays where somebody muted it.
+    const OF_FILE: [&str; 5] = ["_sqlx_migrations", "finding_mute", "meta", "word", "metric_name"];
 
     fn fresh() -> Connection {
         let directory = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loopd_model::{MarkLevel, ResourceId, TaskId, UnixNanos};
+use loopd_model::{DumpId, MarkLevel, ResourceId, TaskId, UnixNanos};
 
 use super::Reader;
 use super::grown::{HOUR, ORIGIN, fill};
@@ -58,15 +58,25 @@ async fn ask(reader: &Reader) -> Asked {
         "resource_sites of the first half",
         reader.resource_sites(PROCESS, EARLY.1, HOUR as u64 / 2, 9)
     );
+    ask!("survivors", reader.survivors(PROCESS, (at(0), END), END));
+    ask!("survivors of the first half", reader.survivors(PROCESS, EARLY, END));
+    ask!("survivors of the first half at its end", reader.survivors(PROCESS, EARLY, EARLY.1));
     ask!("tasks_alive_at", reader.tasks_alive_at(PROCESS, &[EARLY.0, EARLY.1, END]));
     let minute = RollupStep::Minute;
     ask!("rollups", reader.rollups(PROCESS, (at(0), END), minute, None));
+
+    ask!("facts", reader.facts(PROCESS, None, None));
+    ask!("facts of the first half", reader.facts(PROCESS, Some(EARLY.0), Some(EARLY.1)));
 
     let slow = SlowQuery { process: PROCESS, limit: 500, ..SlowQuery::default() };
     let early = SlowQuery { from: Some(EARLY.0), to: Some(EARLY.1), ..slow };
     ask!("slow_polls", reader.slow_polls(&slow));
     ask!("slow_polls of the first half", reader.slow_polls(&early));
     ask!("slow_polls of a task", reader.slow_polls(&SlowQuery { task: Some(TASK), ..slow }));
+    let stacks = SlowQuery { limit: 5_000, ..slow };
+    ask!("slow_polls for their stacks", reader.slow_polls(&stacks));
+    let stacks = SlowQuery { limit: 5_000, ..early };
+    ask!("slow_polls of the first half for their stacks", reader.slow_polls(&stacks));
 
     let tasks = TaskQuery { process: PROCESS, limit: 100, ..TaskQuery::default() };
     for sort in [TaskSort::SpawnedAt, TaskSort::BusyTime] {
@@ -112,8 +122,13 @@ async fn ask(reader: &Reader) -> Asked {
             ask!(format!("waits, {waits:?}"), reader.waits(&waits));
         }
     }
+    ask!("dump_head", reader.dump_head(PROCESS, DumpId(1)));
+    ask!("dumps", reader.dumps(PROCESS));
+    ask!("dump", reader.dump(PROCESS, Some(DumpId(1))));
+    ask!("dump, the latest", reader.dump(PROCESS, None));
     let tasks: Vec<_> = (1..=100).map(TaskId).collect();
     ask!("open_waits_of", reader.open_waits_of(PROCESS, &tasks, 1_000));
+    ask!("open_waits_at", reader.open_waits_at(PROCESS, &tasks, EARLY.1, 1_000));
 
     let said = MarkQuery { process: PROCESS, limit: 100, ..MarkQuery::default() };
     let early = MarkQuery { from: Some(EARLY.0), to: Some(EARLY.1), ..said };

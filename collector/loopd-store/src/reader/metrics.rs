@@ -44,12 +44,7 @@ impl Reader {
         points: usize,
     ) -> Result<Vec<MetricSeries>, StoreError> {
         let (name, steps) = (name.to_owned(), Steps::new(from.0, to.0, points));
-        let read = move |db: &Connection| {
-            let sql = "SELECT id FROM metric_name WHERE name = ?";
-            let known = db.query_row(sql, [name], |row| row.get(0)).optional()?;
-            let Some(name) = known else { return Ok(Vec::new()) };
-            series(db, process.0, name, steps)
-        };
+        let read = move |db: &Connection| read(db, process.0, &name, steps);
         self.raw.ask(read).await.map_err(StoreError::sqlite("read a metric"))
     }
 
@@ -62,14 +57,14 @@ impl Reader {
 
 /// A range cut into even steps.
 #[derive(Clone, Copy)]
-struct Steps {
+pub(super) struct Steps {
     from: i64,
     to: i64,
     points: usize,
 }
 
 impl Steps {
-    fn new(from: i64, to: i64, points: usize) -> Self {
+    pub(super) fn new(from: i64, to: i64, points: usize) -> Self {
         Self { from, to, points: points.clamp(1, MAX_POINTS) }
     }
 
@@ -78,16 +73,29 @@ impl Steps {
     }
 
     /// The step of an instant in the range.
-    fn of(self, at: i64) -> usize {
+    pub(super) fn of(self, at: i64) -> usize {
         let after = u128::from(at.abs_diff(self.from));
         ((after * self.points as u128 / self.length()) as usize).min(self.points - 1)
     }
 
     /// The first instant of a step.
-    fn start(self, step: usize) -> i64 {
+    pub(super) fn start(self, step: usize) -> i64 {
         let after = (step as u128 * self.length()).div_ceil(self.points as u128);
         self.from.saturating_add_unsigned(u64::try_from(after).unwrap_or(u64::MAX))
     }
+}
+
+/// The series of the metric of this name.
+pub(super) fn read(
+    db: &Connection,
+    process: i64,
+    name: &str,
+    steps: Steps,
+) -> rusqlite::Result<Vec<MetricSeries>> {
+    let sql = "SELECT id FROM metric_name WHERE name = ?";
+    let known = db.query_row(sql, [name], |row| row.get(0)).optional()?;
+    let Some(name) = known else { return Ok(Vec::new()) };
+    series(db, process, name, steps)
 }
 
 fn series(

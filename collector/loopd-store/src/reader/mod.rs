@@ -7,6 +7,9 @@ mod beyond;
 mod books;
 mod bounds;
 mod check;
+mod dumps;
+mod facts;
+mod findings;
 #[cfg(test)]
 mod grown;
 #[cfg(test)]
@@ -23,8 +26,10 @@ mod settings;
 mod sites;
 mod slow;
 mod slowest;
+mod sources;
 mod spans;
 mod stream;
+mod survivors;
 mod task_spans;
 mod tasks;
 mod timeline;

@@ -3,7 +3,10 @@
 use loopd_model::{MarkLevel, TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Reader, metrics, resources, sites, slow, tasks, timeline, told, waits};
+use super::{
+    Reader, facts, lives, metrics, resources, sites, slow, survivors, tasks, timeline, told, waits,
+    waits_of,
+};
 use crate::{
     MarkQuery, ProcessKey, ResourceQuery, SlowQuery, StoreOptions, TaskQuery, TaskState, WaitQuery,
 };
@@ -44,6 +47,8 @@ async fn no_large_table_is_read_from_end_to_end() {
     ];
     statements.extend([all, range, task].iter().flat_map(slow::statements));
     statements.extend(sites::statements());
+    statements.extend(lives::STATEMENTS.map(str::to_owned));
+    statements.extend(facts::statements());
     statements.extend(metrics::STATEMENTS.map(str::to_owned));
     for is_open in [None, Some(true), Some(false)] {
         for task in [None, Some(TaskId(1))] {
@@ -58,6 +63,8 @@ async fn no_large_table_is_read_from_end_to_end() {
             statements.push(told::select_marks(&query).sql().as_str().to_owned());
         }
     }
+    let complaints = MarkQuery { process, from: range.from, ..MarkQuery::default() };
+    statements.push(told::select_complaints(&complaints).sql().as_str().to_owned());
     let pending = WaitQuery { is_pending: true, process: ProcessKey(1), ..WaitQuery::default() };
     let of_task = WaitQuery { task: Some(TaskId(1)), is_pending: false, ..pending };
     let all = WaitQuery { is_pending: false, ..pending };
@@ -66,6 +73,9 @@ async fn no_large_table_is_read_from_end_to_end() {
         statements.push(waits::select(&query).sql().as_str().to_owned());
     }
     statements.push(waits::later_holders_sql(1_000));
+    let at = waits_of::waits_at(process, "[1]", UnixNanos(1), 5);
+    statements.push(at.sql().as_str().to_owned());
+    statements.extend(survivors::statements());
     for sql in statements {
         let plan = plan(&reader, &sql).await;
         let large = [

@@ -80,7 +80,7 @@ impl Reader {
 /// How many tasks are alive and resources open in each of these processes, and whether there are more.
 fn count(db: &Connection, processes: &[i64]) -> rusqlite::Result<Vec<[(u64, bool); 2]>> {
     const ALIVE: &str = "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_alive
-        WHERE process = ?1 AND ended_at IS NULL LIMIT ?2)";
+        WHERE process = ?1 AND ended_at IS NULL AND kind IS NOT 4 LIMIT ?2)";
     const OPEN: &str = "SELECT count(*) FROM (SELECT 1 FROM resource INDEXED BY resource_open
         WHERE process = ?1 AND closed_at IS NULL LIMIT ?2)";
     let mut statements = [db.prepare(ALIVE)?, db.prepare(OPEN)?];

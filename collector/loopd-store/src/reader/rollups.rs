@@ -17,7 +17,7 @@ pub(super) const MAX_STEPS: i64 = 10_000;
 const MAX_CELLS: usize = 24_000;
 
 /// Rows of one level in a range: all, or only those that are in no coarser level yet.
-const ROWS: &str = "SELECT step, cells FROM rollup INDEXED BY rollup_by_step
+pub(super) const ROWS: &str = "SELECT step, cells FROM rollup INDEXED BY rollup_by_step
     WHERE process = ?1 AND level = ?2 AND step >= ?3 AND step < ?4 AND folded <= ?5
     ORDER BY step DESC";
 

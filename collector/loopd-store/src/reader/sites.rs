@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use loopd_model::{Location, TaskId, UnixNanos};
 use rusqlite::Connection;
 
-use super::alive::{self, Place, PlaceKey, Population, RESOURCES, TASKS};
+use super::alive::{self, Place, PlaceKey, Population, RESOURCES, TASKS, When};
 use super::bounds::{MAX_LOOKED, SCALE};
 use super::{Reader, lives, spans, unsigned};
 use crate::{ProcessKey, ResourceSite, StoreError, TaskSite};
@@ -87,10 +87,23 @@ impl Reader {
         window: u64,
         samples: usize,
     ) -> Result<Vec<TaskSite>, StoreError> {
+        self.task_sites_by(process, at, window, samples, true).await
+    }
+
+    /// The same, where tasks that are alive now and whose spawn was not seen count `with_unborn`: nobody
+    /// knows whether they were alive at an earlier instant.
+    pub(super) async fn task_sites_by(
+        &self,
+        process: ProcessKey,
+        at: UnixNanos,
+        window: u64,
+        samples: usize,
+        with_unborn: bool,
+    ) -> Result<Vec<TaskSite>, StoreError> {
         let failed = || StoreError::sqlite("count live tasks by spawn location");
         let window = window_of(at, window, samples);
         let read = move |db: &Connection| {
-            let mut sites = alive_sites(db, &TASKS, process.0, window)?;
+            let mut sites = alive_sites(db, &TASKS, process.0, window, with_unborn)?;
             add_lives(db, &mut sites, process.0, window)?;
             Ok(sites)
         };
@@ -128,12 +141,25 @@ impl Reader {
         window: u64,
         samples: usize,
     ) -> Result<Vec<ResourceSite>, StoreError> {
+        let ever = UnixNanos(i64::MAX);
+        self.resource_sites_by(process, at, window, samples, ever).await
+    }
+
+    /// The same, where what was dropped unclosed counts if that was by `to`.
+    pub(super) async fn resource_sites_by(
+        &self,
+        process: ProcessKey,
+        at: UnixNanos,
+        window: u64,
+        samples: usize,
+        to: UnixNanos,
+    ) -> Result<Vec<ResourceSite>, StoreError> {
         let failed = || StoreError::sqlite("count open resources by open location");
         let window = window_of(at, window, samples);
         let read = move |db: &Connection| {
-            let mut sites = alive_sites(db, &RESOURCES, process.0, window)?;
+            let mut sites = alive_sites(db, &RESOURCES, process.0, window, true)?;
             let counted_from = add_steps(db, &mut sites, process.0, window)?;
-            let unclosed = alive::unclosed(db, process.0)?;
+            let unclosed = alive::unclosed(db, process.0, to.0)?;
             for key in unclosed.keys().filter(|key| key.1.is_some()) {
                 sites.entry(key.clone()).or_insert_with(|| empty(window));
             }
@@ -195,7 +221,7 @@ impl Reader {
         let read = move |db: &Connection| {
             let sql = "SELECT count(*) FILTER (WHERE spawned_at IS NOT NULL), count(*) FROM
                 (SELECT spawned_at FROM task INDEXED BY task_alive
-                 WHERE process = ? AND ended_at IS NULL LIMIT ?)";
+                 WHERE process = ? AND ended_at IS NULL AND kind IS NOT 4 LIMIT ?)";
             let key = (process.0, MAX_ALIVE + 1);
             let (mut alive, looked): (i64, i64) =
                 db.query_row(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -204,7 +230,7 @@ impl Reader {
             }
             // What changed between an instant and the next, or since the last.
             let mut changes = vec![0i64; sorted.len()];
-            lives::after(db, process.0, first, |lives| {
+            lives::between(db, process.0, (first, i64::MAX), |lives| {
                 for (instant, change) in [(lives.born, lives.tasks), (lives.died, -lives.tasks)] {
                     let after = instant.map_or(0, |at| sorted.partition_point(|&other| other < at));
                     if let Some(place) = after.checked_sub(1) {
@@ -234,7 +260,19 @@ fn alive_sites(
     of: &Population,
     process: i64,
     window: Window,
+    with_unborn: bool,
 ) -> rusqlite::Result<Sites> {
+    let when = When::alive_at(window.at, with_unborn);
+    let mut places = alive::read(db, of, process, when)?;
+    if of.table == TASKS.table {
+        let mut births: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        lives::alive_records(db, process, window.at, |location, born, id| {
+            births.entry((String::new(), location)).or_default().push((born, id));
+        })?;
+        for (key, births) in births {
+            places.entry(key).or_default().add_births(births);
+        }
+    }
     let site = |(key, place): (PlaceKey, Place)| {
         let age = |born| unsigned(window.at.saturating_sub(born));
         let site = Site {
@@ -246,10 +284,10 @@ fn alive_sites(
         };
         (key, site)
     };
-    Ok(alive::read(db, of, process, window.at)?.into_iter().map(site).collect())
+    Ok(places.into_iter().map(site).collect())
 }
 
-/// Adds the tasks that were spawned and that ended in each step since the window began.
+/// Adds the tasks that were spawned and that ended in each step of the window.
 fn add_lives(
     db: &Connection,
     sites: &mut Sites,
@@ -257,7 +295,7 @@ fn add_lives(
     window: Window,
 ) -> rusqlite::Result<()> {
     let start = window.start();
-    lives::after(db, process, start, |lives| {
+    lives::between(db, process, (start, window.at), |lives| {
         let key = (String::new(), lives.location);
         let site = sites.entry(key).or_insert_with(|| empty(window));
         for (instant, steps) in [(lives.born, &mut site.born), (lives.died, &mut site.died)] {
@@ -265,14 +303,11 @@ fn add_lives(
                 steps[window.step_of(at)] += lives.tasks;
             }
         }
-        // Those with rows are counted where these are.
-        let was_alive = lives.born.is_some_and(|born| born <= window.at)
-            && lives.died.is_some_and(|died| died > window.at);
-        site.alive += if was_alive && !lives.have_rows { lives.tasks } else { 0 };
-    })
+    })?;
+    Ok(())
 }
 
-/// Adds the resources that were opened and closed in each step since the window began. What is more
+/// Adds the resources that were opened and closed in each step of the window. What is more
 /// than can be counted is left out, and from when on nothing is left out is given.
 fn add_steps(
     db: &Connection,
@@ -284,10 +319,10 @@ fn add_steps(
     for (instant, index) in CHANGES {
         let sql = format!(
             "SELECT {instant} FROM resource INDEXED BY {index} WHERE process = ?1 AND {instant} > ?2
-             ORDER BY {instant} DESC LIMIT 1 OFFSET ?3"
+                AND {instant} <= ?4 ORDER BY {instant} DESC LIMIT 1 OFFSET ?3"
         );
         let mut statement = db.prepare(&sql)?;
-        let key = (process, window.start(), MAX_LOOKED);
+        let key = (process, window.start(), MAX_LOOKED, window.at);
         let last_left_out = statement.query(key)?.next()?.map(|row| row.get(0)).transpose()?;
         counted_from = counted_from.max(last_left_out);
     }
@@ -295,7 +330,8 @@ fn add_steps(
     let from: i64 = counted_from.unwrap_or(window.start());
     for (instant, index) in CHANGES {
         let mut statement = db.prepare(&steps_sql(instant, index))?;
-        let key = (process, window.start(), window.step, window.samples as i64, from);
+        let samples = window.samples as i64;
+        let key = (process, window.start(), window.step, samples, from, window.at);
         let mut rows = statement.query(key)?;
         while let Some(row) = rows.next()? {
             let key: PlaceKey = (row.get(0)?, row.get(1)?);
@@ -320,7 +356,8 @@ fn steps_sql(instant: &str, index: &str) -> String {
         "SELECT coalesce(kind, '') AS sort, open_location AS place,
             min(({instant} - ?2 - 1) / ?3 + 1, ?4) AS step, count(*) AS n
          FROM resource INDEXED BY {index}
-         WHERE process = ?1 AND {instant} > ?5 AND opened_at IS NOT NULL GROUP BY 1, 2, 3"
+         WHERE process = ?1 AND {instant} > ?5 AND {instant} <= ?6 AND opened_at IS NOT NULL
+         GROUP BY 1, 2, 3"
     )
 }
 

@@ -17,7 +17,7 @@ const MAX_SLOW: u64 = 10_000;
 
 /// No poll of process `?1` that the store has by itself is longer. What is not slow is shorter than
 /// the threshold.
-const LONGEST: &str = "max(
+pub(super) const LONGEST: &str = "max(
     coalesce((SELECT max(length) FROM slow_poll WHERE process = ?1 AND is_slow = 1), 0),
     coalesce((SELECT last_at - start_at FROM slow_poll INDEXED BY slow_poll_unfinished_by_length
               WHERE process = ?1 AND length IS NULL ORDER BY last_at - start_at DESC LIMIT 1), 0),

@@ -21,15 +21,18 @@ const MAX_ALIVE: i64 = 50_000 / SCALE as i64;
 /// So many of those that have none.
 const MAX_RECORDS: i64 = 100_000 / SCALE as i64;
 
+/// So many callbacks that are alive.
+const MAX_CALLBACKS: i64 = 10_000 / SCALE as i64;
+
 /// What a list is made of, each part with what it searches by, in the order of [`listed`]: the tasks
 /// that are alive, those that ended since some instant, with a row and without, and one task that
 /// ended before.
-static LISTED: LazyLock<[String; 5]> = LazyLock::new(|| {
+static LISTED: LazyLock<[String; 6]> = LazyLock::new(|| {
     let (columns, records) = (ANY_TASK.as_str(), ANY_TASK.replace("fields", "NULL"));
     [
         format!(
             "WITH t AS (SELECT {columns} FROM task INDEXED BY task_alive
-             WHERE ended_at IS NULL AND process = "
+             WHERE ended_at IS NULL AND kind IS NOT 4 AND process = "
         ),
         format!(
             " UNION ALL SELECT {columns} FROM task INDEXED BY task_by_end
@@ -39,6 +42,10 @@ static LISTED: LazyLock<[String; 5]> = LazyLock::new(|| {
         format!(" UNION ALL SELECT {columns} FROM any_task WHERE process = "),
         // Some of those that are alive, instead of all.
         format!("WITH t AS (SELECT {columns} FROM task WHERE ended_at IS NULL AND process = "),
+        format!(
+            " UNION ALL SELECT * FROM (SELECT {columns} FROM task INDEXED BY callback_alive
+             WHERE ended_at IS NULL AND kind = 4 AND process = "
+        ),
     ]
 });
 
@@ -71,18 +78,20 @@ fn is_running() -> String {
 }
 
 impl Reader {
-    /// A page of tasks. Of those that ended only the latest are looked through, some hundred
+    /// A page of tasks; callbacks only if it is for them, or for one place. Of those that ended only the latest are looked through, some hundred
     /// thousand: [`Page::searched_from`] says if that left any out; and of those that are alive only
     /// the latest of each spawn location, if they are too many: [`Page::has_more_alive`].
     pub async fn tasks(&self, query: &TaskQuery) -> Result<Page<TaskRow>, StoreError> {
-        let (process, state) = (query.process.0, query.state);
+        let (process, state, kind) = (query.process.0, query.state, query.kind);
         let find = move |db: &Connection| match state {
             Some(TaskState::Ended) => Ok(Some(Vec::new())),
             Some(TaskState::Running) => in_long_polls(db, process).map(Some),
+            _ if kind == Some(TaskKind::Callback) => Ok(Some(Vec::new())),
             _ => alive::some_tasks(db, process, MAX_ALIVE),
         };
         let some = self.raw.ask(find).await.map_err(StoreError::sqlite("find live tasks"))?;
-        let is_any = !matches!(state, Some(TaskState::Ended | TaskState::Running));
+        let is_any = !matches!(state, Some(TaskState::Ended | TaskState::Running))
+            && kind != Some(TaskKind::Callback);
         let has_more_alive = some.is_some() && is_any;
         let read = async |db: &mut Db| {
             let searched_from = match query.state {
@@ -180,7 +189,7 @@ pub(super) fn listed(
 ) -> QueryBuilder<Sqlite> {
     let id = query.text.as_deref().and_then(|text| text.parse::<u64>().ok());
     let mut sql = QueryBuilder::new("");
-    let [alive, ended, records, one, some_alive] = &*LISTED;
+    let [alive, ended, records, one, some_alive, callbacks] = &*LISTED;
     match some {
         None => sql.push(alive).push_bind(query.process.0),
         Some(tasks) => sql
@@ -190,6 +199,11 @@ pub(super) fn listed(
             .push_bind(serde_json::to_string(tasks).unwrap_or_default())
             .push("))"),
     };
+    // Of those that are running and those that have ended the other parts have all.
+    if has_callbacks(query) && matches!(query.state, None | Some(TaskState::Alive)) {
+        sql.push(callbacks).push_bind(query.process.0);
+        sql.push(" LIMIT ").push_bind(MAX_CALLBACKS).push(")");
+    }
     for ended in [ended, records] {
         sql.push(ended).push_bind(query.process.0).push(" AND ended_at >= ").push_bind(since);
     }
@@ -199,6 +213,14 @@ pub(super) fn listed(
     sql.push(what).push(" FROM t").push(JOINED);
     filter(&mut sql, query);
     sql
+}
+
+/// Whether callbacks are listed with the tasks.
+fn has_callbacks(query: &TaskQuery) -> bool {
+    match query.kind {
+        None => query.location.is_some(),
+        Some(kind) => kind == TaskKind::Callback,
+    }
 }
 
 pub(super) fn columns() -> String {
@@ -230,6 +252,9 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
     }
     if let Some(parent) = query.parent {
         sql.push(" AND t.parent = ").push_bind(parent.0 as i64);
+    }
+    if !has_callbacks(query) {
+        sql.push(" AND t.kind IS NOT 4");
     }
     if let Some(kind) = query.kind {
         sql.push(" AND t.kind = ").push_bind(kind as i64);
@@ -277,12 +302,7 @@ fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
         process: ProcessKey(row.try_get(0)?),
         task: TaskId(row.try_get::<i64, _>(1)? as u64),
         name: row.try_get(2)?,
-        kind: row.try_get::<Option<i64>, _>(3)?.map(|kind| match kind {
-            1 => TaskKind::Local,
-            2 => TaskKind::BlockOn,
-            3 => TaskKind::Blocking,
-            _ => TaskKind::Async,
-        }),
+        kind: row.try_get::<Option<i64>, _>(3)?.map(kind),
         state: match ended_at {
             Some(_) => TaskState::Ended,
             None if is_running => TaskState::Running,
@@ -308,11 +328,23 @@ fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
     })
 }
 
+pub(super) fn kind(number: i64) -> TaskKind {
+    match number {
+        1 => TaskKind::Local,
+        2 => TaskKind::BlockOn,
+        3 => TaskKind::Blocking,
+        4 => TaskKind::Callback,
+        _ => TaskKind::Async,
+    }
+}
+
 fn outcome(number: Option<i64>) -> Outcome {
     match number {
         Some(1) => Outcome::Completed,
         Some(2) => Outcome::Panicked,
         Some(3) => Outcome::Cancelled,
+        Some(4) => Outcome::Raised,
+        Some(5) => Outcome::Destroyed,
         _ => Outcome::Unknown,
     }
 }

@@ -1,10 +1,11 @@
 //! What programs said themselves, and what was captured when.
 
+use loopd_analysis::checks::TARGET;
 use loopd_model::{MarkLevel, TaskId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::bounds::MAX_LOOKED;
+use super::bounds::{MAX_LOOKED, SCALE};
 use super::{Answer, Db, Reader, amount, location, processes};
 use crate::settings::from_json;
 use crate::{
@@ -13,6 +14,8 @@ use crate::{
 
 /// So many are given at most, whatever is asked for.
 const MAX_ROWS: u64 = 1_000;
+/// Of what asyncio complains of so much is given: a program that complains more often says the same.
+const MAX_COMPLAINTS: u64 = 10_000 / SCALE;
 
 impl Reader {
     /// Marks and traced events, latest first. With a level the latest hundred thousand are looked
@@ -30,6 +33,20 @@ impl Reader {
             Ok(Marks { rows, searched_from: searched_from.map(UnixNanos) })
         };
         self.ask("list marks", read).await
+    }
+
+    /// What asyncio complains of: its marks of a level of warn or more, latest first, of all tasks. The
+    /// latest ten thousand at most: [`Marks::searched_from`] says if that left any out.
+    pub async fn complaints(&self, query: &MarkQuery) -> Result<Marks, StoreError> {
+        let read = async |db: &mut Db| {
+            let rows = select_complaints(query).build().fetch_all(&mut **db).await?;
+            let is_cut = rows.len() as u64 > MAX_COMPLAINTS;
+            let mut rows = rows.iter().map(mark).collect::<Answer<Vec<_>>>()?;
+            rows.truncate(MAX_COMPLAINTS as usize);
+            let searched_from = rows.last().filter(|_| is_cut).map(|mark| mark.at);
+            Ok(Marks { rows, searched_from })
+        };
+        self.ask("list complaints", read).await
     }
 
     /// Spans of the program's own tracing, those that closed last first.
@@ -90,6 +107,18 @@ pub(super) fn select_marks(query: &MarkQuery) -> QueryBuilder<Sqlite> {
          LEFT JOIN location l ON l.process = m.process AND l.location = m.location
          ORDER BY m.at DESC",
     );
+    sql
+}
+
+/// The words of the index, or it is not used. One more than are given tells whether there are more.
+pub(super) fn select_complaints(query: &MarkQuery) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(format!(
+        "SELECT m.*, l.file, l.line, l.column FROM mark m INDEXED BY mark_by_check
+         LEFT JOIN location l ON l.process = m.process AND l.location = m.location
+         WHERE m.target = '{TARGET}' AND m.level >= 4 AND m.process = "
+    ));
+    filter(&mut sql, &MarkQuery { task: None, ..*query }, "m.at");
+    sql.push(" ORDER BY m.at DESC LIMIT ").push_bind(MAX_COMPLAINTS as i64 + 1);
     sql
 }
 

@@ -14,12 +14,12 @@ use crate::{
 };
 
 /// Among so many of the latest waits for a resource the last one to get it is looked for.
-const MAX_LATER: usize = 1_000;
+pub(super) const MAX_LATER: usize = 1_000;
 /// Among so many for all the resources of a page together.
-const MAX_LATER_OF_ALL: usize = 20_000;
+pub(super) const MAX_LATER_OF_ALL: usize = 20_000;
 /// An agent tells the beginning of a hold twice, when somebody waits and when it ends; its clock may
 /// have been corrected a little in between.
-const SAME_INSTANT: i64 = 1_000_000;
+pub(super) const SAME_INSTANT: i64 = 1_000_000;
 
 pub(super) const JOINED: &str = "
     JOIN process p ON p.id = w.process
@@ -256,7 +256,7 @@ pub(super) async fn add_holders(
 }
 
 /// Operations that make a task a holder once they are done.
-const TAKES: [&str; 4] = ["lock", "read", "write", "acquire"];
+pub(super) const TAKES: [&str; 4] = ["lock", "read", "write", "acquire"];
 
 /// Locks change hands while others wait. Whoever got a resource last, and is not known to have
 /// given it back, holds up those that still wait, once all who held it when they began have.

@@ -7,6 +7,9 @@ use crate::{ProcessKey, ResourceRow};
 /// So many waits are counted: nobody reads to the end of more, and counting takes time.
 pub const MAX_COUNTED_WAITS: u64 = 10_000;
 
+/// Of the waits that last at an instant so many are given, the longest.
+pub const MAX_WAITS_AT: usize = 1_000;
+
 /// Which waits to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WaitQuery {

@@ -16,7 +16,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str); 19] = steps![
+const STEPS: [(i64, &str, &str); 23] = steps![
     1 "0001_meta",
     2 "0002_process",
     3 "0003_task",
@@ -36,6 +36,10 @@ const STEPS: [(i64, &str, &str); 19] = steps![
     17 "0017_views",
     18 "0018_usage",
     19 "0019_bounds",
+    20 "0020_callbacks",
+    21 "0021_task_dumps",
+    22 "0022_findings",
+    23 "0023_kept_findings",
 ];
 
 /// The newest schema this binary knows.

@@ -12,7 +12,7 @@ use super::guard::Guard;
 use crate::schema;
 
 /// Tables that the views are made of. Naming one directly is refused.
-const TABLES: [&str; 33] = [
+const TABLES: [&str; 37] = [
     "process",
     "loop",
     "worker",
@@ -39,6 +39,10 @@ const TABLES: [&str; 33] = [
     "mark",
     "app_span",
     "coverage_change",
+    "task_dump",
+    "dumped_task",
+    "finding",
+    "finding_mute",
     "rollup",
     "any_task",
     "segment_spans",

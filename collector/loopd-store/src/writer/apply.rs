@@ -75,6 +75,7 @@ pub(super) async fn rows(
     resources(db, digest).await?;
     std::mem::take(&mut digest.waits).write(db, &word_ids).await?;
     std::mem::take(&mut digest.told).write(db).await?;
+    std::mem::take(&mut digest.dumps).write(db, &word_ids).await?;
     metrics(db, digest, &mut interned.metric_names).await
 }
 

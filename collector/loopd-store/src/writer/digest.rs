@@ -9,11 +9,12 @@ use loopd_analysis::tiles::LONG_POLL;
 use loopd_model::segment::{self, SpanColumns};
 use loopd_model::{
     Batch, DropCause, Event, EventKind, Frame, Location, Loss, MAX_HOLDERS, Name, Nanos,
-    RecordKind, Segment, Stack,
+    RecordKind, Segment, Stack, TaskKind,
 };
 
 use super::bounds;
 use super::crowd::Crowd;
+use super::dumps::{DumpEnd, Dumps};
 use super::hash::IdMap;
 use super::lane_spans::{LaneKey, LaneSpans, Packer, subject};
 use super::lanes::LaneTiles;
@@ -70,6 +71,7 @@ pub(super) struct Digest {
     pub(super) words: Words,
     pub(super) waits: Waits,
     pub(super) told: Told,
+    pub(super) dumps: Dumps,
 }
 
 /// Columns of a sample.
@@ -335,8 +337,10 @@ impl Digest {
                     delta.spawned(at, kind, id(loop_id.0));
                     delta.spawned_by(id(spawn_location.0), id(parent.0));
                 });
-                task(self, parent, &TaskDelta::spawned_another);
-                self.delta(process).tasks_spawned += 1;
+                if kind != TaskKind::Callback {
+                    task(self, parent, &TaskDelta::spawned_another);
+                    self.delta(process).tasks_spawned += 1;
+                }
             }
             EventKind::TaskNamed { task: named, name } => {
                 task(self, named, &|delta| delta.named(at, id(name.0)));
@@ -426,6 +430,18 @@ impl Digest {
                     task(self, hold.task, &TaskDelta::keep);
                 }
             }
+            EventKind::TaskDumped { dump, task: dumped, stack, awaits, awaits_task, resource } => {
+                let awaits = self.words.place(process, &awaits);
+                let (dump, of, other) = (id(dump.0), id(dumped.0), id(awaits_task.0));
+                let (stack, resource) = (id(stack.0), id(resource.0));
+                self.dumps.tasks.push([process, dump, of, other, at, stack, awaits, resource]);
+                // What they are called, and whether they go on, shall be known.
+                [dumped, awaits_task].into_iter().for_each(|it| task(self, it, &TaskDelta::keep));
+            }
+            EventKind::DumpEnded { dump, tasks, left_out, reason } => {
+                let (dump, tasks, left_out) = (id(dump.0), count(tasks), count(left_out));
+                self.dumps.ends.push(DumpEnd { process, dump, at, tasks, left_out, reason });
+            }
             EventKind::TaskUnwakeable { task: stranded } => {
                 task(self, stranded, &|delta| delta.unwakeable(at));
             }
@@ -511,7 +527,7 @@ impl Digest {
                 .map(|(delta, &location)| subject(delta.task(), location))
                 .collect();
             let mut rollups = Rollups::new(&locations);
-            rollups.add_lives(&crowd);
+            rollups.add_lives(&crowd, roster);
             let mut packer = Packer::new(&subjects);
             let later = spans.split_off(&(process + 1, RecordKind::Poll, i64::MIN, i64::MIN));
             for (lane, spans) in std::mem::replace(&mut spans, later) {

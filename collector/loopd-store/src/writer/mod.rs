@@ -5,6 +5,8 @@ mod bounds;
 mod checkpoint;
 mod crowd;
 mod digest;
+mod dumps;
+mod findings;
 mod hash;
 mod head;
 mod lane_spans;
@@ -33,6 +35,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::watch;
 
 pub(crate) use checkpoint::wal_path;
+pub(crate) use dumps::MAX_DUMPS;
 pub use head::{Head, HeadProcess};
 pub(crate) use lanes::tile_long_polls;
 pub use maintain::Maintained;

@@ -5,6 +5,7 @@ use loopd_analysis::rollup::{Cell, STEPS, encode, step_of};
 use super::crowd::Crowd;
 use super::hash::IdMap;
 use super::lane_spans::LaneSpans;
+use super::roster::Roster;
 use super::tasks::{ENDED_AT, SPAWNED_AT};
 use crate::instant::{count, length, wall};
 use loopd_model::Nanos;
@@ -75,9 +76,12 @@ impl<'l> Rollups<'l> {
         place
     }
 
-    /// Adds the spawns and ends of the crowd.
-    pub(super) fn add_lives(&mut self, crowd: &Crowd) {
+    /// Adds the spawns and ends of the crowd, but for callbacks: they only come and go with their loop.
+    pub(super) fn add_lives(&mut self, crowd: &Crowd, roster: &Roster) {
         for (delta, &location) in crowd.deltas().iter().zip(self.locations) {
+            if delta.is_callback() || roster.is_callback(delta.task()) {
+                continue;
+            }
             if delta.is_spawned() {
                 let place = self.place(step_of(0, delta.get(SPAWNED_AT)), location);
                 self.cells[place].spawned += 1;
@@ -86,7 +90,7 @@ impl<'l> Rollups<'l> {
                 let place = self.place(step_of(0, delta.get(ENDED_AT)), location);
                 let cell = &mut self.cells[place];
                 cell.ended += 1;
-                cell.panicked += u64::from(delta.has_panicked());
+                cell.panicked += u64::from(delta.has_failed());
                 cell.cancelled += u64::from(delta.was_cancelled());
             }
         }

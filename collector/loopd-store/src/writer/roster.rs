@@ -4,6 +4,8 @@
 //! Loaded from the table when a process is first heard of, moved on with every commit, and thrown
 //! away when one fails, since the table is what counts.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteConnection;
 
 use super::hash::IdMap;
@@ -22,6 +24,8 @@ const MAX_LEFT: usize = 1 << 18;
 pub(super) struct RosterChange {
     /// Tasks that got a row, or whose spawn location came to be known; none if there is none.
     pub(super) joined: Vec<(i64, i64)>,
+    /// Those that are callbacks.
+    pub(super) callbacks: Vec<i64>,
     /// Tasks that ended, and where they were spawned.
     pub(super) left: Vec<(i64, i64)>,
 }
@@ -30,6 +34,8 @@ pub(super) struct RosterChange {
 pub(super) struct Roster {
     /// Spawn locations of tasks that have a row and have not ended; 0: not known.
     alive: IdMap<i64, i64>,
+    /// Those of them that are callbacks: few, since a program has few functions that it schedules.
+    callbacks: HashSet<i64>,
     /// Spawn locations of tasks that ended lately, in two generations.
     left: [IdMap<i64, i64>; 2],
     /// Whether there were more tasks than are remembered.
@@ -38,12 +44,17 @@ pub(super) struct Roster {
 
 impl Roster {
     pub(super) async fn load(db: &mut SqliteConnection, process: i64) -> Result<Self, sqlx::Error> {
-        let sql = "SELECT task, coalesce(spawn_location, 0) FROM task INDEXED BY task_alive
-            WHERE process = ? AND ended_at IS NULL LIMIT ?";
-        let rows: Vec<(i64, i64)> =
+        let sql =
+            "SELECT task, coalesce(spawn_location, 0), false FROM task INDEXED BY task_alive
+            WHERE process = ?1 AND ended_at IS NULL AND kind IS NOT 4
+            UNION ALL SELECT task, coalesce(spawn_location, 0), true FROM task INDEXED BY callback_alive
+            WHERE process = ?1 AND ended_at IS NULL AND kind = 4 LIMIT ?2";
+        let rows: Vec<(i64, i64, bool)> =
             sqlx::query_as(sql).bind(process).bind(MAX_ALIVE as i64 + 1).fetch_all(db).await?;
         let is_partial = rows.len() > MAX_ALIVE;
-        Ok(Self { alive: rows.into_iter().collect(), is_partial, ..Self::default() })
+        let callbacks = rows.iter().filter(|row| row.2).map(|row| row.0).collect();
+        let alive = rows.into_iter().map(|(task, location, _)| (task, location)).collect();
+        Ok(Self { alive, callbacks, is_partial, ..Self::default() })
     }
 
     /// Whether a task that is not in it has no row, or one of a task that has ended.
@@ -53,6 +64,11 @@ impl Roster {
 
     pub(super) fn has(&self, task: i64) -> bool {
         self.alive.contains_key(&task)
+    }
+
+    /// Whether it is no task, but all runs of one callback.
+    pub(super) fn is_callback(&self, task: i64) -> bool {
+        self.callbacks.contains(&task)
     }
 
     /// Whether it is remembered that a task ended lately.
@@ -77,8 +93,14 @@ impl Roster {
                 self.is_partial = true;
             }
         }
+        for task in change.callbacks {
+            if self.alive.contains_key(&task) {
+                self.callbacks.insert(task);
+            }
+        }
         for (task, location) in change.left {
             self.alive.remove(&task);
+            self.callbacks.remove(&task);
             if self.left[0].len() >= MAX_LEFT {
                 self.left.swap(0, 1);
                 self.left[0].clear();

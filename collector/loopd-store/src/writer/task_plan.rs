@@ -37,6 +37,9 @@ impl TaskPlan {
             {
                 change.joined.push((task, location));
             }
+            if delta.is_callback() {
+                change.callbacks.push(task);
+            }
         }
         for delta in crowd.into_deltas() {
             let place = self.place(&delta, roster);

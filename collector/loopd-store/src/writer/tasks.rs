@@ -60,17 +60,17 @@ const COLUMNS: [(&str, Rule); WIDTH] = [
 pub(crate) const WIDTH: usize = 27;
 
 const PROCESS: usize = 0;
-const TASK: usize = 1;
-const KIND: usize = 2;
+pub(crate) const TASK: usize = 1;
+pub(crate) const KIND: usize = 2;
 const LOOP: usize = 3;
 pub(crate) const SPAWN_LOCATION: usize = 4;
 const PARENT: usize = 5;
 pub(crate) const SPAWNED_AT: usize = 6;
 const NAME: usize = 7;
 const NAMED_AT: usize = 8;
-const STARTED_AT: usize = 9;
+pub(crate) const STARTED_AT: usize = 9;
 pub(crate) const ENDED_AT: usize = 10;
-const OUTCOME: usize = 11;
+pub(crate) const OUTCOME: usize = 11;
 const POLLS: usize = 12;
 const BUSY_TIME: usize = 13;
 const MAX_POLL_TIME: usize = 14;
@@ -94,10 +94,15 @@ const LIFECYCLE: std::ops::RangeInclusive<usize> = KIND..=OUTCOME;
 const MAX_SUM: i64 = 1 << 62;
 
 /// A task that lived this long has a row of its own.
-const LONG_LIFE: i64 = 5_000_000_000;
+pub(crate) const LONG_LIFE: i64 = 5_000_000_000;
 
-const PANICKED: i64 = 2;
-pub(super) const CANCELLED: i64 = 3;
+/// The kind of what is no task, but all runs of one callback.
+const CALLBACK: i64 = 4;
+
+pub(crate) const PANICKED: i64 = 2;
+pub(crate) const CANCELLED: i64 = 3;
+pub(crate) const RAISED: i64 = 4;
+pub(crate) const DESTROYED: i64 = 5;
 
 /// What is known of one task, or is new. [`NULL`] where nothing was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +130,7 @@ impl TaskDelta {
             TaskKind::Local => 1,
             TaskKind::BlockOn => 2,
             TaskKind::Blocking => 3,
+            TaskKind::Callback => CALLBACK,
         };
         self.0[LOOP] = loop_id;
         self.0[SPAWNED_AT] = at;
@@ -153,6 +159,8 @@ impl TaskDelta {
             Outcome::Completed => 1,
             Outcome::Panicked => PANICKED,
             Outcome::Cancelled => CANCELLED,
+            Outcome::Raised => RAISED,
+            Outcome::Destroyed => DESTROYED,
         };
         self.0[ENDED_AT] = self.0[ENDED_AT].max(at);
         self.0[OUTCOME] = self.0[OUTCOME].max(outcome);
@@ -204,26 +212,35 @@ impl TaskDelta {
         self.0[ENDED_AT] != NULL
     }
 
-    pub(super) fn has_panicked(&self) -> bool {
-        self.0[OUTCOME] == PANICKED
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.0[OUTCOME], PANICKED | RAISED)
     }
 
     pub(super) fn was_cancelled(&self) -> bool {
         self.0[OUTCOME] == CANCELLED
     }
 
-    /// Whether all of its life is known, short, and like that of any other.
+    /// Whether it was spawned as what is no task, but all runs of one callback.
+    pub(super) fn is_callback(&self) -> bool {
+        self.0[KIND] == CALLBACK
+    }
+
+    /// Whether all of its life is known, short, and like that of any other task.
     pub(super) fn is_plain(&self) -> bool {
         let row = &self.0;
         let is_whole = self.is_spawned() && self.is_ended();
         let life = row[ENDED_AT].saturating_sub(row[SPAWNED_AT]);
-        is_whole && (0..LONG_LIFE).contains(&life) && self.is_unremarkable()
+        is_whole && (0..LONG_LIFE).contains(&life) && self.is_unremarkable() && !self.is_callback()
     }
 
     /// Whether nothing of what is known here asks for a row of its own.
     pub(super) fn is_unremarkable(&self) -> bool {
         let row = &self.0;
-        row[SLOW_POLLS] == 0 && row[UNWAKEABLE_AT] == NULL && row[KEPT] == 0 && !self.has_panicked()
+        row[SLOW_POLLS] == 0
+            && row[UNWAKEABLE_AT] == NULL
+            && row[KEPT] == 0
+            && row[OUTCOME] != DESTROYED
+            && !self.has_failed()
     }
 
     /// Whether it touches what the indices of `task` hold.

@@ -3,10 +3,15 @@
 
 mod add_up;
 mod at_once;
+mod callbacks;
 mod commit;
+mod dumps;
+mod facts;
 mod files;
+mod findings;
 mod functions;
 mod hints;
+mod losses;
 mod memory;
 mod open;
 mod reading;
@@ -14,6 +19,7 @@ mod retention;
 mod sandbox;
 mod settings;
 mod support;
+mod survivors;
 mod task_records;
 mod told;
 mod waits;

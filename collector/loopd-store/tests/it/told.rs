@@ -71,6 +71,59 @@ async fn marks_and_spans_are_kept_with_their_fields() {
     assert_eq!(store.sql("SELECT count(*) FROM app_spans").await, ["0"]);
 }
 
+fn complaint(check: &str, location: u64, level: MarkLevel, message: &str) -> EventKind {
+    EventKind::Mark {
+        task: TaskId(7),
+        level,
+        target: "asyncio".into(),
+        message: message.into(),
+        fields: fields(&[("check", check), ("coroutine", "pay")]),
+        location: LocationId(location),
+    }
+}
+
+#[tokio::test]
+async fn what_asyncio_complains_of_can_be_asked_for_by_time() {
+    use MarkLevel::{Error, None, Warn};
+    let mut store = Store::new().await;
+    let mut unnamed = complaint("", 1, Warn, "no check");
+    if let EventKind::Mark { fields, .. } = &mut unnamed {
+        fields.clear();
+    }
+    let events = vec![
+        at(5, complaint("never_awaited", 1, Error, "coroutine 'pay'")),
+        at(6, complaint("unclosed_socket", 1, Warn, "a socket")),
+        at(7, complaint("never_awaited", 2, Error, "coroutine 'ship'")),
+        at(8, complaint("never_awaited", 1, Error, "coroutine 'pay'")),
+        at(9, complaint("wrong_thread", 0, Error, "call_soon")),
+        at(10, complaint("said_by_the_program", 1, None, "a mark of its own")),
+        at(11, unnamed),
+        at(12, mark(7, Error, "of another target")),
+    ];
+    store.stored(Batch { locations: locations(2), events, ..Batch::default() }).await;
+    let from = Some(UnixNanos(ORIGIN + 6 * MS as i64));
+    let to = Some(UnixNanos(ORIGIN + 9 * MS as i64));
+    let query = MarkQuery { process: store.process, from, to, ..MarkQuery::default() };
+    let marks = store.reader.complaints(&query).await.unwrap();
+    let said: Vec<_> = marks.rows.iter().map(|mark| mark.message.as_str()).collect();
+    assert_eq!(said, ["coroutine 'pay'", "coroutine 'ship'", "a socket"]);
+    assert_eq!(marks.searched_from, Option::None);
+}
+
+#[tokio::test]
+async fn of_very_many_complaints_the_latest_are_given_and_the_rest_is_said_to_be_there() {
+    let mut store = Store::new().await;
+    let say = |i| at(i, complaint("never_awaited", 1, MarkLevel::Error, "coroutine"));
+    for batch in 0..11 {
+        let events = (batch * 1_000..(batch + 1) * 1_000).map(say).collect();
+        store.stored(Batch { locations: locations(1), events, ..Batch::default() }).await;
+    }
+    let query = MarkQuery { process: store.process, ..MarkQuery::default() };
+    let marks = store.reader.complaints(&query).await.unwrap();
+    assert_eq!(marks.rows.len(), 10_000);
+    assert_eq!(marks.searched_from, Some(UnixNanos(ORIGIN + 1_000 * MS as i64)));
+}
+
 #[tokio::test]
 async fn fields_of_a_task_add_up_and_stay_small() {
     let mut store = Store::new().await;

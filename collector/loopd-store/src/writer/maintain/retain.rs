@@ -178,6 +178,7 @@ async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<
         removed += log.older_than(db, cutoff).await?;
     }
     removed += waits(db, cutoff).await?;
+    removed += dumps(db, cutoff).await?;
     for sql in [LOSSES, COVERAGE, ENDED_TASKS, SLOW_POLLS, SAMPLES] {
         removed += chunk(db, sql, cutoff).await?;
     }
@@ -189,7 +190,7 @@ async fn older_than(db: &mut SqliteConnection, now: i64, cutoff: i64) -> Result<
 }
 
 /// Rows that say what happened when, each kind with the instant of its oldest.
-const OLDEST: [(RowKind, &str); 8] = [
+const OLDEST: [(RowKind, &str); 9] = [
     (
         RowKind::Tasks,
         "SELECT min((SELECT min(ended_at) FROM task t INDEXED BY task_by_end
@@ -210,6 +211,13 @@ const OLDEST: [(RowKind, &str); 8] = [
         "SELECT min((SELECT min(closed_at) FROM resource r INDEXED BY resource_by_close
             WHERE r.process = p.id AND closed_at IS NOT NULL)) FROM process p",
     ),
+    (
+        RowKind::Dumps,
+        "SELECT d.began_at FROM task_dump d INDEXED BY task_dump_by_age
+         WHERE d.dump < (SELECT max(n.dump) FROM task_dump n WHERE n.process = d.process)
+            OR EXISTS (SELECT 1 FROM dumped_task t WHERE t.process = d.process AND t.dump = d.dump)
+         ORDER BY d.began_at LIMIT 1",
+    ),
 ];
 
 #[derive(Clone, Copy)]
@@ -218,6 +226,7 @@ enum RowKind {
     Log(Log),
     Waits,
     Resources,
+    Dumps,
 }
 
 /// Some rows of the kind whose oldest is the oldest of all. Slow polls and what goes with them are not
@@ -238,6 +247,7 @@ async fn oldest_rows(db: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
             // The oldest may last still; then it is the turn of others.
             RowKind::Waits => waits(db, i64::MAX).await?,
             RowKind::Resources => resources(db, i64::MAX).await?,
+            RowKind::Dumps => dumps(db, i64::MAX).await?,
         };
         if removed > 0 {
             return Ok(removed);
@@ -302,6 +312,35 @@ async fn waits(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Erro
     let doomed: Vec<(i64, i64)> =
         sqlx::query_as(DOOMED_WAITS).bind(cutoff).bind(MAX_ROWS).fetch_all(&mut *db).await?;
     remove_keys(db, &["wait_holder", "wait"], "wait", doomed).await
+}
+
+/// The oldest dump of which there is something to remove. Of the latest of each process the head stays,
+/// so that no number is given twice.
+const DOOMED_DUMP: &str = "SELECT d.process, d.dump,
+        d.dump < (SELECT max(n.dump) FROM task_dump n WHERE n.process = d.process) AS is_older
+    FROM task_dump d INDEXED BY task_dump_by_age WHERE d.began_at < ?1 AND (is_older
+        OR EXISTS (SELECT 1 FROM dumped_task t WHERE t.process = d.process AND t.dump = d.dump))
+    ORDER BY d.began_at LIMIT 1";
+
+/// Removes some of a dump that was asked for before `cutoff`.
+async fn dumps(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::Error> {
+    let query = sqlx::query_as(DOOMED_DUMP).bind(cutoff);
+    let Some((process, dump, is_older)): Option<(i64, i64, bool)> =
+        query.fetch_optional(&mut *db).await?
+    else {
+        return Ok(0);
+    };
+    let sql = "DELETE FROM dumped_task WHERE (process, dump, task, awaits_task) IN
+        (SELECT process, dump, task, awaits_task FROM dumped_task
+         WHERE process = ? AND dump = ? LIMIT ?)";
+    let query = sqlx::query(sql).bind(process).bind(dump).bind(MAX_ROWS);
+    let removed = query.execute(&mut *db).await?.rows_affected();
+    if removed >= MAX_ROWS as u64 || !is_older {
+        return Ok(removed);
+    }
+    let sql = "DELETE FROM task_dump WHERE process = ? AND dump = ?";
+    let gone = sqlx::query(sql).bind(process).bind(dump).execute(db).await?;
+    Ok(removed + gone.rows_affected())
 }
 
 /// Removes resources that were closed before `cutoff`, with their states.
@@ -442,7 +481,8 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
 
 /// Removes up to `max` rows of a process, and the process itself once nothing else is left.
 async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64, sqlx::Error> {
-    const PARTS: [(&str, &str); 27] = [
+    const PARTS: [(&str, &str); 30] = [
+        ("finding", "process, rule, subject"),
         ("rollup", "id"),
         ("setting", "scope, app, process"),
         ("wait", "process, wait"),
@@ -453,6 +493,8 @@ async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64
         ("mark", "rowid"),
         ("app_span", "rowid"),
         ("coverage_change", "rowid"),
+        ("dumped_task", "process, dump, task, awaits_task"),
+        ("task_dump", "process, dump"),
         ("task", "process, task"),
         ("resource", "process, resource"),
         ("slow_poll", "process, loop, worker, start_at"),
