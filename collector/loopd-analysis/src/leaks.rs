@@ -1,6 +1,8 @@
 //! Whether a population only ever grows. A judgement, made of counts over a window and the ages of
 //! what is alive now; that capture was complete enough to judge is for the caller to know.
 
+use loopd_model::UnixNanos;
+
 /// How many of one kind (tasks of one spawn location, resources of one open location) were alive
 /// over a window of time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -115,9 +117,53 @@ fn slope_per_min(population: &Population) -> f64 {
     covariance / variance / step_min
 }
 
+/// When the window of a population began that was counted up to an instant.
+pub fn window_start(to: UnixNanos, population: &Population) -> UnixNanos {
+    UnixNanos(to.0.saturating_sub_unsigned(population.window))
+}
+
+/// Up to when a process lived normally: to its last instant, or until it began to shut down, which drops every
+/// task and hides what had leaked. `loops` are when each opened and closed. A process has shut down if it has
+/// ended, or if all its loops are closed; it began to with the first that closed after the last had opened,
+/// since one that ran loops in turn lived on.
+pub fn end_of_life(
+    last_at: UnixNanos,
+    has_ended: bool,
+    loops: &[(Option<UnixNanos>, Option<UnixNanos>)],
+) -> UnixNanos {
+    let are_closed = !loops.is_empty() && loops.iter().all(|(_, closed)| closed.is_some());
+    if !has_ended && !are_closed {
+        return last_at;
+    }
+    let last_opened = loops.iter().filter_map(|(opened, _)| *opened).max();
+    let closed = loops.iter().filter_map(|(_, closed)| *closed);
+    let first = closed.filter(|&closed| last_opened.is_none_or(|opened| closed >= opened)).min();
+    first.unwrap_or(last_at).min(last_at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn life_ends_with_the_first_loop_that_closes_for_good() {
+        let at = UnixNanos;
+        let check = |has_ended, loops: &[(i64, Option<i64>)], expected| {
+            let loops: Vec<_> =
+                loops.iter().map(|&(opened, closed)| (Some(at(opened)), closed.map(at))).collect();
+            assert_eq!(end_of_life(at(100), has_ended, &loops), at(expected), "{loops:?}");
+        };
+        check(false, &[], 100);
+        check(true, &[], 100);
+        check(false, &[(0, None)], 100);
+        check(true, &[(0, None)], 100);
+        check(true, &[(0, Some(80)), (5, Some(90))], 80);
+        // Before its goodbye came.
+        check(false, &[(0, Some(80)), (5, Some(90))], 80);
+        check(false, &[(0, Some(80)), (5, None)], 100);
+        // One loop after the other.
+        check(true, &[(0, Some(10)), (20, Some(30)), (40, Some(50))], 50);
+    }
 
     const MINUTE: u64 = 60_000_000_000;
 

@@ -25,7 +25,7 @@ pub struct Cell {
     pub spawned: u64,
     /// Its tasks that ended.
     pub ended: u64,
-    /// Of these, those that panicked.
+    /// Of these, those that panicked or raised.
     pub panicked: u64,
     /// Of those that ended, the ones that were cancelled.
     pub cancelled: u64,

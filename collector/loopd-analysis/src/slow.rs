@@ -6,6 +6,13 @@ use std::sync::Arc;
 
 use loopd_model::{Frame, Running};
 
+mod advice;
+mod weights;
+
+use self::advice::advice;
+pub use self::weights::weights;
+use crate::runtime::Runtime;
+
 /// One slow poll, as far as grouping is concerned.
 #[derive(Clone, Debug, Default)]
 pub struct SlowPoll {
@@ -24,6 +31,8 @@ pub struct Sample {
     pub frames: Arc<[Frame]>,
     /// What the thread was doing.
     pub running: Running,
+    /// The system call it was in; empty if in none, or not known.
+    pub syscall: String,
 }
 
 /// What a site was found by.
@@ -91,14 +100,15 @@ pub const MAX_STACKS: usize = 10;
 /// The site of a stack is its first frame that is the program's own. A thread asleep in the kernel
 /// sleeps at a line; a thread that computes wanders over the lines of a function, so those are
 /// grouped by function and shown at the line seen most often. A poll with stacks of several sites
-/// belongs to the one seen most often; a poll without stacks, to its task's spawn location.
-pub fn sites(polls: &[SlowPoll]) -> Vec<Site> {
+/// belongs to the one seen most often; a poll without stacks, to its task's spawn location. What to
+/// do about a site is said in the words of `runtime`.
+pub fn sites(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
     let mut groups: HashMap<Key, Vec<usize>> = HashMap::new();
     for (index, poll) in polls.iter().enumerate() {
         groups.entry(Key::of_poll(poll)).or_default().push(index);
     }
     let mut sites: Vec<Site> =
-        groups.into_iter().map(|(key, indices)| site(&key, indices, polls)).collect();
+        groups.into_iter().map(|(key, indices)| site(&key, indices, polls, runtime)).collect();
     sites.sort_by(|a, b| (b.total_time, &a.location).cmp(&(a.total_time, &b.location)));
     sites
 }
@@ -108,10 +118,33 @@ pub fn sites(polls: &[SlowPoll]) -> Vec<Site> {
 pub fn is_own(frame: &Frame) -> bool {
     const FOREIGN_PATHS: [&str; 5] =
         ["/rustc/", "/.cargo/registry/", "/.cargo/git/", "/rustlib/src/rust/", "/loopd-agent/src/"];
+    if is_python(frame) {
+        return !FOREIGN_PYTHON.iter().any(|path| frame.file.contains(path));
+    }
     // C has line tables too: libc's sleep is not what the program's author wrote.
     frame.file.ends_with(".rs")
         && !FOREIGN_PATHS.iter().any(|path| frame.file.contains(path))
         && !is_foreign_name(&frame.function)
+}
+
+/// Where Python keeps what is not the program's: packages, its own library, what has no file.
+const FOREIGN_PYTHON: [&str; 6] = [
+    "/site-packages/",
+    "/dist-packages/",
+    "/lib/python3",
+    "/lib64/python3",
+    "/loopd/__main__.py",
+    "<frozen ",
+];
+
+/// Whether a frame is of a Python function. Scripts need not end in `.py`, but their frames have no
+/// address.
+fn is_python(frame: &Frame) -> bool {
+    frame.file.ends_with(".py") || (frame.address == 0 && frame.line > 0 && !is_native(&frame.file))
+}
+
+fn is_native(file: &str) -> bool {
+    [".rs", ".c", ".h", ".S", ".cc", ".cpp"].iter().any(|ending| file.ends_with(ending))
 }
 
 /// Crates that stand between a program's code and the processor.
@@ -192,13 +225,44 @@ fn place(frame: &Frame) -> String {
     }
 }
 
-/// The part of a source path that tells people where to look: from the folder of the crate on.
+/// A place in a program for people: `file:line`, the file as [`short_path`] has it.
+pub fn place_text(file: &str, line: u32) -> String {
+    format!("{}:{line}", short_path(file))
+}
+
+/// The part of a source path that tells people where to look: from the folder of the crate on, or of
+/// the Python package; of Python files of no package, the last three names. A line may follow it.
 pub fn short_path(path: &str) -> &str {
+    if is_python_path(path) {
+        return short_python_path(path);
+    }
     let Some(src) = path.rfind("/src/") else { return path };
     path[..src].rfind('/').map_or(path, |before| &path[before + 1..])
 }
 
-fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll]) -> Site {
+fn is_python_path(path: &str) -> bool {
+    let is_number = |line: &str| !line.is_empty() && line.bytes().all(|c| c.is_ascii_digit());
+    let file =
+        path.rsplit_once(':').filter(|(_, line)| is_number(line)).map_or(path, |(file, _)| file);
+    file.ends_with(".py")
+}
+
+fn short_python_path(path: &str) -> &str {
+    for packages in ["/site-packages/", "/dist-packages/"] {
+        if let Some(at) = path.rfind(packages) {
+            return &path[at + packages.len()..];
+        }
+    }
+    for library in ["/lib/python3", "/lib64/python3"] {
+        let version = path.find(library).map(|at| &path[at + library.len()..]);
+        if let Some((_, module)) = version.and_then(|version| version.split_once('/')) {
+            return module;
+        }
+    }
+    path.rmatch_indices('/').nth(2).map_or(path, |(at, _)| &path[at + 1..])
+}
+
+fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime) -> Site {
     indices.sort_by_key(|&index| (Reverse(polls[index].length), index));
     let lengths: Vec<u64> = indices.iter().map(|&index| polls[index].length).collect();
     let samples: Vec<&Sample> = indices
@@ -228,7 +292,7 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll]) -> Site {
         on_cpu,
         off_cpu,
         leaf: most_frequent(leaves.map(|frame| frame.function.clone())),
-        advice: advice(&samples, on_cpu, off_cpu).to_string(),
+        advice: advice(runtime, &samples, on_cpu, off_cpu).to_string(),
         stacks: stacks(&samples),
         polls: indices,
     }
@@ -262,63 +326,6 @@ fn looks_alike(a: &[Frame], b: &[Frame]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(is_same)
 }
 
-/// What the leaf-most frames call, by a part of their names, and what to do instead. The first that
-/// matches counts.
-const ADVICE: [(&[&str], &str); 6] = [
-    (
-        &["thread::sleep", "thread::functions::sleep", "nanosleep"],
-        "`std::thread::sleep` puts the worker to sleep with every task that waits for it: use \
-         `tokio::time::sleep(…).await`",
-    ),
-    (
-        &["lock_contended", "Mutex<", "mutex::Mutex", "RwLock", "rwlock", "Condvar"],
-        "a `std` lock was held by another thread for long, and the worker slept for it: look for \
-         the slow poll that ran at the same time, hold the lock for less, or use `tokio::sync` if \
-         it must be held for long",
-    ),
-    (
-        &["std::process", "waitpid", "wait4", "posix_spawn"],
-        "waiting for a child process blocks the worker: use `tokio::process`",
-    ),
-    (
-        &["std::net", "getaddrinfo", "net::TcpStream", "net::UdpSocket", "reqwest::blocking"],
-        "blocking network calls stop the worker: use `tokio::net`, `tokio::net::lookup_host`, or the \
-         asynchronous client",
-    ),
-    (
-        &["std::fs", "fs::File", "sys::fs", "fsync", "fdatasync", "read_to_end", "pwrite", "pread"],
-        "file access blocks the worker for as long as the disk takes: use `tokio::fs`, or one \
-         `tokio::task::spawn_blocking` around all of it",
-    ),
-    (
-        &["mpsc::Receiver", "recv_timeout", "block_on", "park_timeout", "thread::park"],
-        "the worker waits for another thread: use an asynchronous channel or `.await`",
-    ),
-];
-
-fn advice(samples: &[&Sample], on_cpu: u64, off_cpu: u64) -> &'static str {
-    if samples.is_empty() {
-        return "no stack was taken while it blocked: see which layers this process captures, on the \
-                page Sources or with `loopd doctor`";
-    }
-    if off_cpu >= on_cpu {
-        for sample in samples.iter().filter(|sample| sample.running != Running::OnCpu) {
-            let own = sample.frames.iter().position(is_own).unwrap_or(sample.frames.len());
-            let callees = sample.frames.iter().take(own).map(|frame| frame.function.as_str());
-            let matches = |words: &[&str]| {
-                callees.clone().any(|callee| words.iter().any(|word| callee.contains(word)))
-            };
-            if let Some((_, advice)) = ADVICE.iter().find(|(words, _)| matches(words)) {
-                return advice;
-            }
-        }
-        return "the worker slept in the kernel for something that is not asynchronous: await it, or \
-                move it to `tokio::task::spawn_blocking`";
-    }
-    "the worker computed for too long without an await: move it to `tokio::task::spawn_blocking` or \
-     a thread pool, or cut it into pieces with `tokio::task::yield_now().await` between them"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +345,7 @@ mod tests {
         let sample = |(running, frames): &(Running, &[&str])| Sample {
             running: *running,
             frames: frames.iter().map(|text| frame(text)).collect(),
+            syscall: String::new(),
         };
         SlowPoll {
             length,
@@ -359,7 +367,7 @@ mod tests {
                 site.advice.split_whitespace().take(4).collect::<Vec<_>>().join(" "),
             )
         };
-        sites(polls).into_iter().map(line).collect()
+        sites(polls, Runtime::Tokio).into_iter().map(line).collect()
     }
 
     const SLEEP: &[&str] = &[
@@ -430,12 +438,12 @@ mod tests {
         let mut frames = polls[1].samples[0].frames.to_vec();
         frames[0].address = 77;
         polls[1].samples[0].frames = frames.into();
-        let sites = sites(&polls);
+        let sites = sites(&polls, Runtime::Tokio);
         assert_eq!(sites[0].stacks.iter().map(|stack| stack.count).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
-    fn paths_are_shown_from_the_crate_on() {
+    fn paths_are_shown_from_the_crate_or_package_on() {
         for (path, short) in [
             ("/home/u/shop/orders/src/pay/mod.rs", "orders/src/pay/mod.rs"),
             ("orders/src/pay.rs", "orders/src/pay.rs"),
@@ -445,9 +453,61 @@ mod tests {
                 "axum-0.8.9/src/serve.rs",
             ),
             ("tests/it.rs", "tests/it.rs"),
+            ("/home/u/.venv/lib/python3.13/site-packages/aiohttp/web.py", "aiohttp/web.py"),
+            ("/usr/lib/python3/dist-packages/yaml/reader.py:7", "yaml/reader.py:7"),
+            ("/usr/lib/python3.12/asyncio/base_events.py", "asyncio/base_events.py"),
+            ("/opt/py/lib64/python3.10/subprocess.py:1211", "subprocess.py:1211"),
+            ("/home/u/shop/src/orders/app.py", "src/orders/app.py"),
+            ("/home/u/shop/src/orders/app.py:12", "src/orders/app.py:12"),
+            ("/app/main.py", "/app/main.py"),
+            ("app.py", "app.py"),
         ] {
             assert_eq!(short_path(path), short);
         }
+    }
+
+    /// What is said of a poll of Python that slept with these frames in this system call.
+    fn advice_for(runtime: Runtime, syscall: &str, frames: &[&str]) -> String {
+        let mut poll = poll(180, &[(Running::OffCpu, frames)]);
+        poll.samples[0].syscall = syscall.to_owned();
+        sites(&[poll], runtime).remove(0).advice
+    }
+
+    #[test]
+    fn python_is_advised_by_what_it_called_and_by_the_system_call() {
+        const LIB: &str = "/usr/lib/python3.13";
+        const PACKAGES: &str = "/home/u/.venv/lib/python3.13/site-packages";
+        let own = "handle at /srv/shop/app.py:7";
+        let run = format!("run at {LIB}/subprocess.py:556");
+        let send = format!("send at {PACKAGES}/requests/adapters.py:4");
+        let read = format!("readinto at {LIB}/socket.py:719");
+        let query = format!("execute at {PACKAGES}/sqlalchemy/engine/base.py:10");
+        let result = format!("result at {LIB}/concurrent/futures/_base.py:5");
+        for (syscall, frames, expected) in [
+            ("clock_nanosleep", vec![own], "await asyncio.sleep("),
+            ("pselect6", vec![own], "await asyncio.sleep("),
+            ("wait4", vec![&run, own], "asyncio.create_subprocess_exec("),
+            ("wait4", vec![own], "asyncio.create_subprocess_exec("),
+            ("poll", vec![&read, &send, own], "httpx.AsyncClient"),
+            ("recvfrom", vec![&read, &query, own], "AsyncSession"),
+            ("futex", vec![&result, own], "asyncio.wrap_future("),
+            ("futex", vec![own], "asyncio.Lock"),
+            ("fsync", vec![own], "file access stops the loop"),
+            ("io_uring_enter", vec![own], "await asyncio.to_thread("),
+        ] {
+            let advice = advice_for(Runtime::Asyncio, syscall, &frames);
+            assert!(advice.contains(expected), "{syscall} {frames:?}: {advice}");
+            assert!(!advice.contains("tokio"), "{advice}");
+        }
+    }
+
+    #[test]
+    fn advice_for_a_runtime_that_is_not_known_names_no_function() {
+        let advice = advice_for(Runtime::Unknown, "futex", SLEEP);
+        assert!(!advice.contains('`') && advice.contains("another thread"), "{advice}");
+        let computing = [poll(50, &[(Running::OnCpu, &["shop::sum at src/sum.rs:3"])])];
+        let advice = &sites(&computing, Runtime::Unknown)[0].advice;
+        assert!(!advice.contains('`'), "{advice}");
     }
 
     #[test]
@@ -467,6 +527,10 @@ mod tests {
             ("__GI___clock_nanosleep at ./time/../sysdeps/unix/clock_nanosleep.c:48", false),
             ("poll<F> at /home/u/loopd/agent/loopd-agent/src/wrapped.rs:9", false),
             ("shop::pay", false),
+            ("handle at /srv/shop/app.py:7", true),
+            ("_run at /home/u/.venv/lib/python3.13/site-packages/aiohttp/web.py:7", false),
+            ("run at /usr/lib64/python3.12/asyncio/runners.py:118", false),
+            ("main at /srv/loopd/python/loopd/__main__.py:72", false),
         ] {
             assert_eq!(is_own(&frame(text)), own, "{text}");
         }

@@ -1,0 +1,41 @@
+//! Which runtime a process's loops are of, so that advice names what its programmer can call.
+
+/// A family of event loops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// tokio, in Rust.
+    Tokio,
+    /// asyncio in Python, uvloop included: programs call both alike.
+    Asyncio,
+    /// That of an agent which this version does not know: advice names no function.
+    #[default]
+    Unknown,
+}
+
+impl Runtime {
+    /// By the name of the agent that records the process.
+    pub fn of_agent(agent: &str) -> Self {
+        match agent {
+            "loopd-agent" => Self::Tokio,
+            "loopd" => Self::Asyncio,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tokio => "tokio",
+            Self::Asyncio => "asyncio",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What a slow poll holds up, as in "blocked a worker".
+    pub const fn blocked(self) -> &'static str {
+        match self {
+            Self::Asyncio => "the loop",
+            Self::Tokio | Self::Unknown => "a worker",
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What to do about a site, in the words of its runtime.
+
+use loopd_model::{Frame, Running};
+
+use super::{Sample, is_own};
+use crate::runtime::Runtime;
+
+/// What gives a cause away, and what to do about it.
+struct Hint {
+    /// Parts of the names of what the program called: of functions, or in Python of files.
+    names: &'static [&'static str],
+    /// The system call it was in. C functions of Python have no frame, so that this is often all
+    /// that tells them.
+    syscalls: &'static [&'static str],
+    advice: &'static str,
+}
+
+/// The first that matches counts.
+const TOKIO: [Hint; 6] = [
+    Hint {
+        names: &["thread::sleep", "thread::functions::sleep", "nanosleep"],
+        syscalls: &[],
+        advice: "`std::thread::sleep` puts the worker to sleep with every task that waits for it: use \
+                 `tokio::time::sleep(…).await`",
+    },
+    Hint {
+        names: &["lock_contended", "Mutex<", "mutex::Mutex", "RwLock", "rwlock", "Condvar"],
+        syscalls: &[],
+        advice: "a `std` lock was held by another thread for long, and the worker slept for it: look \
+                 for the slow poll that ran at the same time, hold the lock for less, or use \
+                 `tokio::sync` if it must be held for long",
+    },
+    Hint {
+        names: &["std::process", "waitpid", "wait4", "posix_spawn"],
+        syscalls: &[],
+        advice: "waiting for a child process blocks the worker: use `tokio::process`",
+    },
+    Hint {
+        names: &[
+            "std::net",
+            "getaddrinfo",
+            "net::TcpStream",
+            "net::UdpSocket",
+            "reqwest::blocking",
+        ],
+        syscalls: &[],
+        advice: "blocking network calls stop the worker: use `tokio::net`, \
+                 `tokio::net::lookup_host`, or the asynchronous client",
+    },
+    Hint {
+        names: &[
+            "std::fs",
+            "fs::File",
+            "sys::fs",
+            "fsync",
+            "fdatasync",
+            "read_to_end",
+            "pwrite",
+            "pread",
+        ],
+        syscalls: &[],
+        advice: "file access blocks the worker for as long as the disk takes: use `tokio::fs`, or one \
+                 `tokio::task::spawn_blocking` around all of it",
+    },
+    Hint {
+        names: &["mpsc::Receiver", "recv_timeout", "block_on", "park_timeout", "thread::park"],
+        syscalls: &[],
+        advice: "the worker waits for another thread: use an asynchronous channel or `.await`",
+    },
+];
+
+/// The first that matches counts: a library says more than the system call it is in.
+const ASYNCIO: [Hint; 7] = [
+    Hint {
+        names: &["/subprocess.py"],
+        syscalls: &["wait4", "waitid", "vfork"],
+        advice: "waiting for a child process stops the loop: use `await \
+                 asyncio.create_subprocess_exec(…)`, or `await asyncio.to_thread(subprocess.run, …)`",
+    },
+    Hint {
+        names: &[
+            "/sqlalchemy/",
+            "/django/db/",
+            "/psycopg2/",
+            "/psycopg/",
+            "/pymysql/",
+            "/MySQLdb/",
+            "/pymongo/",
+            "/redis/",
+            "/sqlite3/",
+        ],
+        syscalls: &[],
+        advice: "a database driver that blocks stops the loop: use an asynchronous one (`asyncpg`, \
+                 `aiosqlite`, SQLAlchemy's `AsyncSession`, `redis.asyncio`), or `await \
+                 asyncio.to_thread(…)` around the call",
+    },
+    Hint {
+        names: &[
+            "/http/client.py",
+            "/urllib/",
+            "/urllib3/",
+            "/requests/",
+            "/botocore/",
+            "/httpcore/_sync/",
+            "/smtplib.py",
+            "/ftplib.py",
+            "/imaplib.py",
+            "/socket.py",
+            "/ssl.py",
+        ],
+        syscalls: &[
+            "connect", "accept", "accept4", "recvfrom", "sendto", "recvmsg", "sendmsg", "poll",
+            "ppoll",
+        ],
+        advice: "a blocking network call stops the loop: use an asynchronous client (`aiohttp`, \
+                 `httpx.AsyncClient`, `asyncio.open_connection`, `await loop.getaddrinfo(…)`), or \
+                 `await asyncio.to_thread(…)` around the call",
+    },
+    Hint {
+        names: &["/threading.py", "/queue.py", "/concurrent/futures/", "/multiprocessing/"],
+        syscalls: &[],
+        advice: "the loop waited for another thread or process: use `asyncio.Lock`, `asyncio.Queue` \
+                 and the like, `await loop.run_in_executor(…)` or `await asyncio.wrap_future(…)` for \
+                 what runs in an executor, or wait in `await asyncio.to_thread(…)`",
+    },
+    Hint {
+        names: &[],
+        // Before Python 3.11 `time.sleep` is a select.
+        syscalls: &["clock_nanosleep", "nanosleep", "select", "pselect6"],
+        advice: "`time.sleep` puts the loop to sleep with every task on it: use `await \
+                 asyncio.sleep(…)`",
+    },
+    Hint {
+        names: &[],
+        syscalls: &["futex"],
+        advice: "the loop waited for another thread: if this line takes a `threading.Lock` or the \
+                 like, use `asyncio.Lock`, or take it in `await asyncio.to_thread(…)`; if it takes \
+                 none, another thread computed and kept the interpreter's lock (GIL): move that work \
+                 to a process",
+    },
+    Hint {
+        names: &["/shutil.py", "/tempfile.py", "/pathlib", "/zipfile", "/tarfile.py", "/logging/"],
+        syscalls: &[
+            "read",
+            "pread64",
+            "readv",
+            "write",
+            "pwrite64",
+            "writev",
+            "openat",
+            "fsync",
+            "fdatasync",
+            "flock",
+            "fcntl",
+            "getdents64",
+            "unlink",
+            "rename",
+            "newfstatat",
+        ],
+        advice: "file access stops the loop for as long as the disk takes: put one `await \
+                 asyncio.to_thread(…)` around all of it",
+    },
+];
+
+/// What to do about a site that was found asleep in the kernel or computing so often.
+pub(super) fn advice(
+    runtime: Runtime,
+    samples: &[&Sample],
+    on_cpu: u64,
+    off_cpu: u64,
+) -> &'static str {
+    if samples.is_empty() {
+        return "no stack was taken while it blocked: see which layers this process captures, on the \
+                page Sources or with `loopd doctor`";
+    }
+    if off_cpu < on_cpu {
+        return match runtime {
+            Runtime::Tokio => {
+                "the worker computed for too long without an await: move it to \
+                 `tokio::task::spawn_blocking` or a thread pool, or cut it into pieces with \
+                 `tokio::task::yield_now().await` between them"
+            }
+            Runtime::Asyncio => {
+                "the loop computed for too long without an await: move it to a process with `await \
+                 loop.run_in_executor(pool, …)` and a `ProcessPoolExecutor`, to `await \
+                 asyncio.to_thread(…)` if it lets go of the interpreter's lock (NumPy, compression, \
+                 hashes of much data), or cut it into pieces with `await asyncio.sleep(0)` between \
+                 them"
+            }
+            Runtime::Unknown => {
+                "it computed for too long without letting others run: move it to another thread, or \
+                 cut it into pieces"
+            }
+        };
+    }
+    let (hints, other): (&[Hint], _) = match runtime {
+        Runtime::Tokio => (
+            &TOKIO,
+            "the worker slept in the kernel for something that is not asynchronous: await it, or move \
+             it to `tokio::task::spawn_blocking`",
+        ),
+        Runtime::Asyncio => (
+            &ASYNCIO,
+            "the loop slept in the kernel for something that is not asynchronous: await an \
+             asynchronous counterpart of it, or move it to `await asyncio.to_thread(…)`",
+        ),
+        Runtime::Unknown => (
+            &[],
+            "it slept in the kernel for something that is not asynchronous: move it to another thread",
+        ),
+    };
+    let asleep = samples.iter().filter(|sample| sample.running != Running::OnCpu);
+    let mut matching = asleep.filter_map(|sample| {
+        hints.iter().find(|hint| hint.names_callee(runtime, sample) || hint.names_syscall(sample))
+    });
+    matching.next().map_or(other, |hint| hint.advice)
+}
+
+impl Hint {
+    /// Whether what the program's own code called is named.
+    fn names_callee(&self, runtime: Runtime, sample: &Sample) -> bool {
+        let own = sample.frames.iter().position(is_own).unwrap_or(sample.frames.len());
+        let text = |frame: &Frame| match runtime {
+            Runtime::Asyncio => self.is_in(&frame.file),
+            Runtime::Tokio | Runtime::Unknown => self.is_in(&frame.function),
+        };
+        sample.frames.iter().take(own).any(text)
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        self.names.iter().any(|name| text.contains(name))
+    }
+
+    fn names_syscall(&self, sample: &Sample) -> bool {
+        self.syscalls.contains(&sample.syscall.as_str())
+    }
+}
