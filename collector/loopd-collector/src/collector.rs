@@ -1,9 +1,13 @@
 //! The collector as others see it: something to run, and a handle to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use loopd_store::{SettingsChange, SettingsScope, StoreError, Writer};
+use loopd_model::DumpId;
+use loopd_store::{
+    Head, MAX_MUTES, ProcessKey, Reader, SettingsChange, SettingsScope, StoreError, Writer,
+};
 use loopd_wire::MAX_MESSAGE_BYTES;
 use loopd_wire::pb::ingest_server::IngestServer;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -11,6 +15,7 @@ use tonic::service::Routes;
 
 use crate::config::{CollectorConfig, MAX_COMMANDS, MAX_QUEUED_BYTES};
 use crate::ingest::Ingest;
+use crate::judge::Judge;
 use crate::keeper::{Command, Keeper};
 use crate::session::Link;
 use crate::status::{CollectorStatus, Counters};
@@ -36,6 +41,40 @@ pub enum ChangeError {
     #[error("loopd is stopping, nothing was changed")]
     Stopping,
     /// The store could not keep the change.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an agent was not asked where its tasks wait.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// The collector takes no more orders.
+    #[error("loopd is stopping, nobody was asked")]
+    Stopping,
+    /// There is nobody to ask.
+    #[error("process {process} is not connected, so that nobody can say where its tasks wait")]
+    NotConnected {
+        /// The process.
+        process: i64,
+    },
+    /// The store could not make room for the answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a finding was not muted.
+#[derive(Debug, thiserror::Error)]
+pub enum MuteError {
+    /// The collector takes no more orders.
+    #[error("loopd is stopping, nothing was muted")]
+    Stopping,
+    /// There are too many already.
+    #[error("{limit} findings are muted already; let some be heard again first")]
+    TooMany {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The store could not keep it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -86,6 +125,37 @@ impl CollectorHandle {
         let command = Command::Change { scope, change, reply };
         self.ingest.link.commands.send(command).await.map_err(|_| ChangeError::Stopping)?;
         Ok(changed.await.map_err(|_| ChangeError::Stopping)??)
+    }
+
+    /// Asks the agent of a process where every task waits, and gives the number of the dump that it is
+    /// to make. It is stored as it comes; the agent may be too old to answer.
+    pub async fn dump_tasks(&self, process: ProcessKey) -> Result<DumpId, DumpError> {
+        let (reply, asked) = oneshot::channel();
+        let command = Command::Dump { process, reply };
+        self.ingest.link.commands.send(command).await.map_err(|_| DumpError::Stopping)?;
+        asked.await.map_err(|_| DumpError::Stopping)?
+    }
+
+    /// Mutes a finding in all runs of a program, for the reason that is given, or lets it be heard again
+    /// if none is.
+    pub async fn mute_finding(
+        &self,
+        app: String,
+        rule: String,
+        subject: String,
+        reason: Option<String>,
+    ) -> Result<(), MuteError> {
+        let (reply, muted) = oneshot::channel();
+        let command = Command::Mute { app, rule, subject, reason, reply };
+        self.ingest.link.commands.send(command).await.map_err(|_| MuteError::Stopping)?;
+        let has_room = muted.await.map_err(|_| MuteError::Stopping)??;
+        if has_room { Ok(()) } else { Err(MuteError::TooMany { limit: MAX_MUTES }) }
+    }
+
+    /// Judges processes as their data comes, and keeps what rules find, until [`Self::stop`].
+    pub async fn judge(&self, reader: Reader, head: watch::Receiver<Head>) {
+        let (commands, stop) = (self.ingest.link.commands.clone(), self.stop.subscribe());
+        Judge { reader, head, commands, stop, judged: HashMap::new() }.run().await;
     }
 
     /// Makes [`Collector::run`] finish. New sessions are refused from here on.

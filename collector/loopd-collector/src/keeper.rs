@@ -6,7 +6,8 @@ mod live;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use loopd_model::{Settings, UnixNanos};
+use loopd_analysis::findings::Finding;
+use loopd_model::{DumpId, Settings, UnixNanos};
 use loopd_store::{
     CommitOutcome, How, ProcessKey, ReportedSettings, Session, SettingsChange, SettingsScope,
     StoreError, Writer,
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
+use crate::collector::DumpError;
 use crate::config::{CollectorConfig, MAINTAIN_EVERY, MAINTAIN_REST};
 use crate::group::{Group, Queued};
 use crate::outbound::Outbound;
@@ -60,6 +62,25 @@ pub(crate) enum Command {
         scope: SettingsScope,
         change: SettingsChange,
         reply: oneshot::Sender<Result<(), StoreError>>,
+    },
+    /// Somebody wants to know where every task of a process waits. Of no session.
+    Dump {
+        process: ProcessKey,
+        reply: oneshot::Sender<Result<DumpId, DumpError>>,
+    },
+    /// What rules found in the data of a process up to an instant. Of no session.
+    Found {
+        process: ProcessKey,
+        at: UnixNanos,
+        findings: Vec<Finding>,
+    },
+    /// Somebody wants to hear no more of a finding in a program, or to hear of it again. Of no session.
+    Mute {
+        app: String,
+        rule: String,
+        subject: String,
+        reason: Option<String>,
+        reply: oneshot::Sender<Result<bool, StoreError>>,
     },
 }
 
@@ -148,6 +169,16 @@ impl Keeper {
                 // Who asked may be gone; the change is made all the same.
                 let _ = reply.send(self.change(&scope, &change).await);
             }
+            Command::Dump { process, reply } => {
+                let _ = reply.send(self.dump(process).await);
+            }
+            Command::Found { process, at, findings } => self.found(process, at, &findings).await,
+            Command::Mute { app, rule, subject, reason, reply } => {
+                let key = (app.as_str(), rule.as_str(), subject.as_str());
+                let muted = self.store.mute_finding(key, reason.as_deref(), now()).await;
+                // Who asked may be gone.
+                let _ = reply.send(muted);
+            }
         }
     }
 
@@ -173,6 +204,25 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Asks an agent where every task waits. What it answers are events like any other.
+    async fn dump(&mut self, process: ProcessKey) -> Result<DumpId, DumpError> {
+        if !self.live.is_here(process) {
+            return Err(DumpError::NotConnected { process: process.0 });
+        }
+        let dump = self.store.begin_dump(process, now()).await?;
+        self.live.dump(process, dump);
+        tracing::info!(process = process.0, dump = dump.0, "asked where tasks wait");
+        Ok(dump)
+    }
+
+    /// What was found again in ten seconds is worth no more than a line in the log if it is not kept.
+    async fn found(&mut self, process: ProcessKey, at: UnixNanos, findings: &[Finding]) {
+        if let Err(error) = self.store.keep_findings(process, at, findings).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(process = process.0, error, "findings were not kept");
+        }
     }
 
     async fn begin(

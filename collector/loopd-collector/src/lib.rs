@@ -9,17 +9,20 @@
 //! stream ── session ──┼──────────────────► keeper ──┼─ sessions that end, get lost, are superseded
 //! stream ── session ──┘                             └─ maintenance, in small steps
 //! ```
+//!
+//! Beside them one task judges what has come (`judge`), and hands the keeper what it found.
 #![warn(missing_docs)]
 
 mod collector;
 mod config;
 mod group;
 mod ingest;
+mod judge;
 mod keeper;
 mod outbound;
 mod session;
 mod status;
 
-pub use collector::{ChangeError, Collector, CollectorHandle};
+pub use collector::{ChangeError, Collector, CollectorHandle, DumpError, MuteError};
 pub use config::CollectorConfig;
 pub use status::{CollectorStatus, WriteFailure};

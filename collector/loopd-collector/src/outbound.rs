@@ -7,10 +7,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream};
+use loopd_model::DumpId;
 use loopd_wire::pb;
 use loopd_wire::pb::collector_message::Kind;
 use tokio::sync::watch;
 use tonic::Status;
+
+/// Dumps that an agent was asked for and has not heard of; of more the oldest are not asked for any more,
+/// since whoever did has given up waiting.
+const MAX_DUMPS: usize = 4;
 
 /// The newest state of one session, as its agent should know it.
 #[derive(Debug, Default)]
@@ -19,6 +24,8 @@ struct State {
     durable_seq: u64,
     /// What the agent is to capture; absent before the welcome.
     settings: Option<pb::Settings>,
+    /// The latest dumps that it was asked for; their numbers rise.
+    dumps: VecDeque<DumpId>,
     /// How often an ack was due; more than one may become a single message.
     acks: u64,
     refused: Option<pb::Refused>,
@@ -46,6 +53,15 @@ impl Outbound {
     /// Asks for other settings, unless they are those that were asked for last.
     pub(crate) fn ask(&self, settings: pb::Settings) {
         self.0.send_if_modified(|state| state.settings.replace(settings) != Some(settings));
+    }
+
+    /// Asks where every task waits.
+    pub(crate) fn dump(&self, dump: DumpId) {
+        self.0.send_modify(|state| {
+            state.dumps.push_back(dump);
+            let excess = state.dumps.len().saturating_sub(MAX_DUMPS);
+            state.dumps.drain(..excess);
+        });
     }
 
     pub(crate) fn ack(&self, durable_seq: u64) {
@@ -94,6 +110,7 @@ struct Said {
     state: watch::Receiver<State>,
     is_welcomed: bool,
     settings: Option<pb::Settings>,
+    dump: DumpId,
     acks: u64,
     refusals: u64,
     has_ended: bool,
@@ -108,6 +125,7 @@ impl Said {
             state,
             is_welcomed: false,
             settings: None,
+            dump: DumpId::NONE,
             acks: 0,
             refusals: 0,
             has_ended: false,
@@ -125,7 +143,7 @@ impl Said {
         self.queue.pop_front()
     }
 
-    /// Queues what changed: at most a welcome, settings, an ack, a refusal and an end.
+    /// Queues what changed: at most a welcome, settings, a few dumps, an ack, a refusal and an end.
     fn catch_up(&mut self) {
         let state = self.state.borrow_and_update();
         let say = |kind| Ok(pb::CollectorMessage { kind: Some(kind) });
@@ -137,6 +155,10 @@ impl Said {
             self.queue.push_back(say(Kind::Settings(settings)));
             self.settings = Some(settings);
         }
+        for &dump in state.dumps.iter().filter(|&&dump| dump > self.dump) {
+            self.queue.push_back(say(Kind::DumpTasks(pb::DumpTasks { dump_id: dump.0 })));
+        }
+        self.dump = state.dumps.back().map_or(self.dump, |&dump| dump.max(self.dump));
         if state.acks > self.acks {
             let durable_seq = state.durable_seq;
             self.queue.push_back(say(Kind::Ack(pb::Ack { durable_seq })));
@@ -175,6 +197,21 @@ mod tests {
         ask(5);
         outbound.ack(1);
         assert!(matches!(heard(messages.next().await), Kind::Ack(_)));
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_asked_for_each_dump_once_and_for_few_if_it_does_not_read() {
+        let outbound = Outbound::new();
+        outbound.welcome(pb::Welcome::default());
+        let mut messages = Box::pin(outbound.messages());
+        assert!(matches!(heard(messages.next().await), Kind::Welcome(_)));
+        outbound.dump(DumpId(1));
+        assert_eq!(heard(messages.next().await), Kind::DumpTasks(pb::DumpTasks { dump_id: 1 }));
+        (2..=9).for_each(|dump| outbound.dump(DumpId(dump)));
+        outbound.end(Ok(()));
+        let rest: Vec<_> = messages.map(|message| heard(Some(message))).collect().await;
+        let asked = (6..=9).map(|dump_id| Kind::DumpTasks(pb::DumpTasks { dump_id }));
+        assert_eq!(rest, asked.collect::<Vec<_>>());
     }
 
     fn heard(message: Option<Result<pb::CollectorMessage, Status>>) -> Kind {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use loopd_analysis::slow;
 use loopd_store::{ProcessKey, Value};
 
 use crate::names::Names;
@@ -89,20 +90,11 @@ struct Poll {
 }
 
 impl Poll {
-    /// How long each stack stands for, in nanoseconds: up to half way to its neighbours, the first
-    /// from the start of the poll, the last to its end.
-    fn weights(&self, end_at: i64) -> Vec<(i64, i64)> {
-        let mut from = self.key.2;
-        let mut weights = Vec::with_capacity(self.samples.len());
-        for (i, (at, stack)) in self.samples.iter().enumerate() {
-            let to = match self.samples.get(i + 1) {
-                Some((next, _)) => at + (next - at) / 2,
-                None => end_at.max(*at),
-            };
-            weights.push((to.saturating_sub(from).max(0), *stack));
-            from = to;
-        }
-        weights
+    /// How long each stack stands for, in nanoseconds.
+    fn weights(&self, end_at: i64) -> impl Iterator<Item = (u64, i64)> {
+        let taken_at: Vec<_> = self.samples.iter().map(|&(at, _)| at).collect();
+        let weights = slow::weights(self.key.2, end_at, &taken_at);
+        weights.into_iter().zip(self.samples.iter().map(|&(_, stack)| stack))
     }
 }
 
@@ -132,11 +124,11 @@ fn end_of(source: &Source, process: ProcessKey, poll: &Poll) -> Result<i64, Expo
 struct Lines<W> {
     out: W,
     /// In nanoseconds: rounded once, not sample by sample.
-    weights: BTreeMap<String, i64>,
+    weights: BTreeMap<String, u64>,
 }
 
 impl<W: Write> Lines<W> {
-    fn add(&mut self, line: String, weight: i64) -> Result<(), ExportError> {
+    fn add(&mut self, line: String, weight: u64) -> Result<(), ExportError> {
         let sum = self.weights.entry(line).or_default();
         *sum = sum.saturating_add(weight);
         if self.weights.len() >= MAX_LINES { self.flush() } else { Ok(()) }
@@ -144,7 +136,7 @@ impl<W: Write> Lines<W> {
 
     fn flush(&mut self) -> Result<(), ExportError> {
         for (line, nanos) in std::mem::take(&mut self.weights) {
-            writeln!(self.out, "{line} {}", (nanos + 500) / 1_000)?;
+            writeln!(self.out, "{line} {}", nanos.saturating_add(500) / 1_000)?;
         }
         Ok(())
     }
@@ -168,11 +160,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_weights_of_a_poll_add_up_to_its_length() {
+    fn each_stack_of_a_poll_has_its_part_of_it() {
         let poll = Poll { key: (1, 0, 100), task: 1, samples: vec![(150, 1), (170, 2), (200, 1)] };
-        assert_eq!(poll.weights(240), [(60, 1), (25, 2), (55, 1)]);
-        // Its end is not known.
-        assert_eq!(poll.weights(0), [(60, 1), (25, 2), (15, 1)]);
+        assert!(poll.weights(240).eq([(60, 1), (25, 2), (55, 1)]));
     }
 
     #[test]

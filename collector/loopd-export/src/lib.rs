@@ -26,7 +26,7 @@ mod recording;
 pub use csv::CsvTable;
 pub use error::ExportError;
 pub use folded::folded;
-pub use html::html;
+pub use html::{html, report};
 pub use loopd_store::Value;
 pub use parquet::{ColumnType, ParquetTable};
 pub use range::Selection;

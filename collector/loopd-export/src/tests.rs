@@ -216,6 +216,9 @@ async fn the_page_says_what_was_found_and_nothing_in_it_runs() {
         "800 ms at 2026-11-22 14:09:59.000, task 10",
         "1,200 records of this range never arrived",
         "built without --cfg tokio_unstable",
+        "<h2>Findings</h2>",
+        "120 tasks spawned at <code>orders/src/leak.rs:12</code> never ended",
+        "<h2>What was looked for</h2>",
     ] {
         assert!(page.contains(text), "{text}");
     }
@@ -224,6 +227,27 @@ async fn the_page_says_what_was_found_and_nothing_in_it_runs() {
         assert!(!page.contains(text), "{text}");
     }
     assert!(page.len() < 200_000, "{}", page.len());
+}
+
+#[tokio::test]
+async fn a_report_has_findings_and_rules_and_nothing_in_it_runs() {
+    let recorded = Recorded::lossy().await;
+    let selection = recorded.selection(None, None).await;
+    let mut page = Vec::new();
+    crate::report(&recorded.reader, &selection, &mut page).await.unwrap();
+    let page = String::from_utf8(page).unwrap();
+    for text in [
+        "<span class=\"level\">warning</span> 120 tasks spawned at <code>orders/src/leak.rs:12</code>",
+        "<b>Why</b>",
+        "<b>Fix</b>",
+        "<h2>What was looked for</h2>",
+        "1,200 records of this range never arrived",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    for text in ["<script", "http://", "https://", "src=", "\u{202e}", "url(", "/home/me"] {
+        assert!(!page.contains(text), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 ok · 1 failure, or doctor found something bad · 2 usage · 3 cannot connect or listen ·
+Exit codes: 0 ok · 1 failure, or check or doctor found something · 2 usage · 3 cannot connect or listen ·
 4 the data is incomplete · 5 the database, its path or its disk";
 
 /// Flags that every command understands.
@@ -50,8 +50,18 @@ enum Command {
     Slow(commands::slow::SlowArgs),
     /// Show what only ever grows.
     Leaks(commands::leaks::LeaksArgs),
+    /// Show what is wrong, with the proof and what to do about it.
+    Findings(commands::findings::FindingsArgs),
+    /// Fail where something is wrong, for CI: as text, JSON, Markdown, SARIF or JUnit.
+    Check(commands::check::CheckArgs),
+    /// Write what is wrong as one page to mail.
+    Report(commands::report::ReportArgs),
+    /// Hold two runs, versions or ranges side by side.
+    Compare(commands::compare::CompareArgs),
     /// Show which tasks wait for what, and who holds them up.
     Waits(commands::waits::WaitsArgs),
+    /// Show where every task of a running program waits, and who awaits whom.
+    Awaits(commands::awaits::AwaitsArgs),
     /// List what was opened, and how things stand with it.
     Resources(commands::resources::ResourcesArgs),
     /// Run SQL on the recording.
@@ -80,7 +90,12 @@ impl Cli {
             Command::Task(args) => commands::task::run(args, global).await,
             Command::Slow(args) => commands::slow::run(args, global).await,
             Command::Leaks(args) => commands::leaks::run(args, global).await,
+            Command::Findings(args) => commands::findings::run(args, global).await,
+            Command::Check(args) => commands::check::run(args, global).await,
+            Command::Report(args) => commands::report::run(args).await,
+            Command::Compare(args) => commands::compare::run(args, global).await,
             Command::Waits(args) => commands::waits::run(args, global).await,
+            Command::Awaits(args) => commands::awaits::run(args, global).await,
             Command::Resources(args) => commands::resources::run(args, global).await,
             Command::Query(args) => commands::query::run(args, global).await,
             Command::Export(args) => commands::export::run(args).await,

@@ -15,7 +15,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
 use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
-use loopd_dashboard::{AppState, ChangeError, ServerInfo, ServerStatus};
+use loopd_dashboard::{
+    AppState, ChangeError, DumpError, Mute, MuteError, ServerInfo, ServerStatus,
+};
 use loopd_model::UnixNanos;
 use loopd_store::{Durability, ProcessRow, Reader, Retention, StoreError, StoreOptions};
 use tokio::net::TcpListener;
@@ -56,6 +58,7 @@ pub(crate) struct RunningServer {
     collector: CollectorHandle,
     /// The collector, until it was seen to end.
     keeper: JoinHandle<Result<(), StoreError>>,
+    judging: JoinHandle<()>,
     accepting: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
@@ -98,8 +101,31 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
             async move { handle.change_settings(scope, change).await.map_err(change_error) }
         }
     };
-    let state =
-        AppState::new(reader.clone(), head, info, status, stopped.clone()).with_changes(change);
+    let dump = {
+        let handle = handle.clone();
+        move |process| {
+            let handle = handle.clone();
+            async move { handle.dump_tasks(process).await.map_err(dump_error) }
+        }
+    };
+    let judging = {
+        let (handle, reader, head) = (handle.clone(), reader.clone(), head.clone());
+        tokio::spawn(async move { handle.judge(reader, head).await })
+    };
+    let mute = {
+        let handle = handle.clone();
+        move |app, mute: Mute| {
+            let handle = handle.clone();
+            async move {
+                let Mute { rule, subject, reason } = mute;
+                handle.mute_finding(app, rule, subject, reason).await.map_err(mute_error)
+            }
+        }
+    };
+    let state = AppState::new(reader.clone(), head, info, status, stopped.clone())
+        .with_changes(change)
+        .with_dumps(dump)
+        .with_mutes(mute);
     let router =
         loopd_dashboard::router(state).route_service("/loopd.v1.Ingest/{*method}", handle.routes());
     let guard = Guard::new(addr, config.allow_hosts, config.token);
@@ -109,6 +135,7 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         reader,
         collector: handle,
         keeper: tokio::spawn(collector.run()),
+        judging,
         accepting: tokio::spawn(acceptor.run(DRAIN_TIME)),
         stop,
     })
@@ -130,6 +157,7 @@ impl RunningServer {
         self.collector.stop();
         self.stop.send_replace(true);
         let stored = self.keeper.await.context("the collector crashed")?;
+        self.judging.await.context("the judge of findings crashed")?;
         self.accepting.await.context("the listener crashed")?;
         stored.context("close the database").or_exit(Exit::Storage)
     }
@@ -181,6 +209,22 @@ fn change_error(error: loopd_collector::ChangeError) -> ChangeError {
     match error {
         loopd_collector::ChangeError::Stopping => ChangeError::Stopping,
         loopd_collector::ChangeError::Store(error) => ChangeError::Store(error),
+    }
+}
+
+fn dump_error(error: loopd_collector::DumpError) -> DumpError {
+    match error {
+        loopd_collector::DumpError::Stopping => DumpError::Stopping,
+        loopd_collector::DumpError::NotConnected { process } => DumpError::NotConnected { process },
+        loopd_collector::DumpError::Store(error) => DumpError::Store(error),
+    }
+}
+
+fn mute_error(error: loopd_collector::MuteError) -> MuteError {
+    match error {
+        loopd_collector::MuteError::Stopping => MuteError::Stopping,
+        loopd_collector::MuteError::TooMany { limit } => MuteError::TooMany { limit },
+        loopd_collector::MuteError::Store(error) => MuteError::Store(error),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use loopd_model::UnixNanos;
+use loopd_model::{DumpId, UnixNanos};
 use loopd_store::ProcessKey;
 use loopd_wire::pb;
 use tokio::time::Instant;
@@ -153,6 +153,17 @@ impl Live {
     pub(super) fn ask(&self, process: ProcessKey, settings: pb::Settings) {
         if let Some(Presence::Here { outbound, .. }) = self.processes.get(&process) {
             outbound.ask(settings);
+        }
+    }
+
+    pub(super) fn is_here(&self, process: ProcessKey) -> bool {
+        matches!(self.processes.get(&process), Some(Presence::Here { .. }))
+    }
+
+    /// Asks the process's agent where every task waits.
+    pub(super) fn dump(&self, process: ProcessKey, dump: DumpId) {
+        if let Some(Presence::Here { outbound, .. }) = self.processes.get(&process) {
+            outbound.dump(dump);
         }
     }
 

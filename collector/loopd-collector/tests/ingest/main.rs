@@ -3,7 +3,9 @@
 
 mod agent;
 mod delivery;
+mod dumps;
 mod failure;
+mod judge;
 mod server;
 mod sessions;
 mod settings;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
-use loopd_store::{StoreError, StoreOptions};
+use loopd_store::{Head, Reader, StoreError, StoreOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 
@@ -16,6 +17,8 @@ pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) collector: CollectorHandle,
     pub(crate) dir: Arc<TempDir>,
+    reader: Reader,
+    head: watch::Receiver<Head>,
     running: JoinHandle<Result<(), StoreError>>,
     serving: JoinHandle<()>,
 }
@@ -26,7 +29,8 @@ impl Server {
     }
 
     pub(crate) async fn start_in(dir: Arc<TempDir>, config: CollectorConfig) -> Self {
-        let (writer, _) = loopd_store::open(StoreOptions::new(db(&dir))).await.unwrap();
+        let (writer, reader) = loopd_store::open(StoreOptions::new(db(&dir))).await.unwrap();
+        let head = writer.head();
         let (collector, handle) = Collector::new(writer, config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -35,7 +39,14 @@ impl Server {
             server.serve_with_incoming(TcpIncoming::from(listener)).await.unwrap();
         });
         let running = tokio::spawn(collector.run());
-        Self { addr, collector: handle, dir, running, serving }
+        Self { addr, collector: handle, dir, reader, head, running, serving }
+    }
+
+    /// Has what comes in judged until the server stops.
+    pub(crate) fn judge(&self) -> JoinHandle<()> {
+        let (collector, reader, head) =
+            (self.collector.clone(), self.reader.clone(), self.head.clone());
+        tokio::spawn(async move { collector.judge(reader, head).await })
     }
 
     /// Stops, and gives the directory for another.

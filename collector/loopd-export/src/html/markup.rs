@@ -42,6 +42,22 @@ impl Html {
         self.raw("<").raw(tag).raw(">").escaped(text).raw("</").raw(tag).raw(">\n")
     }
 
+    /// Adds a sentence, with what is between backticks as code.
+    pub(super) fn prose(&mut self, text: &str) -> &mut Self {
+        let parts: Vec<_> = text.split('`').collect();
+        // A backtick without its partner is only a character.
+        if parts.len().is_multiple_of(2) {
+            return self.escaped(text);
+        }
+        for (i, part) in parts.iter().enumerate() {
+            match i % 2 {
+                0 => self.escaped(part),
+                _ => self.raw("<code>").escaped(part).raw("</code>"),
+            };
+        }
+        self
+    }
+
     /// Adds a table, or nothing if it has no rows. Columns whose title ends with `#` are numbers.
     pub(super) fn table(&mut self, titles: &[&str], rows: &[Vec<String>]) -> &mut Self {
         if rows.is_empty() {
@@ -95,6 +111,13 @@ mod tests {
         let text = "<p>&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)&lt;/script&gt;\
             \u{fffd}[31m\u{fffd}x</p>\n";
         assert_eq!(html.text(), text);
+    }
+
+    #[test]
+    fn code_is_between_backticks_that_have_a_partner() {
+        let mut html = Html::default();
+        html.prose("use `a < b`, it`s").raw(" ").prose("use `a < b`");
+        assert_eq!(html.text(), "use `a &lt; b`, it`s use <code>a &lt; b</code>");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A recording as one page that can be mailed: no script, nothing from elsewhere, light and dark.
 //!
 //! It has what the pages of the dashboard show, shortened to what matters most, so that its size does
-//! not grow with the recording.
+//! not grow with the recording. A report is the shorter page of the two: what is wrong, and why.
 
+mod findings;
 mod markup;
 mod sections;
 mod timeline;
@@ -17,11 +18,38 @@ use crate::{ExportError, Selection};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Writes the page.
+/// Writes the page with everything.
 pub async fn html(
     reader: &Reader,
     selection: &Selection,
+    out: impl Write,
+) -> Result<(), ExportError> {
+    page(reader, selection, out, Extent::All).await
+}
+
+/// Writes the page with what was found, what each rule said and what leaks.
+pub async fn report(
+    reader: &Reader,
+    selection: &Selection,
+    out: impl Write,
+) -> Result<(), ExportError> {
+    page(reader, selection, out, Extent::Findings).await
+}
+
+/// How much is on a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// What is wrong.
+    Findings,
+    /// Also every slow poll's stacks, waits and tasks.
+    All,
+}
+
+async fn page(
+    reader: &Reader,
+    selection: &Selection,
     mut out: impl Write,
+    extent: Extent,
 ) -> Result<(), ExportError> {
     let all = process::processes(reader).await?.processes;
     let is_chosen = |number: i64| selection.processes.iter().any(|process| process.0 == number);
@@ -41,7 +69,7 @@ pub async fn html(
     head.raw("<style>").raw(STYLE).raw("</style>\n</head>\n<body>\n");
     out.write_all(head.text().as_bytes())?;
     for process in &chosen {
-        let section = sections::process(reader, process, selection).await?;
+        let section = sections::process(reader, process, selection, extent).await?;
         out.write_all(section.text().as_bytes())?;
     }
     let mut foot = Html::default();

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use loopd_analysis::slow::short_path;
+use loopd_dashboard::views;
+use loopd_dashboard::views::findings::FindingFilter;
 use loopd_dashboard::views::leaks::{self, LeaksView};
 use loopd_dashboard::views::losses::{self, LossesView};
 use loopd_dashboard::views::process::Process;
@@ -13,7 +15,7 @@ use loopd_dashboard::views::waits::{self, WaitFilter};
 use loopd_store::{ProcessKey, QueryError, QueryLimits, Reader, StoreError, UnixNanos, Value};
 
 use super::markup::{Html, instant};
-use super::timeline;
+use super::{Extent, findings, timeline};
 use crate::source::{integer, text};
 use crate::{ExportError, Selection};
 
@@ -27,38 +29,62 @@ pub(super) async fn process(
     reader: &Reader,
     process: &Process,
     selection: &Selection,
+    extent: Extent,
 ) -> Result<Html, ExportError> {
     let (from, to) = selection.bounds();
     let from = UnixNanos(from.max(process.started_at.0));
     let to = UnixNanos(to.min(process.last_at.0.saturating_add(1)).max(from.0 + 1));
     let mut html = Html::default();
-    about(&mut html, process, (from, to));
+    html.element("h1", &process.app);
+    match extent {
+        Extent::All => about(&mut html, process, (from, to)),
+        Extent::Findings => {
+            let version = &process.app_version;
+            let name =
+                [version.as_str(), process.host.as_str()].into_iter().filter(|it| !it.is_empty());
+            let mut line: Vec<_> = name.map(str::to_owned).collect();
+            line.push(format!("{} to {}", instant(from.0), instant(to.0)));
+            html.raw("<p class=\"dim\">").escaped(&line.join(" · ")).raw("</p>\n");
+        }
+    }
     let account = losses::losses(reader, Some(process.process)).await?;
     lost(&mut html, &account, (from, to));
 
-    html.element("h2", "Workers");
     let key = ProcessKey(process.process);
+    let filter = FindingFilter { from: Some(from), to: Some(to) };
+    let view = views::findings::findings(reader, process.process, &filter).await?;
+    findings::write(&mut html, &view);
+
+    html.element("h2", "Workers");
     let timeline = reader.timeline(key, from, to, timeline::WIDTH).await?;
     timeline::draw(&mut html, &timeline);
 
-    html.element("h2", "Slow polls");
     let number = Some(process.process);
-    let filter = SlowFilter { process: number, from: Some(from), to: Some(to), limit: 1 };
-    slow_polls(&mut html, &slow::slow(reader, &filter).await?, process.slow_threshold);
+    if extent == Extent::All {
+        html.element("h2", "Slow polls");
+        let filter = SlowFilter { process: number, from: Some(from), to: Some(to), limit: 1 };
+        slow_polls(&mut html, &slow::slow(reader, &filter).await?, process.slow_threshold);
+    }
 
     html.element("h2", "Leaks");
     leaking(&mut html, &leaks::leaks(reader, number).await?);
 
-    html.element("h2", "Waits");
-    waiting(&mut html, reader, key, (from, to)).await?;
+    if extent == Extent::All {
+        html.element("h2", "Waits");
+        waiting(&mut html, reader, key, (from, to)).await?;
 
-    html.element("h2", "Tasks by spawn location");
-    tasks(&mut html, reader, key, (from, to)).await?;
+        html.element("h2", "Tasks by spawn location");
+        tasks(&mut html, reader, key, (from, to)).await?;
+    }
+    findings::rules(&mut html, &view);
+    if extent == Extent::Findings {
+        html.element("h2", "The program");
+        about(&mut html, process, (from, to));
+    }
     Ok(html)
 }
 
 fn about(html: &mut Html, process: &Process, (from, to): (UnixNanos, UnixNanos)) {
-    html.element("h1", &process.app);
     let mut rows = vec![
         ("version", process.app_version.clone()),
         ("host", process.host.clone()),
@@ -202,19 +228,17 @@ async fn waiting(
 ) -> Result<(), ExportError> {
     let filter = WaitFilter {
         process: Some(process.0),
-        pending: true,
-        task: None,
-        resource: None,
-        offset: 0,
+        at: Some(to),
         limit: MAX_ROWS as u64,
+        ..WaitFilter::default()
     };
     let pending = waits::waits(reader, &filter).await?;
     if pending.rows.is_empty() {
-        html.element("p", "Nobody waited for anything at the end of the data.");
+        html.element("p", "Nobody waited for anything at the end of the range.");
     } else {
         html.element(
             "p",
-            &format!("Pending at the end of the data: {}", count_text(pending.total)),
+            &format!("Pending at the end of the range: {}", count_text(pending.total)),
         );
         html.raw("<ul>\n");
         for wait in &pending.rows {
@@ -257,6 +281,7 @@ async fn tasks(
         "SELECT short_path(location), count(*), sum(ended_at IS NULL), sum(polls), sum(busy_time),
             max(max_poll_time)
          FROM tasks WHERE process = {} AND ifnull(spawned_at, 0) < {} AND ifnull(ended_at, {}) >= {}
+            AND kind IS NOT 'callback'
          GROUP BY location ORDER BY 5 DESC LIMIT {MAX_ROWS}",
         process.0,
         to.0,

@@ -351,8 +351,10 @@ impl<S: Sink> Walk<'_, S> {
         const SQL: &str = "
             SELECT max(ifnull(spawned_at, 0), ?2) AS at, 1 AS change FROM tasks
             WHERE process = ?1 AND ifnull(spawned_at, 0) < ?3 AND ifnull(ended_at, ?4) >= ?2
+                AND kind IS NOT 'callback'
             UNION ALL SELECT ended_at, -1 FROM tasks
             WHERE process = ?1 AND ifnull(spawned_at, 0) < ?3 AND ended_at >= ?2 AND ended_at < ?3
+                AND kind IS NOT 'callback'
             ORDER BY at";
         let (from, to) = self.source.selection().bounds();
         let from = from.max(self.process.started_at);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use loopd_analysis::findings::analyse;
 use loopd_model::{TaskId, UnixNanos};
 use loopd_store::{ProcessKey, QueryLimits, Reader, RollupStep};
 use tokio::runtime::Runtime;
@@ -46,6 +47,8 @@ enum Ask {
     Percentiles,
     /// The page of a task.
     Task(TaskId),
+    /// What is wrong: the facts of so much of its life, from the beginning, and what rules make of them.
+    Findings(f64),
     /// A query.
     Sql(String),
 }
@@ -65,7 +68,7 @@ impl Ask {
             Self::Slowest => Some(format!(
                 "SELECT worker, start_at, length, task FROM poll ORDER BY length DESC LIMIT {PAGE}"
             )),
-            Self::Percentiles => None,
+            Self::Percentiles | Self::Findings(_) => None,
             Self::Task(task) => Some(format!(
                 "SELECT start_at, length FROM poll WHERE task = {task}
                  ORDER BY start_at DESC LIMIT {PAGE}"
@@ -137,6 +140,8 @@ fn questions() -> Vec<Question> {
     }
     questions.extend([
         question("task-polls-hot", Ask::Task(Polls::hottest())),
+        question("findings", Ask::Findings(1.0)),
+        question("findings-of-the-past", Ask::Findings(0.43)),
         question("percentiles", Ask::Percentiles),
         sql(
             "percentiles-sql",
@@ -250,6 +255,13 @@ impl Store {
                 let polls = reader.task_polls(self.busy, *task, PAGE, PAGE).await.unwrap();
                 assert!(!polls.last.is_empty(), "task {task} has no polls");
                 is_whole = polls.is_complete;
+            }
+            Ask::Findings(part) => {
+                let life = (self.end.0 - self.begin.0) as f64;
+                let to = UnixNanos(self.begin.0 + (life * part) as i64);
+                let facts = reader.facts(self.busy, None, Some(to)).await.unwrap().unwrap();
+                let analysis = analyse(&facts);
+                assert!(!facts.sites.is_empty() && !analysis.rules.is_empty());
             }
             Ask::Sql(sql) => {
                 let sql = sql.replace("$busy", &self.busy.0.to_string());

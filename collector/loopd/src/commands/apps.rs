@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::tz::TimeZone;
+use loopd_dashboard::views::NOTHING_YET;
 use loopd_dashboard::views::agent::AgentView;
 use loopd_dashboard::views::process::{Process, ProcessState};
 use loopd_dashboard::views::text::{at_least_text, count_text};
@@ -41,9 +42,7 @@ pub(crate) async fn run(args: AppsArgs, global: &Global) -> anyhow::Result<ExitC
     if args.json {
         print_lines(&processes)?;
     } else if processes.is_empty() {
-        note(
-            "nothing has been recorded yet; start a program with loopd-agent in it, or `loopd demo`",
-        );
+        note(&format!("{NOTHING_YET}, or try `loopd demo`"));
     } else {
         let agents = agents(&source, &processes).await;
         print(&Screen::new(global.color).table(&table(&processes, &agents)))?;

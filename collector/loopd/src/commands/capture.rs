@@ -16,7 +16,7 @@ use loopd_store::{ProcessKey, SettingKey, SettingValue, SettingsChange, Settings
 use tokio::time::Instant;
 
 use super::render::{Screen, note, print, print_lines};
-use super::source::{DEFAULT_URL, Source, SourceArgs};
+use super::source::{Source, SourceArgs};
 use crate::cli::Global;
 use crate::exit::{Exit, OrExit};
 use crate::units::{self, Threshold};
@@ -129,7 +129,7 @@ pub(crate) async fn run(args: CaptureArgs, global: &Global) -> anyhow::Result<Ex
     let change = args.change.change().or_exit(Exit::Usage)?;
     let source = args.source.open().await?;
     let screen = Screen::new(global.color);
-    let server = (!change.is_empty()).then(|| server(&source, &args.source)).transpose()?;
+    let server = (!change.is_empty()).then(|| source.server(&args.source)).transpose()?;
     if args.all {
         let view = match server {
             None => source.common_settings().await?,
@@ -178,22 +178,6 @@ fn scope(target: Option<&str>, app: &str, process: i64) -> anyhow::Result<Settin
     }
 }
 
-fn server<'a>(source: &'a Source, args: &SourceArgs) -> anyhow::Result<&'a super::client::Client> {
-    match source {
-        Source::Server(client) => Ok(client),
-        // Nobody asked for the file: it is there because no server is.
-        Source::File(_) if args.db.is_none() => Err(anyhow!(
-            "nobody listens at {DEFAULT_URL}, and a database file has no programs to ask; start \
-             `loopd serve`, or name the running one with --url"
-        ))
-        .or_exit(Exit::Connect),
-        Source::File(_) => Err(anyhow!(
-            "a database file has no programs to ask; name the running `loopd serve` with --url"
-        ))
-        .or_exit(Exit::Usage),
-    }
-}
-
 /// Waits a moment for the program to do what it is asked for.
 async fn answer(source: &Source, process: &Process) -> anyhow::Result<AgentView> {
     let until = Instant::now() + ANSWER_TIME;
@@ -209,8 +193,6 @@ async fn answer(source: &Source, process: &Process) -> anyhow::Result<AgentView>
 
 #[cfg(test)]
 mod tests {
-    use loopd_store::StoreOptions;
-
     use super::*;
     use crate::exit::exit_of;
 
@@ -227,19 +209,5 @@ mod tests {
         let refused = scope(Some(""), "", 3).unwrap_err();
         assert_eq!(exit_of(&refused), Exit::Usage);
         assert_eq!(scope(None, "", 3).unwrap(), SettingsScope::Process(ProcessKey(3)));
-    }
-
-    #[tokio::test]
-    async fn a_file_that_only_stands_in_for_a_server_is_a_missing_server() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("loopd.db");
-        let (_writer, reader) = loopd_store::open(StoreOptions::new(&path)).await.unwrap();
-        let source = Source::File(reader);
-        let exit = |db| {
-            let args = SourceArgs { db, url: None, token: None };
-            exit_of(&server(&source, &args).unwrap_err())
-        };
-        assert_eq!(exit(Some(path)), Exit::Usage);
-        assert_eq!(exit(None), Exit::Connect);
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use loopd_dashboard::ErrorBody;
+use loopd_dashboard::Mute;
+use loopd_dashboard::views::dumps::DumpTaken;
 use loopd_dashboard::views::settings::{CommonSettingsView, SettingsView, change_body};
 use loopd_store::{SettingsChange, SettingsScope};
 use serde::de::DeserializeOwned;
@@ -120,6 +122,19 @@ impl Client {
         }
     }
 
+    /// Mutes a finding in all runs of a program, or lets it be heard again.
+    pub(crate) async fn mute_finding(&self, process: i64, mute: &Mute) -> anyhow::Result<Mute> {
+        let path = format!("/processes/{process}/findings/mute");
+        self.post(&path, serde_json::to_vec(mute)?).await
+    }
+
+    /// Has a program say where its tasks wait. Gives the number of the dump.
+    pub(crate) async fn dump_tasks(&self, process: i64) -> anyhow::Result<u64> {
+        let path = format!("/processes/{process}/dump");
+        let taken: DumpTaken = self.post(&path, b"{}".to_vec()).await?;
+        Ok(taken.dump.0)
+    }
+
     fn address(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }
@@ -173,7 +188,7 @@ impl Client {
             401 => error
                 .context("the server wants a token: set --token or LOOPD_TOKEN")
                 .or_exit(Exit::Connect),
-            403 => error.or_exit(Exit::Connect),
+            403 | 504 => error.or_exit(Exit::Connect),
             500.. => error.or_exit(Exit::Storage),
             _ => error,
         }

@@ -173,6 +173,7 @@ fn greeting(url: &str, time: Option<Duration>, screen: Screen) -> String {
 
 What to look for there:
   Overview    one sentence on how the service is doing
+  Findings    what is wrong with it, with the proof and the fix
   Slow        which line blocks the workers, with the stack taken while it blocked
   Leaks       whose tasks never end, and what is opened and never closed
   Timeline    every poll of every worker; n jumps to the next slow one

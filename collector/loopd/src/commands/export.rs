@@ -44,36 +44,36 @@ JSON output; chrome is JSON.")]
 pub(crate) struct ExportArgs {
     /// What to write.
     #[arg(long, value_enum)]
-    format: Format,
+    pub(super) format: Format,
     /// Where to: a file, - for the standard output, or for tables a folder.
     #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
     /// One table alone, to one file; `loopd query --schema` lists them. For parquet and csv.
     #[arg(long, value_name = "TABLE")]
-    table: Option<String>,
+    pub(super) table: Option<String>,
     /// This program, by name (its newest run), process number or id [default: the newest]. May be
     /// given several times.
     #[arg(long, value_name = "NAME|ID")]
-    app: Vec<String>,
+    pub(super) app: Vec<String>,
     /// Every run of every program.
     #[arg(long, conflicts_with = "app")]
-    all: bool,
+    pub(super) all: bool,
     /// Leave out what was over before this: -5m (before the newest data), 14:03:07.412, RFC 3339.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    from: Option<TimeArg>,
+    pub(super) from: Option<TimeArg>,
     /// Leave out what began at this or later.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    to: Option<TimeArg>,
+    pub(super) to: Option<TimeArg>,
     /// Write over what is there.
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     #[command(flatten)]
-    source: SourceArgs,
+    pub(super) source: SourceArgs,
 }
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// A database of loopd's, with everything; `loopd import` adds it to another.
     Loopd,
     /// A trace for ui.perfetto.dev: workers, polls, wakes, stacks, marks, counters.
@@ -88,6 +88,9 @@ enum Format {
     Folded,
     /// One page for people, without scripts and without links to elsewhere.
     Html,
+    /// What is wrong alone, as a page: `loopd report`.
+    #[value(skip)]
+    Report,
 }
 
 impl Format {
@@ -115,7 +118,7 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let writing = async {
         match args.format {
             Format::Loopd => portable(&path, &selection, &target).await,
-            Format::Html => page(&reader, &selection, &target).await,
+            Format::Html | Format::Report => page(&reader, &selection, &target, args.format).await,
             _ => tables_or_trace(&args, &reader, &processes, &selection, &target).await,
         }
     };
@@ -201,10 +204,19 @@ async fn portable(db: &Path, selection: &Selection, target: &Target) -> anyhow::
     Ok(format!("{}, {}", rows_text(rows), size_text(bytes)))
 }
 
-async fn page(reader: &Reader, selection: &Selection, target: &Target) -> anyhow::Result<String> {
+async fn page(
+    reader: &Reader,
+    selection: &Selection,
+    target: &Target,
+    format: Format,
+) -> anyhow::Result<String> {
     let mut page = Vec::new();
     // A page has a bounded size.
-    loopd_export::html(reader, selection, &mut page).await.map_err(failed)?;
+    let written = match format {
+        Format::Report => loopd_export::report(reader, selection, &mut page).await,
+        _ => loopd_export::html(reader, selection, &mut page).await,
+    };
+    written.map_err(failed)?;
     let bytes = write_file(target, |out| Ok(out.write_all(&page)?))?;
     let processes = selection.processes.len();
     let noun = if processes == 1 { "program" } else { "programs" };

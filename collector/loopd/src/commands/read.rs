@@ -2,14 +2,18 @@
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::Args;
+use jiff::tz::TimeZone;
+use loopd_dashboard::views::findings::{FindingFilter, FindingsView};
 use loopd_dashboard::views::losses::Loss;
 use loopd_dashboard::views::process::{Coverage, Process};
 use loopd_dashboard::views::text::count_text;
 
 use super::render::warn;
 use super::source::{Source, SourceArgs};
-use crate::exit::Exit;
+use super::time_arg::TimeArg;
+use crate::exit::{Exit, OrExit};
 
 /// Flags of every command about one program.
 #[derive(Clone, Debug, Args)]
@@ -30,6 +34,56 @@ impl ReadArgs {
         let source = self.source.open().await?;
         let process = source.process(self.app.as_deref()).await?;
         Ok((source, process))
+    }
+}
+
+/// Flags of every command about what is wrong with one program.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct JudgeArgs {
+    /// Of this program, by name (its newest run), process number or id [default: the newest].
+    #[arg(long, visible_alias = "process", value_name = "NAME|ID")]
+    pub(crate) app: Option<String>,
+    /// Look at what happened from then on: -5m (before the newest data), 14:03:07.412, RFC 3339.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<TimeArg>,
+    /// Look at what happened before then.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    to: Option<TimeArg>,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// A program, and what is wrong with it.
+pub(crate) struct Judged {
+    pub(crate) process: Process,
+    pub(crate) view: FindingsView,
+    source: Source,
+    range: (Option<i64>, Option<i64>),
+}
+
+impl JudgeArgs {
+    /// Looks at the program with every rule.
+    pub(crate) async fn judge(&self) -> anyhow::Result<Judged> {
+        let source = self.source.open().await?;
+        let process = source.process(self.app.as_deref()).await?;
+        let newest = loopd_model::UnixNanos(process.last_at.0);
+        let zone = TimeZone::system();
+        let resolve = |arg: Option<TimeArg>| arg.map(|arg| arg.resolve(newest, &zone)).transpose();
+        let (from, to) = (resolve(self.from)?, resolve(self.to)?);
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            return Err(anyhow!("--from is not before --to")).or_exit(Exit::Usage);
+        }
+        let view = source.findings(process.process, &FindingFilter { from, to }).await?;
+        Ok(Judged { process, view, source, range: (from.map(|at| at.0), to.map(|at| at.0)) })
+    }
+}
+
+impl Judged {
+    /// Warns if something is missing from the range, and gives the exit code that says so.
+    pub(crate) async fn completeness(&self) -> anyhow::Result<ExitCode> {
+        completeness(&self.source, &self.process, self.range).await
     }
 }
 
@@ -79,8 +133,10 @@ pub(crate) async fn completeness(
 /// Says, on stderr, what of this program cannot be seen at all.
 pub(crate) fn warn_unseen(process: &Process) {
     let is_missing = |layer: &&Coverage| {
-        matches!(layer.layer.as_str(), "hooks" | "watchdog" | "configuration")
-            && layer.state != "on"
+        matches!(
+            layer.layer.as_str(),
+            "hooks" | "steps" | "callbacks" | "uvloop" | "watchdog" | "configuration"
+        ) && layer.state != "on"
     };
     for layer in process.coverage.iter().filter(is_missing) {
         warn(&format!("{}: {}", process.app, layer.reason));

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use loopd_dashboard::views::agent::AgentView;
+use loopd_dashboard::views::compare::{CompareFilter, CompareView};
+use loopd_dashboard::views::dumps::DumpView;
+use loopd_dashboard::views::findings::{FindingFilter, FindingsView};
 use loopd_dashboard::views::leaks::LeaksView;
 use loopd_dashboard::views::losses::LossesView;
 use loopd_dashboard::views::process::{Process, ProcessesView};
@@ -14,10 +17,11 @@ use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView};
 use loopd_dashboard::views::resources::{ResourceFilter, ResourcesView};
 use loopd_dashboard::views::settings::CommonSettingsView;
 use loopd_dashboard::views::slow::{SlowFilter, SlowView};
+use loopd_dashboard::views::survivors::{SurvivorFilter, SurvivorsView};
 use loopd_dashboard::views::task::TaskView;
 use loopd_dashboard::views::tasks::{TaskFilter, TasksView};
 use loopd_dashboard::views::waits::{WaitFilter, WaitsView};
-use loopd_dashboard::views::{self, ViewError, params::QueryPairs};
+use loopd_dashboard::views::{self, NOTHING_YET, ViewError, params::QueryPairs};
 use loopd_store::Reader;
 
 use super::client::Client;
@@ -117,6 +121,23 @@ impl Source {
         }
     }
 
+    /// The server, for what a file cannot do; `args` are those that this was opened with.
+    pub(crate) fn server(&self, args: &SourceArgs) -> anyhow::Result<&Client> {
+        match self {
+            Self::Server(client) => Ok(client),
+            // Nobody asked for the file: it is there because no server is.
+            Self::File(_) if args.db.is_none() => Err(anyhow!(
+                "nobody listens at {DEFAULT_URL}, and a database file has no programs to ask; start \
+                 `loopd serve`, or name the running one with --url"
+            ))
+            .or_exit(Exit::Connect),
+            Self::File(_) => Err(anyhow!(
+                "a database file has no programs to ask; name the running `loopd serve` with --url"
+            ))
+            .or_exit(Exit::Usage),
+        }
+    }
+
     /// Every process, newest first.
     pub(crate) async fn processes(&self) -> anyhow::Result<Vec<Process>> {
         let view = match self {
@@ -159,6 +180,34 @@ impl Source {
         }
     }
 
+    pub(crate) async fn survivors(&self, filter: &SurvivorFilter) -> anyhow::Result<SurvivorsView> {
+        match self {
+            Self::Server(client) => client.get("/survivors", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::survivors::survivors(reader, filter).await),
+        }
+    }
+
+    pub(crate) async fn findings(
+        &self,
+        process: i64,
+        filter: &FindingFilter,
+    ) -> anyhow::Result<FindingsView> {
+        match self {
+            Self::Server(client) => {
+                let path = format!("/processes/{process}/findings");
+                client.get(&path, &filter.to_query().pairs).await
+            }
+            Self::File(reader) => of_view(views::findings::findings(reader, process, filter).await),
+        }
+    }
+
+    pub(crate) async fn compare(&self, filter: &CompareFilter) -> anyhow::Result<CompareView> {
+        match self {
+            Self::Server(client) => client.get("/compare", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::compare::compare(reader, filter).await),
+        }
+    }
+
     pub(crate) async fn waits(&self, filter: &WaitFilter) -> anyhow::Result<WaitsView> {
         match self {
             Self::Server(client) => client.get("/waits", &filter.to_query().pairs).await,
@@ -184,6 +233,17 @@ impl Source {
         match self {
             Self::Server(client) => client.get(&format!("/processes/{process}/agent"), &[]).await,
             Self::File(reader) => of_view(views::agent::agent(reader, process).await),
+        }
+    }
+
+    /// One dump of a process, or the latest.
+    pub(crate) async fn dump(&self, process: i64, dump: Option<u64>) -> anyhow::Result<DumpView> {
+        match self {
+            Self::Server(client) => {
+                let dump = dump.map_or("latest".to_owned(), |dump| dump.to_string());
+                client.get(&format!("/processes/{process}/dumps/{dump}"), &[]).await
+            }
+            Self::File(reader) => of_view(views::dumps::dump(reader, process, dump).await),
         }
     }
 
@@ -225,9 +285,7 @@ fn of_view<T>(view: Result<T, ViewError>) -> anyhow::Result<T> {
 fn choose(processes: Vec<Process>, app: Option<&str>) -> anyhow::Result<Process> {
     let Some(app) = app else {
         let newest = processes.into_iter().next();
-        return newest.context(
-            "nothing has been recorded yet; start a program with loopd-agent in it, or `loopd demo`",
-        );
+        return newest.with_context(|| format!("{NOTHING_YET}, or try `loopd demo`"));
     };
     let known = known(&processes);
     let is_it = |process: &Process| {
@@ -264,4 +322,26 @@ pub(crate) fn read_stdin() -> anyhow::Result<String> {
         super::render::note("reading SQL from the keyboard; end with Ctrl-D");
     }
     std::io::read_to_string(std::io::stdin()).context("read SQL from the standard input")
+}
+
+#[cfg(test)]
+mod tests {
+    use loopd_store::StoreOptions;
+
+    use super::*;
+    use crate::exit::exit_of;
+
+    #[tokio::test]
+    async fn a_file_that_only_stands_in_for_a_server_is_a_missing_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("loopd.db");
+        let (_writer, reader) = loopd_store::open(StoreOptions::new(&path)).await.unwrap();
+        let source = Source::File(reader);
+        let exit = |db| {
+            let args = SourceArgs { db, url: None, token: None };
+            exit_of(&source.server(&args).unwrap_err())
+        };
+        assert_eq!(exit(Some(path)), Exit::Usage);
+        assert_eq!(exit(None), Exit::Connect);
+    }
 }

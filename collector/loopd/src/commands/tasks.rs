@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use loopd_dashboard::views::tasks::{MAX_LIMIT, SORTS, STATES, Task, TaskFilter, TasksView};
+use loopd_dashboard::views::tasks::{KINDS, MAX_LIMIT, SORTS, STATES, Task, TaskFilter, TasksView};
 use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
 
 use super::read::{ReadArgs, completeness, warn_unseen};
@@ -19,6 +19,7 @@ Examples:
   loopd tasks --app orders
   loopd tasks --state alive --sort lifetime
   loopd tasks --match src/report.rs --sort max_poll_time --limit 10
+  loopd tasks --kind callback --sort max_poll_time
   loopd tasks --json --limit 1000 | jq 'select(.slow_polls > 0) | .task'
 
 JSON keys: process, task, name, kind, state, outcome, location {id, file, line, column}, loop,
@@ -28,6 +29,10 @@ pub(crate) struct TasksArgs {
     /// Only tasks in this state.
     #[arg(long, default_value = "all", value_parser = names(&STATES))]
     state: String,
+    /// Only tasks of this kind. Callbacks, which are functions that a loop runs between its tasks, are
+    /// listed only if they are asked for.
+    #[arg(long, value_parser = names(&KINDS))]
+    kind: Option<String>,
     /// Only tasks whose name or spawn location contains this, or whose id it is.
     #[arg(long = "match", value_name = "TEXT")]
     text: Option<String>,
@@ -93,11 +98,14 @@ pub(crate) async fn run(args: TasksArgs, global: &Global) -> anyhow::Result<Exit
 impl TasksArgs {
     fn filter(&self, process: i64) -> anyhow::Result<TaskFilter> {
         let (_, state) = STATES.iter().find(|(name, _)| *name == self.state).context("--state")?;
+        let kind = self.kind.as_ref().and_then(|kind| KINDS.iter().find(|(name, _)| name == kind));
+        let kind = kind.map(|(_, kind)| kind);
         let (_, sort) = SORTS.iter().find(|(name, _)| *name == self.sort).context("--sort")?;
         let from_a_on = matches!(self.sort.as_str(), "name" | "location" | "task" | "state");
         Ok(TaskFilter {
             process: Some(process),
             state: *state,
+            kind: kind.copied(),
             q: self.text.clone(),
             sort: *sort,
             desc: from_a_on == self.reverse,
@@ -150,7 +158,8 @@ fn row(task: &Task) -> [(String, Option<Style>); 11] {
 /// How it is, or how it ended.
 pub(crate) fn state(task: &Task) -> (String, Option<Style>) {
     match task.outcome.as_deref() {
-        Some("panicked") => ("panicked".into(), Some(Style::Bad)),
+        Some(failed @ ("panicked" | "raised")) => (failed.to_owned(), Some(Style::Bad)),
+        Some("destroyed") => ("destroyed".into(), Some(Style::Warn)),
         Some("unknown") | None => {
             let style = if task.state == "running" { Style::Good } else { Style::Dim };
             (task.state.clone(), (task.state != "alive").then_some(style))

@@ -2,10 +2,13 @@
 
 use std::str::FromStr;
 
+use anyhow::anyhow;
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use loopd_model::UnixNanos;
+
+use crate::exit::{Exit, OrExit};
 
 /// An instant that may depend on where the data ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,47 @@ impl TimeArg {
     }
 }
 
+/// A range as people type it, `FROM..TO`, of which either end may be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RangeArg {
+    from: Option<TimeArg>,
+    to: Option<TimeArg>,
+}
+
+impl FromStr for RangeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) = text
+            .split_once("..")
+            .ok_or_else(|| format!("{text:?} is no range: write FROM..TO, FROM.. or ..TO"))?;
+        let time = |text: &str| match text {
+            "" => Ok(None),
+            text => text.parse().map(Some),
+        };
+        Ok(Self { from: time(from)?, to: time(to)? })
+    }
+}
+
+impl RangeArg {
+    /// Both ends, for data of `whose` that ends at `newest`, on a clock of `zone`.
+    pub(crate) fn resolve(
+        self,
+        whose: &str,
+        newest: UnixNanos,
+        zone: &TimeZone,
+    ) -> anyhow::Result<(Option<UnixNanos>, Option<UnixNanos>)> {
+        let resolve = |arg: Option<TimeArg>| arg.map(|arg| arg.resolve(newest, zone)).transpose();
+        let (from, to) = (resolve(self.from)?, resolve(self.to)?);
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            return Err(anyhow!("the range of {whose} ends before it begins")).or_exit(Exit::Usage);
+        }
+        Ok((from, to))
+    }
+}
+
 /// An instant on the clock of `zone`, to the millisecond: `2026-11-22 14:03:07.412`.
 pub(crate) fn clock_text(at: i64, zone: &TimeZone) -> String {
     match Timestamp::from_nanosecond(i128::from(at)) {
@@ -101,6 +145,22 @@ mod tests {
             let error = text.parse::<TimeArg>().unwrap_err();
             assert!(error.contains("write -5m"), "{text}");
         }
+    }
+
+    #[test]
+    fn either_end_of_a_range_may_be_left_out() {
+        let range = |text: &str| {
+            let range: RangeArg = text.parse().unwrap();
+            let (from, to) = range.resolve("it", NEWEST, &TimeZone::UTC).unwrap();
+            [from, to].map(|at| at.map(|at| NEWEST.0 - at.0))
+        };
+        assert_eq!(range("-2s..-1.5s"), [Some(2_000_000_000), Some(1_500_000_000)]);
+        assert_eq!(range("-2s.."), [Some(2_000_000_000), None]);
+        assert_eq!(range(".."), [None, None]);
+        assert!("-2s".parse::<RangeArg>().unwrap_err().contains("write FROM..TO"));
+        let backwards: RangeArg = "-1s..-2s".parse().unwrap();
+        let error = backwards.resolve("it", NEWEST, &TimeZone::UTC).unwrap_err();
+        assert_eq!(error.to_string(), "the range of it ends before it begins");
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use loopd_dashboard::views::tasks::MAX_LIMIT;
 use loopd_dashboard::views::text::{count_text, duration_text};
 use loopd_dashboard::views::waits::{Link, Wait, WaitFilter};
+use loopd_model::UnixNanos;
 
 use super::read::{ReadArgs, completeness};
 use super::render::{Screen, Style, Table, note, print, print_lines};
+use super::time_arg::{TimeArg, clock_text};
 use crate::cli::Global;
 
 /// The flags of `loopd waits`.
@@ -17,6 +20,7 @@ use crate::cli::Global;
 Examples:
   loopd waits --pending
   loopd waits --app orders --task 4711
+  loopd waits --at 14:03:07                     who waited for whom at that instant
   loopd waits --pending --json | jq -r 'select(.cycle) | .text'
 
 JSON keys: wait, task, task_name, resource {resource, kind, name, location}, op, location, amount,
@@ -26,6 +30,10 @@ pub(crate) struct WaitsArgs {
     /// Only waits that last, longest first; of a program that is gone, those it was caught in.
     #[arg(long)]
     pending: bool,
+    /// Only waits that lasted at this instant, as far as was known then, longest first: -5m (before the newest
+    /// data), 14:03:07.412, RFC 3339.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "pending")]
+    at: Option<TimeArg>,
     /// Only waits of this task.
     #[arg(long, value_name = "ID")]
     task: Option<u64>,
@@ -48,9 +56,12 @@ const SHOWN: usize = 4;
 /// Runs the command.
 pub(crate) async fn run(args: WaitsArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (source, process) = args.read.open().await?;
+    let newest = UnixNanos(process.last_at.0);
+    let at = args.at.map(|at| at.resolve(newest, &TimeZone::system())).transpose()?;
     let filter = WaitFilter {
         process: Some(process.process),
         pending: args.pending,
+        at,
         task: args.task,
         resource: args.resource,
         offset: args.offset,
@@ -63,8 +74,12 @@ pub(crate) async fn run(args: WaitsArgs, global: &Global) -> anyhow::Result<Exit
         print(&Screen::new(global.color).table(&table(&view.rows)))?;
         let last = args.offset.saturating_add(view.rows.len() as u64);
         if view.rows.is_empty() {
-            let lasts = if args.pending { " that lasts" } else { "" };
-            note(&format!("no wait of {} was seen{lasts}", process.app));
+            let which = match view.at {
+                Some(at) => format!(" that lasted at {}", clock_text(at.0, &TimeZone::system())),
+                None if args.pending => " that lasts".into(),
+                None => String::new(),
+            };
+            note(&format!("no wait of {} was seen{which}", process.app));
         } else if last < view.total || view.more {
             let (last, total) = (count_text(last), count_text(view.total));
             let than = if view.more { "more than " } else { "" };
@@ -74,7 +89,8 @@ pub(crate) async fn run(args: WaitsArgs, global: &Global) -> anyhow::Result<Exit
             ));
         }
     }
-    completeness(&source, &process, (None, None)).await
+    // What is lost later is not missing at an instant.
+    completeness(&source, &process, (None, view.at.map(|at| at.0))).await
 }
 
 /// Waits, one to a line.

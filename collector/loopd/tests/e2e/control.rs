@@ -217,3 +217,17 @@ fn with_a_token_nobody_changes_anything_without_it() {
     assert!(done.status.success());
     assert!(String::from_utf8_lossy(&done.stdout).contains("polls off"), "{done:?}");
 }
+
+#[test]
+fn a_program_whose_tasks_cannot_be_looked_into_says_so() {
+    let dir = tempdir().unwrap();
+    let server = Loopd::start(&dir);
+    let program = Program::start(&dir, &server);
+    let since = Instant::now();
+    let output = loopd(&["awaits", "puppet", "--url", &program.url]).output().unwrap();
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(error, "warning: puppet: this agent cannot tell where its tasks wait\n");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    program.stop();
+}

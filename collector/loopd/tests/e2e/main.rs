@@ -4,9 +4,11 @@
 #[path = "../../../loopd-collector/tests/ingest/agent.rs"]
 #[expect(dead_code, reason = "the collector's own tests use all of it")]
 mod agent;
+mod awaits;
 mod binary;
 mod control;
 mod crash;
+mod deadlocks;
 mod disk_full;
 mod files;
 mod guard;

@@ -16,6 +16,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::binary::Loopd;
+
 /// A database with the recording of `orders`.
 pub(crate) struct Recording {
     pub(crate) folder: tempfile::TempDir,
@@ -112,8 +114,12 @@ async fn tasks_are_sorted_filtered_and_counted() {
     let args = ["tasks", "--state", "ended", "--sort", "task", "--json"];
     let tasks: Vec<_> = recording.loopd(&args).json();
     assert_eq!(tasks.iter().map(|task| &task["task"]).collect::<Vec<_>>(), ["30", "31"]);
-    let none = recording.loopd(&["tasks", "--match", "nothing is called this"]);
-    assert_eq!(none.err, "note: no task of orders matches\n");
+    for filter in [["--match", "nothing is called this"], ["--kind", "callback"]] {
+        let none = recording.loopd(&[&["tasks"], &filter[..]].concat());
+        assert_eq!(none.err, "note: no task of orders matches\n", "{filter:?}");
+    }
+    let wrong = recording.loopd(&["tasks", "--kind", "fiber"]);
+    assert!(wrong.err.contains("async, local, block_on, blocking, callback"), "{wrong:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +190,31 @@ async fn leaks_names_what_grows() {
     let lines = recording.loopd(&["leaks", "--growing", "--json"]).json();
     assert_eq!(lines[0]["what"], "task");
     assert!(lines.iter().any(|line| line["what"] == "resource" && line["unclosed"] == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaks_says_what_was_born_in_a_range_and_is_still_there() {
+    let mut recording = Recording::new().await;
+    let run = recording.loopd(&["leaks", "--born", "14:01:40..14:03:20"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("\n20 of 20 tasks that were spawned\n"), "{}", run.out);
+    assert!(run.out.contains("\n0 of 0 resources that were opened\n"), "{}", run.out);
+    let leak = run.out.lines().find(|line| line.starts_with("orders/src/leak.rs:12")).unwrap();
+    let cells: Vec<_> = leak.split_whitespace().collect();
+    assert_eq!(cells[1..6], ["task", "20", "20", "100", "%"]);
+    let lines = recording.loopd(&["leaks", "--born", "..", "--json"]).json();
+    let of = |kind: &str| lines.iter().find(|line| line["kind"] == kind).unwrap();
+    assert_eq!(of("task")["alive"], 120);
+    assert_eq!(of("file")["share"], 0.5);
+    for (range, said) in [("-5m", "write FROM..TO"), ("-1m..-2m", "ends before it begins")] {
+        let run = recording.loopd(&["leaks", "--born", range]);
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.err.contains(said), "{run:?}");
+    }
+    recording::add_waiting(&mut recording.writer).await;
+    let stuck = recording.loopd(&["leaks", "--born", "-1h..", "--app", "waiting"]);
+    let wait = "lock of mutex config at orders/src/report.rs:30, held by task 21 (reloader)";
+    assert!(stuck.out.contains(wait), "{}", stuck.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,13 +382,14 @@ fn a_file_that_is_no_database_is_5() {
 async fn a_server_and_its_file_say_the_same() {
     let recording = Recording::new().await;
     let url = recording.serve().await;
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 8] = [
         &["apps"],
         &["tasks", "--state", "alive", "--sort", "polls", "--limit", "5"],
         &["task", "10", "--json"],
         &["slow", "--from", "-10m"],
         &["slow", "--json"],
         &["leaks"],
+        &["leaks", "--born", "-10m..-5m"],
         &["query", "select * from processes"],
     ];
     for args in commands {
@@ -395,8 +427,8 @@ async fn doctor_finds_what_is_wrong() {
 #[test]
 fn every_help_has_examples_and_json_keys() {
     for command in [
-        "apps", "capture", "tasks", "task", "slow", "leaks", "query", "export", "import", "db",
-        "doctor",
+        "apps", "capture", "tasks", "task", "slow", "leaks", "findings", "check", "compare",
+        "report", "query", "export", "import", "db", "doctor",
     ] {
         let run = loopd(&[command, "--help"]);
         assert_eq!(run.code, 0);
@@ -458,4 +490,268 @@ async fn waits_and_resources_are_listed_from_the_file_and_from_the_server() {
     assert!(both(&["task", "26"]).out.contains("nothing left that could wake it"));
     let none = recording.loopd(&["waits", "--app", "orders"]);
     assert!(none.err.contains("no wait of orders was seen"), "{none:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_have_proof_and_fix_from_the_file_and_from_the_server() {
+    let mut recording = Recording::new().await;
+    recording::add_python(&mut recording.writer).await;
+    let shown = recording.loopd(&["findings"]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    for expected in [
+        "shop/orders/app.py:37  never_awaited, certain, 2 times, last at ",
+        "  fix: Write `await` before the call",
+        "aiohttp/client.py:400  unclosed_session, certain, once, at ",
+        "; --rules lists them\n",
+    ] {
+        assert!(shown.out.contains(expected), "{expected}: {}", shown.out);
+    }
+    let first = recording.loopd(&["findings", "shop", "--json"]).json();
+    let never = first.iter().find(|it| it["rule"] == "never_awaited").unwrap();
+    assert_eq!((&never["level"], &never["occurrences"]), (&"error".into(), &2.into()));
+    assert_eq!(recording.loopd(&["findings", "--json", "--limit", "1"]).json().len(), 1);
+    let important = recording.loopd(&["findings", "--json", "--app", "orders"]).json();
+    let all = recording.loopd(&["findings", "--json", "--all", "--process", "orders"]).json();
+    let is_info = |it: &&Value| it["level"] == "info";
+    assert_eq!(important.iter().filter(is_info).count(), 0, "{important:?}");
+    assert!(all.iter().filter(is_info).count() > 0, "{all:?}");
+
+    let latest = recording.loopd(&["findings", "--from", "-5s", "--json"]).json();
+    let never = |it: &&Value| it["rule"] == "never_awaited";
+    assert_eq!(latest.iter().find(never).unwrap()["occurrences"], 1);
+    let rules = recording.loopd(&["findings", "--rules", "--json"]).json();
+    assert!(rules.iter().any(|it| it["rule"] == "asyncio_checks" && it["state"] == "found"));
+    let listed = recording.loopd(&["findings", "--rules"]).out;
+    assert!(listed.contains("needs  "), "{listed}");
+    let backwards = recording.loopd(&["findings", "--from", "-1s", "--to", "-2s"]);
+    assert_eq!(backwards.code, 2, "{}", backwards.err);
+
+    let url = recording.serve().await;
+    let served = loopd(&["findings", "--json", "--from", "-5s", "--url", &url]);
+    assert_eq!(served.json(), latest, "{}", served.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_fails_on_findings_and_says_so_in_every_format() {
+    let mut recording = Recording::new().await;
+    recording::add_python(&mut recording.writer).await;
+    let failed = recording.loopd(&["check", "--app", "shop"]);
+    assert_eq!(failed.code, 1, "{}", failed.err);
+    assert!(failed.out.contains("\nfailed  shop: "), "{}", failed.out);
+    // Before anything happened.
+    let ok = recording.loopd(&["check", "--app", "shop", "--to", "-9s", "--fail-on", "info"]);
+    assert_eq!(ok.code, 0, "{}{}", ok.out, ok.err);
+    assert!(ok.out.starts_with("ok  shop: nothing found; "), "{}", ok.out);
+
+    let sarif = recording.loopd(&["check", "--format", "sarif"]);
+    assert_eq!(sarif.code, 1);
+    let log: Value = serde_json::from_str(&sarif.out).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let never = results.iter().find(|it| it["ruleId"] == "never_awaited").unwrap();
+    let place = &never["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "file:///srv/shop/orders/app.py");
+    assert_eq!(place["region"]["startLine"], 37);
+    let junit = recording.loopd(&["check", "--format", "junit"]).out;
+    assert!(junit.contains("name=\"never_awaited\" time=\"0\">\n      <failure"), "{junit}");
+    let comment = recording.loopd(&["check", "--format", "markdown"]).out;
+    assert!(comment.starts_with("### loopd on shop: "), "{comment}");
+
+    let url = recording.serve().await;
+    let served = loopd(&["check", "--format", "json", "--fail-on", "error", "--url", &url]);
+    assert_eq!(served.code, 1, "{}", served.err);
+    let document: Value = serde_json::from_str(&served.out).unwrap();
+    assert!(document["failed"].as_u64().unwrap() >= 1, "{document}");
+    let local = recording.loopd(&["check", "--format", "json", "--fail-on", "error"]).out;
+    assert_eq!(serde_json::from_str::<Value>(&local).unwrap(), document);
+}
+
+#[tokio::test]
+async fn what_was_lost_fails_no_check_but_has_a_code_of_its_own() {
+    let mut recording = Recording::new().await;
+    recording::add_lossy(&mut recording.writer).await;
+    let check = recording.loopd(&["check", "--app", "lossy", "--fail-on", "error"]);
+    assert_eq!(check.code, 4, "{}{}", check.out, check.err);
+    assert!(check.out.starts_with("ok  lossy: "), "{}", check.out);
+    let findings = recording.loopd(&["findings", "--app", "lossy"]);
+    assert!(
+        findings.out.starts_with("info  capture incomplete: 1,200 records"),
+        "{}",
+        findings.out
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_ranges_are_compared_from_the_file_and_from_the_server() {
+    let recording = Recording::new().await;
+    let url = recording.serve().await;
+    // In the first ten seconds a task panicked and two polls computed for long.
+    let halves = ["compare", "orders@..-590s", "1@-590s.."];
+    let run = recording.loopd(&halves);
+    assert_eq!((run.code, run.err.as_str()), (0, ""), "{run:?}");
+    let sides = "A  orders 1.2.3, process 1, from 2026-11-22 14:00:00.000 to 2026-11-22 14:00:10.000\n\
+                 B  orders 1.2.3, process 1, from 2026-11-22 14:00:10.000 to 2026-11-22 14:10:00.000\n";
+    assert!(run.out.starts_with(sides), "{}", run.out);
+    let (_, only_b) = run.out.split_once("\nFound in B only: ").expect(&run.out);
+    let (only_b, only_a) = only_b.split_once("\nFound in A only: ").expect(&run.out);
+    assert!(only_b.contains("task_leak") && only_b.contains("  fix: "), "{only_b}");
+    assert!(only_a.contains("`orders/src/main.rs:9` panicked"), "{only_a}");
+    assert!(!only_a.contains("  fix: "), "what is gone needs none: {only_a}");
+    let row = |line: &&str| line.starts_with("orders/src/report.rs:30 ");
+    let report: Vec<_> = run.out.lines().find(row).unwrap().split_whitespace().collect();
+    assert_eq!(report[1..5], ["5.5", "%", "0.1", "%"], "{}", run.out);
+    assert!(run.out.contains("WAKE P99 B"), "{}", run.out);
+    let least = recording.loopd(&[&halves[..], &["--limit", "1"]].concat()).out;
+    assert!(least.ends_with("more places; --limit shows them\n"), "{least}");
+
+    for args in [&halves[..], &["compare", "--json", halves[1], halves[2]]] {
+        let (file, server) = (recording.loopd(args), loopd(&[args, &["--url", &url]].concat()));
+        assert_eq!((file.out, file.err), (server.out, server.err), "{args:?}");
+        assert_eq!(file.code, server.code, "{args:?}");
+    }
+    let same = recording.loopd(&["compare", "orders", "orders"]);
+    let nothing = "\nnothing is worse or better than before, as far as was seen\n";
+    assert!(same.out.contains(nothing), "{}", same.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_compared_is_named_by_file_and_server_alike() {
+    let mut recording = Recording::new().await;
+    recording::add_lossy(&mut recording.writer).await;
+    let url = recording.serve().await;
+    for (args, code, expected) in [
+        (&["orders"][..], 1, "orders was recorded once: name two ranges of it, as in orders@-20m"),
+        (&["odrers", "orders"], 1, "no program \"odrers\" is known; known are: lossy, orders"),
+        (&["orders", "99"], 1, "no program \"99\" is known; known are: lossy, orders"),
+        (&["orders@-20m", "orders"], 2, "\"-20m\" is no range: write FROM..TO, FROM.. or ..TO"),
+        (&["orders@", "orders"], 2, "\"\" is no range: write FROM..TO, FROM.. or ..TO"),
+        (&["orders@noon..", "orders"], 2, "write -5m"),
+        (&["orders@-1m..-2m", "orders"], 2, "the range of orders ends before it begins"),
+        (&["orders", "orders@-1m..-1m"], 2, "the range of orders ends before it begins"),
+    ] {
+        let args = [&["compare"], args].concat();
+        let (file, server) =
+            (recording.loopd(&args), loopd(&[&args[..], &["--url", &url]].concat()));
+        for run in [file, server] {
+            assert_eq!((run.code, run.out.as_str()), (code, ""), "{args:?}: {run:?}");
+            assert!(run.err.contains(expected), "{args:?}: {run:?}");
+        }
+    }
+    // What was lost on either side is a warning, and an exit code.
+    for args in [["compare", "orders", "lossy"], ["compare", "lossy", "orders"]] {
+        let run = recording.loopd(&args);
+        assert_eq!(run.code, 4, "{args:?}: {run:?}");
+        assert!(run.err.contains("1,200 records of lossy never arrived"), "{run:?}");
+        assert!(run.out.contains("capture incomplete"), "{run:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_muted_fails_no_check_until_it_is_heard_again() {
+    let mut recording = Recording::new().await;
+    recording::add_python(&mut recording.writer).await;
+    let db = recording.db();
+    let Recording { folder, writer, reader } = recording;
+    writer.close().await.unwrap();
+    drop(reader);
+    let server = Loopd::start_on(&folder, &db, &["--retain-age", "off"]);
+    let url = format!("http://{}", server.addr);
+    let ask = |args: &[&str]| loopd(&[args, &["--url", &url]].concat());
+    let from_file = |args: &[&str]| loopd(&[args, &["--db", db.to_str().unwrap()]].concat());
+    let check = ["check", "--fail-on", "error", "--app", "shop"];
+    assert_eq!((ask(&check).code, from_file(&check).code), (1, 1));
+
+    let all = ask(&["findings", "--json", "--app", "shop"]).json();
+    let errors: Vec<_> = all.iter().filter(|it| it["level"] == "error").collect();
+    assert!(!errors.is_empty(), "{all:?}");
+    let key = |it: &Value| ["rule", "subject"].map(|key| it[key].as_str().unwrap().to_owned());
+    for [rule, subject] in errors.iter().copied().map(key) {
+        let why = ["--app", "shop", "--reason", "runs at night"];
+        let run = ask(&[&["findings", "mute", &rule, &subject], &why[..]].concat());
+        assert_eq!((run.code, run.out.as_str()), (0, ""), "{run:?}");
+        let said = format!("note: {rule} of {subject} is muted in all runs of shop\n");
+        assert_eq!(run.err, said);
+    }
+    for look in [&ask as &dyn Fn(&[&str]) -> Run, &from_file] {
+        let run = look(&check);
+        assert_eq!(run.code, 0, "{run:?}");
+        let shown = look(&["findings", "--app", "shop"]);
+        assert!(!shown.out.contains("never_awaited"), "{}", shown.out);
+        assert!(shown.out.contains("only worth knowing, or muted; --all shows them"));
+        let all = look(&["findings", "--app", "shop", "--all"]);
+        assert!(all.out.contains("\n  muted: runs at night\n"), "{}", all.out);
+        // Of another program nothing is muted.
+        let orders = look(&["findings", "--json", "--app", "orders", "--all"]).json();
+        assert!(orders.iter().all(|it| it.get("muted").is_none()), "{orders:?}");
+    }
+    let [rule, subject] = key(errors[0]);
+    let run = ask(&["findings", "unmute", &rule, &subject, "--app", "shop"]);
+    let said = format!("note: {rule} of {subject} is heard again in all runs of shop\n");
+    assert_eq!((run.code, run.err), (0, said));
+    assert_eq!((ask(&check).code, from_file(&check).code), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_muted_is_named() {
+    let recording = Recording::new().await;
+    let shown = recording.serve().await;
+    fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["findings", "mute", "task_leak", "orders/src/leak.rs:12"], more].concat()
+    }
+    let why = ["--reason", "known"];
+
+    let run = recording.loopd(&with(&why));
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.err.contains("name the running `loopd serve` with --url"), "{run:?}");
+    let run = loopd(&with(&["--url", &shown]));
+    assert_eq!(run.code, 2, "without a reason: {run:?}");
+    assert!(run.err.contains("--reason <TEXT>"), "{run:?}");
+    let run = loopd(&with(&["--reason", "", "--url", &shown]));
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("`reason` must have from 1 to 1024 bytes"), "{run:?}");
+    let run = loopd(&with(&[&why[..], &["--app", "odrers", "--url", &shown]].concat()));
+    assert_eq!(run.err, "error: no program \"odrers\" is known; known are: orders\n");
+    assert_eq!(run.code, 1);
+    // A server that only shows a file has nowhere to keep it.
+    let run = loopd(&with(&[&why[..], &["--url", &shown]].concat()));
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.err.contains("this server shows a recording, and keeps nothing"), "{run:?}");
+    let run = loopd(&["findings", "unmute", "task_leak", "--url", &shown]);
+    assert_eq!(run.code, 2, "without a subject: {run:?}");
+    assert!(run.err.contains("<SUBJECT>"), "{run:?}");
+}
+
+#[tokio::test]
+async fn a_report_is_a_page_with_findings_first() {
+    let recording = Recording::new().await;
+    let page = recording.folder.path().join("orders.html");
+    let args = ["report", "--app", "orders", "-o", page.to_str().unwrap()];
+    let written = recording.loopd(&args);
+    assert_eq!(written.code, 0, "{}", written.err);
+    let text = std::fs::read_to_string(&page).unwrap();
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
+    assert!(at("<h2>Findings</h2>") < at("<h2>Workers</h2>"));
+    assert!(at("orders/src/leak.rs:12") < at("<h2>What was looked for</h2>"));
+    assert!(!text.contains("Tasks by spawn location"));
+    let again = recording.loopd(&args);
+    assert_eq!(again.code, 2, "{}", again.err);
+}
+
+#[tokio::test]
+async fn python_is_advised_in_its_own_words() {
+    let mut recording = Recording::new().await;
+    recording::add_python(&mut recording.writer).await;
+    let doctor = recording.loopd(&["doctor"]);
+    for expected in [
+        "ok    shop (2)    steps is on: every step, spawn, wake and end of asyncio's tasks\n",
+        "uvloop is on: uvloop's loops, as far as they call Python; callbacks of libuv are not seen\n",
+        "warn  shop (2)    stacks is unavailable: Python stacks of what blocks",
+        "-> every real-time signal has a handler\n",
+    ] {
+        assert!(doctor.out.contains(expected), "{expected}: {}", doctor.out);
+    }
+    let slow = recording.loopd(&["slow"]);
+    assert!(slow.out.contains("use `await asyncio.sleep(…)`"), "{}", slow.out);
+    assert!(slow.out.contains("> sleepy  shop/orders/app.py:23"), "{}", slow.out);
+    let tokio = recording.loopd(&["slow", "--app", "orders"]).out;
+    assert!(tokio.contains("tokio::task::spawn_blocking"), "{tokio}");
 }

@@ -21,26 +21,31 @@ const SLEEPERS: usize = 7;
 /// Tasks have tokio's ids; the roots of `block_on`, which tokio does not count, are above.
 const IS_TASK: &str = "task < (1 << 62)";
 
-/// The number that a query gives, through `loopd query`.
-struct Recording(PathBuf);
+/// The one value that a query gives, through `loopd query`.
+pub(crate) struct Recording(pub(crate) PathBuf);
 
 impl Recording {
-    fn number(&self, sql: &str) -> u64 {
+    pub(crate) fn number(&self, sql: &str) -> u64 {
+        let text = self.text(sql);
+        text.parse().unwrap_or_else(|_| panic!("{sql}: {text:?} is no number"))
+    }
+
+    pub(crate) fn text(&self, sql: &str) -> String {
         let mut command = loopd(&["query", "--format", "csv", "--db"]);
         let output = command.arg(&self.0).arg(sql).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        let number = text.lines().nth(1).and_then(|line| line.trim().parse().ok());
+        let value = text.lines().nth(1).map(|line| line.trim().trim_matches('"').to_owned());
         let error = String::from_utf8_lossy(&output.stderr);
-        number.unwrap_or_else(|| panic!("{sql}: no number in {text:?}; {error}"))
+        value.unwrap_or_else(|| panic!("{sql}: no value in {text:?}; {error}"))
     }
 
     /// Kinds of record whose books do not balance.
-    fn unbalanced(&self) -> u64 {
+    pub(crate) fn unbalanced(&self) -> u64 {
         self.number("select count(*) from ledger where produced <> stored + dropped + lost")
     }
 }
 
-fn config(app: &str, loopd: &Loopd) -> Config {
+pub(crate) fn config(app: &str, loopd: &Loopd) -> Config {
     Config::from_env().app(app).endpoint(format!("http://{}", loopd.addr))
 }
 

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use loopd_analysis::runtime::Runtime;
 use loopd_dashboard::views::losses::{LedgerLine, LossesView};
-use loopd_dashboard::views::process::{Process, ProcessState};
+use loopd_dashboard::views::process::{Coverage, Process, ProcessState};
 use loopd_dashboard::views::status::StatusView;
 use loopd_dashboard::views::text::{count_text, duration_text};
 use loopd_store::{StoreError, StoreStatus};
@@ -96,7 +97,7 @@ fn server(client: &Client, status: &StatusView, lines: &mut Vec<Line>) {
         0 => Line::warn(
             "agents",
             "no program is connected",
-            "add loopd-agent to one, or try `loopd demo`",
+            "add the agent to one (Rust: loopd-agent, Python: pip install loopd), or try `loopd demo`",
         ),
         1 => Line::ok("agents", "1 program is connected"),
         n => Line::ok("agents", format!("{n} programs are connected")),
@@ -170,19 +171,42 @@ fn title(process: &Process) -> String {
     format!("{} ({})", process.app, process.process)
 }
 
-/// What is not captured, and what would change that.
+/// What is captured, what is not, and what would change that.
 fn coverage(process: &Process) -> Vec<Line> {
-    let missing: Vec<_> = process.coverage.iter().filter(|layer| layer.state != "on").collect();
-    if missing.is_empty() {
-        let layers: Vec<_> = process.coverage.iter().map(|layer| layer.layer.as_str()).collect();
-        return vec![Line::ok(&title(process), format!("captures {}", layers.join(", ")))];
-    }
-    let line = |layer: &&loopd_dashboard::views::process::Coverage| {
-        let text = format!("{} is {}", layer.layer, layer.state);
-        let fix = if layer.reason.is_empty() { "the agent gives no reason" } else { &layer.reason };
-        Line::warn(&title(process), text, fix)
+    let line = |layer: &Coverage| {
+        let about = about(&layer.layer).map_or(String::new(), |about| format!(": {about}"));
+        let text = format!("{} is {}{about}", layer.layer, layer.state);
+        match (layer.state.as_str(), layer.reason.as_str()) {
+            ("on", "") => Line::ok(&title(process), text),
+            ("on", limits) => Line::ok(&title(process), format!("{text}; {limits}")),
+            (_, "") => Line::warn(&title(process), text, "the agent gives no reason"),
+            (_, reason) => Line::warn(&title(process), text, reason),
+        }
     };
-    missing.iter().map(line).collect()
+    process.coverage.iter().map(line).collect()
+}
+
+/// What a layer captures, in words.
+fn about(layer: &str) -> Option<&'static str> {
+    Some(match layer {
+        "hooks" => "every task and poll, also those of libraries",
+        "wrapped" => "wakes and outcomes of tasks spawned through loopd_agent",
+        "schedule_latency" => "how long each task waits for its polls",
+        "watchdog" => "sees what blocks while it does, and has its stack taken",
+        "tracing" => "waits for tokio's own locks and timers, and wakes of every task",
+        "guards" => "waits and holders of locks, permits and channels of loopd_agent",
+        "steps" => "every step, spawn, wake and end of asyncio's tasks",
+        "callbacks" => "functions that asyncio's loops run between tasks, and the loops' turns",
+        "waits" => {
+            "who waits for asyncio's locks, semaphores, queues, events, conditions and barriers, and who holds a lock"
+        }
+        "uvloop" => "uvloop's loops, as far as they call Python",
+        "stacks" => "Python stacks of what blocks, taken by faulthandler while it does",
+        "fds" => "every open file descriptor",
+        "app_events" => "spans and events of the program's own",
+        "configuration" => "what the program asked of the agent",
+        _ => return None,
+    })
 }
 
 fn silence(process: &Process) -> Option<Line> {
@@ -208,7 +232,7 @@ fn ledger(process: &Process, losses: &LossesView) -> Vec<Line> {
                 most.cause
             ),
         };
-        lines.push(Line::warn(&title(process), text, remedy(&most.cause)));
+        lines.push(Line::warn(&title(process), text, remedy(&most.cause, process.runtime())));
     }
     if process.state == ProcessState::Ended {
         for entry in losses.ledger.iter().filter(|entry| !balances(entry)) {
@@ -234,7 +258,7 @@ fn balances(entry: &LedgerLine) -> bool {
 }
 
 /// What to do about a cause of loss.
-fn remedy(cause: &str) -> &'static str {
+fn remedy(cause: &str, runtime: Runtime) -> &'static str {
     match cause {
         "ring_full" | "no_ring" | "agent_limit" => {
             "give the agent more memory, or record fewer polls"
@@ -244,6 +268,9 @@ fn remedy(cause: &str) -> &'static str {
         "malformed" => "use the same version of agent and loopd; the server's log has details",
         "storage_full" => "make room on the disk, or keep less",
         "store_rollback" => "nothing to do: the database was replaced while the program ran",
+        "unknown_tail" if runtime == Runtime::Asyncio => {
+            "let the program end by itself, or call `loopd.uninstall()` before `os._exit` and the like"
+        }
         "unknown_tail" => "end the program with the agent's shutdown, where that is possible",
         _ => "see the README",
     }
