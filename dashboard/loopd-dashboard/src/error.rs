@@ -37,6 +37,7 @@ impl From<ViewError> for ApiError {
             ViewError::NoProcess { .. }
             | ViewError::NoTask { .. }
             | ViewError::NoResource { .. }
+            | ViewError::NoDump { .. }
             | ViewError::Empty => StatusCode::NOT_FOUND,
             ViewError::Invalid(_) | ViewError::Sql { .. } => StatusCode::BAD_REQUEST,
             ViewError::Store(source) => {

@@ -9,9 +9,11 @@
 mod assets;
 mod clock;
 pub mod csv;
+mod dumps;
 mod error;
 mod headers;
 mod live;
+mod mutes;
 mod routes;
 mod settings;
 mod state;
@@ -19,5 +21,8 @@ pub mod views;
 
 pub use error::ErrorBody;
 pub use live::{HeadProcess, HeadView};
+pub use mutes::Mute;
 pub use routes::router;
-pub use state::{AppState, ChangeError, MAX_FOLLOWERS, ServerInfo, ServerStatus};
+pub use state::{
+    AppState, ChangeError, DumpError, MAX_FOLLOWERS, MuteError, ServerInfo, ServerStatus,
+};

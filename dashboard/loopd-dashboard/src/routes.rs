@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::csv::Csv;
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::views::compare::CompareFilter;
+use crate::views::findings::FindingFilter;
 use crate::views::leaks::LeaksView;
 use crate::views::marks::MarkFilter;
 use crate::views::metrics::{MetricFilter, MetricsView};
@@ -21,13 +23,15 @@ use crate::views::process::ProcessesView;
 use crate::views::query::{QueryRequest, SchemaView};
 use crate::views::resources::{ResourceFilter, ResourceView};
 use crate::views::slow::SlowFilter;
+use crate::views::stacks::{StackFilter, StacksView};
 use crate::views::status::StatusView;
+use crate::views::survivors::SurvivorFilter;
 use crate::views::task::TaskView;
 use crate::views::tasks::TaskFilter;
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::WaitFilter;
 use crate::views::{self, losses::LossesView};
-use crate::{assets, clock, headers, live, settings};
+use crate::{assets, clock, dumps, headers, live, mutes, settings};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -41,6 +45,11 @@ pub fn router(state: AppState) -> Router {
         .route("/status", get(status))
         .route("/processes", get(processes))
         .route("/processes/{process}/agent", get(settings::agent))
+        .route("/processes/{process}/findings", get(findings))
+        .route(
+            "/processes/{process}/findings/mute",
+            post(mutes::mute).layer(DefaultBodyLimit::max(settings::MAX_BODY)),
+        )
         .route(
             "/processes/{process}/settings",
             get(settings::of_process)
@@ -48,17 +57,26 @@ pub fn router(state: AppState) -> Router {
                 .layer(DefaultBodyLimit::max(settings::MAX_BODY)),
         )
         .route(
+            "/processes/{process}/dump",
+            post(dumps::take).layer(DefaultBodyLimit::max(settings::MAX_BODY)),
+        )
+        .route("/processes/{process}/dumps", get(dumps::list))
+        .route("/processes/{process}/dumps/{dump}", get(dumps::show))
+        .route(
             "/settings",
             get(settings::common)
                 .patch(settings::change_common)
                 .layer(DefaultBodyLimit::max(settings::MAX_BODY)),
         )
         .route("/overview", get(overview))
+        .route("/compare", get(compare))
         .route("/timeline", get(timeline))
         .route("/tasks", get(tasks))
         .route("/tasks/{process}/{task}", get(task))
         .route("/slow", get(slow))
+        .route("/stacks", get(stacks))
         .route("/leaks", get(leaks))
+        .route("/survivors", get(survivors))
         .route("/resources", get(resources))
         .route("/resources/{process}/{resource}", get(resource))
         .route("/waits", get(waits))
@@ -87,7 +105,7 @@ async fn no_such_route(OriginalUri(uri): OriginalUri) -> ApiError {
 
 async fn wrong_method(OriginalUri(uri): OriginalUri) -> ApiError {
     let wanted = match uri.path() {
-        path if path.ends_with("/query") => "POST",
+        path if ["/query", "/dump", "/mute"].iter().any(|end| path.ends_with(end)) => "POST",
         path if path.ends_with("/settings") => "GET and PATCH",
         _ => "GET",
     };
@@ -156,6 +174,11 @@ async fn slow(
     Ok(format.respond(&view, |view| views::slow::csv(&view.sites)))
 }
 
+async fn stacks(State(state): State<AppState>, pairs: Pairs) -> Answer<StacksView> {
+    let filter = StackFilter::parse(&Params::new(pairs.0, &StackFilter::PARAMS)?)?;
+    Ok(Json(views::stacks::stacks(&state.reader, &filter).await?))
+}
+
 async fn leaks(
     State(state): State<AppState>,
     headers: HeaderMap,
@@ -164,6 +187,44 @@ async fn leaks(
     let (params, format) = table_params(pairs, &["process"], &headers)?;
     let view: LeaksView = views::leaks::leaks(&state.reader, params.parsed("process")?).await?;
     Ok(format.respond(&view, views::leaks::csv))
+}
+
+async fn survivors(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &SurvivorFilter::PARAMS, &headers)?;
+    let filter = SurvivorFilter::parse(&params)?;
+    let view = views::survivors::survivors(&state.reader, &filter).await?;
+    Ok(format.respond(&view, views::survivors::csv))
+}
+
+async fn findings(
+    State(state): State<AppState>,
+    Path(process): Path<String>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &FindingFilter::PARAMS, &headers)?;
+    let Ok(process) = process.parse() else {
+        let sentence = "the path must be /api/v1/processes/PROCESS/findings, with a whole number";
+        return Err(ApiError::bad_request(sentence));
+    };
+    let filter = FindingFilter::parse(&params)?;
+    let view = views::findings::findings(&state.reader, process, &filter).await?;
+    Ok(format.respond(&view, |view| views::findings::csv(&view.findings)))
+}
+
+async fn compare(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &CompareFilter::PARAMS, &headers)?;
+    let filter = CompareFilter::parse(&params)?;
+    let view = views::compare::compare(&state.reader, &filter).await?;
+    Ok(format.respond(&view, views::compare::csv))
 }
 
 async fn resources(

@@ -118,7 +118,7 @@ fn refused(error: ChangeError) -> ApiError {
     }
 }
 
-fn number(process: &str) -> Result<i64, ApiError> {
+pub(crate) fn number(process: &str) -> Result<i64, ApiError> {
     process.parse().map_err(|_| {
         ApiError::bad_request(format!("the process must be a whole number, not {process:?}"))
     })

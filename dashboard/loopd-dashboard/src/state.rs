@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use loopd_model::UnixNanos;
-use loopd_store::{Head, Reader, Retention, SettingsChange, SettingsScope, StoreError};
+use loopd_model::{DumpId, UnixNanos};
+use loopd_store::{Head, ProcessKey, Reader, Retention, SettingsChange, SettingsScope, StoreError};
 use tokio::sync::{Semaphore, watch};
+
+use crate::mutes::Mute;
 
 /// Followers of `/api/v1/live` at one time. Each is a browser tab with a connection of its own;
 /// one more is told to poll instead.
@@ -20,6 +22,8 @@ pub struct AppState {
     pub(crate) status: Arc<dyn Fn() -> ServerStatus + Send + Sync>,
     pub(crate) info: Arc<ServerInfo>,
     pub(crate) changer: Option<Changer>,
+    pub(crate) dumper: Option<Dumper>,
+    pub(crate) muter: Option<Muter>,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
@@ -40,6 +44,8 @@ impl AppState {
             status: Arc::new(status),
             info: Arc::new(info),
             changer: None,
+            dumper: None,
+            muter: None,
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             shutdown,
         }
@@ -57,6 +63,65 @@ impl AppState {
         self.changer = Some(Arc::new(move |scope, change| Box::pin(changer(scope, change))));
         self
     }
+
+    /// Lets requests ask agents where their tasks wait. `dumper` is given whom, and gives the number of
+    /// the dump that it is to make; without it such requests are refused.
+    pub fn with_dumps<F>(mut self, dumper: impl Fn(ProcessKey) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<DumpId, DumpError>> + Send + 'static,
+    {
+        self.dumper = Some(Arc::new(move |process| Box::pin(dumper(process))));
+        self
+    }
+
+    /// Lets requests mute findings. `muter` is given the name of the program, and what to mute; without it
+    /// such requests are refused.
+    pub fn with_mutes<F>(
+        mut self,
+        muter: impl Fn(String, Mute) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), MuteError>> + Send + 'static,
+    {
+        self.muter = Some(Arc::new(move |app, mute| Box::pin(muter(app, mute))));
+        self
+    }
+}
+
+/// What mutes findings in all runs of a program.
+pub(crate) type Muter =
+    Arc<dyn Fn(String, Mute) -> BoxFuture<'static, Result<(), MuteError>> + Send + Sync>;
+
+/// Why a finding was not muted.
+#[derive(Debug)]
+pub enum MuteError {
+    /// The server is stopping.
+    Stopping,
+    /// There are too many already.
+    TooMany {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The store could not keep it.
+    Store(StoreError),
+}
+
+/// What has a program's tasks dumped.
+pub(crate) type Dumper =
+    Arc<dyn Fn(ProcessKey) -> BoxFuture<'static, Result<DumpId, DumpError>> + Send + Sync>;
+
+/// Why no agent was asked where its tasks wait.
+#[derive(Debug)]
+pub enum DumpError {
+    /// The server is stopping.
+    Stopping,
+    /// There is nobody to ask.
+    NotConnected {
+        /// The process.
+        process: i64,
+    },
+    /// The store could not make room for the answer.
+    Store(StoreError),
 }
 
 /// What changes settings.

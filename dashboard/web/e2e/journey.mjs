@@ -1,4 +1,4 @@
-// Walks through the dashboard of a running loopd with a recorded demo, as a person would:
+// Walks through the dashboard of a running loopd with a recorded demo, and a recorded `zoo deadlock_two`, as a person would:
 //   node e2e/journey.mjs http://127.0.0.1:7411 /tmp/screenshots
 // Exits with 1 if anything is wrong; the last line is `N passed, M failed`.
 
@@ -13,6 +13,8 @@ if (!base) {
 
 /** Longest wait for one condition. */
 const LIMIT = 15_000;
+/** Every rule is asked twice: a debug build takes its time. */
+const COMPARE_LIMIT = 45_000;
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 let passed = 0;
@@ -99,22 +101,125 @@ await step("the page loads, connects and names a process", async () => {
   check(/loopd/.test(await page.title()), "the title says loopd");
 });
 
-await step("Overview gives a verdict, a health strip and a card for slow polls", async () => {
+await step("Overview gives a verdict, a health strip and cards for what was found", async () => {
   await page.getByTestId("verdict").waitFor();
   const sentence = await page.getByTestId("verdict").getByRole("heading").innerText();
   check(sentence.length > 20, `the verdict is a sentence, not "${sentence}"`);
   await page.getByTestId("health").waitFor();
-  await page.getByTestId("headline-slow").first().waitFor();
+  await page.getByTestId("headline").first().waitFor();
+  check((await page.getByTestId("headline").count()) <= 5, "no more than five are shown");
   await shot("overview");
 });
 
-await step("Overview → Slow shows sites by line, the first one open with advice", async () => {
-  await page.getByTestId("headline-slow").first().click();
+await step("Overview → Findings shows that finding with its proof and fix, and what each rule said", async () => {
+  const card = page.getByTestId("headline").filter({ hasText: /\.rs:\d+/ }).first();
+  const rule = await card.getAttribute("data-rule");
+  await card.click();
+  await page.getByTestId("findings").waitFor();
+  const chosen = page.locator("[data-testid=finding][aria-current=true]");
+  await chosen.waitFor();
+  check((await chosen.getAttribute("data-rule")) === rule, "the finding that was clicked is marked");
+  check(/Error|Warning/.test(await chosen.innerText()), "the level is a word, not a colour alone");
+  check((await chosen.getByRole("list", { name: "Proof" }).getByRole("listitem").count()) > 0, "there is proof");
+  check((await page.getByTestId("rules").getByRole("row").count()) > 10, "every rule says what it found");
+  await shot("findings");
+  await page.getByTestId("rules").scrollIntoViewIfNeeded();
+  await shot("findings-rules");
+  const info = page.getByTestId("worth-knowing");
+  if ((await info.count()) > 0) {
+    const before = await page.getByTestId("finding").count();
+    await info.click();
+    await until(async () => (await page.getByTestId("finding").count()) > before, "what is worth knowing unfolds");
+  }
+});
+
+await step("Findings mutes one for a reason, and hears it again", async () => {
+  const muting = page.getByRole("button", { name: /^Mute: / }).last();
+  const title = (await muting.getAttribute("aria-label")).slice("Mute: ".length, "Mute: ".length + 24);
+  await muting.click();
+  await page.keyboard.type("it is a demo");
+  await page.keyboard.press("Enter");
+  const muted = page.getByTestId("muted");
+  await muted.waitFor();
+  check(/1 muted/.test(await muted.innerText()), "the line says how many");
+  if ((await muted.getAttribute("aria-expanded")) === "false") await muted.click();
+  check((await page.getByTestId("mute-reason").innerText()) === "it is a demo", "the reason is there");
+  await shot("findings-muted");
+  const unmute = page.getByRole("button", { name: /^Unmute: / });
+  check((await unmute.getAttribute("aria-label")).includes(title), "it is the one that was muted");
+  await unmute.click();
+  await muted.waitFor({ state: "detached" });
+});
+
+await step("Findings → proof leads to where it is seen", async () => {
+  const proof = page.getByTestId("finding").getByRole("list", { name: "Proof" }).getByRole("link");
+  const href = await proof.first().getAttribute("href");
+  await proof.first().click();
+  await until(() => page.url().includes(href.split("?")[0]), `the link leads to ${href}`);
+  await page.locator("main h1, main [data-testid]").first().waitFor();
+});
+
+await step("Slow shows sites by line, the first one open with advice", async () => {
+  await go("Slow");
   await page.getByTestId("slow").waitFor();
   const site = page.getByTestId("site").first();
   await site.waitFor();
   check(/\.rs:\d+/.test(await site.innerText()), "a site is named by file and line");
   await shot("slow");
+});
+
+await step("Slow draws a flame graph, and the program's innermost function in most of it is the one that is named", async () => {
+  const canvas = page.getByTestId("flame-canvas");
+  await canvas.waitFor();
+  await until(async () => (await pixels("flame-canvas")).colors > 4, "boxes are drawn");
+  // What blocks, worked out from the stacks themselves.
+  const asked = new URL(page.url()).searchParams.get("process");
+  const blocking = await page.evaluate(async (process) => {
+    const answer = await (await fetch(`/api/v1/stacks${process ? `?process=${process}` : ""}`)).json();
+    const held = new Map();
+    for (const { stack, weight } of answer.samples) {
+      const name = answer.stacks[stack].find((frame) => frame.own)?.function;
+      if (name) held.set(name, (held.get(name) ?? 0) + weight);
+    }
+    return [...held].sort((a, b) => b[1] - a[1])[0][0];
+  }, asked ?? (await page.getByRole("link", { name: "Tasks", exact: true }).getAttribute("href")).match(/process=(\d+)/)?.[1]);
+  const row = page.getByTestId("flame-table").locator("tbody tr").first();
+  await until(async () => (await row.innerText()).startsWith(blocking), `the table begins with ${blocking}`);
+  check((await page.getByTestId("flame-summary").innerText()).includes(blocking), "and the summary names it");
+  check((await page.getByTestId("site").filter({ hasText: blocking }).count()) > 0, "and it is a site");
+  await shot("slow-flame");
+});
+
+await step("the flame graph is searched, zoomed and turned by keys, all of it in the address", async () => {
+  const blocking = await page.getByTestId("flame-table").locator("tbody tr a").first().innerText();
+  await page.getByTestId("flame-canvas-keys").focus();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  await until(async () => /own .* total /.test(await page.getByTestId("flame-canvas-announcement").innerText()), "the box is announced");
+  await page.keyboard.press("Enter");
+  await page.getByTestId("flame-focus").waitFor();
+  await until(() => /[?&]focus=\w+/.test(page.url()), "the box is in the address");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await page.getByTestId("flame-focus").waitFor({ state: "detached" });
+  await page.keyboard.press("/");
+  await page.keyboard.type(blocking);
+  await until(async () => /[1-9]\d* functions? match(es)?: (100|[1-9]\d?(\.\d)?) %/.test(await page.getByTestId("flame-matches").innerText()), "it says how much matches");
+  check(new URL(page.url()).searchParams.get("q") === blocking, "the search is in the address");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("1");
+  await until(() => /view=time/.test(page.url()), "1 is in order of time");
+  await shot("slow-flame-time");
+  await page.keyboard.press("3");
+  await page.getByTestId("flame-callees").waitFor();
+  check((await page.getByTestId("flame-sandwich").innerText()).startsWith(blocking), "3 is around the function that blocks");
+  await shot("slow-flame-sandwich");
+  await page.reload();
+  await page.getByTestId("flame-callees").waitFor();
+  await page.keyboard.press("2");
+  await page.getByTestId("flame-canvas").waitFor();
+  const frame = Number(await until(() => page.getByTestId("flame-canvas").getAttribute("data-frame-ms"), "frames are measured"));
+  check(frame < 16, `a frame takes ${frame} ms`);
 });
 
 await step("Slow → example opens the timeline at that poll, with location and stack", async () => {
@@ -203,6 +308,20 @@ await step("Leaks names its lines", async () => {
   await shot("leaks");
 });
 
+await step("Leaks shows what was born since a mark, and between two", async () => {
+  await page.getByTestId("mark-now").click();
+  const card = page.getByTestId("survivors");
+  await card.waitFor();
+  check(/[?&]mark=\d+(&|$)/.test(page.url()), "the mark is in the address");
+  await until(async () => /tasks? spawned.* since \d/.test(await card.innerText()), "it says how many were spawned and stay");
+  await page.getByTestId("survivor-site").first().waitFor();
+  await shot("leaks-marked");
+  await card.getByRole("button", { name: "Mark again" }).click();
+  await until(async () => /Born between the marks/.test(await card.innerText()), "two marks make a range");
+  await card.getByRole("button", { name: "Clear the marks" }).click();
+  await card.waitFor({ state: "detached" });
+});
+
 await step("Tasks lists, sorts and filters, and a row opens its task", async () => {
   await go("Tasks");
   const table = page.getByTestId("task-table");
@@ -216,6 +335,93 @@ await step("Tasks lists, sorts and filters, and a row opens its task", async () 
   await row.focus();
   await page.keyboard.press("Enter");
   await page.getByTestId("task-facts").waitFor();
+});
+
+await step("Tasks says where each of them waits, or why nobody can tell", async () => {
+  await go("Tasks");
+  await page.goto(`${page.url()}${page.url().includes("?") ? "&" : "?"}group=awaits`);
+  await page.getByTestId("empty").or(page.getByTestId("await-tree")).first().waitFor();
+  const ask = page.getByTestId("ask-awaits").first();
+  if (await ask.isEnabled()) {
+    await ask.focus();
+    await page.keyboard.press("Enter");
+    const tree = page.getByTestId("await-tree");
+    await tree.waitFor();
+    await until(() => /dump=\d+/.test(page.url()), "what is shown is in the address");
+    // Tokio's tasks cannot be looked into: then the reason is there.
+    check((await tree.locator("li a").count()) + (await tree.getByRole("status").count()) > 0, "a task, or a reason");
+    await shot("awaits");
+  }
+});
+
+await step("the omnibox finds a task by its name or line, and Enter opens its page", async () => {
+  // A page without a search field of its own.
+  await go("Sources");
+  await page.getByTestId("sources").waitFor();
+  // The demo gives its tasks no names; then they go by the line that spawned them.
+  const name = await page.evaluate(async () => {
+    const { processes } = await (await fetch("/api/v1/processes")).json();
+    const { process } = processes.find((it) => it.app !== "deadlock_two");
+    const { rows } = await (await fetch(`/api/v1/tasks?process=${process}&limit=1000`)).json();
+    const { file, line } = rows.find((task) => task.location).location;
+    return rows.find((task) => task.name)?.name ?? `${file.split("/").at(-1)}:${line}`;
+  });
+  await page.locator("main").focus();
+  await page.keyboard.press("/");
+  const input = page.getByTestId("omnibox-input");
+  await input.waitFor();
+  await page.keyboard.type(name);
+  const found = page.getByRole("group", { name: /^Tasks/ }).getByRole("option");
+  await until(async () => (await found.count()) > 0 && (await found.first().innerText()).includes(name), "the task is found while it is typed");
+  await shot("omnibox");
+  for (let k = 0; k < 20 && (await found.first().getAttribute("aria-selected")) !== "true"; k += 1) await page.keyboard.press("ArrowDown");
+  check((await input.getAttribute("aria-activedescendant")) === (await found.first().getAttribute("id")), "the field names what is chosen");
+  await page.keyboard.press("Enter");
+  await page.getByTestId("task-facts").waitFor();
+  check((await page.locator("main").innerText()).includes(name), "it is the page of such a task");
+});
+
+await step("the omnibox runs commands and SQL", async () => {
+  const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+  const before = await theme();
+  await page.keyboard.press("Control+k");
+  await page.getByTestId("omnibox-input").fill("> theme dark");
+  await page.getByRole("option").first().waitFor();
+  await shot("omnibox-commands");
+  await page.keyboard.press("Enter");
+  await until(async () => (await theme()) === "dark", "the theme is dark");
+  await page.keyboard.press("Control+k");
+  await page.getByTestId("omnibox-input").fill(`> theme ${before}`);
+  await page.keyboard.press("Enter");
+  await until(async () => (await theme()) === before, "and as before");
+  await page.keyboard.press("Control+k");
+  await page.getByTestId("omnibox-input").fill("= SELECT count(*) AS tasks FROM tasks");
+  await page.keyboard.press("Enter");
+  await page.getByTestId("query-result").waitFor();
+  await until(async () => /row/.test(await page.getByTestId("query-status").innerText()), "the page Query ran it");
+  check(/[?&]sql=SELECT\+count/.test(page.url()), "the statement is in the address");
+});
+
+await step("a table is copied as the command that prints it", async () => {
+  await go("Tasks");
+  const copied = await page.getByRole("button", { name: "as CLI" }).first().getAttribute("title");
+  check(/^loopd tasks --app \d+ --sort spawned_at/.test(copied), `the command names process and order, not "${copied}"`);
+});
+
+await step("Compare says which of two sides is worse, with both values of every place", async () => {
+  await go("Compare");
+  const verdict = page.getByTestId("compare-verdict");
+  await page.getByTestId("halves").click();
+  await until(() => /[?&]a_to=(\d+).*[?&]b_from=\1(&|$)/.test(page.url()), "the halves are in the address, one after the other");
+  await until(async () => /the first range/.test(await verdict.getByRole("heading").innerText()), "the verdict is a sentence about both", COMPARE_LIMIT);
+  const row = page.getByTestId("places").locator("tbody tr[data-index='0']");
+  const figures = async () => (await row.locator("td").allInnerTexts()).slice(0, 3);
+  const [location, a, b] = await figures();
+  check(/:\d+$/.test(location), `a place is a line, not "${location}"`);
+  check(/%|–/.test(a) && /%|–/.test(b) && a !== b, `the place that differs most has two shares, not ${a} and ${b}`);
+  await shot("compare");
+  await page.getByTestId("swap").click();
+  await until(async () => (await figures()).join() === [location, b, a].join(), "swapped, A's value is B's", COMPARE_LIMIT);
 });
 
 await step("Resources and Sources account for what is there", async () => {
@@ -242,6 +448,41 @@ await step("Waits shows who waits for what, or why nobody is known to", async ()
     await task.click();
     await page.getByTestId("task-facts").waitFor();
   }
+});
+
+await step("Waits shows the circle of a deadlock at an instant, and a link shows it again", async () => {
+  const { processes } = await (await page.request.get(new URL("/api/v1/processes", base).href)).json();
+  const sick = processes.find((process) => process.app === "deadlock_two");
+  check(sick, "`zoo deadlock_two` has been recorded");
+  await open(`/waits?process=${sick.process}`);
+  await page.getByRole("button", { name: "At an instant", exact: true }).click();
+  const time = page.getByLabel("Time", { exact: true });
+  await time.fill("-1s");
+  await time.press("Enter");
+  const summary = page.getByTestId("wait-summary");
+  await until(async () => /2 tasks wait in a circle/.test(await summary.innerText()), "the summary counts the tasks of the circle");
+  const circle = page.locator("[data-testid=wait-node][data-circle=true]");
+  check((await circle.count()) === 4, "two tasks and their two locks are the circle");
+  check(/circle/.test(await circle.first().textContent()), "the circle is a word, not a colour alone");
+  await circle.filter({ hasText: "task" }).first().click();
+  await until(async () => /held by task \d+.*in the end it waits for itself/.test(await page.getByTestId("wait-note").innerText()), "the chosen task says who holds it up");
+  await shot("waits-circle");
+  const seen = page.url();
+  check(/[?&]at=\d+/.test(seen) && /[?&]node=task-\d+/.test(seen), "what is seen is in the address");
+  await open("/");
+  await open(seen);
+  await page.getByTestId("wait-note").waitFor();
+  check((await circle.count()) === 4, "the link shows the same");
+  await page.getByRole("button", { name: "Table", exact: true }).click();
+  const rows = page.getByTestId("wait-table").locator("tbody tr");
+  await until(async () => (await rows.filter({ hasText: "circle" }).count()) === 2, "the table has the same waits");
+  await page.getByRole("slider", { name: "Instant" }).focus();
+  await page.keyboard.press("Home");
+  await until(async () => (await page.getByTestId("empty").count()) > 0, "nobody waited when it began");
+  await page.getByRole("button", { name: "Now", exact: true }).click();
+  await until(() => !/[?&]at=/.test(page.url()), "Now is no instant");
+  // The next pages are those of the demo again.
+  await open("/");
 });
 
 await step("Sources says what recording costs, and asks the agent for something else", async () => {
@@ -285,6 +526,8 @@ await step("the help dialog opens with ? and closes with Escape", async () => {
   await page.locator("main").focus();
   await page.keyboard.press("?");
   await page.getByRole("dialog").waitFor();
+  check(/Keys on Slow/.test(await page.getByRole("dialog").innerText()), "it is about the page that is open");
+  await shot("help");
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "hidden" });
 });

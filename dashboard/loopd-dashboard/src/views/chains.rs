@@ -5,16 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use loopd_model::TaskId;
+use loopd_analysis::wait_graph::{self, Blocker, Graph};
+use loopd_model::{TaskId, WaitId};
 use loopd_store::{HolderRow, ProcessKey, Reader, WaitRow};
 
 use super::ViewError;
 
 /// Chains are followed so far; nobody reads a longer one.
 pub(super) const MAX_CHAIN: usize = 32;
-/// For one chain so many holders are looked at. A task of a chain is left once, so that only tasks
-/// with thousands of holders come to this.
-const MAX_STEPS: usize = 4_096;
 /// Of the tasks that are next in the chains of a page, so many are asked for; more of them than rows
 /// of a page are rare. Chains end at a task that is beyond this.
 const MAX_TASKS: usize = 4_096;
@@ -22,10 +20,12 @@ const MAX_TASKS: usize = 4_096;
 /// chains end early only where more than these wait for somebody.
 const MAX_WAITS: u64 = 1_000;
 
-/// The waits that last of the tasks that some chains lead to.
-#[derive(Debug, Default)]
+/// Waits that last, and those of the tasks that their chains lead to.
+#[derive(Debug)]
 pub(super) struct OpenWaits {
-    by_task: HashMap<TaskId, Vec<WaitRow>>,
+    rows: Vec<WaitRow>,
+    by_wait: HashMap<WaitId, usize>,
+    graph: Graph,
 }
 
 /// One task of a chain: as a holder of what the one before waits for, and its own wait, by which the
@@ -43,6 +43,12 @@ pub(super) fn holders_now(wait: &WaitRow) -> impl Iterator<Item = (TaskId, &Hold
     unreleased.filter_map(|holder| Some((holder.task?, holder)))
 }
 
+/// What is left of a chain that is too long to be read.
+pub(super) fn shown(mut chain: wait_graph::Chain) -> wait_graph::Chain {
+    chain.steps.truncate(MAX_CHAIN);
+    chain
+}
+
 impl OpenWaits {
     /// Reads what the chains of these waits need, one step of all chains at a time.
     pub(super) async fn read(
@@ -50,118 +56,59 @@ impl OpenWaits {
         process: ProcessKey,
         rows: &[WaitRow],
     ) -> Result<Self, ViewError> {
-        let mut waits = Self::default();
-        let open: Vec<_> = rows.iter().filter(|row| row.is_open).collect();
-        let mut next = waits.unknown(&open);
+        let mut known = HashSet::new();
+        let mut found = Vec::new();
+        let mut next = unknown(rows.iter().filter(|row| row.is_open), &mut known);
         for _ in 0..MAX_CHAIN {
             if next.is_empty() {
                 break;
             }
-            let found = reader.open_waits_of(process, &next, MAX_WAITS).await?;
-            waits.add(&next, found);
-            let reached: Vec<_> = next.iter().flat_map(|&task| waits.of(task)).collect();
-            next = waits.unknown(&reached);
+            let reached = reader.open_waits_of(process, &next, MAX_WAITS).await?;
+            next = unknown(reached.iter(), &mut known);
+            found.extend(reached);
         }
-        Ok(waits)
+        found.extend(rows.iter().filter(|row| row.is_open).cloned());
+        Ok(Self::new(found))
     }
 
-    /// The holders of these waits whose own waits are not known yet.
-    fn unknown(&self, rows: &[&WaitRow]) -> Vec<TaskId> {
+    /// Those of one task in the order in which chains are to try them; a second mention adds nothing.
+    fn new(mut rows: Vec<WaitRow>) -> Self {
         let mut seen = HashSet::new();
-        let holders = rows.iter().flat_map(|row| holders_now(row)).map(|(task, _)| task);
-        holders
-            .filter(|task| !self.by_task.contains_key(task) && seen.insert(*task))
-            .take(MAX_TASKS)
-            .collect()
-    }
-
-    /// These are all waits of `tasks`.
-    fn add(&mut self, tasks: &[TaskId], rows: Vec<WaitRow>) {
-        for &task in tasks {
-            self.by_task.entry(task).or_default();
-        }
-        for row in rows {
-            if let Some(task) = row.task {
-                self.by_task.entry(task).or_default().push(row);
-            }
-        }
-    }
-
-    fn of(&self, task: TaskId) -> &[WaitRow] {
-        self.by_task.get(&task).map(Vec::as_slice).unwrap_or_default()
+        rows.retain(|row| row.task.is_some() && seen.insert(row.wait));
+        let edges = |row: &WaitRow| wait_graph::Wait {
+            task: row.task.unwrap_or_default(),
+            blockers: holders_now(row)
+                .map(|(task, holder)| Blocker { task, amount: holder.amount })
+                .collect(),
+            spare: 0,
+        };
+        let graph = Graph::new(rows.iter().map(edges).collect());
+        let by_wait = rows.iter().enumerate().map(|(index, row)| (row.wait, index)).collect();
+        Self { rows, by_wait, graph }
     }
 
     /// The tasks that hold up `wait`, from the nearest on, and whether they come back to one of them.
     /// A way that does comes before one that ends; of those that end, the first is taken.
-    pub(super) fn chain<'a>(&'a self, wait: &'a WaitRow) -> (Vec<Step<'a>>, bool) {
-        let mut search = Search::new(self, wait);
-        let is_circle = wait.is_open && search.walk(wait);
-        (if is_circle { search.path } else { search.first }, is_circle)
+    pub(super) fn chain(&self, wait: &WaitRow) -> (Vec<Step<'_>>, bool) {
+        let Some(&index) = self.by_wait.get(&wait.wait) else { return (Vec::new(), false) };
+        let chain = shown(self.graph.chain(index));
+        let steps = chain.steps.iter().filter_map(|&step| {
+            let task = self.graph.blocker(step);
+            let (_, holder) = holders_now(&self.rows[step.wait]).nth(step.blocker)?;
+            let wait = self.graph.way_on(&chain, step).map(|wait| &self.rows[wait]);
+            Some(Step { task, holder, wait })
+        });
+        (steps.collect(), chain.is_cycle)
     }
 }
 
-/// A search for a circle, depth first.
-struct Search<'a> {
-    waits: &'a OpenWaits,
-    start: &'a WaitRow,
-    path: Vec<Step<'a>>,
-    /// The first way that ended.
-    first: Vec<Step<'a>>,
-    /// Tasks that lead to no circle.
-    done: HashSet<TaskId>,
-    steps: usize,
-}
-
-impl<'a> Search<'a> {
-    fn new(waits: &'a OpenWaits, start: &'a WaitRow) -> Self {
-        Self { waits, start, path: Vec::new(), first: Vec::new(), done: HashSet::new(), steps: 0 }
-    }
-
-    /// Whether `wait`, the end of the path, leads round to a task of the path, which is then whole.
-    fn walk(&mut self, wait: &'a WaitRow) -> bool {
-        for (task, holder) in holders_now(wait) {
-            self.steps += 1;
-            if self.path.len() >= MAX_CHAIN || self.steps > MAX_STEPS {
-                return false;
-            }
-            if let Some(wait) = self.wait_on_path(task) {
-                self.path.push(Step { task, holder, wait: Some(wait) });
-                return true;
-            }
-            if !self.done.contains(&task) && self.enter(task, holder) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether one of the waits of a task leads round.
-    fn enter(&mut self, task: TaskId, holder: &'a HolderRow) -> bool {
-        let waits = self.waits.of(task);
-        let place = self.path.len();
-        self.path.push(Step { task, holder, wait: waits.first() });
-        for wait in waits {
-            self.path[place].wait = Some(wait);
-            if self.walk(wait) {
-                return true;
-            }
-        }
-        if self.first.is_empty() {
-            self.path[place].wait = waits.first();
-            self.first.clone_from(&self.path);
-        }
-        self.path.truncate(place);
-        self.done.insert(task);
-        false
-    }
-
-    /// By which wait the path leaves a task that it has been to.
-    fn wait_on_path(&self, task: TaskId) -> Option<&'a WaitRow> {
-        if self.start.task == Some(task) {
-            return Some(self.start);
-        }
-        self.path.iter().find(|step| step.task == task)?.wait
-    }
+/// The holders of these waits that are met for the first time.
+fn unknown<'a>(
+    rows: impl Iterator<Item = &'a WaitRow>,
+    known: &mut HashSet<TaskId>,
+) -> Vec<TaskId> {
+    let holders = rows.flat_map(holders_now).map(|(task, _)| task);
+    holders.filter(|task| known.insert(*task)).take(MAX_TASKS).collect()
 }
 
 #[cfg(test)]
@@ -210,9 +157,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::views) fn open(rows: &[WaitRow]) -> OpenWaits {
-        let mut waits = OpenWaits::default();
-        waits.add(&[], rows.to_vec());
-        waits
+        OpenWaits::new(rows.to_vec())
     }
 
     fn check(script: &str, expected: &str) {
@@ -274,5 +219,15 @@ pub(super) mod tests {
         let waits = open(&rows);
         let (steps, is_circle) = waits.chain(&rows[0]);
         assert_eq!((steps.len(), is_circle), (MAX_CHAIN, false));
+    }
+
+    #[test]
+    fn a_circle_that_is_too_long_to_be_shown_is_one_all_the_same() {
+        let mut long: Vec<_> = (1..50).map(|i| format!("{i}>{}", i + 1)).collect();
+        long.push("50>1".into());
+        let rows = waits(&long.join(" "));
+        let waits = open(&rows);
+        let (steps, is_circle) = waits.chain(&rows[0]);
+        assert_eq!((steps.len(), is_circle), (MAX_CHAIN, true));
     }
 }

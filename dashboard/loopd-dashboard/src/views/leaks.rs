@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use loopd_analysis::leaks::{Population, judge};
+use loopd_analysis::leaks::{self, Population, judge};
 use loopd_model::{CoverageState, DropCause, RecordKind, UnixNanos};
 use loopd_store::{
     LedgerRow, LossRow, ProcessRow, ProcessState, Reader, ResourceRow, ResourceSite, TaskSite,
@@ -144,14 +144,11 @@ pub async fn leaks(reader: &Reader, process: Option<i64>) -> Result<LeaksView, V
     })
 }
 
-/// Up to when a process lived normally: now, or until its first loop began to shut down, which drops
-/// every task and hides what had leaked.
-fn end_of_life(process: &ProcessRow) -> UnixNanos {
-    let closed_at = process.loops.iter().filter_map(|it| it.closed_at).min();
-    match process.state {
-        ProcessState::Live => process.last_at,
-        _ => closed_at.unwrap_or(process.last_at).min(process.last_at),
-    }
+/// Up to when a process lived normally.
+pub(super) fn end_of_life(process: &ProcessRow) -> UnixNanos {
+    let loops: Vec<_> = process.loops.iter().map(|it| (it.opened_at, it.closed_at)).collect();
+    let has_ended = process.state != ProcessState::Live;
+    leaks::end_of_life(process.last_at, has_ended, &loops)
 }
 
 /// Growing first.
@@ -164,9 +161,8 @@ fn rank(verdict: &str) -> u8 {
 }
 
 /// Why "never ended" cannot be said: an end may be among what was lost.
-fn missing(losses: &[LossRow]) -> Option<String> {
-    let matters = |kind| matches!(kind, None | Some(RecordKind::Task | RecordKind::Resource));
-    let mut relevant = losses.iter().filter(|loss| matters(loss.kind)).peekable();
+pub(super) fn missing(losses: &[LossRow]) -> Option<String> {
+    let mut relevant = losses.iter().filter(|loss| is_about_lives(loss)).peekable();
     relevant.peek()?;
     let (mut count, mut is_tail) = (0u64, false);
     for loss in relevant {
@@ -187,11 +183,24 @@ fn missing(losses: &[LossRow]) -> Option<String> {
     })
 }
 
+/// Whether an end of a task or a resource may be among what was lost.
+pub(super) const fn is_about_lives(loss: &LossRow) -> bool {
+    matches!(loss.kind, None | Some(RecordKind::Task | RecordKind::Resource))
+}
+
 /// The same where retention has removed the losses themselves: the ledger keeps their sum.
 fn forgotten(ledger: &[LedgerRow]) -> Option<String> {
+    forgotten_text(gone(ledger))
+}
+
+/// How many records of tasks and resources the books say are missing.
+pub(super) fn gone(ledger: &[LedgerRow]) -> u64 {
     let is_about = |row: &&LedgerRow| matches!(row.kind, RecordKind::Task | RecordKind::Resource);
     let gone = ledger.iter().filter(is_about).map(|row| row.dropped.saturating_add(row.lost));
-    let gone = gone.fold(0u64, u64::saturating_add);
+    gone.fold(0u64, u64::saturating_add)
+}
+
+pub(super) fn forgotten_text(gone: u64) -> Option<String> {
     (gone > 0).then(|| {
         format!(
             "{} task and resource records were lost longer ago, so some of these may have ended",
@@ -210,7 +219,7 @@ fn uncounted_text(at: UnixNanos, from: UnixNanos) -> String {
 }
 
 /// What was never looked at, though nothing was lost.
-fn unseen(coverage: &[loopd_model::Coverage]) -> Option<String> {
+pub(super) fn unseen(coverage: &[loopd_model::Coverage]) -> Option<String> {
     let hooks = coverage.iter().find(|coverage| coverage.layer == "hooks")?;
     (hooks.state != CoverageState::On).then(|| hooks.reason.clone())
 }

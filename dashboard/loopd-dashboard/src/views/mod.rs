@@ -7,6 +7,9 @@
 
 pub mod agent;
 mod chains;
+pub mod compare;
+pub mod dumps;
+pub mod findings;
 pub mod leaks;
 pub mod losses;
 pub mod marks;
@@ -19,7 +22,9 @@ mod range;
 pub mod resources;
 pub mod settings;
 pub mod slow;
+pub mod stacks;
 pub mod status;
+pub mod survivors;
 pub mod task;
 pub mod tasks;
 pub mod text;
@@ -55,8 +60,16 @@ pub enum ViewError {
         /// The resource.
         resource: u64,
     },
+    /// A dump that the process does not have.
+    #[error("{}", no_dump(*process, *dump))]
+    NoDump {
+        /// The process.
+        process: i64,
+        /// The dump; `None` for the latest.
+        dump: Option<u64>,
+    },
     /// No process was ever recorded.
-    #[error("nothing has been recorded yet; start a program with loopd-agent in it")]
+    #[error("{}", NOTHING_YET)]
     Empty,
     /// A parameter that makes no sense.
     #[error("{0}")]
@@ -67,6 +80,20 @@ pub enum ViewError {
     /// The store failed.
     #[error("the store could not be read: {0}")]
     Store(#[from] StoreError),
+}
+
+/// What to say where no process is.
+pub const NOTHING_YET: &str = "nothing has been recorded yet; start a program with loopd's agent in it \
+     (Rust: loopd-agent, Python: pip install loopd)";
+
+fn no_dump(process: i64, dump: Option<u64>) -> String {
+    match dump {
+        Some(dump) => format!("process {process} has no dump {dump}, or it is no longer kept"),
+        None => format!(
+            "nobody has asked yet where the tasks of process {process} wait, or the answer is no \
+             longer kept"
+        ),
+    }
 }
 
 /// The process with this number; without a number, the one started last.

@@ -1,14 +1,15 @@
 //! One process at a glance: a verdict, what it rests on, and how the process is doing.
 
+use loopd_analysis::runtime::Runtime;
 use loopd_model::{LoopId, UnixNanos};
 use loopd_store::{ProcessRow, Reader, Timeline};
 use serde::{Deserialize, Serialize};
 
+use super::findings::{self, FindingFilter};
 use super::process::Process;
 use super::range::Range;
-use super::slow::{self, SlowFilter};
 use super::text::UnixNanosText;
-use super::{ViewError, find_process, is_false, leaks, verdict};
+use super::{ViewError, find_process, is_false, verdict};
 
 /// `GET /api/v1/overview`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +18,10 @@ pub struct OverviewView {
     pub process: Process,
     /// One sentence about it.
     pub verdict: Verdict,
-    /// What is wrong, worst first; what was lost comes before everything else.
+    /// What is wrong, worst first; what was lost comes before everything else. Of the last hour of data.
     pub headlines: Vec<Headline>,
+    /// How much there is beside that is worth knowing.
+    pub worth_knowing: u64,
     /// How it is doing now, or did last.
     pub health: Health,
     /// How it has been doing.
@@ -51,32 +54,20 @@ pub enum Level {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
-    /// What sort of thing.
-    pub kind: HeadlineKind,
+    /// The rule that found it.
+    pub rule: String,
+    /// How serious it is.
+    pub level: findings::Level,
     /// What and where, in one sentence.
     pub sentence: String,
     /// `file:line`; empty if there is none.
     pub location: String,
-    /// The page that shows more.
+    /// The finding, on its page.
     pub href: String,
-    /// Time that it cost, in nanoseconds; null where that means nothing.
+    /// Harm that it did, in nanoseconds; null where that is not known.
     pub weight_ns: Option<u64>,
-    /// How many of them.
+    /// How often it was seen.
     pub count: u64,
-}
-
-/// What sort of thing a headline is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeadlineKind {
-    /// Slow polls of one site.
-    Slow,
-    /// Tasks of one spawn location that only grow in number.
-    TaskLeak,
-    /// Resources of one open location that only grow in number, or are never closed.
-    ResourceLeak,
-    /// Telemetry that was lost.
-    Loss,
 }
 
 /// How a process is doing, over the last minute of its data.
@@ -114,10 +105,20 @@ pub struct Series {
     pub busy: Vec<f64>,
     /// Tasks alive at the end of each step; null where that is not known.
     pub tasks_alive: Vec<Option<u64>>,
+    /// How long the agent waited for Python's global lock each time that it asked for it, as any other
+    /// thread would, in nanoseconds; absent where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gil_wait: Vec<Option<f64>>,
+    /// Share of time spent in Python's garbage collector, in which no other thread runs Python; absent
+    /// where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gc_share: Vec<Option<f64>>,
 }
 
-/// Slow polls of this long before the end of the data count for the verdict.
+/// What happened this long before the end of the data counts for the verdict.
 const VERDICT_RANGE: u64 = 3_600_000_000_000;
+/// The same in the address of a page.
+const VERDICT_LAST: &str = "1h";
 /// Health is that of the last minute.
 const HEALTH_RANGE: u64 = 60_000_000_000;
 /// The charts show the last ten minutes.
@@ -130,18 +131,18 @@ const BUCKETS_PER_POINT: u32 = 4;
 pub async fn overview(reader: &Reader, process: Option<i64>) -> Result<OverviewView, ViewError> {
     let row = find_process(reader, process).await?;
     let range = Range::new(&row, None, None, VERDICT_RANGE)?;
-    let slow =
-        SlowFilter { process: Some(row.process.0), from: Some(range.from), to: None, limit: 1 };
-    let slow = slow::slow(reader, &slow).await?;
-    let leaks = leaks::leaks(reader, Some(row.process.0)).await?;
-    let losses = reader.losses(row.process).await?;
+    let filter = FindingFilter { from: Some(range.from), to: None };
+    let (facts, view) = findings::of_process(reader, row.process, &filter).await?;
     let health = health(reader, &row).await?;
     let series = series(reader, &row).await?;
 
     let process = Process::from(row);
-    let headlines = verdict::headlines(&process, &slow, &leaks, &losses);
-    let verdict = verdict::verdict(&process, &headlines);
-    Ok(OverviewView { process, verdict, headlines, health, series })
+    let page = format!("/findings?process={}&last={VERDICT_LAST}", process.process);
+    let headlines = verdict::headlines(&view, &page);
+    let has_slow_polls = !facts.slow_polls.is_empty();
+    let verdict = verdict::verdict(&process, &view, &headlines, has_slow_polls);
+    let worth_knowing = view.worth_knowing().count() as u64;
+    Ok(OverviewView { process, verdict, headlines, worth_knowing, health, series })
 }
 
 async fn health(reader: &Reader, process: &ProcessRow) -> Result<Health, ViewError> {
@@ -185,13 +186,58 @@ async fn series(reader: &Reader, process: &ProcessRow) -> Result<Series, ViewErr
         .collect();
     let alive = reader.tasks_alive_at(process.process, &ends).await?;
     let workers = open_workers(process, &timeline);
+    let (gil_wait, gc_share) = interpreter(reader, process, range, step).await?;
     Ok(Series {
         t0: range.from.into(),
         step,
         polls: polls.iter().map(|polls| polls * 1e9 / step as f64).collect(),
         busy: busy.iter().map(|&busy| share(busy, workers, step as f64)).collect(),
         tasks_alive: (0..SERIES_POINTS).map(|i| alive.get(i).copied()).collect(),
+        gil_wait,
+        gc_share,
     })
+}
+
+/// Waits for Python's lock and the share of its garbage collector, step by step; empty where nobody
+/// tells.
+async fn interpreter(
+    reader: &Reader,
+    process: &ProcessRow,
+    range: Range,
+    step: u64,
+) -> Result<(Vec<Option<f64>>, Vec<Option<f64>>), ViewError> {
+    if Runtime::of_agent(&process.agent) != Runtime::Asyncio {
+        return Ok(Default::default());
+    }
+    // Before the process there was nothing, and its totals began at 0.
+    let is_whole = range.from <= process.started_at;
+    let totals = async |name| {
+        let to = UnixNanos(range.from.0.saturating_add_unsigned(step * SERIES_POINTS as u64));
+        let all = reader.metrics(process.process, name, range.from, to, SERIES_POINTS).await?;
+        let of_process = all.into_iter().find(|series| series.loop_id.is_none());
+        Ok::<_, ViewError>(of_process.map(|series| series.values).unwrap_or_default())
+    };
+    let (waited, probes) = (totals("gil_wait_nanos").await?, totals("gil_probes").await?);
+    let paused = totals("gc_pause_nanos").await?;
+    let time: Vec<_> = (1..=paused.len() as u64).map(|i| Some((i * step) as f64)).collect();
+    Ok((rises(&waited, &probes, is_whole), rises(&paused, &time, is_whole)))
+}
+
+/// By how much one total rises for each 1 that another does, from each reading to the next.
+fn rises(total: &[Option<f64>], other: &[Option<f64>], from_zero: bool) -> Vec<Option<f64>> {
+    let mut rises = vec![None; total.len()];
+    let mut last = from_zero.then_some((0, 0.0, 0.0));
+    for (i, readings) in total.iter().zip(other).enumerate() {
+        let (Some(total), Some(other)) = readings else { continue };
+        if let Some((next, total_before, other_before)) = last
+            && *other > other_before
+        {
+            let rise = ((total - total_before) / (other - other_before)).max(0.0);
+            rises[next..=i].fill(Some(rise));
+        }
+        last = Some((i + 1, *total, *other));
+    }
+    rises
 }
 
 /// One bucket of one lane.
@@ -253,6 +299,17 @@ mod tests {
         let mut points = [0.0; 4];
         spread(&mut points, 5.0, 20.0, 10.0, 2.0);
         assert_eq!(points, [0.5, 1.0, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn a_rise_holds_from_reading_to_reading_and_is_not_known_beyond() {
+        let waited = [None, Some(10.0), None, Some(40.0), None];
+        let probes = [None, Some(2.0), None, Some(4.0), None];
+        let (five, fifteen) = (Some(5.0), Some(15.0));
+        assert_eq!(rises(&waited, &probes, true), [five, five, fifteen, fifteen, None]);
+        assert_eq!(rises(&waited, &probes, false), [None, None, fifteen, fifteen, None]);
+        assert_eq!(rises(&waited, &[Some(1.0); 5], false), [None; 5], "nothing was probed");
+        assert_eq!(rises(&[], &[], true), []);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loopd_analysis::runtime::Runtime;
 use loopd_model::UnixNanos;
 use loopd_store::{LoopRow, ProcessRow, Reader};
 use serde::{Deserialize, Serialize};
@@ -36,10 +37,12 @@ pub struct Process {
     pub pid: u32,
     /// Free key=value pairs.
     pub labels: BTreeMap<String, String>,
-    /// `loopd-agent` for Rust.
+    /// `loopd-agent` for Rust, `loopd` for Python.
     pub agent: String,
     /// The agent's version.
     pub agent_version: String,
+    /// Which runtime its loops are of, by its agent: `tokio`, `asyncio` (uvloop included) or `unknown`.
+    pub runtime: String,
     /// Whether it still sends.
     pub state: ProcessState,
     /// When it started.
@@ -100,7 +103,7 @@ impl ProcessState {
 /// Whether one capture layer works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
-    /// `hooks`, `wrapped`, `watchdog`, `metrics`.
+    /// `hooks`, `wrapped`, `watchdog`, `metrics`; in Python `steps`, `callbacks`, `stacks`.
     pub layer: String,
     /// `on`, `off` or `unavailable`.
     pub state: String,
@@ -116,7 +119,7 @@ pub struct Loop {
     pub loop_id: IdText,
     /// What the program calls it.
     pub name: String,
-    /// `tokio multi_thread`, `tokio current_thread`.
+    /// `tokio multi_thread`, `tokio current_thread`, `asyncio`, `uvloop`.
     pub flavor: String,
     /// How many workers; 0 if not known.
     pub workers: u32,
@@ -133,6 +136,13 @@ pub async fn processes(reader: &Reader) -> Result<ProcessesView, ViewError> {
     Ok(ProcessesView { processes, more: found.has_more })
 }
 
+impl Process {
+    /// Which runtime advice is to be for.
+    pub fn runtime(&self) -> Runtime {
+        Runtime::of_agent(&self.agent)
+    }
+}
+
 impl From<ProcessRow> for Process {
     fn from(row: ProcessRow) -> Self {
         let totals = row.totals;
@@ -146,6 +156,7 @@ impl From<ProcessRow> for Process {
             host: row.host,
             pid: row.pid,
             labels: row.labels.into_iter().collect(),
+            runtime: Runtime::of_agent(&row.agent).as_str().into(),
             agent: row.agent,
             agent_version: row.agent_version,
             state: row.state.into(),

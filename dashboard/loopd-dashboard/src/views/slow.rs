@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loopd_analysis::runtime::Runtime;
 use loopd_analysis::slow::{Sample, is_own};
 use loopd_model::{Running, UnixNanos};
 use loopd_store::{Reader, SampleRow, SlowQuery};
@@ -73,7 +74,7 @@ pub struct SiteStack {
 }
 
 /// One frame of a stack.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Frame {
     /// Empty if no symbol covers the address.
     pub function: String,
@@ -169,7 +170,8 @@ impl SlowFilter {
 
 /// Slow polls of a process, grouped and listed.
 pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, ViewError> {
-    let process = find_process(reader, filter.process).await?.process;
+    let found = find_process(reader, filter.process).await?;
+    let (process, runtime) = (found.process, Runtime::of_agent(&found.agent));
     let query =
         SlowQuery { process, task: None, from: filter.from, to: filter.to, limit: MAX_GROUPED };
     let found = reader.slow_polls(&query).await?;
@@ -179,20 +181,25 @@ pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, View
         polls: found.total,
         more: found.has_more,
         grouped: found.polls.len() as u64,
-        sites: sites(&found.polls),
+        sites: sites(&found.polls, runtime),
         recent: found.polls.iter().take(recent).map(SlowPoll::from).collect(),
     })
 }
 
 /// Groups polls by the line that made them slow, most harmful first.
-pub(crate) fn sites(polls: &[loopd_store::SlowPoll]) -> Vec<Site> {
+fn sites(polls: &[loopd_store::SlowPoll], runtime: Runtime) -> Vec<Site> {
     let facts: Vec<_> = polls.iter().map(facts).collect();
-    loopd_analysis::slow::sites(&facts).into_iter().map(|site| Site::new(site, polls)).collect()
+    let sites = loopd_analysis::slow::sites(&facts, runtime);
+    sites.into_iter().map(|site| Site::new(site, polls)).collect()
 }
 
 /// What grouping needs to know of a poll.
-fn facts(poll: &loopd_store::SlowPoll) -> loopd_analysis::slow::SlowPoll {
-    let sample = |row: &SampleRow| Sample { frames: row.frames.clone(), running: row.running };
+pub(crate) fn facts(poll: &loopd_store::SlowPoll) -> loopd_analysis::slow::SlowPoll {
+    let sample = |row: &SampleRow| Sample {
+        frames: row.frames.clone(),
+        running: row.running,
+        syscall: row.syscall.clone(),
+    };
     loopd_analysis::slow::SlowPoll {
         length: poll.length_so_far,
         samples: poll.samples.iter().map(sample).collect(),

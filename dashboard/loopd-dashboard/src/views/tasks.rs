@@ -39,11 +39,13 @@ pub struct Task {
     pub task: IdText,
     /// Its name; null if it has none.
     pub name: Option<String>,
-    /// `async`, `local`, `block_on` or `blocking`; `unknown` if its spawn was not seen.
+    /// `async`, `local`, `block_on`, `blocking`, or `callback`: no task, but all runs of one function
+    /// that its loop was given; `unknown` if its spawn was not seen.
     pub kind: String,
     /// `running` while polled, else `alive` or `ended`.
     pub state: String,
-    /// `completed`, `panicked`, `cancelled` or `unknown`; null while it is alive.
+    /// `completed`, `panicked`, `raised`, `cancelled`, `destroyed` (garbage-collected while pending)
+    /// or `unknown`; null while it is alive.
     pub outcome: Option<String>,
     /// Where it was spawned; null if not known.
     pub location: Option<Location>,
@@ -113,7 +115,7 @@ pub struct TaskFilter {
     pub location: Option<u64>,
     /// Spawned by this task.
     pub parent: Option<u64>,
-    /// Of which kind.
+    /// Of which kind; if not given, callbacks are left out unless a location is.
     pub kind: Option<TaskKind>,
     /// By what to sort.
     pub sort: TaskSort,
@@ -145,6 +147,9 @@ pub const SORTS: [(&str, TaskSort); 11] = [
     ("state", TaskSort::State),
 ];
 
+/// The names of the kinds to choose from.
+pub const KINDS: [(&str, TaskKind); 5] = words::KINDS;
+
 /// The names of the states to choose from.
 pub const STATES: [(&str, Option<TaskState>); 4] = [
     ("all", None),
@@ -166,7 +171,7 @@ impl TaskFilter {
             q: params.text("q").map(str::to_owned),
             location: params.parsed("location")?,
             parent: params.parsed("parent")?,
-            kind: params.one_of("kind", &words::KINDS)?,
+            kind: params.one_of("kind", &KINDS)?,
             sort: params.one_of("sort", &SORTS)?.unwrap_or_default(),
             desc: params.flag("desc")?,
             offset: params.between("offset", 0, 0, i64::MAX as u64)?,

@@ -1,57 +1,81 @@
 //! Says in a sentence what is wrong with a process. Pure: values in, sentences out.
 
-use loopd_model::DropCause;
-use loopd_store::LossRow;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::leaks::{LeaksView, ResourceLeak, TaskLeak};
-use super::overview::{Headline, HeadlineKind, Level, Verdict};
+use super::findings::{Finding, FindingsView, Level as FindingLevel};
+use super::overview::{Headline, Level, Verdict};
 use super::process::Process;
-use super::slow::{Site, SlowView};
-use super::tasks::Location;
-use super::text::{at_least_text, count_text, duration_text};
+use super::text::duration_text;
 
-/// How many headlines of each sort are worth a reader's time.
-const MAX_OF_A_KIND: usize = 3;
-/// From this much time in slow polls on, a site is bad rather than worth a look: people notice a
-/// second.
-const BAD_SLOW_TIME: u64 = 1_000_000_000;
+/// How many headlines of one rule are worth a reader's time.
+const MAX_OF_A_RULE: usize = 3;
+/// More clauses make no sentence.
+const MAX_CLAUSES: usize = 5;
 
-/// What is wrong, worst first; losses come before everything else, because they make every other
-/// number a lower bound.
-pub(crate) fn headlines(
-    process: &Process,
-    slow: &SlowView,
-    leaks: &LeaksView,
-    losses: &[LossRow],
-) -> Vec<Headline> {
-    let process = process.process;
-    let growing_tasks = leaks.tasks.iter().filter(|leak| leak.verdict == "growing");
-    let leaking = |leak: &&ResourceLeak| leak.verdict == "growing" || leak.unclosed > 0;
-    let resources = leaks.resources.iter().filter(leaking);
-
-    let mut headlines: Vec<_> = loss(process, losses).into_iter().collect();
-    headlines.extend(slow.sites.iter().take(MAX_OF_A_KIND).map(|site| slow_site(process, site)));
-    headlines.extend(growing_tasks.take(MAX_OF_A_KIND).map(|leak| task_leak(process, leak, leaks)));
-    headlines.extend(resources.take(MAX_OF_A_KIND).map(|leak| resource_leak(process, leak)));
+/// What is wrong, worst first; an incomplete capture comes before everything else, because it makes every
+/// other number a lower bound. What is only worth knowing is none.
+pub(crate) fn headlines(view: &FindingsView, page: &str) -> Vec<Headline> {
+    let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut headlines = Vec::new();
+    for finding in view.important() {
+        let shown = shown.entry(&finding.rule).or_default();
+        *shown += 1;
+        if *shown <= MAX_OF_A_RULE {
+            headlines.push(headline(finding, page));
+        }
+    }
     headlines
 }
 
-/// One sentence: what was lost if something was, then the worst of each other sort.
-pub(crate) fn verdict(process: &Process, headlines: &[Headline]) -> Verdict {
-    let is_a = |kind| move |headline: &&Headline| headline.kind == kind;
-    let sorts = [
-        HeadlineKind::Loss,
-        HeadlineKind::Slow,
-        HeadlineKind::TaskLeak,
-        HeadlineKind::ResourceLeak,
-    ];
-    let worst = sorts.into_iter().filter_map(|kind| headlines.iter().find(is_a(kind)));
-    let worst: Vec<_> = worst.map(|headline| headline.sentence.as_str()).collect();
-    let level = level(process, headlines);
+fn headline(finding: &Finding, page: &str) -> Headline {
+    Headline {
+        rule: finding.rule.clone(),
+        level: finding.level,
+        sentence: finding.title.clone(),
+        location: finding.location.clone().unwrap_or_default(),
+        href: format!(
+            "{page}&finding={}",
+            encoded(&format!("{}:{}", finding.rule, finding.subject))
+        ),
+        weight_ns: (finding.harm > 0).then_some(finding.harm),
+        count: finding.occurrences,
+    }
+}
+
+/// A text as the value of a query: what means something there is escaped.
+fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:,".contains(&byte);
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match is_plain(byte) {
+            true => out.push(char::from(byte)),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// One sentence: what was lost if something was, then the worst that each rule found. `has_slow_polls`:
+/// whether there are any in the range, harmful or not.
+pub(crate) fn verdict(
+    process: &Process,
+    view: &FindingsView,
+    headlines: &[Headline],
+    has_slow_polls: bool,
+) -> Verdict {
+    let level = level(process, view, headlines);
+    let mut told = BTreeSet::new();
+    let worst = headlines.iter().filter(|headline| told.insert(headline.rule.as_str()));
+    // A semicolon is what tells clauses apart.
+    let clause = |headline: &Headline| headline.sentence.replace("; ", ", ");
+    let worst: Vec<_> = worst.take(MAX_CLAUSES).map(clause).collect();
     let sentence = match (worst.is_empty(), level) {
         (false, _) => worst.join("; "),
         (true, Level::Incomplete) => {
             "no polls have been recorded yet, so there is nothing to judge".into()
+        }
+        (true, _) if has_slow_polls => {
+            "nothing that was found does harm, and nothing only grows".into()
         }
         (true, _) => {
             let slow = duration_text(process.slow_threshold);
@@ -61,135 +85,141 @@ pub(crate) fn verdict(process: &Process, headlines: &[Headline]) -> Verdict {
     Verdict { level, sentence }
 }
 
-fn level(process: &Process, headlines: &[Headline]) -> Level {
-    let any = |test: fn(&Headline) -> bool| headlines.iter().any(test);
-    if any(|headline| headline.kind == HeadlineKind::Loss)
-        || (process.polls == 0 && headlines.is_empty())
-    {
-        Level::Incomplete
-    } else if any(|headline| match headline.kind {
-        HeadlineKind::Slow => headline.weight_ns >= Some(BAD_SLOW_TIME),
-        HeadlineKind::TaskLeak | HeadlineKind::ResourceLeak => true,
-        HeadlineKind::Loss => false,
-    }) {
-        Level::Bad
-    } else if headlines.is_empty() {
-        Level::Ok
-    } else {
-        Level::Warn
+fn level(process: &Process, view: &FindingsView, headlines: &[Headline]) -> Level {
+    let is_incomplete = view.findings.iter().any(|it| it.is_about_capture() && it.muted.is_none());
+    match headlines.iter().map(|headline| headline.level).max() {
+        _ if is_incomplete => Level::Incomplete,
+        None if process.polls == 0 => Level::Incomplete,
+        None | Some(FindingLevel::Info) => Level::Ok,
+        Some(FindingLevel::Warning) => Level::Warn,
+        Some(FindingLevel::Error) => Level::Bad,
     }
 }
 
-fn loss(process: i64, losses: &[LossRow]) -> Option<Headline> {
-    let count = losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count));
-    let most = losses.iter().max_by_key(|loss| loss.count)?;
-    let sentence = if count > 0 {
-        let kind = most.kind.map_or("record", loopd_model::RecordKind::as_str);
-        format!(
-            "capture incomplete: {} {} lost, mostly {kind}s ({}), so all counts are lower bounds",
-            count_text(count),
-            if count == 1 { "record was" } else { "records were" },
-            cause(most.cause),
-        )
-    } else {
-        format!("capture incomplete: {}, so some of its data is missing", cause(most.cause))
-    };
-    Some(Headline {
-        kind: HeadlineKind::Loss,
-        sentence,
-        location: String::new(),
-        href: format!("/sources?process={process}"),
-        weight_ns: None,
-        count,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::text::UnixNanosText;
 
-/// What happened, as a clause.
-const fn cause(cause: DropCause) -> &'static str {
-    match cause {
-        DropCause::RingFull => "a thread recorded faster than could be sent",
-        DropCause::NoRing => "the agent had no buffer left for another thread",
-        DropCause::WindowEvicted => "the collector was away for too long",
-        DropCause::AgentLimit => "a limit of the agent was reached",
-        DropCause::ShutdownDeadline => "the process ended before everything was sent",
-        DropCause::Malformed => "the collector could not read it",
-        DropCause::StorageFull => "the collector's disk was full",
-        DropCause::StoreRollback => "the database was replaced meanwhile",
-        DropCause::UnknownTail => "the process went away without a goodbye",
+    /// Findings as `level rule subject`, one a line.
+    fn view(findings: &str) -> FindingsView {
+        let finding = |line: &str| {
+            let mut words = line.split_whitespace();
+            let level = match words.next() {
+                Some("error") => FindingLevel::Error,
+                Some("warning") => FindingLevel::Warning,
+                _ => FindingLevel::Info,
+            };
+            let (rule, subject) = (words.next().unwrap(), words.next().unwrap());
+            Finding {
+                rule: rule.into(),
+                subject: subject.into(),
+                level,
+                harm: 0,
+                score: 0,
+                confidence: "certain".into(),
+                title: format!("{rule} of {subject}"),
+                location: None,
+                path: None,
+                occurrences: 1,
+                first_seen_at: UnixNanosText(1),
+                last_seen_at: UnixNanosText(1),
+                evidence: Vec::new(),
+                why: String::new(),
+                fix: String::new(),
+                snippet: None,
+                muted: None,
+                resolved_at: None,
+            }
+        };
+        FindingsView {
+            process: 1,
+            from: UnixNanosText(0),
+            to: UnixNanosText(2),
+            findings: findings
+                .lines()
+                .map(str::trim)
+                .filter(|it| !it.is_empty())
+                .map(finding)
+                .collect(),
+            resolved: Vec::new(),
+            rules: Vec::new(),
+        }
     }
-}
 
-fn slow_site(process: i64, site: &Site) -> Headline {
-    let place = match (site.by.as_str(), site.location.as_str()) {
-        (_, "") => "something".into(),
-        ("stack", location) => format!("`{location}`"),
-        // Without a stack the line that blocked is not known, only where the task came from.
-        (_, location) => format!("a task spawned at `{location}`"),
-    };
-    let polls = if site.polls == 1 { "poll" } else { "polls" };
-    Headline {
-        kind: HeadlineKind::Slow,
-        sentence: format!(
-            "{place} blocked a worker for {} in {} {polls}",
-            duration_text(site.total_time),
-            count_text(site.polls),
-        ),
-        location: site.location.clone(),
-        href: format!("/slow?process={process}"),
-        weight_ns: Some(site.total_time),
-        count: site.polls,
+    fn sentences(findings: &str) -> Vec<String> {
+        headlines(&view(findings), "/findings?process=1")
+            .into_iter()
+            .map(|it| it.sentence)
+            .collect()
     }
-}
 
-fn task_leak(process: i64, leak: &TaskLeak, leaks: &LeaksView) -> Headline {
-    let location = location_text(leak.location.as_ref());
-    // "Never" is claimed only where an end could not have been missed.
-    let fate = if leaks.complete { "never ended" } else { "have not been seen to end" };
-    Headline {
-        kind: HeadlineKind::TaskLeak,
-        sentence: format!(
-            "{} tasks spawned at `{location}` {fate} ({:+.1} per minute)",
-            at_least_text(leak.alive, leak.more),
-            leak.growth_per_min,
-        ),
-        location,
-        href: format!("/leaks?process={process}"),
-        weight_ns: None,
-        count: leak.alive,
+    #[test]
+    fn of_one_rule_three_are_told_and_what_is_only_worth_knowing_is_not() {
+        let found = sentences(
+            "info capture_incomplete capture
+             error blocking a
+             warning leak b
+             warning leak c
+             warning leak d
+             warning leak e
+             info storm f",
+        );
+        let expected = [
+            "capture_incomplete of capture",
+            "blocking of a",
+            "leak of b",
+            "leak of c",
+            "leak of d",
+        ];
+        assert_eq!(found, expected);
     }
-}
 
-fn resource_leak(process: i64, leak: &ResourceLeak) -> Headline {
-    let location = location_text(leak.location.as_ref());
-    let sentence = if leak.verdict == "growing" {
-        format!(
-            "{} opened at `{location}` are open ({:+.1} per minute)",
-            things(leak.open, leak.more, &leak.kind),
-            leak.growth_per_min,
-        )
-    } else {
-        format!(
-            "{} opened at `{location}` {} dropped without being closed",
-            things(leak.unclosed, false, &leak.kind),
-            if leak.unclosed == 1 { "was" } else { "were" },
-        )
-    };
-    Headline {
-        kind: HeadlineKind::ResourceLeak,
-        sentence,
-        location,
-        href: format!("/leaks?process={process}"),
-        weight_ns: None,
-        count: leak.open.max(leak.unclosed),
+    fn told(findings: &str, polls: u64, has_slow_polls: bool) -> (Level, String) {
+        let process = Process { polls, slow_threshold: 100_000_000, ..process() };
+        let view = view(findings);
+        let headlines = headlines(&view, "/findings?process=1");
+        let Verdict { level, sentence } = verdict(&process, &view, &headlines, has_slow_polls);
+        (level, sentence)
     }
-}
 
-/// `1 socket`, `2 sockets`.
-fn things(count: u64, more: bool, kind: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {kind}{plural}", at_least_text(count, more))
-}
+    fn process() -> Process {
+        serde_json::from_value(serde_json::json!({
+            "process": 1, "id": "", "app": "orders", "app_version": "", "host": "", "pid": 1, "labels": {},
+            "agent": "loopd-agent", "agent_version": "", "runtime": "tokio", "state": "live",
+            "started_at": "0", "last_at": "2", "ended_at": null, "slow_threshold": 1, "coverage": [],
+            "tasks_alive": 0, "tasks_spawned": 0, "polls": 0, "slow_polls": 0, "open_resources": 0,
+            "lost": 0, "loops": [],
+        }))
+        .unwrap()
+    }
 
-fn location_text(location: Option<&Location>) -> String {
-    location.map_or_else(|| "an unknown place".into(), ToString::to_string)
+    #[test]
+    fn a_healthy_program_is_told_so_though_there_is_something_worth_knowing() {
+        let healthy = "no poll took 100 ms or longer, and nothing only grows";
+        assert_eq!(told("", 5, false), (Level::Ok, healthy.into()));
+        assert_eq!(told("info storm a", 5, false), (Level::Ok, healthy.into()));
+        let harmless = "nothing that was found does harm, and nothing only grows";
+        assert_eq!(told("info blocking a", 5, true), (Level::Ok, harmless.into()));
+        assert_eq!(told("", 0, false).0, Level::Incomplete);
+    }
+
+    #[test]
+    fn the_worst_finding_is_the_level_unless_the_capture_is_incomplete() {
+        let clauses = "deadlock of a; leak of b";
+        assert_eq!(
+            told("error deadlock a\nwarning leak b", 5, false),
+            (Level::Bad, clauses.into())
+        );
+        assert_eq!(told("warning leak b\ninfo storm c", 5, false).0, Level::Warn);
+        let (level, sentence) = told("info capture_incomplete capture\nerror deadlock a", 5, false);
+        assert_eq!(level, Level::Incomplete);
+        assert_eq!(sentence, "capture_incomplete of capture; deadlock of a");
+    }
+
+    #[test]
+    fn a_subject_survives_the_way_through_an_address() {
+        let headline = &headlines(&view("error x a&b=%<ü>"), "/findings?process=1")[0];
+        assert_eq!(headline.href, "/findings?process=1&finding=x:a%26b%3D%25%3C%C3%BC%3E");
+    }
 }

@@ -1,10 +1,14 @@
 //! Who waits for what, who holds them up, and who that one waits for in turn.
 
-use loopd_model::{ResourceId, TaskId};
-use loopd_store::{HoldRow, HolderRow, MAX_COUNTED_WAITS, Reader, WaitQuery, WaitRow};
+use loopd_analysis::findings::{OpenWait, WaitHolder};
+use loopd_analysis::wait_graph::{self, Graph};
+use loopd_model::{ResourceId, TaskId, UnixNanos};
+use loopd_store::{
+    HoldRow, HolderRow, MAX_COUNTED_WAITS, MAX_WAITS_AT, Reader, WaitQuery, WaitRow, WaitState,
+};
 use serde::{Deserialize, Serialize};
 
-use super::chains::{OpenWaits, Step, holders_now};
+use super::chains::{OpenWaits, Step, shown};
 use super::params::{Params, QueryPairs};
 use super::tasks::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::text::{IdText, UnixNanosText, duration_text};
@@ -18,6 +22,9 @@ pub struct WaitsView {
     pub total: u64,
     /// Whether there are more than `total`.
     pub more: bool,
+    /// The instant at which they lasted; null if none was asked for.
+    #[serde(default)]
+    pub at: Option<UnixNanosText>,
     /// One page of them: those that last, longest first; otherwise the latest first.
     pub rows: Vec<Wait>,
 }
@@ -136,6 +143,8 @@ pub struct WaitFilter {
     pub process: Option<i64>,
     /// Only those that last.
     pub pending: bool,
+    /// Those that lasted at this instant, as far as was known then.
+    pub at: Option<UnixNanos>,
     /// Of this task.
     pub task: Option<u64>,
     /// For this resource.
@@ -148,13 +157,15 @@ pub struct WaitFilter {
 
 impl WaitFilter {
     /// The parameters that make a filter.
-    pub const PARAMS: [&str; 6] = ["process", "pending", "task", "resource", "offset", "limit"];
+    pub const PARAMS: [&str; 7] =
+        ["process", "pending", "at", "task", "resource", "offset", "limit"];
 
     /// Reads the filter of a request.
     pub fn parse(params: &Params) -> Result<Self, ViewError> {
         Ok(Self {
             process: params.parsed("process")?,
             pending: params.flag("pending")?,
+            at: params.instant("at")?,
             task: params.parsed("task")?,
             resource: params.parsed("resource")?,
             offset: params.between("offset", 0, 0, i64::MAX as u64)?,
@@ -167,6 +178,7 @@ impl WaitFilter {
         QueryPairs::default()
             .add("process", self.process)
             .add("pending", self.pending.then_some(1))
+            .add("at", self.at.map(|at| at.0))
             .add("task", self.task)
             .add("resource", self.resource)
             .add("offset", Some(self.offset))
@@ -181,6 +193,11 @@ impl WaitFilter {
 /// One page of waits.
 pub async fn waits(reader: &Reader, filter: &WaitFilter) -> Result<WaitsView, ViewError> {
     let process = find_process(reader, filter.process).await?.process;
+    if let Some(at) = filter.at {
+        let found = reader.waits_at(process, Some(at)).await?;
+        let (at, waits) = found.unwrap_or((at, Vec::new()));
+        return Ok(at_instant(filter, at, &waits));
+    }
     let query = WaitQuery {
         process,
         is_pending: filter.pending,
@@ -198,14 +215,38 @@ pub(super) async fn list(reader: &Reader, query: &WaitQuery) -> Result<WaitsView
     let open = OpenWaits::read(reader, query.process, &page.rows).await?;
     let rows = page.rows.iter().map(|row| Wait::new(row, &open)).collect();
     let more = page.total > MAX_COUNTED_WAITS;
-    Ok(WaitsView { total: page.total.min(MAX_COUNTED_WAITS), more, rows })
+    Ok(WaitsView { total: page.total.min(MAX_COUNTED_WAITS), more, at: None, rows })
+}
+
+/// Those of all waits of an instant that a filter lets through, with chains through all of them.
+fn at_instant(filter: &WaitFilter, at: UnixNanos, waits: &[OpenWait]) -> WaitsView {
+    let edges = |wait: &OpenWait| wait_graph::Wait {
+        task: wait.task.unwrap_or_default(),
+        // Outside any task there is nobody to come back to.
+        blockers: wait.task.map(|_| wait.blockers()).unwrap_or_default(),
+        spare: 0,
+    };
+    let graph = Graph::new(waits.iter().map(edges).collect());
+    let is_wanted = |wait: &OpenWait| {
+        let task = filter.task.is_none_or(|task| wait.task == Some(TaskId(task)));
+        let resource = |wanted| wait.resource == Some(ResourceId(wanted));
+        task && filter.resource.is_none_or(resource)
+    };
+    let wanted: Vec<_> = (0..waits.len()).filter(|&index| is_wanted(&waits[index])).collect();
+    let (skipped, limit) = (filter.offset as usize, filter.limit() as usize);
+    let page = wanted.iter().skip(skipped).take(limit);
+    WaitsView {
+        total: wanted.len() as u64,
+        more: waits.len() >= MAX_WAITS_AT,
+        at: Some(at.into()),
+        rows: page.map(|&index| Wait::at_instant(at, waits, &graph, index)).collect(),
+    }
 }
 
 impl Wait {
     fn new(row: &WaitRow, open: &OpenWaits) -> Self {
         let (steps, cycle) = open.chain(row);
-        let chain: Vec<_> = steps.iter().map(Link::new).collect();
-        Self {
+        let wait = Self {
             wait: IdText(row.wait.0),
             task: row.task.and_then(words::some_task),
             task_name: row.task_name.clone(),
@@ -218,10 +259,39 @@ impl Wait {
             length: row.length,
             state: row.state.as_str().into(),
             holders: row.holders.iter().map(Holder::from).collect(),
-            text: sentence(row, &chain, cycle),
-            chain,
+            chain: steps.iter().map(Link::new).collect(),
             cycle,
-        }
+            text: String::new(),
+        };
+        Self { text: sentence(&wait, row.is_open), ..wait }
+    }
+
+    /// One of the waits that lasted at an instant.
+    fn at_instant(at: UnixNanos, waits: &[OpenWait], graph: &Graph, index: usize) -> Self {
+        let chain = shown(graph.chain(index));
+        let it = &waits[index];
+        let wait = Self {
+            wait: IdText(it.wait.0),
+            task: it.task.and_then(words::some_task),
+            task_name: words::some_text(&it.task_name),
+            resource: ResourceRef::of_open(it),
+            op: it.op.clone(),
+            location: it.location.clone(),
+            amount: it.amount,
+            began_at: it.began_at.into(),
+            ended_at: None,
+            length: at.0.saturating_sub(it.began_at.0).max(0) as u64,
+            state: WaitState::Pending.as_str().into(),
+            holders: it.holders.iter().map(Holder::of_open).collect(),
+            chain: chain
+                .steps
+                .iter()
+                .map(|&step| Link::at_instant(waits, graph, &chain, step))
+                .collect(),
+            cycle: chain.is_cycle,
+            text: String::new(),
+        };
+        Self { text: sentence(&wait, true), ..wait }
     }
 }
 
@@ -235,15 +305,44 @@ impl Link {
             location: step.wait.and_then(|own| own.location.as_ref()).map(words::place),
         }
     }
+
+    fn at_instant(
+        waits: &[OpenWait],
+        graph: &Graph,
+        chain: &wait_graph::Chain,
+        step: wait_graph::Step,
+    ) -> Self {
+        let task = graph.blocker(step);
+        let own = graph.way_on(chain, step).map(|wait| &waits[wait]);
+        let mut holders = waits[step.wait].holders.iter();
+        let holder = holders.find(|holder| holder.task == Some(task));
+        let names = [own.map(|own| &own.task_name), holder.map(|holder| &holder.task_name)];
+        Self {
+            task: IdText(task.0),
+            task_name: names.into_iter().flatten().find_map(|name| words::some_text(name)),
+            op: own.map(|own| own.op.clone()).unwrap_or_default(),
+            resource: own.and_then(ResourceRef::of_open),
+            location: own.and_then(|own| own.location.clone()),
+        }
+    }
 }
 
 impl ResourceRef {
-    fn of(row: &WaitRow) -> Option<Self> {
+    pub(super) fn of(row: &WaitRow) -> Option<Self> {
         row.resource.map(|resource| Self {
             resource: IdText(resource.0),
             kind: row.resource_kind.clone(),
             name: row.resource_name.clone(),
             location: row.resource_location.as_ref().map(words::place),
+        })
+    }
+
+    fn of_open(wait: &OpenWait) -> Option<Self> {
+        wait.resource.map(|resource| Self {
+            resource: IdText(resource.0),
+            kind: wait.resource_kind.clone(),
+            name: wait.resource_name.clone(),
+            location: wait.resource_location.clone(),
         })
     }
 }
@@ -260,35 +359,51 @@ impl std::fmt::Display for ResourceRef {
 }
 
 /// `waits 3.2 s to lock mutex config at a.rs:10, held by task 12 for 4 s since b.rs:3`.
-fn sentence(row: &WaitRow, chain: &[Link], cycle: bool) -> String {
-    let verb = if row.is_open { "waits" } else { "waited" };
-    let op = if row.op.is_empty() { String::new() } else { format!(" in {}", row.op) };
-    let what = ResourceRef::of(row).map_or(String::new(), |what| format!(" for {what}"));
-    let place = row.location.as_ref().map(words::place);
-    let place = place.map_or(String::new(), |place| format!(" at {place}"));
-    let mut text = format!("{verb} {}{what}{op}{place}", duration_text(row.length));
+fn sentence(wait: &Wait, is_open: bool) -> String {
+    let verb = if is_open { "waits" } else { "waited" };
+    let op = if wait.op.is_empty() { String::new() } else { format!(" in {}", wait.op) };
+    let what = wait.resource.as_ref().map_or(String::new(), |what| format!(" for {what}"));
+    let place = wait.location.as_ref().map_or(String::new(), |place| format!(" at {place}"));
+    let mut text = format!("{verb} {}{what}{op}{place}", duration_text(wait.length));
     // Of several, the one that the chain goes on with.
-    let first = chain.first().map(|link| TaskId(link.task.0));
-    let now = || holders_now(row).find(|(task, _)| Some(*task) == first);
-    let holder = if row.is_open { now().map(|(_, holder)| holder) } else { row.holders.first() };
+    let first = wait.chain.first().map(|link| link.task);
+    let is_first = |holder: &&Holder| holder.released_at.is_none() && holder.task == first;
+    let holder = match is_open {
+        true => wait.holders.iter().find(|holder| first.is_some() && is_first(holder)),
+        false => wait.holders.first(),
+    };
     if let Some((holder, task)) = holder.and_then(|holder| Some((holder, holder.task?))) {
         let name = holder.task_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
-        let taken = holder.location.as_ref().map(words::place);
+        let taken = holder.location.as_ref();
         let taken = taken.map_or(String::new(), |place| format!(", taken at {place}"));
-        let now = row.began_at.0.saturating_add(row.length.min(i64::MAX as u64) as i64);
+        let now = wait.began_at.0.saturating_add(wait.length.min(i64::MAX as u64) as i64);
         let time = duration_text(now.saturating_sub(holder.since_at.0).max(0) as u64);
-        text.push_str(&if row.is_open {
+        text.push_str(&if is_open {
             format!(", held by task {task}{name} for {time}{taken}")
         } else {
             format!(", held by task {task}{name}{taken}")
         });
     }
-    match chain {
-        _ if cycle => text.push_str("; in the end it waits for itself"),
+    match wait.chain.as_slice() {
+        _ if wait.cycle => text.push_str("; in the end it waits for itself"),
         [_, .., root] => text.push_str(&format!("; in the end it waits for task {}", root.task)),
         _ => {}
     }
     text
+}
+
+impl Holder {
+    fn of_open(holder: &WaitHolder) -> Self {
+        Self {
+            task: holder.task.and_then(words::some_task),
+            task_name: words::some_text(&holder.task_name),
+            since_at: holder.since_at.into(),
+            location: holder.location.clone(),
+            amount: holder.amount,
+            released_at: None,
+            later: holder.is_later,
+        }
+    }
 }
 
 impl From<&HolderRow> for Holder {

@@ -1,16 +1,17 @@
 //! The words that JSON and tables use for the model's enums, and small shared conversions.
 
-use loopd_analysis::slow::short_path;
+use loopd_analysis::slow::place_text;
 use loopd_model::{CloseHow, CoverageState, Outcome, Running, TaskId, TaskKind};
 
 use super::tasks::Location;
 use super::text::IdText;
 
-pub(crate) const KINDS: [(&str, TaskKind); 4] = [
+pub(crate) const KINDS: [(&str, TaskKind); 5] = [
     ("async", TaskKind::Async),
     ("local", TaskKind::Local),
     ("block_on", TaskKind::BlockOn),
     ("blocking", TaskKind::Blocking),
+    ("callback", TaskKind::Callback),
 ];
 
 pub(crate) const fn kind(kind: TaskKind) -> &'static str {
@@ -19,6 +20,7 @@ pub(crate) const fn kind(kind: TaskKind) -> &'static str {
         TaskKind::Local => "local",
         TaskKind::BlockOn => "block_on",
         TaskKind::Blocking => "blocking",
+        TaskKind::Callback => "callback",
     }
 }
 
@@ -28,6 +30,8 @@ pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Completed => "completed",
         Outcome::Panicked => "panicked",
         Outcome::Cancelled => "cancelled",
+        Outcome::Raised => "raised",
+        Outcome::Destroyed => "destroyed",
     }
 }
 
@@ -60,6 +64,11 @@ pub(crate) fn some_task(task: TaskId) -> Option<IdText> {
     (!task.is_none()).then_some(IdText(task.0))
 }
 
+/// `None` for a name that nobody gave.
+pub(crate) fn some_text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 impl From<loopd_model::Location> for Location {
     fn from(location: loopd_model::Location) -> Self {
         let loopd_model::Location { id, file, line, column } = location;
@@ -69,5 +78,5 @@ impl From<loopd_model::Location> for Location {
 
 /// `file:line`, the file from the folder of its crate on.
 pub(crate) fn place(location: &loopd_model::Location) -> String {
-    format!("{}:{}", short_path(&location.file), location.line)
+    place_text(&location.file, location.line)
 }

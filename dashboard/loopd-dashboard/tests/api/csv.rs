@@ -19,6 +19,7 @@ async fn every_table_is_also_csv() {
         ("/api/v1/tasks", "process,task,name,kind,state"),
         ("/api/v1/slow", "location,function,by,polls,total_time"),
         ("/api/v1/leaks", "what,location,alive,opened"),
+        ("/api/v1/survivors", "what,location,born,alive"),
         ("/api/v1/resources", "resource,kind,name,location"),
     ] {
         let accepted = csv(&server, path).await;

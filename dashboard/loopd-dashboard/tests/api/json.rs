@@ -56,6 +56,7 @@ async fn processes() {
           "pid": 4242,
           "polls": 223,
           "process": 1,
+          "runtime": "tokio",
           "slow_polls": 3,
           "slow_threshold": 100000000,
           "started_at": "1795356000000000000",
@@ -938,35 +939,39 @@ async fn overview() {
     {
       "headlines": [
         {
-          "count": 1,
-          "href": "/slow?process=1",
-          "kind": "slow",
-          "location": "orders/src/report.rs:30",
-          "sentence": "a task spawned at `orders/src/report.rs:30` blocked a worker for 800 ms in 1 poll",
-          "weight_ns": 800000000
-        },
-        {
-          "count": 2,
-          "href": "/slow?process=1",
-          "kind": "slow",
-          "location": "orders/src/report.rs:41",
-          "sentence": "`orders/src/report.rs:41` blocked a worker for 550 ms in 2 polls",
-          "weight_ns": 550000000
-        },
-        {
           "count": 120,
-          "href": "/leaks?process=1",
-          "kind": "task_leak",
+          "href": "/findings?process=1&last=1h&finding=task_leak:orders/src/leak.rs:12",
+          "level": "warning",
           "location": "orders/src/leak.rs:12",
+          "rule": "task_leak",
           "sentence": "120 tasks spawned at `orders/src/leak.rs:12` never ended (+11.9 per minute)",
+          "weight_ns": 36300000000000
+        },
+        {
+          "count": 1,
+          "href": "/findings?process=1&last=1h&finding=cpu_bound_poll:orders/src/report.rs:30",
+          "level": "warning",
+          "location": "orders/src/report.rs:30",
+          "rule": "cpu_bound_poll",
+          "sentence": "polls of tasks spawned at `orders/src/report.rs:30` held a worker once, for 800 ms",
+          "weight_ns": 700000000
+        },
+        {
+          "count": 1,
+          "href": "/findings?process=1&last=1h&finding=panicked:orders/src/main.rs:9",
+          "level": "warning",
+          "location": "orders/src/main.rs:9",
+          "rule": "panicked",
+          "sentence": "a task spawned at `orders/src/main.rs:9` panicked",
           "weight_ns": null
         },
         {
           "count": 1,
-          "href": "/leaks?process=1",
-          "kind": "resource_leak",
+          "href": "/findings?process=1&last=1h&finding=unclosed_resource:orders/src/report.rs:30%20socket",
+          "level": "warning",
           "location": "orders/src/report.rs:30",
-          "sentence": "1 socket opened at `orders/src/report.rs:30` was dropped without being closed",
+          "rule": "unclosed_resource",
+          "sentence": "1 of kind `socket` opened at `orders/src/report.rs:30` was dropped unclosed",
           "weight_ns": null
         }
       ],
@@ -982,9 +987,10 @@ async fn overview() {
       "process": null,
       "series": null,
       "verdict": {
-        "level": "bad",
-        "sentence": "a task spawned at `orders/src/report.rs:30` blocked a worker for 800 ms in 1 poll; 120 tasks spawned at `orders/src/leak.rs:12` never ended (+11.9 per minute); 1 socket opened at `orders/src/report.rs:30` was dropped without being closed"
-      }
+        "level": "warn",
+        "sentence": "120 tasks spawned at `orders/src/leak.rs:12` never ended (+11.9 per minute); polls of tasks spawned at `orders/src/report.rs:30` held a worker once, for 800 ms; a task spawned at `orders/src/main.rs:9` panicked; 1 of kind `socket` opened at `orders/src/report.rs:30` was dropped unclosed"
+      },
+      "worth_knowing": 2
     }
     "#);
 }
@@ -1003,9 +1009,10 @@ async fn what_was_lost_is_said_first() {
       [
         {
           "count": 1200,
-          "href": "/sources?process=1",
-          "kind": "loss",
+          "href": "/findings?process=1&last=1h&finding=capture_incomplete:capture",
+          "level": "info",
           "location": "",
+          "rule": "capture_incomplete",
           "sentence": "capture incomplete: 1,200 records were lost, mostly polls (a thread recorded faster than could be sent), so all counts are lower bounds",
           "weight_ns": null
         }

@@ -5,10 +5,16 @@
 #[path = "../support/recording.rs"]
 mod recording;
 
+mod compare;
 mod csv;
+mod dumps;
+mod findings;
 mod json;
 mod live;
+mod mutes;
 mod refusals;
 mod server;
 mod settings;
+mod stacks;
+mod survivors;
 mod waits;

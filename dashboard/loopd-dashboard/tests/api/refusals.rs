@@ -77,7 +77,11 @@ async fn an_empty_store_says_what_to_do() {
     assert_eq!(server.json("/api/v1/processes").await["processes"], Value::Array(vec![]));
     let (status, error) = refused(&server, "/api/v1/overview").await;
     assert_eq!(status, 404);
-    assert_eq!(error, "nothing has been recorded yet; start a program with loopd-agent in it");
+    assert_eq!(
+        error,
+        "nothing has been recorded yet; start a program with loopd's agent in it (Rust: loopd-agent, \
+         Python: pip install loopd)"
+    );
 }
 
 #[tokio::test]

@@ -6,9 +6,11 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use loopd_dashboard::{AppState, ChangeError, ServerInfo, ServerStatus, router};
+use loopd_dashboard::{
+    AppState, ChangeError, DumpError, Mute, MuteError, ServerInfo, ServerStatus, router,
+};
 use loopd_model::UnixNanos;
-use loopd_store::{Retention, Writer};
+use loopd_store::{MAX_MUTES, Retention, Writer};
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tower::ServiceExt;
@@ -20,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) router: Router,
     pub(crate) writer: Arc<Mutex<Writer>>,
     pub(crate) shutdown: watch::Sender<bool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
@@ -62,8 +64,38 @@ impl Server {
             }
         };
         let state = AppState::new(reader, head, info, status, shutdown.subscribe());
-        let state = state.with_changes(change);
-        Self { router: router(state), writer, shutdown, _folder: folder }
+        let asked = Arc::clone(&writer);
+        let dump = move |process| {
+            let writer = Arc::clone(&asked);
+            async move {
+                let mut writer = writer.lock().await;
+                writer
+                    .begin_dump(process, UnixNanos(recording::START))
+                    .await
+                    .map_err(DumpError::Store)
+            }
+        };
+        let muting = Arc::clone(&writer);
+        let mute = move |app: String, mute: Mute| {
+            let writer = Arc::clone(&muting);
+            async move {
+                let Mute { rule, subject, reason } = mute;
+                let (key, now) = ((&*app, &*rule, &*subject), UnixNanos(recording::START));
+                let mut writer = writer.lock().await;
+                let has_room = writer.mute_finding(key, reason.as_deref(), now).await;
+                match has_room.map_err(MuteError::Store)? {
+                    true => Ok(()),
+                    false => Err(MuteError::TooMany { limit: MAX_MUTES }),
+                }
+            }
+        };
+        let state = state.with_changes(change).with_dumps(dump).with_mutes(mute);
+        Self { router: router(state), writer, shutdown, folder }
+    }
+
+    /// The file of its store.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("loopd.db")
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {

@@ -52,6 +52,41 @@ async fn pending_waits_name_their_holders_and_where_it_ends() {
     );
 }
 
+#[tokio::test]
+async fn waits_of_an_instant_are_those_that_lasted_then() {
+    let (server, process) = waiting().await;
+    // Two hours after the other programs.
+    let instant = |second: u64| START + 7_200_000_000_000 + (second * SECOND) as i64;
+    let at = async |second: u64| {
+        let at = instant(second);
+        let view = server.json(&format!("/api/v1/waits?process={process}&at={at}")).await;
+        assert_eq!(view["at"], at.to_string());
+        let rows = view["rows"].as_array().unwrap().iter();
+        let said = |row: &Value| {
+            assert_eq!((&row["state"], &row["ended_at"]), (&json!("pending"), &Value::Null));
+            format!("{} {}", row["task"].as_str().unwrap(), chain(row))
+        };
+        (rows.map(said).collect::<Vec<_>>(), view)
+    };
+    // The last instant has what lasts; later ones are not known.
+    let now = server.json(&format!("/api/v1/waits?process={process}&pending=1")).await;
+    let (last, view) = at(20).await;
+    assert_eq!(view["total"], now["total"]);
+    assert_eq!(last, ["22 21", "23 21", "24 25 24 …", "25 24 25 …", "21 "]);
+    assert_eq!(view["rows"][0]["text"], now["rows"][0]["text"]);
+    assert_eq!(view["rows"][0]["chain"][0]["task_name"], "reloader");
+    // Before anything happened nobody waits.
+    assert_eq!(at(0).await.0, Vec::<String>::new());
+    // While 20 held the lock, 21 waited for it with the others.
+    assert_eq!(at(6).await.0, ["21 20", "22 20", "23 20"]);
+    let circle = ["21 20", "22 20", "23 20", "24 25 24 …", "25 24 25 …"];
+    assert_eq!(at(11).await.0, circle);
+    let of_task = format!("/api/v1/waits?process={process}&at={}&task=22", instant(11));
+    assert_eq!(server.json(&of_task).await["total"], 1);
+    let bad = server.get(&format!("/api/v1/waits?process={process}&at=noon")).await;
+    assert_eq!(bad.status(), StatusCode::BAD_REQUEST);
+}
+
 /// Adds a program in which 1,100 tasks wait for nothing known since the first second, and after them
 /// tasks 30 and 31 each for what the other has: in a `select!`, next to older waits of theirs.
 async fn add_crowded(writer: &mut Writer) -> ProcessKey {
@@ -88,6 +123,13 @@ async fn a_circle_is_found_behind_a_thousand_older_waits() {
     let rows = last["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 104);
     assert_eq!(rows.iter().filter(|row| row["cycle"] == true).count(), 2);
+    // Of an instant a thousand are given, and these two are among them.
+    let at = START + 10_800_000_000_000 + (15 * SECOND) as i64;
+    let then = server.json(&format!("/api/v1/waits?process={process}&at={at}&limit=1000")).await;
+    assert_eq!((&then["total"], &then["more"]), (&1_000.into(), &true.into()));
+    let rows = then["rows"].as_array().unwrap();
+    let circle: Vec<_> = rows.iter().filter(|row| row["cycle"] == true).map(chain).collect();
+    assert_eq!(circle, ["31 30 …", "30 31 …"]);
 }
 
 #[tokio::test]

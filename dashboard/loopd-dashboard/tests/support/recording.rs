@@ -68,6 +68,94 @@ pub(crate) async fn add_lossy(writer: &mut Writer) -> ProcessKey {
     store(writer, &process, batch).await
 }
 
+/// Adds a program of Python that ran for ten seconds: it slept for 150 ms in `sleepy`, and asyncio
+/// complained three times about two lines.
+pub(crate) async fn add_python(writer: &mut Writer) -> ProcessKey {
+    let mut process = process(10, "shop");
+    process.agent = "loopd".into();
+    let layer = |layer: &str, state, reason: &str| Coverage {
+        layer: layer.into(),
+        state,
+        reason: reason.into(),
+    };
+    process.coverage = vec![
+        layer("steps", CoverageState::On, ""),
+        layer("uvloop", CoverageState::On, "callbacks of libuv are not seen"),
+        layer("stacks", CoverageState::Unavailable, "every real-time signal has a handler"),
+    ];
+    process.anchor.unix = UnixNanos(START + 10_800_000_000_000);
+    let now = Nanos(10 * SECOND);
+    let own = Frame {
+        function: "sleepy".into(),
+        file: "/srv/shop/orders/app.py".into(),
+        line: 23,
+        address: 0,
+    };
+    let sample = EventKind::StackSample {
+        loop_id: LOOP,
+        worker: WorkerId(0),
+        task: TaskId(5),
+        poll_started_at: Nanos(2 * SECOND),
+        stack: StackId(1),
+        running: Running::OffCpu,
+        syscall: "clock_nanosleep".into(),
+        wchan: String::new(),
+    };
+    let complaint = |second: u64, level, check: &str, message: &str, location| {
+        let fields = [("check", check), ("coroutine", "pay")];
+        let kind = EventKind::Mark {
+            task: TaskId(5),
+            level,
+            target: "asyncio".into(),
+            message: message.into(),
+            fields: fields.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
+            location,
+        };
+        at(second * SECOND, kind)
+    };
+    let never = "coroutine 'pay' was never awaited";
+    let reading = |name: &str, value| Metric { name: name.into(), worker: None, value };
+    let readings = |second: u64, [waited, probes, paused]: [f64; 3]| {
+        let metrics = vec![
+            reading("gil_wait_nanos", waited),
+            reading("gil_probes", probes),
+            reading("gc_pause_nanos", paused),
+        ];
+        at(second * SECOND, EventKind::Metrics { loop_id: LoopId(0), metrics })
+    };
+    let mut batch = Batch {
+        seq: 1,
+        anchor: Anchor { at: now, unix: process.anchor.unix.at(now) },
+        locations: vec![
+            location(REPORT, "/srv/shop/orders/app.py", 37),
+            location(LEAK, "/srv/.venv/lib/python3.13/site-packages/aiohttp/client.py", 400),
+        ],
+        stacks: vec![Stack { id: StackId(1), frames: vec![own] }],
+        events: vec![
+            at(
+                0,
+                EventKind::LoopOpened {
+                    loop_id: LOOP,
+                    name: "main".into(),
+                    flavor: "asyncio".into(),
+                    workers: 1,
+                },
+            ),
+            spawned(SECOND, 5, REPORT),
+            at(2 * SECOND + 60 * MS, sample),
+            complaint(3, MarkLevel::Error, "never_awaited", never, REPORT),
+            complaint(4, MarkLevel::Warn, "unclosed_session", "Unclosed client session", LEAK),
+            complaint(5, MarkLevel::Error, "never_awaited", never, REPORT),
+            readings(5, [5e6, 5.0, 1e8]),
+            readings(9, [25e6, 10.0, 5e8]),
+        ],
+        segments: vec![segment(0, RecordKind::Poll, &[poll(2_000, 150_000, 5)])],
+        ..Batch::default()
+    };
+    batch.ledger = ledger(&batch);
+    store(writer, &process, batch).await
+}
+
 /// Adds a program that is still connected and in which tasks wait:
 /// - mutex 1 (`config`) was task 20's from 2 s to 12 s and is task 21's since; tasks 22 and 23 wait
 ///   for it since 5 s and 6 s;
@@ -310,7 +398,7 @@ fn ended(end: u64, task: u64, outcome: Outcome) -> Event {
     at(end, EventKind::TaskEnded { task: TaskId(task), outcome })
 }
 
-fn sample(at_ms: u64, poll_ms: u64, running: Running) -> Event {
+pub(crate) fn sample(at_ms: u64, poll_ms: u64, running: Running) -> Event {
     let kind = EventKind::StackSample {
         loop_id: LOOP,
         worker: WorkerId(0),
@@ -354,7 +442,7 @@ fn location(id: LocationId, file: &str, line: u32) -> Location {
     Location { id, file: file.into(), line, column: 5 }
 }
 
-fn stack() -> Stack {
+pub(crate) fn stack() -> Stack {
     let frame = |function: &str, file: &str, line| Frame {
         function: function.into(),
         file: file.into(),

@@ -5,9 +5,9 @@ import * as views from "./views.mjs";
 /** Live head events per second, the same limit as the collector's. */
 const HEADS_PER_SECOND = 4;
 
-/** `frozen`: no new data arrives, for screenshots. `empty`: no process has ever connected; the first does after `connectAfter` ms, if that is set. */
-export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = process.env.MOCK_EMPTY === "1", connectAfter = Number(process.env.MOCK_CONNECT_MS ?? 0) } = {}) {
-  const world = views.makeWorld({ frozen, empty, connectAfter });
+/** `frozen`: no new data arrives, for screenshots. `only`: one process. `empty`: no process has ever connected; the first does after `connectAfter` ms, if that is set. */
+export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = process.env.MOCK_EMPTY === "1", only = process.env.MOCK_ONLY === "1", connectAfter = Number(process.env.MOCK_CONNECT_MS ?? 0) } = {}) {
+  const world = views.makeWorld({ frozen, empty, only, connectAfter });
   return (request, response, next) => {
     const url = new URL(request.url, "http://localhost");
     if (url.pathname === "/healthz" || url.pathname === "/readyz") return void response.end("ok");
@@ -15,6 +15,10 @@ export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = proc
     world.advance();
     if (url.pathname === "/api/v1/live") return live(world, request, response);
     if (url.pathname === "/api/v1/query") return query(world, request, response);
+    const asked = /^\/api\/v1\/processes\/(\d+)\/dump$/.exec(url.pathname);
+    if (asked && request.method === "POST") return send(response, 200, views.dump(world, Number(asked[1])));
+    const muting = /^\/api\/v1\/processes\/(\d+)\/findings\/mute$/.exec(url.pathname);
+    if (muting && request.method === "POST") return mute(world, request, response);
     if (request.method === "PATCH") return patch(world, request, response, url.pathname.replace("/api/v1", ""));
     const answer = views.answer(world, url.pathname.replace("/api/v1", ""), url.searchParams);
     return send(response, answer == null ? 404 : 200, answer ?? { error: `there is nothing at ${url.pathname}` });
@@ -44,6 +48,12 @@ function patch(world, request, response, path) {
     const answer = views.patch(world, path, JSON.parse(body));
     send(response, answer ? 200 : 404, answer ?? { error: `there is nothing at ${path}` });
   });
+}
+
+function mute(world, request, response) {
+  let body = "";
+  request.on("data", (part) => (body += part));
+  request.on("end", () => send(response, 200, views.mute(world, JSON.parse(body))));
 }
 
 function query(world, request, response) {

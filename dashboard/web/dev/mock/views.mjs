@@ -5,17 +5,18 @@ import { schema } from "./schema.mjs";
 
 const { SECOND, MS } = w;
 
-export function makeWorld({ frozen, empty, connectAfter }) {
+export function makeWorld({ frozen, empty, only, connectAfter }) {
   const bootedAt = Date.now();
   const startedAt = BigInt(frozen ? Date.parse("2026-11-22T14:02:11.250") : bootedAt - 62_000) * 1_000_000n;
-  const base = { host: "ada-laptop", agent: "loopd-agent", agent_version: "0.1.0", labels: { region: "eu-1" } };
+  const base = { host: "ada-laptop", agent: "loopd-agent", agent_version: "0.1.0", runtime: "tokio", labels: { region: "eu-1" } };
   const live = { ...base, process: 1, id: "9f3c51d2a7e04b18", app: "checkout-api", app_version: "2.14.0", pid: 48213, seed: 11, load: 1, slow: true, state: "live", startedAt, head: 62 * SECOND };
   const ended = { ...base, process: 2, id: "5be1207c44aa9031", app: "ingest-worker", app_version: "0.9.3", pid: 47110, seed: 23, load: 0.5, slow: false, state: "ended", startedAt: startedAt - 3_600_000_000_000n, head: 45 * SECOND };
+  const earlier = { ...base, process: 4, id: "77aa01d2a7e04b18", app: "checkout-api", app_version: "2.13.2", pid: 41877, seed: 17, load: 0.8, slow: false, state: "ended", startedAt: startedAt - 7_200_000_000_000n, head: 58 * SECOND };
   const lost = { ...base, process: 3, id: "c0ffee1200000007", app: "billing-cron", app_version: "1.0.1", pid: 45002, seed: 31, load: 0.7, slow: true, state: "lost", startedAt: startedAt - 86_400_000_000_000n, head: 38 * SECOND };
   const world = {
-    frozen, processes: empty ? [] : [live, ended, lost], version: 1,
+    frozen, processes: empty ? [] : only ? [live] : [live, ended, earlier, lost], version: 1,
     advance() {
-      if (empty && connectAfter > 0 && Date.now() > bootedAt + connectAfter) world.processes = [live, ended, lost];
+      if (empty && connectAfter > 0 && Date.now() > bootedAt + connectAfter) world.processes = [live, ended, earlier, lost];
       if (frozen) return;
       live.head = (Date.now() - bootedAt) * MS + 62 * SECOND;
       world.version = Math.floor(live.head / (250 * MS));
@@ -38,13 +39,23 @@ export function answer(world, path, q) {
   if (task) return taskView(world.processes.find((p) => String(p.process) === task[1]), Number(task[2]));
   const agent = /^\/processes\/(\d+)\/agent$/.exec(path);
   if (agent) return agentView(world.processes.find((p) => String(p.process) === agent[1]));
+  const found = /^\/processes\/(\d+)\/findings$/.exec(path);
+  if (found) return heard(world, findings(world.processes.find((p) => String(p.process) === found[1])));
+  const dumps = /^\/processes\/(\d+)\/dumps$/.exec(path);
+  if (dumps) {
+    const latest = dumpView(world.processes.find((p) => String(p.process) === dumps[1]));
+    return { dumps: latest ? [latest] : [] };
+  }
+  const dump = /^\/processes\/(\d+)\/dumps\/(\w+)$/.exec(path);
+  if (dump) return dumpView(world.processes.find((p) => String(p.process) === dump[1]));
   const resource = /^\/resources\/(\d+)\/(\d+)$/.exec(path);
   if (resource) return resourceView(world.processes.find((p) => String(p.process) === resource[1]), resource[2]);
   if (path === "/status") return status(world);
   if (path === "/processes") return { processes: world.processes.map(processView) };
   if (path === "/schema") return schema;
+  if (path === "/compare") return compare(world, q);
   if (!process) return null;
-  const routes = { "/overview": overview, "/timeline": timeline, "/tasks": tasks, "/slow": slow, "/leaks": leaks, "/resources": resources, "/waits": waits, "/marks": (p) => ({ marks: marksOf(p, 0), spans: [] }), "/metrics": metrics, "/losses": losses };
+  const routes = { "/overview": overview, "/timeline": timeline, "/tasks": tasks, "/slow": slow, "/stacks": stacks, "/leaks": leaks, "/survivors": survivors, "/resources": resources, "/waits": waits, "/marks": (p) => ({ marks: marksOf(p, 0), spans: [] }), "/metrics": metrics, "/losses": losses };
   return routes[path]?.(process, q) ?? null;
 }
 
@@ -65,7 +76,7 @@ function processView(p) {
   const slow = w.slowPolls(p, 0, p.head).length;
   const spawned = taskCount(p);
   return {
-    process: p.process, id: p.id, app: p.app, app_version: p.app_version, host: p.host, pid: p.pid, labels: p.labels, agent: p.agent, agent_version: p.agent_version,
+    process: p.process, id: p.id, app: p.app, app_version: p.app_version, host: p.host, pid: p.pid, labels: p.labels, agent: p.agent, agent_version: p.agent_version, runtime: p.runtime,
     state: p.state, started_at: at(p, 0), last_at: at(p, p.head), ended_at: p.state === "ended" ? at(p, p.head) : null, slow_threshold: w.SLOW,
     coverage: coverageOf(p),
     tasks_alive: p.process === 1 ? 412 + Math.floor(p.head / SECOND) * 3 : 0, tasks_spawned: spawned, polls: Math.round(p.head / SECOND * 2100), slow_polls: slow,
@@ -79,13 +90,10 @@ function overview(p) {
   const total = slow.reduce((sum, poll) => sum + poll.length, 0);
   const worst = slow.reduce((max, poll) => Math.max(max, poll.length), 31 * MS);
   const process = processView(p);
-  const headlines = [];
-  if (p.slow) {
-    headlines.push({ kind: "slow", sentence: `shop::cart::pricing::tax_table held workers for ${(total / 2 / SECOND).toFixed(1)} s in ${Math.ceil(slow.length / 2)} polls`, location: "src/cart/pricing.rs:131", href: `/slow?process=${p.process}&location=src/cart/pricing.rs:131`, weight_ns: total / 2, count: Math.ceil(slow.length / 2) });
-    headlines.push({ kind: "task_leak", sentence: "Tasks spawned here only ever grow: 186 alive, 3 more a second, none has ended", location: "src/session/refresh.rs:33", href: `/leaks?process=${p.process}`, weight_ns: null, count: 186 });
-    headlines.push({ kind: "resource_leak", sentence: "57 TCP connections opened here were never closed; the oldest is 58 s old", location: "src/payments/client.rs:64", href: `/leaks?process=${p.process}`, weight_ns: null, count: 57 });
-    headlines.push({ kind: "loss", sentence: "1 204 events were lost while a ring was full, so counts around 14:02:33 are lower bounds", location: null, href: `/sources?process=${p.process}`, weight_ns: null, count: 1204 });
-  }
+  const view = findings(p);
+  const headlines = view.findings.filter((it) => it.level !== "info" || it.rule === "capture_incomplete").map((it) => ({
+    rule: it.rule, level: it.level, sentence: it.title, location: it.location ?? "", href: `/findings?process=${p.process}&last=1h&finding=${encodeURIComponent(`${it.rule}:${it.subject}`)}`, weight_ns: it.harm || null, count: it.occurrences,
+  }));
   const points = 120;
   const step = Math.max(p.head / points, MS);
   const series = { t0: at(p, 0), step, polls: [], busy: [], tasks_alive: [] };
@@ -110,9 +118,80 @@ function overview(p) {
       ? { level: "bad", sentence: `checkout-api blocks its own workers: ${slow.length} polls over 100 ms held them for ${(total / SECOND).toFixed(1)} s, mostly in src/cart/pricing.rs:131.`.replace("checkout-api", p.app) }
       : { level: "ok", sentence: `${p.app} looks healthy: no poll over 100 ms, nothing grows, nothing was lost.` },
     headlines,
+    worth_knowing: view.findings.length - headlines.length,
     health: { busy_share: 0.41 * p.load, polls_per_s: 2093.4, tasks_alive: process.tasks_alive, worst_poll: worst, lost: process.lost, rss_bytes: p.process === 3 ? null : 143_360_000, open_fds: p.process === 3 ? null : 214 },
     series,
   };
+}
+
+export function mute(world, body) {
+  world.muted ??= new Map();
+  const key = `${body.rule}:${body.subject}`;
+  if (body.reason == null) world.muted.delete(key);
+  else world.muted.set(key, body.reason);
+  return body;
+}
+
+function heard(world, view) {
+  const muted = world.muted ?? new Map();
+  return { ...view, findings: view.findings.map((it) => ({ ...it, muted: muted.get(`${it.rule}:${it.subject}`) })) };
+}
+
+function findings(p) {
+  const slow = w.slowPolls(p, 0, p.head);
+  const total = slow.reduce((sum, poll) => sum + poll.length, 0);
+  const common = { confidence: "certain", first_seen_at: at(p, SECOND), last_seen_at: at(p, p.head) };
+  const page = (name) => `/${name}?process=${p.process}`;
+  const sick = [
+    { ...common, rule: "capture_incomplete", subject: "capture", level: "info", harm: 0, score: 0, title: "capture incomplete: 1,204 records were lost, mostly polls (a thread recorded faster than could be sent), so all counts are lower bounds", location: null, occurrences: 1204, evidence: [{ text: "the books of every kind of record", href: page("sources") }], why: "What was lost cannot be looked at.", fix: "Give the agent more memory (`LOOPD_MEMORY_LIMIT`), or have it record less: `loopd capture`." },
+    { ...common, rule: "cpu_bound_poll", subject: "src/cart/pricing.rs:131", level: "error", harm: total / 2, score: 61, title: `\`src/cart/pricing.rs:131\` computed for ${(total / 2 / SECOND).toFixed(1)} s in ${Math.ceil(slow.length / 2)} polls, and others waited`, location: "src/cart/pricing.rs:131", path: "/home/ada/checkout/src/cart/pricing.rs:131", occurrences: Math.ceil(slow.length / 2), evidence: [{ text: "every sample found the thread computing", href: page("slow") }, { text: "task 3 had the longest", href: `/tasks/${p.process}/3` }], why: "A worker that computes polls nobody else.", fix: "Move it to `tokio::task::spawn_blocking`, or yield between pieces.", snippet: { language: "rust", code: "let total = tokio::task::spawn_blocking(move || price(cart)).await?;" } },
+    { ...common, rule: "task_leak", subject: "src/session/refresh.rs:33", level: "warning", confidence: "likely", harm: 186 * 30 * SECOND, score: 96, title: "186 tasks spawned at `src/session/refresh.rs:33` never ended (+180.0 per minute)", location: "src/session/refresh.rs:33", occurrences: 186, evidence: [{ text: "186 spawned and 0 ended within 1 min 2 s", href: page("leaks") }], why: "Each keeps its memory and whatever it holds.", fix: "Keep its handle and `abort()` it, or spawn it in a `JoinSet`." },
+    { ...common, rule: "spawn_storm", subject: "src/cache/warm.rs:23", level: "info", harm: 0, score: 20, title: "tasks spawned at `src/cache/warm.rs:23` live for 4 µs", location: "src/cache/warm.rs:23", occurrences: 912, evidence: [{ text: "912 of them in a minute" }], why: "To spawn one costs about as much.", fix: "Await it in place." },
+  ];
+  const healthy = { ...common, rule: "spawn_storm", subject: "src/ingest.rs:9", level: "info", harm: 0, score: 20, title: "tasks spawned at `src/ingest.rs:9` live for 9 µs", location: "src/ingest.rs:9", occurrences: 120, evidence: [{ text: "120 of them in a minute" }], why: "To spawn one costs about as much.", fix: "Await it in place." };
+  const found = p.slow ? sick : [healthy];
+  const rule = (name, title, otherwise = "ok", reason = "") => {
+    const state = found.some((it) => it.rule === name) ? "found" : otherwise;
+    return { rule: name, title, state, reason: state === "found" ? "" : reason };
+  };
+  return {
+    process: p.process, from: at(p, 0), to: at(p, p.head), findings: found,
+    resolved: p.slow ? [{ ...common, rule: "deadlock", subject: "mutex ledger", level: "error", harm: 4 * SECOND, score: 70, title: "tasks 71 and 72 each held what the other waited for, since `src/ledger.rs:40`", location: "src/ledger.rs:40", occurrences: 1, evidence: [], why: "None of them could go on.", fix: "Take both in one order.", resolved_at: at(p, 31 * SECOND) }] : [],
+    rules: [
+      rule("capture_incomplete", "Records that were lost"), rule("cpu_bound_poll", "Polls that compute for long"), rule("deadlock", "Tasks that wait for each other"),
+      rule("task_leak", "Tasks that never end and become more"), rule("spawn_storm", "Tasks that live shorter than it takes to spawn them"),
+      rule("descheduled", "Workers that the system does not run", "needs", "the layer `sched`, which this process does not record"), rule("gc_gil", "Pauses of Python", "not_applicable", "there is no Python here"),
+    ],
+  };
+}
+
+/** Two sides: a range that begins later, or a newer version, is a later era, in which one place is slower, one faster, one new and one gone. */
+function compare(world, q) {
+  const side = (letter) => {
+    const p = world.processes.find((it) => String(it.process) === q.get(letter));
+    if (!p) return null;
+    const from = q.get(`${letter}_from`) ? offsetOf(p, q.get(`${letter}_from`)) : 0;
+    const to = q.get(`${letter}_to`) ? offsetOf(p, q.get(`${letter}_to`)) : p.head;
+    return { p, era: p.slow && from >= 0 && p.process !== 4 ? (from > 0 || to >= p.head ? 1 : 0) : 0, view: { process: p.process, app: p.app, app_version: p.app_version, from: at(p, from), to: at(p, to) } };
+  };
+  const [a, b] = [side("a"), side("b")];
+  if (!a || !b) return null;
+  const factors = { 3: 6.2, 5: 0.28 };
+  const figures = ({ p, era }, site) => {
+    if ((site.id === 6 && era === 0) || (site.id === 7 && era === 1)) return null;
+    const factor = (factors[site.id] ?? 1) ** era;
+    const polls = site.weight * 21 * p.load;
+    return { spawned_per_min: site.weight * 900 * p.load * (site.id === 4 && era ? 7 : 1), polls_per_sec: polls, busy_share: polls * 0.00012 * factor, poll_p50: 60_000 * factor, poll_p99: (1.9 + site.id / 2) * MS * factor, poll_max: 30 * MS * factor, wake_p99: p.process === 3 ? null : (site.id === 9 && era ? 31 : 1.1) * MS, failed: site.id === 1 && era ? 41 : 0 };
+  };
+  const sites = w.SITES.map((site) => ({ location: w.placeOf(site), is_callback: false, a: figures(a, site), b: figures(b, site) })).filter((site) => site.a || site.b);
+  const share = (it) => it?.busy_share ?? 0;
+  sites.sort((x, y) => Math.abs(share(y.a) - share(y.b)) - Math.abs(share(x.a) - share(x.b)));
+  const found = ({ p, era }) => (era ? findings(p).findings : findings({ ...p, slow: false }).findings);
+  const key = (it) => `${it.rule}:${it.subject}`;
+  const [inA, inB] = [found(a), found(b)];
+  const only = (list, other) => list.filter((it) => !other.some((o) => key(o) === key(it)));
+  const slower = b.era > a.era ? [{ ...inB[1], rule: "regression", subject: "src/cart/pricing.rs:112", level: "warning", confidence: "likely", title: "tasks spawned at `src/cart/pricing.rs:112`: polls take up to 21.1 ms (p99), not 3.4 ms as in version 2.13.2" }] : [];
+  return { a: a.view, b: b.view, changes: slower, new: only(inB, inA), gone: only(inA, inB), lasting: inB.filter((it) => inA.some((o) => key(o) === key(it))), sites };
 }
 
 function timeline(p, q) {
@@ -281,6 +360,32 @@ function slow(p, q) {
   return { total_time: sites.reduce((sum, site) => sum + site.total_time, 0), polls: list.length, sites, recent: list.slice(-50).reverse().map((s) => slowOut(p, s)) };
 }
 
+function stacks(p, q) {
+  const from = q.get("from") ? offsetOf(p, q.get("from")) : 0;
+  const to = q.get("to") ? offsetOf(p, q.get("to")) : p.head;
+  const location = q.get("location");
+  const polls = w.slowPolls(p, from, Math.min(to, p.head)).filter((s) => !location || w.STACKS[s.site.id].location === location || w.placeOf(s.site) === location);
+  const seen = new Map();
+  const samples = [];
+  let timeWithout = 0;
+  for (const poll of polls) {
+    const taken = p.process === 3 ? [] : w.stacksOf(p, poll);
+    if (taken.length === 0) timeWithout += poll.length;
+    taken.forEach((sample, k) => {
+      const next = taken[k + 1];
+      const start = k === 0 ? poll.start : (taken[k - 1].at + sample.at) / 2;
+      const end = next ? (sample.at + next.at) / 2 : poll.start + poll.length;
+      if (sample.at < from || sample.at >= to) return;
+      if (!seen.has(sample.key)) seen.set(sample.key, { index: seen.size, frames: sample.frames });
+      samples.push({ at: at(p, sample.at), poll_start_at: at(p, poll.start), task: String(poll.task), loop: String(p.process * 10), worker: poll.worker, weight: Math.round(end - start), on_cpu: sample.onCpu, stack: seen.get(sample.key).index });
+    });
+  }
+  return {
+    process: p.process, polls: polls.length, polls_without: p.process === 3 ? polls.length : 0, time_without: timeWithout, weight: samples.reduce((sum, sample) => sum + sample.weight, 0),
+    stacks: [...seen.values()].map((it) => it.frames), samples,
+  };
+}
+
 function leaks(p) {
   const now = at(p, p.head);
   const loc = (id) => { const site = w.SITES[id - 1]; return { id, file: site.file, line: site.line, column: site.column }; };
@@ -298,6 +403,24 @@ function leaks(p) {
       { location: { id: 41, file: "src/cache/warm.rs", line: 23, column: 9 }, kind: "file", open: 6, opened: 912, closed: 906, unclosed: 3, growth_per_min: 0, oldest_age: 12 * SECOND, median_age: 2 * SECOND, verdict: "steady", counts: [5, 6, 6, 7, 6, 5, 6, 6, 6], examples: [] },
     ],
     complete: p.process === 1 ? false : false, caveat: "1 204 events were lost at 14:02:33, so some ends may be missing: a task counted as alive may have ended.",
+  };
+}
+
+function survivors(p, q) {
+  const from = Number(BigInt(q.get("from") ?? String(p.startedAt)) - p.startedAt);
+  const to = q.has("to") ? Number(BigInt(q.get("to")) - p.startedAt) : p.head;
+  const length = Math.max(0, Math.min(to, p.head) - from) / SECOND;
+  const [stay, all, open] = [Math.floor(length * 3), Math.floor(length * 226), Math.floor(length * 0.9)];
+  const site = (id) => { const it = w.SITES[id - 1]; return { id, file: it.file, line: it.line, column: it.column }; };
+  const examples = (first) => [0, 1, 2].map((k) => ({ id: String(first + k), name: "", born_at: at(p, from + k * SECOND), opened_by: "3" }));
+  const oldest = Math.max(0, p.head - from);
+  const by = { location: site(1), survivors: Math.min(stay, 200), tasks: 41, task: "812", task_name: "request" };
+  const lock = { op: "lock", kind: "mutex", location: "src/session/refresh.rs:51", tasks: Math.min(stay, 37), resource: { resource: "3", kind: "mutex", name: "sessions", location: "src/session/mod.rs:12" }, held_by: { task: "14", task_name: "reaper", location: "src/session/reap.rs:20", tasks: Math.min(stay, 37) } };
+  return {
+    process: p.process, from: String(p.startedAt + BigInt(Math.round(from))), to: at(p, Math.min(to, p.head)), at: at(p, p.head), complete: false,
+    caveat: p.slow ? "1 204 task and resource records were lost, so some of these may have ended" : null,
+    tasks: { born: all, alive: stay, sites: stay === 0 ? [] : [{ location: site(5), kind: "task", born: stay + 9, alive: stay, share: stay / (stay + 9), oldest_age: oldest, median_age: oldest / 2, looked: Math.min(stay, 200), opened_by: by, waits_for: lock, examples: examples(9000) }] },
+    resources: { born: open * 4, alive: open, sites: open === 0 ? [] : [{ location: { id: 40, file: "src/payments/client.rs", line: 64, column: 20 }, kind: "tcp", born: open * 4, alive: open, share: 0.25, oldest_age: oldest, median_age: oldest / 2, looked: open, opened_by: { ...by, survivors: open, tasks: 1 }, waits_for: null, examples: examples(300) }] },
   };
 }
 
@@ -320,6 +443,7 @@ function sharedRows(p) {
     row(9001, "mutex", "config", "src/config/store.rs", 18, { locked: true, waiters: 3, acquired: 48_211, contended: 912, waited_time: 71 * SECOND, held_time: 58 * SECOND }),
     row(9002, "semaphore", "db permits", "src/db/pool.rs", 44, { permits: 0, capacity: 8, waiters: 1, acquired: 9_120, contended: 311, waited_time: 22 * SECOND, held_time: 402 * SECOND }),
     row(9003, "mpsc", "outbox", "src/mail/queue.rs", 27, { depth: 61, capacity: 64, senders: 4, receivers: 1, waiters: 0, sent: 88_102, received: 88_041 }),
+    row(9005, "mutex", "audit", "src/payments/audit.rs", 9, { locked: true, waiters: 1, acquired: 640, contended: 2, waited_time: 11 * SECOND, held_time: 13 * SECOND }),
     row(9004, "mutex", "ledger", "src/payments/ledger.rs", 12, { locked: true, waiters: 1, acquired: 811, contended: 4, waited_time: 14 * SECOND, held_time: 15 * SECOND }),
   ];
 }
@@ -327,21 +451,27 @@ function sharedRows(p) {
 const NAMES = { 31: "refresher", 2: "supervisor" };
 const link = (task, op = "", resource = null, location = null) => ({ task: String(task), task_name: NAMES[task] ?? null, op, resource, location });
 
-function waitRows(p) {
+/** Those that last at the end, or at an earlier instant. */
+function waitRows(p, now = p.head) {
   if (p.process !== 1) return [];
-  const [config, permits, , ledger] = sharedRows(p).map(({ resource, kind, name, location }) => ({ resource, kind, name, location: `${location.file}:${location.line}` }));
-  const wait = (task, resource, op, location, length, holder, chain, cycle = false) => ({
-    wait: String(task * 7), task: String(task), task_name: NAMES[task] ?? null, resource, op, location, amount: 1, began_at: at(p, p.head - length), ended_at: null, length, state: "pending",
-    holders: holder == null ? [] : [{ task: String(holder), task_name: NAMES[holder] ?? null, since_at: at(p, p.head - length - SECOND), location: "src/config/store.rs:52", amount: 1, released_at: null, later: false }],
-    chain, cycle, text: `waits ${(length / SECOND).toFixed(1)} s for ${resource.kind} ${resource.name} in ${op} at ${location}${holder == null ? "" : `, held by task ${holder} for ${(length / SECOND + 1).toFixed(1)} s`}`,
+  const [config, permits, , audit, ledger] = sharedRows(p).map(({ resource, kind, name, location }) => ({ resource, kind, name, location: `${location.file}:${location.line}` }));
+  const wait = (task, resource, op, location, began, holder, chain, cycle = false) => ({
+    wait: String(task * 7), task: String(task), task_name: NAMES[task] ?? null, resource, op, location, amount: 1, began_at: at(p, began), ended_at: null, length: Math.round(now - began), state: "pending",
+    holders: holder == null ? [] : [{ task: String(holder), task_name: NAMES[holder] ?? null, since_at: at(p, began - SECOND), location: "src/config/store.rs:52", amount: 1, released_at: null, later: false }],
+    chain, cycle, text: `waits ${((now - began) / SECOND).toFixed(1)} s for ${resource.kind} ${resource.name} in ${op} at ${location}${holder == null ? "" : `, held by task ${holder} for ${((now - began) / SECOND + 1).toFixed(1)} s`}`,
   });
-  return [
-    wait(31, permits, "acquire", "src/session/refresh.rs:40", 14.2 * SECOND, 205, [link(205)]),
-    wait(140, ledger, "lock", "src/payments/charge.rs:77", 9.6 * SECOND, 141, [link(141, "lock", config, "src/payments/audit.rs:31"), link(140, "lock", ledger, "src/payments/charge.rs:77")], true),
-    wait(141, config, "lock", "src/payments/audit.rs:31", 9.5 * SECOND, 140, [link(140, "lock", ledger, "src/payments/charge.rs:77"), link(141, "lock", config, "src/payments/audit.rs:31")], true),
-    wait(310, config, "lock", "src/http/routes.rs:118", 3.2 * SECOND, 31, [link(31, "acquire", permits, "src/session/refresh.rs:40"), link(205)]),
-    wait(312, config, "lock", "src/http/routes.rs:118", 0.7 * SECOND, 31, [link(31, "acquire", permits, "src/session/refresh.rs:40"), link(205)]),
+  const circle = (a, b, began) => [
+    wait(a, ledger, "lock", "src/payments/charge.rs:77", began, b, [link(b, "lock", audit, "src/payments/audit.rs:31"), link(a, "lock", ledger, "src/payments/charge.rs:77")], true),
+    wait(b, audit, "lock", "src/payments/audit.rs:31", began + 0.1 * SECOND, a, [link(a, "lock", ledger, "src/payments/charge.rs:77"), link(b, "lock", audit, "src/payments/audit.rs:31")], true),
   ];
+  const behind = (task, began) => wait(task, config, "lock", "src/http/routes.rs:118", began, 31, [link(31, "acquire", permits, "src/session/refresh.rs:40"), link(205)]);
+  const lasting = [wait(31, permits, "acquire", "src/session/refresh.rs:40", p.head - 14.2 * SECOND, 205, [link(205)]), ...circle(140, 141, p.head - 9.6 * SECOND), behind(310, p.head - 3.2 * SECOND), behind(312, p.head - 0.7 * SECOND)];
+  // A deadlock that somebody resolved, and more and more orders that wait for a lock until it is given back.
+  const past = now < 31 * SECOND ? circle(71, 72, 27 * SECOND) : [];
+  const convoy = now < 24 * SECOND ? Array.from({ length: 41 }, (_, k) => wait(800 + k, config, "lock", k % 10 === 9 ? "src/orders/cancel.rs:31" : "src/orders/total.rs:12", (14 + k * 0.2) * SECOND, 7, [link(7)])) : [];
+  const inbox = (k) => ({ resource: String(7000 + k), kind: "mpsc", name: "", location: "src/ws/session.rs:20" });
+  const idle = Array.from({ length: 60 }, (_, k) => ({ ...wait(600 + k, inbox(k), "recv", "src/ws/session.rs:44", (2 + k * 0.1) * SECOND, null, []) }));
+  return [...lasting, ...past, ...convoy, ...idle].filter((row) => BigInt(row.began_at) <= BigInt(at(p, now)));
 }
 
 function pastWaits(p, index) {
@@ -351,8 +481,14 @@ function pastWaits(p, index) {
 }
 
 function waits(p, q) {
+  const asked = q.get("at");
+  if (asked != null) {
+    const now = Math.min(Math.max(offsetOf(p, asked), 0), p.head);
+    const rows = waitRows(p, now);
+    return { total: rows.length, more: false, at: at(p, now), rows };
+  }
   const rows = q.get("pending") === "1" ? waitRows(p) : [...waitRows(p), ...pastWaits(p, 5)];
-  return { total: rows.length, rows };
+  return { total: rows.length, more: false, at: null, rows };
 }
 
 function resourceView(p, id) {
@@ -383,6 +519,34 @@ function coverageOf(p) {
 /** What was asked of runs since the mock began. */
 const asked = {};
 const ASKED_OF_ALL = { track_fds: false };
+
+/** The program is asked where its tasks wait. */
+export function dump(world, process) {
+  const p = world.processes.find((other) => other.process === process);
+  p.dumps = (p.dumps ?? 0) + 1;
+  return { process, dump: String(p.dumps) };
+}
+
+function dumpView(p) {
+  if (!p?.dumps) return null;
+  const frame = (fn, file, line, own = true) => ({ function: fn, file, line, own });
+  const main = [frame("TaskGroup.__aexit__", "/usr/lib/python3.14/asyncio/taskgroups.py", 72, false), frame("main", "shop/app.py", 13)];
+  const reserve = [frame("Lock.acquire", "/usr/lib/python3.14/asyncio/locks.py", 113, false), frame("reserve", "shop/stock.py", 40)];
+  const wait = (frames, awaits, resource = null) => ({ kind: "async", location: { id: "1", file: "shop/app.py", line: 7, column: 0 }, age: 3.2 * SECOND, ended_at: null, frames, awaits, resource });
+  const line = (task, depth, parent, name, rest, pointer = null) => ({ task: String(task), depth, parent: parent && String(parent), pointer, name, wait: rest });
+  return {
+    process: p.process, dump: String(p.dumps), began_at: at(p, p.head), ended_at: at(p, p.head), tasks: 5, left_out: 0, reason: null,
+    lines: [
+      line(11, 0, null, "checkout", wait(main, "Future")),
+      line(12, 1, 11, "reserve", wait(reserve, "Lock", { resource: "5", kind: "lock", name: "stock" })),
+      line(13, 1, 11, null, wait([], "Task")),
+      line(11, 2, 13, "checkout", null, "cycle"),
+      line(14, 0, null, "reporter", wait([frame("sleep", "/usr/lib/python3.14/asyncio/tasks.py", 702, false), frame("report", "shop/report.py", 9)], "sleep")),
+      line(12, 1, 14, "reserve", null, "above"),
+      line(99, 1, 14, null, null, "missing"),
+    ],
+  };
+}
 
 export function patch(world, path, body) {
   const process = /^\/processes\/(\d+)\/settings$/.exec(path);
@@ -434,6 +598,11 @@ export function query(world, sql) {
   if (/^\s*(insert|update|delete|drop|attach|pragma)\b/i.test(sql)) return { error: "not authorized: queries may only read the documented views" };
   const p = world.processes[0];
   if (!p || !/\bfrom\b/i.test(sql)) return { columns: [{ name: "1" }], rows: [[1]], truncated: false, elapsed_ns: 41_000, hints: [] };
+  if (/\bfrom locations\b/i.test(sql)) {
+    const wanted = (/LIKE '%(.*?)%' ESCAPE/.exec(sql)?.[1] ?? "").replaceAll("''", "'").replace(/\\([%_\\])/g, "$1").toLowerCase();
+    const rows = w.SITES.map((site) => [site.id, w.placeOf(site)]).filter(([, place]) => place.toLowerCase().includes(wanted));
+    return { columns: [{ name: "location_id", type: "integer" }, { name: "location", type: "text" }], rows, truncated: false, elapsed_ns: 90_000, hints: [] };
+  }
   const rows = Array.from({ length: 200 }, (_, k) => taskOut(p, taskRow(p, k * 7)));
   if (/group by/i.test(sql)) {
     const sums = w.SITES.map((site) => [`${site.file}:${site.line}`, site.weight * 1021, site.weight * 31, site.weight * 7121, site.weight * 0.7e9, 12e6 + site.weight * 1e5, site.id === 3 ? 11 : 0]);

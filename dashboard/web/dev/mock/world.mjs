@@ -207,3 +207,25 @@ const RUNTIME_FRAMES = [
 export function framesOf(siteId) {
   return [...STACKS[siteId].frames, ...RUNTIME_FRAMES].map(([fn, file, line, own]) => ({ function: fn, file, line, own }));
 }
+
+/** The stacks taken in a slow poll, one each 50 ms: what computes is not always in the same function. */
+export function stacksOf(process, poll) {
+  const taken = [];
+  const rnd = random(process.seed, 5, Math.floor(poll.start / MS));
+  for (let k = 1; k * 50 * MS < poll.length; k += 1) taken.push({ at: poll.start + k * 50 * MS, ...stackAt(poll.site.id, rnd()) });
+  return taken;
+}
+
+function stackAt(siteId, rnd) {
+  const frames = framesOf(siteId);
+  if (siteId !== 3) return { key: String(siteId), frames, onCpu: siteId === 6 && rnd < 0.1 ? null : false };
+  const lib = (fn, file, line) => ({ function: fn, file: `/rustc/1.95.0/library/${file}`, line, own: false });
+  const own = (fn, line) => ({ function: fn, file: "src/cart/pricing.rs", line, own: true });
+  const tail = frames.slice(3);
+  if (rnd < 0.45) return { key: "3 sort", frames, onCpu: true };
+  if (rnd < 0.6) return { key: "3 merge", frames: [lib("core::slice::sort::stable::merge::merge", "core/src/slice/sort/stable/merge.rs", 61), ...frames.slice(1)], onCpu: true };
+  if (rnd < 0.7) return { key: "3 table", frames: [own("shop::cart::pricing::tax_table", 127), ...tail], onCpu: true };
+  if (rnd < 0.85) return { key: "3 round", frames: [own("shop::cart::pricing::round_half_even", 164), own("shop::cart::pricing::discount", 149), ...tail], onCpu: true };
+  if (rnd < 0.95) return { key: "3 hash", frames: [lib("core::hash::BuildHasher::hash_one", "core/src/hash/mod.rs", 699), lib("std::collections::hash::map::HashMap<K,V,S>::get", "std/src/collections/hash/map.rs", 902), own("shop::cart::pricing::discount", 152), ...tail], onCpu: true };
+  return { key: "3 log", frames: [{ function: "__libc_write", file: "", line: null, own: false }, own("shop::cart::pricing::audit", 171), ...tail], onCpu: false };
+}

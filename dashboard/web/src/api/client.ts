@@ -31,6 +31,15 @@ export async function runQuery(sql: string, limit: number, signal?: AbortSignal)
   });
 }
 
+/** Has the server do something. */
+export async function post<T>(url: string, body: object): Promise<T> {
+  return request<T>(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify(body),
+  });
+}
+
 /** Changes what the server keeps; answers with what it keeps now. */
 export async function change<T>(url: string, body: object): Promise<T> {
   return request<T>(url, {

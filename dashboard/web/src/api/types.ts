@@ -31,6 +31,8 @@ export interface Process {
   labels: Record<string, string>;
   agent: string;
   agent_version: string;
+  /** Which runtime its loops are of; uvloop's are asyncio's. */
+  runtime: "tokio" | "asyncio" | "unknown";
   state: ProcessState;
   started_at: InstantText;
   /** The newest instant we have data for. */
@@ -69,8 +71,12 @@ export interface Status {
   polls: number;
 }
 
+/** Information does not make a program look bad. */
+export type FindingLevel = "info" | "warning" | "error";
+
 export interface Headline {
-  kind: "slow" | "task_leak" | "resource_leak" | "loss";
+  rule: string;
+  level: FindingLevel;
   sentence: string;
   location: string | null;
   href: string;
@@ -78,10 +84,114 @@ export interface Headline {
   count: number;
 }
 
+/** One thing that is wrong: what a rule found. */
+export interface Finding {
+  rule: string;
+  /** The same whenever the same trouble is found again. */
+  subject: string;
+  level: FindingLevel;
+  /** Delay inflicted on others, or what was held times how long; 0 if not known. */
+  harm: Nanos;
+  /** 0 to 100. */
+  score: number;
+  confidence: "possible" | "likely" | "certain";
+  title: string;
+  location: string | null;
+  /** The same with the whole path; absent if that is not known. */
+  path?: string;
+  occurrences: number;
+  first_seen_at: InstantText;
+  last_seen_at: InstantText;
+  evidence: { text: string; href?: string }[];
+  why: string;
+  fix: string;
+  snippet?: { language: string; code: string };
+  /** Why nobody wants to hear of it; absent if it is not muted. */
+  muted?: string;
+  /** When it was no longer found while the process ran; absent for what is found in the range. */
+  resolved_at?: InstantText;
+}
+
+/** The body of the request that mutes a finding in all runs of its program, and of the answer. */
+export interface Mute {
+  rule: string;
+  subject: string;
+  /** Null lets it be heard again. */
+  reason: string | null;
+}
+
+export interface RuleState {
+  rule: string;
+  title: string;
+  state: "found" | "ok" | "not_applicable" | "needs";
+  /** Why it does not apply, or what it needs. */
+  reason: string;
+}
+
+export interface FindingsAnswer {
+  process: number;
+  from: InstantText;
+  to: InstantText;
+  findings: Finding[];
+  /** Found while the process ran, and no longer at the end of the range: latest first. */
+  resolved?: Finding[];
+  rules: RuleState[];
+}
+
+/** Two ranges side by side. The first counts as before. */
+export interface CompareAnswer {
+  a: CompareSide;
+  b: CompareSide;
+  /** Places that became slower, fail more often, or run far more or less often. */
+  changes: Finding[];
+  /** Found in the second range only. */
+  new: Finding[];
+  /** Found in the first range only. */
+  gone: Finding[];
+  /** Found in both, as in the second. */
+  lasting: Finding[];
+  /** Every place: those whose share of busy time differs most come first. */
+  sites: CompareSite[];
+}
+
+export interface CompareSide {
+  process: number;
+  app: string;
+  /** Empty if it did not say. */
+  app_version: string;
+  from: InstantText;
+  to: InstantText;
+}
+
+export interface CompareSite {
+  location: string;
+  /** Where a callback is defined, rather than where tasks are spawned. */
+  is_callback: boolean;
+  /** Null if nothing of it ran there. */
+  a: SiteFigures | null;
+  b: SiteFigures | null;
+}
+
+export interface SiteFigures {
+  spawned_per_min: number;
+  polls_per_sec: number;
+  /** Of the range; 1 keeps one worker busy. */
+  busy_share: number;
+  poll_p50: Nanos | null;
+  poll_p99: Nanos | null;
+  poll_max: Nanos;
+  /** From wake to poll; null where no wakes were seen. */
+  wake_p99: Nanos | null;
+  /** Tasks that panicked or raised. */
+  failed: number;
+}
+
 export interface Overview {
   process: Process;
   verdict: { level: "ok" | "warn" | "bad" | "incomplete"; sentence: string };
   headlines: Headline[];
+  /** How many findings are information alone. */
+  worth_knowing: number;
   health: {
     busy_share: number | null;
     polls_per_s: number | null;
@@ -98,6 +208,10 @@ export interface Overview {
     polls: (number | null)[];
     busy: (number | null)[];
     tasks_alive: (number | null)[];
+    /** How long one wait for Python's lock took; absent where there is none. */
+    gil_wait?: (Nanos | null)[];
+    /** Share of time in Python's garbage collector; absent where there is none. */
+    gc_share?: (number | null)[];
   };
 }
 
@@ -197,6 +311,54 @@ export interface Task {
   fields: Record<string, string>;
   /** Since when nothing is left that could wake it; null if something is, or nobody looked. */
   unwakeable_at: InstantText | null;
+}
+
+export interface DumpTaken {
+  process: number;
+  dump: string;
+}
+
+export interface DumpSummary {
+  dump: string;
+  began_at: InstantText;
+  ended_at: InstantText | null;
+  tasks: number;
+  left_out: number;
+  /** Why there is no dump, or not all of it. */
+  reason: string | null;
+}
+
+/** Where tasks waited when somebody asked: a tree, line by line. */
+export interface DumpAnswer extends DumpSummary {
+  process: number;
+  more?: boolean;
+  lines: DumpLine[];
+}
+
+export interface DumpLine {
+  task: string;
+  depth: number;
+  /** The task above, which awaits it. */
+  parent: string | null;
+  /** Null on the task's own line. */
+  pointer: "cycle" | "above" | "missing" | null;
+  name: string | null;
+  /** Null on lines that only point to the task. */
+  wait: DumpedWait | null;
+}
+
+export interface DumpedWait {
+  kind: string;
+  location: Location | null;
+  age: Nanos | null;
+  /** Null if it has been polled since, or nobody knows. */
+  waited: Nanos | null;
+  /** After the dump. */
+  ended_at: InstantText | null;
+  /** Innermost first. */
+  frames: Frame[];
+  awaits: string | null;
+  resource: { resource: string; kind: string; name: string } | null;
 }
 
 export interface TaskPage {
@@ -314,6 +476,8 @@ export interface WaitsAnswer {
   total: number;
   /** Whether there are more than `total`, which is counted so far only. */
   more: boolean;
+  /** The instant at which they lasted; null if none was asked for. */
+  at: InstantText | null;
   rows: Wait[];
 }
 
@@ -442,6 +606,34 @@ export interface SlowAnswer {
   recent: SlowPoll[];
 }
 
+/** The part of a slow poll that one stack stands for. */
+export interface StackSample {
+  at: InstantText;
+  poll_start_at: InstantText;
+  task: string;
+  loop: string;
+  worker: number;
+  weight: Nanos;
+  /** Null if not known. */
+  on_cpu: boolean | null;
+  /** Which of the answer's stacks. */
+  stack: number;
+}
+
+export interface StacksAnswer {
+  process: number;
+  polls: number;
+  /** In how many of them no stack was taken, and how long those were. */
+  polls_without: number;
+  time_without: Nanos;
+  weight: Nanos;
+  more?: boolean;
+  /** Innermost frame first; one without frames was lost. */
+  stacks: Frame[][];
+  /** Polls in the order in which they began, and within a poll by time. */
+  samples: StackSample[];
+}
+
 export type LeakVerdict = "growing" | "steady" | "settled";
 
 export interface TaskLeak {
@@ -483,6 +675,54 @@ export interface LeaksAnswer {
   resources: ResourceLeak[];
   complete: boolean;
   caveat: string | null;
+}
+
+/** What was born in a range, and is still there. */
+export interface SurvivorsAnswer {
+  process: number;
+  from: InstantText;
+  to: InstantText;
+  at: InstantText;
+  tasks: Survivors;
+  resources: Survivors;
+  complete: boolean;
+  caveat: string | null;
+}
+
+export interface Survivors {
+  born: number;
+  /** `born` was not counted to the end. */
+  about?: boolean;
+  alive: number;
+  more?: boolean;
+  sites: SurvivorSite[];
+}
+
+export interface SurvivorSite {
+  location: Location | null;
+  /** `task`, or the kind of resources. */
+  kind: string;
+  born: number;
+  about?: boolean;
+  alive: number;
+  more?: boolean;
+  /** Null where not all were counted. */
+  share: number | null;
+  oldest_age: Nanos;
+  median_age: Nanos | null;
+  /** So many, the oldest, were looked at for what follows. */
+  looked: number;
+  opened_by: { location: Location | null; survivors: number; tasks: number; task: string; task_name: string | null } | null;
+  waits_for: {
+    op: string;
+    kind: string;
+    location: string | null;
+    tasks: number;
+    /** Null if they wait for different ones. */
+    resource: ResourceRef | null;
+    held_by: { task: string; task_name: string | null; location: string | null; tasks: number } | null;
+  } | null;
+  examples: { id: string; name: string; born_at: InstantText; opened_by: string | null }[];
 }
 
 export interface LossesAnswer {

@@ -3,24 +3,18 @@
 import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
 import { matchPath } from "../model/query_string.ts";
-import { Leaks } from "../pages/leaks.tsx";
 import { NotFound } from "../pages/not_found.tsx";
 import { Overview } from "../pages/overview.tsx";
-import { Query } from "../pages/query.tsx";
-import { Resources } from "../pages/resources.tsx";
-import { Slow } from "../pages/slow.tsx";
-import { TaskPage } from "../pages/task.tsx";
-import { Tasks } from "../pages/tasks.tsx";
-import { TimelinePage } from "../pages/timeline.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { lazy } from "../ui/lazy.tsx";
 import { Failed, Loading } from "../ui/states.tsx";
 import { FirstRun, isGreeting } from "../pages/first_run.tsx";
-import { focusRange, Header } from "./header.tsx";
+import { commands, type Command, type NavPage } from "./commands.ts";
+import { Header } from "./header.tsx";
 import { place } from "./router.ts";
-import { link, process, processes, processesError, toggleLive } from "./session.ts";
-import { HelpDialog, isHelpOpen, isTyping } from "./shortcuts.tsx";
-import { cycleTheme } from "./theme.ts";
+import { Said } from "./said.tsx";
+import { link, process, processes, processesError } from "./session.ts";
+import { isHelpOpen, isOmniboxOpen, isTyping } from "./shortcuts.ts";
 
 type Params = Record<string, string>;
 interface Page {
@@ -34,12 +28,30 @@ interface Page {
   readonly isFlush?: boolean;
 }
 
-const Waits = lazy<{ params: Params }>(async () => (await import("../pages/waits.tsx")).Waits);
-const ResourcePage = lazy<{ params: Params }>(async () => (await import("../pages/resource.tsx")).ResourcePage);
-const Sources = lazy<{ params: Params }>(async () => (await import("../pages/sources.tsx")).Sources);
+/** A page that is fetched when it is first opened. */
+function page(load: () => Promise<ComponentType<{ params: Params }>>): ComponentType<{ params: Params }> {
+  return lazy<{ params: Params }>(load);
+}
+
+const Compare = page(async () => (await import("../pages/compare.tsx")).Compare);
+const Findings = page(async () => (await import("../pages/findings.tsx")).Findings);
+const Leaks = page(async () => (await import("../pages/leaks.tsx")).Leaks);
+const Query = page(async () => (await import("../pages/query.tsx")).Query);
+const ResourcePage = page(async () => (await import("../pages/resource.tsx")).ResourcePage);
+const Resources = page(async () => (await import("../pages/resources.tsx")).Resources);
+const Slow = page(async () => (await import("../pages/slow.tsx")).Slow);
+const Sources = page(async () => (await import("../pages/sources.tsx")).Sources);
+const TaskPage = page(async () => (await import("../pages/task.tsx")).TaskPage);
+const Tasks = page(async () => (await import("../pages/tasks.tsx")).Tasks);
+const TimelinePage = page(async () => (await import("../pages/timeline.tsx")).TimelinePage);
+const Waits = page(async () => (await import("../pages/waits.tsx")).Waits);
+const loadOmnibox = async () => (await import("./omnibox.tsx")).Omnibox;
+const Omnibox = lazy<{ pages: readonly NavPage[] }>(loadOmnibox, () => null);
+const HelpDialog = lazy<{ title: string; commands: readonly Command[] }>(async () => (await import("./help.tsx")).HelpDialog, () => null);
 
 const PAGES: readonly Page[] = [
   { path: "/", title: "Overview", icon: "overview", view: Overview },
+  { path: "/findings", title: "Findings", icon: "findings", view: Findings },
   { path: "/timeline", title: "Timeline", icon: "timeline", view: TimelinePage, isFlush: true },
   { path: "/tasks", title: "Tasks", icon: "tasks", view: Tasks },
   { path: "/tasks/:process/:task", title: "Task", view: TaskPage },
@@ -48,6 +60,7 @@ const PAGES: readonly Page[] = [
   { path: "/leaks", title: "Leaks", icon: "leaks", view: Leaks },
   { path: "/resources", title: "Resources", icon: "resources", view: Resources },
   { path: "/resources/:process/:resource", title: "Resource", view: ResourcePage },
+  { path: "/compare", title: "Compare", icon: "compare", view: Compare },
   { path: "/query", title: "Query", icon: "query", view: Query, needsNoProcess: true },
   { path: "/sources", title: "Sources", icon: "sources", view: Sources, needsNoProcess: true },
 ];
@@ -60,6 +73,9 @@ function findPage(path: string): { page: Page; params: Params } | null {
   return null;
 }
 
+/** Milliseconds after the start, when the page itself has been fetched. */
+const OMNIBOX_AFTER = 1000;
+
 export function App() {
   const found = findPage(place.value.path);
   const title = found?.page.title ?? "Not found";
@@ -68,7 +84,12 @@ export function App() {
   }, [title, process.value?.app]);
   useEffect(() => {
     addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
+    // So that the first letters that are typed into it are not lost.
+    const timer = setTimeout(() => void loadOmnibox().catch(() => {}), OMNIBOX_AFTER);
+    return () => {
+      clearTimeout(timer);
+      removeEventListener("keydown", onKey);
+    };
   }, []);
   return (
     <div class="frame">
@@ -78,7 +99,9 @@ export function App() {
       <main id="main" class={`main ${found?.page.isFlush && process.value && !isGreeting.value ? "flush" : ""}`} tabIndex={-1}>
         <Content found={found} />
       </main>
-      <HelpDialog />
+      <Said />
+      {isOmniboxOpen.value && <Omnibox pages={PAGES} />}
+      {isHelpOpen.value && <HelpDialog title={title} commands={commands(PAGES)} />}
     </div>
   );
 }
@@ -123,18 +146,25 @@ function Logo() {
   );
 }
 
-/** Keys that mean the same on every page; the timeline adds its own. */
+/** Keys that mean the same on every page: those of the commands, and what opens the omnibox. The timeline adds its own. */
 function onKey(event: KeyboardEvent): void {
-  if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  const actions: Record<string, () => void> = {
-    "?": () => (isHelpOpen.value = true),
-    l: () => process.value?.state === "live" && toggleLive(),
-    t: cycleTheme,
-    g: focusRange,
-    "/": () => document.querySelector<HTMLInputElement>("[data-search]")?.focus(),
-  };
-  const action = actions[event.key];
-  if (!action) return;
+  const isOmniboxKey = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k";
+  if (isOmniboxKey) {
+    event.preventDefault();
+    isHelpOpen.value = false;
+    isOmniboxOpen.value = !isOmniboxOpen.value;
+    return;
+  }
+  if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  const run = event.key === "/" ? search : commands(PAGES).find((command) => command.key === event.key)?.run;
+  if (!run) return;
   event.preventDefault();
-  action();
+  run();
+}
+
+/** The search field of the page, or else the omnibox. */
+function search(): void {
+  const field = document.querySelector<HTMLElement>("[data-search]");
+  if (field) field.focus();
+  else isOmniboxOpen.value = true;
 }

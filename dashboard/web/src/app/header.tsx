@@ -10,13 +10,14 @@ import { parseRange, rangeLabel, rangeToQuery, type Range } from "../model/range
 import { Icon } from "../ui/icons.tsx";
 import { place } from "./router.ts";
 import { hasMoreProcesses, isLive, lastAt, process, processes, range, setRange, toggleLive } from "./session.ts";
-import { isHelpOpen } from "./shortcuts.tsx";
+import { isHelpOpen, isOmniboxOpen } from "./shortcuts.ts";
 import { cycleTheme, theme } from "./theme.ts";
 
 export function Header() {
   return (
     <header class="head">
       <ProcessPicker />
+      <SearchButton />
       <span class="grow" />
       <Connection />
       {process.value && <RangeField />}
@@ -26,6 +27,16 @@ export function Header() {
         <Icon name="help" />
       </button>
     </header>
+  );
+}
+
+function SearchButton() {
+  const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+  const keys = isMac ? "⌘K" : "Ctrl K";
+  return (
+    <button type="button" class="button search-button" aria-haspopup="dialog" aria-label="Search and commands" title={`Search, > for commands, = for SQL (${keys})`} onClick={() => (isOmniboxOpen.value = true)} data-testid="omnibox-open">
+      <Icon name="search" size={14} /> <span>Search</span> <kbd>{keys}</kbd>
+    </button>
   );
 }
 
@@ -166,10 +177,5 @@ function ThemeButton() {
       <Icon name={icon} />
     </button>
   );
-}
-
-/** Focuses the range field: `g` on any page. */
-export function focusRange(): void {
-  document.querySelector<HTMLInputElement>("#range-field")?.focus();
 }
 

@@ -30,7 +30,11 @@ export function startTheme(): void {
 }
 
 export function cycleTheme(): void {
-  theme.value = theme.value === "auto" ? "light" : theme.value === "light" ? "dark" : "auto";
+  setTheme(theme.value === "auto" ? "light" : theme.value === "light" ? "dark" : "auto");
+}
+
+export function setTheme(next: Theme): void {
+  theme.value = next;
   try {
     localStorage.setItem(KEY, theme.value);
   } catch {

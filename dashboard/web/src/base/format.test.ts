@@ -44,4 +44,8 @@ test("places keep the part that people recognise", () => {
   expect(shortPlace("/home/ada/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.47.1/src/runtime/task/core.rs:365")).toBe(
     "tokio-1.47.1/src/runtime/task/core.rs:365");
   expect(shortPlace("/home/ada/work/shop/src/cart.rs:88")).toBe("…/shop/src/cart.rs:88");
+  expect(shortPlace("/home/ada/.venv/lib/python3.13/site-packages/aiohttp/web.py:7")).toBe("aiohttp/web.py:7");
+  expect(shortPlace("/usr/lib/python3/dist-packages/yaml/reader.py")).toBe("yaml/reader.py");
+  expect(shortPlace("/usr/lib/python3.12/asyncio/base_events.py:1987")).toBe("asyncio/base_events.py:1987");
+  expect(shortPlace("/home/ada/work/shop/orders/app.py:12")).toBe("…/shop/orders/app.py:12");
 });

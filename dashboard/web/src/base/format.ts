@@ -121,6 +121,9 @@ function two(value: number): string {
 
 /** `src/cart.rs:88` from the deepest part of a path: the last two folders are what people recognise. */
 export function shortPlace(place: string): string {
+  // Python's packages and its own library say enough from their names on.
+  const python = /\/(?:(?:site|dist)-packages|lib(?:64)?\/python3[^/]*)\/(?!.*(?:site|dist)-packages\/)(.*\.py(?::\d+)?)$/.exec(place);
+  if (python?.[1]) return python[1];
   const registry = /(?:registry\/src\/[^/]+|git\/checkouts\/[^/]+\/[^/]+)\/(.*)$/.exec(place);
   if (registry?.[1]) return registry[1];
   const parts = place.split("/");

@@ -59,8 +59,9 @@ const SWITCHES: readonly [Exclude<SettingKey, "slow_threshold">, string, string]
   ["record_polls", "Single polls", "Without them tasks keep their counts, and the timeline is empty"],
   ["record_wakes", "Wakes", "Who woke whom, and how long it then took"],
   ["record_waits", "Waits", "Who waits for what, and the state of locks and channels"],
-  ["sample_stacks", "Stacks", "Taken while a poll blocks its worker"],
-  ["track_fds", "File descriptors", "Every one that is opened, with the stack that opened it"],
+  ["sample_stacks", "Stacks", "Taken while a poll runs long"],
+  ["track_fds", "File descriptors", "Every one that is open, with the stack that opened it where the agent can take it"],
+  // Python has no such thing.
   ["app_events", "Spans and events", "Those of the program's own tracing"],
 ];
 
@@ -86,7 +87,7 @@ function SettingList({ p, state, reload }: { p: Process; state: SettingsState; r
       {state.pending && p.state === "live" && <p class="notice" role="status" data-testid="settings-pending">Waiting for the agent to say that it does what it is asked for.</p>}
       {error && <p class="notice bad" role="alert">{error}</p>}
       <ul class="settings">
-        {SWITCHES.map(([key, title, about]) => <Switch key={key} name={key} title={title} about={about} state={state} isOpen={isOpen} ask={ask} />)}
+        {SWITCHES.filter(([key]) => key !== "app_events" || p.runtime !== "asyncio").map(([key, title, about]) => <Switch key={key} name={key} title={title} about={about} state={state} isOpen={isOpen} ask={ask} />)}
         <Threshold state={state} isOpen={isOpen} ask={ask} />
       </ul>
     </div>

@@ -1,11 +1,11 @@
-//! What a new user sees: three lines to copy, and a light that turns green when the first process connects.
+//! What a new user sees: a few lines to copy, for Rust or Python, and a light that turns green when the first process connects.
 
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { connection } from "../api/live.ts";
 import { process } from "../app/session.ts";
 import { Snippet } from "../ui/clipboard.tsx";
-import { Card } from "../ui/small.tsx";
+import { Card, Tabs } from "../ui/small.tsx";
 
 const CARGO = `# Cargo.toml
 [dependencies]
@@ -21,6 +21,18 @@ async fn main() {
     // your program, unchanged
 }`;
 
+const INSTALL = "pip install loopd";
+
+const PYTHON = `# first thing in your program
+import loopd
+loopd.install()`;
+
+const RUN_PYTHON = `python app.py                 # with loopd.install() in it
+python -m loopd run app.py    # without`;
+
+/** Which language's steps are shown. */
+const LANGUAGES = [["rust", "Rust"], ["python", "Python"]] as const;
+
 /** True while the page says hello to the first process; it stays a moment, because a page that vanishes looks like an accident. */
 export const isGreeting = signal(false);
 const GREETING_MS = 1800;
@@ -28,6 +40,7 @@ const GREETING_MS = 1800;
 /** Shown while no process is known, and for a moment after the first one is. */
 export function FirstRun() {
   const first = process.value;
+  const [language, setLanguage] = useState<(typeof LANGUAGES)[number][0]>("rust");
   useEffect(() => {
     if (!first) return void (isGreeting.value = true);
     const timer = setTimeout(() => (isGreeting.value = false), GREETING_MS);
@@ -37,15 +50,25 @@ export function FirstRun() {
   return (
     <div class="page first-run" data-testid="first-run">
       <header class="title">
-        <div>
+        <div class="grow">
           <h1>Nothing has been recorded yet</h1>
-          <p>Add loopd to a tokio service in three steps. It records every poll, and what blocked it.</p>
+          <p>Add loopd to a service of tokio or asyncio in three steps. It records every step of every task, and what blocked it.</p>
         </div>
+        <Tabs label="Language" value={language} options={LANGUAGES} onChange={setLanguage} />
       </header>
       <div class="waiting" role="status">
         <span class={`beacon ${first ? "connected" : connection.value}`} />
         {first ? `${first.app} is connected. Here is what it does…` : connection.value === "open" ? "Waiting for the first agent. This page opens by itself when it connects." : "Connecting to loopd…"}
       </div>
+      {language === "rust" ? <RustSteps /> : <PythonSteps />}
+      <p>Only looking around? Run <code>loopd demo</code>: it records a small shop with a blocked worker, a task leak and sockets nobody closes.</p>
+    </div>
+  );
+}
+
+function RustSteps() {
+  return (
+    <>
       <Card title="1 · Link the agent">
         <Snippet label="Cargo.toml" text={CARGO} />
         <Snippet label=".cargo/config.toml" text={CONFIG} />
@@ -56,9 +79,31 @@ export function FirstRun() {
       </Card>
       <Card title="3 · Run your service">
         <Snippet label="Shell" text="cargo run" />
-        <p class="muted after">The agent looks for loopd at 127.0.0.1:7411. Set <code>LOOPD_ENDPOINT</code> for another place.</p>
+        <Endpoint />
       </Card>
-      <p>Only looking around? Run <code>loopd demo</code>: it records a small shop with a blocked worker, a task leak and sockets nobody closes.</p>
-    </div>
+    </>
   );
+}
+
+function PythonSteps() {
+  return (
+    <>
+      <Card title="1 · Install the agent">
+        <Snippet label="Shell" text={INSTALL} />
+        <p class="muted after">CPython 3.10 to 3.13 on Linux, with asyncio or uvloop.</p>
+      </Card>
+      <Card title="2 · Switch it on">
+        <Snippet label="Python" text={PYTHON} />
+        <p class="muted after">Or leave the code as it is, and start the program with <code>python -m loopd run</code>.</p>
+      </Card>
+      <Card title="3 · Run your service">
+        <Snippet label="Shell" text={RUN_PYTHON} />
+        <Endpoint />
+      </Card>
+    </>
+  );
+}
+
+function Endpoint() {
+  return <p class="muted after">The agent looks for loopd at 127.0.0.1:7411. Set <code>LOOPD_ENDPOINT</code> for another place.</p>;
 }

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import type { LeakVerdict, TaskLeak } from "../api/types.ts";
 import { count, duration, significant, UNKNOWN } from "../base/format.ts";
+import { asCli } from "../app/as_cli.ts";
 import { navigate } from "../app/router.ts";
 import { link } from "../app/session.ts";
 import { Card, Place, placeText, Sparkline } from "../ui/small.tsx";
@@ -49,7 +50,7 @@ export function LeakTable({ rows, title }: { rows: readonly TaskLeak[]; title: s
   const sorted = sortRows(rows, COLUMNS, sort);
   const hrefOf = (row: TaskLeak) => link("/tasks", { state: "alive", location: row.location ? String(row.location.id) : null, place: row.location ? placeText(row.location) : null, sort: "spawned_at", desc: "0" });
   return (
-    <Card title={title} isFlush testId="task-leaks" tools={<TableTools name="task-leaks" columns={COLUMNS} rows={() => sorted} sql={SQL} />}>
+    <Card title={title} isFlush testId="task-leaks" tools={<TableTools name="task-leaks" columns={COLUMNS} rows={() => sorted} sql={SQL} cli={asCli("leaks")} />}>
       <Table caption={title} columns={COLUMNS} total={sorted.length} rowAt={(k) => sorted[k]} rowKey={(row) => placeText(row.location)} hrefOf={hrefOf} open={navigate} sort={sort} onSort={setSort} />
     </Card>
   );

@@ -2,19 +2,24 @@
 
 import { useState } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
-import type { LeaksAnswer, ResourceLeak, TaskLeak } from "../api/types.ts";
+import type { LeaksAnswer, Process, ResourceLeak, TaskLeak } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { atLeast, clock, count, duration, plural } from "../base/format.ts";
 import { instant, SECOND } from "../base/instant.ts";
+import { asCli } from "../app/as_cli.ts";
 import { navigate } from "../app/router.ts";
 import { link, process, processId } from "../app/session.ts";
 import { Icon } from "../ui/icons.tsx";
+import { lazy } from "../ui/lazy.tsx";
 import { Prose } from "../ui/prose.tsx";
 import { Card, Place, placeText, Sparkline, WholePlace } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { sortRows, Table, type Column, type Sort } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
 import { growth, LeakTable, PerMinute, VerdictChip } from "./leak_table.tsx";
+import { MarkNow, marks } from "./mark_now.tsx";
+
+const BornSince = lazy<object>(async () => (await import("./survivors.tsx")).BornSince);
 
 export function Leaks() {
   const id = processId.value;
@@ -22,11 +27,13 @@ export function Leaks() {
   return (
     <div class="page" data-testid="leaks">
       <header class="title">
-        <div>
+        <div class="grow">
           <h1>Leaks</h1>
           <p>Places that start tasks or open resources which stay{leaks.data && `, over ${duration(leaks.data.window)} up to ${clock(instant(leaks.data.at), SECOND)}`}</p>
         </div>
+        <MarkNow />
       </header>
+      {marks().length > 0 && <BornSince />}
       <Ready of={leaks}>{(answer) => <Found answer={answer} />}</Ready>
     </div>
   );
@@ -57,7 +64,7 @@ function GrowingTasks({ row, window }: { row: TaskLeak; window: number }) {
       <div class="grow stack tight">
         <p class="row wrap"><VerdictChip verdict={row.verdict} /> <WholePlace text={placeText(row.location)} /></p>
         <p>{atLeast(row.alive, row.more)} {row.alive === 1 ? "task" : "tasks"} spawned here {row.alive === 1 ? "is" : "are"} alive, {growth(row.growth_per_min)} a minute; {ended}. The oldest has lived {duration(row.oldest_age)}.</p>
-        <p class="muted">Keep the JoinHandle and abort it, use a JoinSet or a CancellationToken, or put a timeout around what the task waits for.</p>
+        <p class="muted"><Prose text={endingTasks(process.value?.runtime)} /></p>
         <p class="row wrap">
           <a class="button" href={link("/tasks", { state: "alive", location: row.location ? String(row.location.id) : null, place: placeText(row.location), sort: "spawned_at", desc: "0" })}>Show the survivors</a>
           {row.examples.slice(0, 3).map((task) => <a key={task} class="mono" href={link(`/tasks/${processId.value}/${task}`)}>task {task}</a>)}
@@ -71,6 +78,24 @@ function GrowingTasks({ row, window }: { row: TaskLeak; window: number }) {
   );
 }
 
+/** How tasks are made to end. */
+function endingTasks(runtime: Process["runtime"] | undefined): string {
+  switch (runtime) {
+    case "tokio":
+      return "Keep the `JoinHandle` and abort it, use a `JoinSet` or a `CancellationToken`, or put a timeout around what the task waits for";
+    case "asyncio":
+      return "Keep what `create_task` returns and cancel it, start the task in an `asyncio.TaskGroup`, or put `asyncio.timeout(…)` around what it waits for";
+    default:
+      return "Keep hold of the task and cancel it, or put a timeout around what it waits for";
+  }
+}
+
+/** How what Python opens is made to go. What has no `close` goes when nothing refers to it. */
+function closing(kind: string): string {
+  if (kind.startsWith("asyncio.")) return "It goes when nothing refers to it any more: look at what keeps it, such as tasks that wait for it";
+  return "Open it in `with` or `async with`, or close it in a `finally`";
+}
+
 function OpenResources({ row }: { row: ResourceLeak }) {
   return (
     <li class="card finding" data-testid="leak-finding">
@@ -80,6 +105,7 @@ function OpenResources({ row }: { row: ResourceLeak }) {
           {atLeast(row.open, row.more)} opened here {row.open === 1 ? "is" : "are"} still open ({count(row.closed)} of {count(row.opened)} closed{row.unclosed > 0 && `, ${count(row.unclosed)} dropped without closing`}).
           The oldest is {duration(row.oldest_age)} old.
         </p>
+        {process.value?.runtime === "asyncio" && <p class="muted"><Prose text={closing(row.kind)} /></p>}
         <p class="row wrap">
           <a class="button" href={link("/resources", { state: "open" })}>Show open resources</a>
           {row.examples.slice(0, 3).map((example) => example.task && <a key={example.resource} href={link(`/tasks/${processId.value}/${example.task}`)}>{example.name || row.kind} by task {example.task}</a>)}
@@ -125,7 +151,7 @@ function ResourceTable({ rows }: { rows: readonly ResourceLeak[] }) {
   const sorted = sortRows(rows, COLUMNS, sort);
   const title = "Resources by the line that opened them";
   return (
-    <Card title={title} isFlush testId="resource-leaks" tools={<TableTools name="resource-leaks" columns={COLUMNS} rows={() => sorted} sql={SQL} />}>
+    <Card title={title} isFlush testId="resource-leaks" tools={<TableTools name="resource-leaks" columns={COLUMNS} rows={() => sorted} sql={SQL} cli={asCli("leaks")} />}>
       <Table caption={title} columns={COLUMNS} total={sorted.length} rowAt={(k) => sorted[k]} rowKey={(row) => `${row.kind}${placeText(row.location)}`} hrefOf={() => link("/resources", { state: "open" })} open={navigate} sort={sort} onSort={setSort} />
     </Card>
   );

@@ -4,13 +4,15 @@ import { apiUrl } from "../api/client.ts";
 import type { Headline, Overview as Answer, Process } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { ago, atLeast, bytes, compact, count, dateTime, duration, percent, plural } from "../base/format.ts";
-import { instant, now, SECOND } from "../base/instant.ts";
+import { instant, MILLISECOND, now, SECOND } from "../base/instant.ts";
 import { link, process, processId } from "../app/session.ts";
+import { CAPTURE_INCOMPLETE, localHref, ruleText } from "../model/findings.ts";
 import { Chart } from "../ui/chart.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { Prose } from "../ui/prose.tsx";
 import { Card, Place } from "../ui/small.tsx";
 import { Ready } from "../ui/states.tsx";
+import { badge } from "./finding_card.tsx";
 
 export function Overview() {
   const id = processId.value;
@@ -22,8 +24,8 @@ export function Overview() {
           <>
             <VerdictHead answer={answer} />
             <Health answer={answer} />
-            {answer.headlines.length > 0 ? <Headlines list={answer.headlines} /> : <AllClear process={answer.process} />}
-            <Charts series={answer.series} />
+            {answer.headlines.length > 0 ? <Headlines list={answer.headlines} /> : <AllClear process={answer.process} worthKnowing={answer.worth_knowing} />}
+            <Charts series={answer.series} isAsyncio={answer.process.runtime === "asyncio"} />
             <Incomplete process={answer.process} />
           </>
         )}
@@ -65,54 +67,46 @@ function VerdictSentence({ text }: { text: string }) {
   );
 }
 
-const KINDS: Record<Headline["kind"], [string, IconName, string, (n: number) => string]> = {
-  slow: ["Slow polls", "slow", "bad", (n) => plural(n, "poll")],
-  task_leak: ["Task leak", "leaks", "bad", (n) => `${count(n)} alive`],
-  resource_leak: ["Resource leak", "resources", "bad", (n) => `${count(n)} open`],
-  loss: ["Incomplete capture", "warn", "warn", (n) => `${count(n)} lost`],
-};
+/** More of them are for their own page. */
+const MAX_HEADLINES = 5;
 
 function Headlines({ list }: { list: readonly Headline[] }) {
   return (
     <section class="stack tight" aria-labelledby="found">
-      <h2 id="found">What was found</h2>
+      <header class="row wrap">
+        <h2 id="found" class="grow">What was found</h2>
+        <a href={link("/findings")}>{list.length > MAX_HEADLINES ? `All findings, ${list.length - MAX_HEADLINES} more` : "All findings"}</a>
+      </header>
       <ul class="headlines">
-        {list.map((headline, k) => <HeadlineCard key={k} headline={headline} />)}
+        {list.slice(0, MAX_HEADLINES).map((headline) => <HeadlineCard key={headline.href} headline={headline} />)}
       </ul>
     </section>
   );
 }
 
 function HeadlineCard({ headline }: { headline: Headline }) {
-  const [title, icon, tone, amount] = KINDS[headline.kind] ?? KINDS.loss;
+  const { tone, word, icon } = badge(headline);
   return (
     <li>
-      <a class={`card headline ${tone}`} href={localHref(headline)} data-testid={`headline-${headline.kind}`}>
-        <span class="headline-kind"><Icon name={icon} size={14} /> {title}</span>
-        <span class="headline-amount">{headline.weight_ns ? duration(headline.weight_ns) : amount(headline.count)}</span>
-        {headline.location ? <span class="headline-place"><Place text={headline.location} /></span> : <span class="headline-place">the recording itself</span>}
+      <a class={`card headline ${tone}`} href={localHref(headline.href, link("/findings"))} data-testid="headline" data-rule={headline.rule}>
+        <span class="headline-kind"><Icon name={icon} size={14} /> {word} {headline.rule === CAPTURE_INCOMPLETE ? "capture" : <span class="muted">{ruleText(headline.rule)}</span>}</span>
+        <span class="headline-amount">{headline.weight_ns ? duration(headline.weight_ns) : plural(headline.count, "time")}</span>
+        {headline.location && <span class="headline-place"><Place text={headline.location} /></span>}
         <span class="headline-text"><Prose text={headline.sentence} /></span>
-        <span class="headline-more">{headline.kind === "loss" ? "See what is missing" : "Show me"} <Icon name="right" size={12} /></span>
+        <span class="headline-more">Proof and fix <Icon name="right" size={12} /></span>
       </a>
     </li>
   );
 }
 
-/** The site itself if it is known, else the server's link if it stays on this page, else the page for that kind. */
-function localHref(headline: Headline): string {
-  if (headline.kind === "slow" && headline.location) return link("/slow", { location: headline.location });
-  if (/^\/(?!\/|api\/)/.test(headline.href)) return headline.href;
-  const pages = { slow: "/slow", task_leak: "/leaks", resource_leak: "/leaks", loss: "/sources" } as const;
-  return link(pages[headline.kind] ?? "/");
-}
-
-function AllClear({ process: p }: { process: Process }) {
+function AllClear({ process: p, worthKnowing }: { process: Process; worthKnowing: number }) {
   return (
     <div class="card all-clear">
       <Icon name="check" />
       <p>
         Checked {plural(p.polls, "poll")} against the {duration(p.slow_threshold)} threshold, {plural(p.tasks_spawned, "task")} and {atLeast(p.open_resources, p.more_open_resources)} open {p.open_resources === 1 ? "resource" : "resources"} for growth,
-        and the ledger for losses. <a href={link("/timeline")}>Open the timeline</a> to look around.
+        and the ledger for losses. {worthKnowing > 0 && <><a href={link("/findings", { info: "1" })}>{plural(worthKnowing, "thing")} worth knowing</a>. </>}
+        <a href={link("/findings")}>What was looked for</a> · <a href={link("/timeline")}>Open the timeline</a>
       </p>
     </div>
   );
@@ -122,7 +116,7 @@ function Health({ answer: { health, process: p } }: { answer: Answer }) {
   const slow = (health.worst_poll ?? 0) >= p.slow_threshold;
   return (
     <dl class="health" aria-label="Health" data-testid="health">
-      <Figure name="Busy" value={percent(health.busy_share)} about="Share of the workers' time spent in polls, last 60 s" tone={(health.busy_share ?? 0) > 0.9 ? "bad" : ""} />
+      <Figure name="Busy" value={percent(health.busy_share)} about={p.runtime === "asyncio" ? "Share of the loops' time spent in callbacks and task steps, last 60 s" : "Share of the workers' time spent in polls, last 60 s"} tone={(health.busy_share ?? 0) > 0.9 ? "bad" : ""} />
       <Figure name="Polls per second" value={compact(health.polls_per_s)} about="Polls started per second, last 60 s" />
       <Figure name="Tasks alive" value={atLeast(health.tasks_alive, health.more_tasks_alive)} about="Spawned and not ended" href={link("/tasks", { state: "alive" })} />
       <Figure name="Worst poll" value={duration(health.worst_poll)} about="The longest poll, last 60 s" tone={slow ? "bad" : ""} href={link("/slow")} />
@@ -142,13 +136,15 @@ function Figure({ name, value, about, tone = "", href }: { name: string; value: 
   );
 }
 
-function Charts({ series }: { series: Answer["series"] }) {
+function Charts({ series, isAsyncio }: { series: Answer["series"]; isAsyncio: boolean }) {
   const common = { t0: series.t0, step: series.step };
   return (
     <section class="charts" aria-label="Over time">
-      <Card><Chart {...common} title="Busy share of workers" values={series.busy} format={percent} atLeast={0.2} atMost={1} /></Card>
+      <Card><Chart {...common} title={isAsyncio ? "Busy share of loops" : "Busy share of workers"} values={series.busy} format={percent} atLeast={0.2} atMost={1} /></Card>
       <Card><Chart {...common} title="Polls per second" values={series.polls} format={compact} atLeast={10} /></Card>
       <Card><Chart {...common} title="Tasks alive" values={series.tasks_alive} format={compact} atLeast={10} /></Card>
+      {series.gil_wait && <Card><Chart {...common} title="Wait for Python's lock (GIL)" values={series.gil_wait} format={duration} atLeast={MILLISECOND} /></Card>}
+      {series.gc_share && <Card><Chart {...common} title="Time in the garbage collector" values={series.gc_share} format={percent} atLeast={0.05} atMost={1} /></Card>}
     </section>
   );
 }

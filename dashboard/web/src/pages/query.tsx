@@ -5,6 +5,8 @@ import { apiUrl, isAbort, runQuery } from "../api/client.ts";
 import type { QueryAnswer, Schema } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { count, duration, plural } from "../base/format.ts";
+import { queryAsCli } from "../app/as_cli.ts";
+import { useOffer } from "../app/offers.ts";
 import { place, setQuery } from "../app/router.ts";
 import { processId } from "../app/session.ts";
 import { toCsv, toJson } from "../model/csv.ts";
@@ -36,11 +38,13 @@ export function Query() {
   const [error, setError] = useState<string | null>(null);
   const [isRunning, setRunning] = useState(false);
   const abort = useRef<AbortController | null>(null);
+  const asked = useRef<string | null>(null);
 
   const run = async (text: string) => {
     abort.current?.abort();
     const controller = new AbortController();
     abort.current = controller;
+    asked.current = text;
     setRunning(true);
     setError(null);
     setQuery({ sql: text });
@@ -52,10 +56,14 @@ export function Query() {
     }
     setRunning(false);
   };
+  // Also one that the omnibox or the way back brings while the page is open.
   useEffect(() => {
-    if (given) void run(given);
-    return () => abort.current?.abort();
-  }, []);
+    if (!given || given === asked.current) return;
+    setSql(given);
+    void run(given);
+  }, [given]);
+  useEffect(() => () => abort.current?.abort(), []);
+  useOffer({ name: "statement", sql, cli: queryAsCli(sql) });
   const pick = (text: string) => {
     setSql(text);
     void run(text);
@@ -65,7 +73,7 @@ export function Query() {
       <header class="title"><div><h1>Query</h1><p>Read-only SQL over what was recorded. Instants are unix nanoseconds, lengths nanoseconds.</p></div></header>
       <div class="query">
         <div class="stack">
-          <Card title="Statement" isFlush tools={<div class="table-tools"><CopyButton label="as CLI" text={() => cliOf(sql)} /><CopyButton label="Link" icon="link" text={() => window.location.href} /></div>}>
+          <Card title="Statement" isFlush tools={<div class="table-tools"><CopyButton label="as CLI" icon="terminal" text={() => queryAsCli(sql)} /><CopyButton label="Link" icon="link" text={() => window.location.href} /></div>}>
             <Editor sql={sql} onInput={setSql} onRun={() => void run(sql)} />
             <div class="editor-foot">
               <button type="button" class="button primary" disabled={isRunning || sql.trim() === ""} onClick={() => void run(sql)} data-testid="run">Run</button>
@@ -94,11 +102,6 @@ function Editor({ sql, onInput, onRun }: { sql: string; onInput: (text: string) 
   };
   const rows = Math.min(Math.max(sql.split("\n").length + 1, 6), 20);
   return <textarea class="editor" aria-label="SQL" rows={rows} spellcheck={false} autocomplete="off" value={sql} onInput={(event) => onInput(event.currentTarget.value)} onKeyDown={onKey} data-testid="sql" data-search />;
-}
-
-/** For a POSIX shell: single quotes, and each quote inside closed, escaped and opened again. */
-function cliOf(sql: string): string {
-  return `loopd query '${sql.replaceAll("'", "'\\''")}'`;
 }
 
 type Row = readonly unknown[];

@@ -6,6 +6,7 @@ import type { Resource, ResourceState } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { atLeast, count, duration, plural, UNKNOWN } from "../base/format.ts";
 import { between, instant } from "../base/instant.ts";
+import { asCli } from "../app/as_cli.ts";
 import { navigate, place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId } from "../app/session.ts";
 import { At, Place, placeText, Tabs } from "../ui/small.tsx";
@@ -44,7 +45,7 @@ function textOf(row: Resource): string {
 function None({ state }: { state: State }) {
   return (
     <Empty title={state === "open" ? "No tracked resource is open" : "No resource was recorded"}>
-      <p>loopd tracks what is opened through <code>loopd_agent</code>'s wrappers. {process.value && `Open now: ${atLeast(process.value.open_resources, process.value.more_open_resources)}.`} <a href={link("/sources")}>Sources</a> says whether this layer is on.</p>
+      <p>{process.value?.runtime === "asyncio" ? "loopd tracks sockets, connections, servers, subprocesses, executors, and asyncio's locks, queues and events." : <>loopd tracks what is opened through <code>loopd_agent</code>'s wrappers.</>} {process.value && `Open now: ${atLeast(process.value.open_resources, process.value.more_open_resources)}.`} <a href={link("/sources")}>Sources</a> says whether this layer is on.</p>
     </Empty>
   );
 }
@@ -94,7 +95,7 @@ function Rows({ total, more, rows, state }: { total: number; more: boolean | und
     <section class="card fill">
       <header>
         <span class="muted" aria-live="polite">{rows.length < total ? `${count(rows.length)} of ${atLeast(total, more)} resources` : plural(total, "resource")}</span>
-        <TableTools name="resources" columns={COLUMNS} rows={() => sorted} sql={sql} />
+        <TableTools name="resources" columns={COLUMNS} rows={() => sorted} sql={sql} cli={asCli("resources", { state, limit: LIMIT })} />
       </header>
       <Table
         caption="Resources" testId="resource-table" columns={COLUMNS} height="100%" total={sorted.length} rowAt={(k) => sorted[k]} rowKey={(row) => row.resource} sort={sort} onSort={setSort}

@@ -5,10 +5,12 @@ import type { Site, SlowAnswer, SlowPoll } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { clock, count, duration, percent, plural } from "../base/format.ts";
 import { instant, MILLISECOND } from "../base/instant.ts";
+import { asCliInRange } from "../app/as_cli.ts";
 import { place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId, range, startedAt } from "../app/session.ts";
 import { rangeLabel, rangeToQuery, resolveRange } from "../model/range.ts";
 import { pollHref } from "../timeline/links.ts";
+import { lazy } from "../ui/lazy.tsx";
 import { Prose } from "../ui/prose.tsx";
 import { Card, Place, WholePlace } from "../ui/small.tsx";
 import { Stack } from "../ui/stack.tsx";
@@ -17,33 +19,43 @@ import { Chevron, Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
 import { doing } from "./task_columns.tsx";
 
+/** Sites asked for. */
+const LIMIT = 100;
+const FlameCard = lazy<object>(async () => (await import("../flame/flame_card.tsx")).FlameCard);
+
 export function Slow() {
   const id = processId.value;
   const isWhole = range.value.kind === "all";
   const { from, to } = resolveRange(range.value, startedAt.value, lastAt.peek());
-  const url = apiUrl("/slow", { process: id, from: isWhole ? null : String(from), to: isWhole ? null : String(to), limit: 100 });
+  const url = apiUrl("/slow", { process: id, from: isWhole ? null : String(from), to: isWhole ? null : String(to), limit: LIMIT });
   const slow = useApi<SlowAnswer>(url, { live: true, subject: id, question: `${id} ${JSON.stringify(rangeToQuery(range.value))}` });
   return (
     <div class="page" data-testid="slow">
       <header class="title">
         <div class="grow">
           <h1>Slow polls</h1>
-          <p>Polls of {duration(process.value?.slow_threshold)} and more, by the line that held the worker · {rangeLabel(range.value)}</p>
+          <p>{process.value?.runtime === "asyncio" ? "Steps and callbacks" : "Polls"} of {duration(process.value?.slow_threshold)} and more, by the line that held the {held()} · {rangeLabel(range.value)}</p>
         </div>
         {slow.data && slow.data.polls > 0 && (
-          <p class="totals"><b>{duration(slow.data.total_time)}</b> of worker time in <b>{slow.data.more && "the newest "}{plural(slow.data.polls, "poll")}</b></p>
+          <p class="totals"><b>{duration(slow.data.total_time)}</b> of {held()} time in <b>{slow.data.more && "the newest "}{plural(slow.data.polls, "poll")}</b></p>
         )}
       </header>
       <Ready of={slow}>
         {(answer) => answer.sites.length === 0 ? <NothingSlow /> : (
           <>
             <Sites answer={answer} />
+            <FlameCard />
             <Recent list={answer.recent} />
           </>
         )}
       </Ready>
     </div>
   );
+}
+
+/** What a slow poll holds up. */
+function held(): string {
+  return process.value?.runtime === "asyncio" ? "loop" : "worker";
 }
 
 function NothingSlow() {
@@ -112,6 +124,7 @@ function SiteBody({ site }: { site: Site }) {
               <Stack frames={stack.frames} />
             </div>
           ))}
+          {stacks.length > 0 && <p><button type="button" class="button" onClick={() => toFlame(site)} data-testid="site-flame">Flame graph of this site</button></p>}
         </section>
         <section class="stack tight">
           <h3>Longest polls</h3>
@@ -120,6 +133,12 @@ function SiteBody({ site }: { site: Site }) {
       </div>
     </div>
   );
+}
+
+/** Shows the stacks of one site alone. */
+function toFlame(site: Site): void {
+  setQuery({ site: site.location, focus: null });
+  document.querySelector("[data-testid=flame]")?.scrollIntoView({ block: "start" });
 }
 
 /** On or off the CPU decides where the fix lies, so it is said first. */
@@ -175,7 +194,7 @@ function ownPlace(poll: SlowPoll): string | null {
 function Recent({ list }: { list: readonly SlowPoll[] }) {
   const sql = `SELECT wall_time(start_at) AS started, duration(length) AS took, worker, task\nFROM slow\nWHERE process = ${processId.value}\nORDER BY start_at DESC\nLIMIT 100`;
   return (
-    <Card title="Newest first" isFlush tools={<TableTools name="slow-polls" columns={COLUMNS} rows={() => list} sql={sql} />}>
+    <Card title="Newest first" isFlush tools={<TableTools name="slow-polls" columns={COLUMNS} rows={() => list} sql={sql} cli={asCliInRange("slow", { limit: LIMIT })} />}>
       <Table caption="Slow polls, newest first" columns={COLUMNS} total={list.length} rowAt={(k) => list[k]} rowKey={(poll) => poll.start_at} height={list.length > 12 ? "392px" : ""} />
     </Card>
   );

@@ -52,12 +52,17 @@ const LAYERS: Readonly<Record<string, string>> = {
   hooks: "Every task and poll, also those of libraries",
   wrapped: "Wakes, and how tasks ended, for tasks spawned through loopd_agent",
   schedule_latency: "How long each task waits for its polls, whoever spawned it",
-  watchdog: "Stacks, taken while a poll blocks its worker",
+  watchdog: "Sees what blocks while it does, and has its stack taken",
   metrics: "Queue depths, memory and open files",
   tracing: "Waits for tokio's own locks and timers, and wakes of every task",
   guards: "Waits and holders of locks, permits and channels opened through loopd_agent",
   fds: "Every open file descriptor, and who opened it",
   app_events: "Spans and events of the program's own tracing",
+  steps: "Every step, spawn, wake and end of asyncio's tasks",
+  callbacks: "Functions that asyncio's loops run between tasks, and the loops' turns",
+  waits: "Who waits for asyncio's locks, semaphores, queues, events, conditions and barriers, and who holds a lock",
+  uvloop: "uvloop's loops, as far as they call Python; not what libuv does by itself",
+  stacks: "Python stacks of what blocks, taken by faulthandler while it does",
   configuration: "What the program asked of the agent",
 };
 

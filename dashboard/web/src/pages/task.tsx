@@ -7,6 +7,7 @@ import { useApi } from "../api/use_api.ts";
 import { count, dateTime, duration, plural, UNKNOWN } from "../base/format.ts";
 import { between, instant, MICROSECOND } from "../base/instant.ts";
 import { durationClass } from "../base/duration_class.ts";
+import { asCli } from "../app/as_cli.ts";
 import { link } from "../app/session.ts";
 import { pollHref } from "../timeline/links.ts";
 import { Icon } from "../ui/icons.tsx";
@@ -28,6 +29,11 @@ export function TaskPage({ params }: { params: Record<string, string> }) {
       <Ready of={detail} lines={14}>{(answer) => <Detail answer={answer} />}</Ready>
     </div>
   );
+}
+
+/** Everything about it. */
+function taskAsCli(task: Task): string {
+  return asCli(["task", task.task], {}, task.process);
 }
 
 function Detail({ answer }: { answer: TaskDetail }) {
@@ -181,7 +187,7 @@ function Wakes({ answer: { task, wakes } }: { answer: TaskDetail }) {
     { key: "count", title: "Wakes", about: "Wakes that came before the poll", width: "64px", isNumber: true, cell: (wake) => count(wake.count), value: (wake) => wake.count },
   ];
   return (
-    <Card title="Newest wakes" isFlush tools={<TableTools name={`task-${task.task}-wakes`} columns={columns} rows={() => newest} />}>
+    <Card title="Newest wakes" isFlush tools={<TableTools name={`task-${task.task}-wakes`} columns={columns} rows={() => newest} cli={taskAsCli(task)} />}>
       {newest.length === 0 ? (
         <p class="body muted">{task.wakes == null ? <>Wakes of this task are not recorded. <a href={link("/sources")}>What would turn them on</a></> : "None is stored."}</p>
       ) : <Table caption="Newest wakes" columns={columns} total={newest.length} rowAt={(k) => newest[k]} rowKey={(wake) => wake.at} height="320px" />}
@@ -197,7 +203,7 @@ function PastWaits({ answer: { task, past_waits: waits } }: { answer: TaskDetail
     { key: "state", title: "State", width: "92px", cell: (row) => row.state, value: (row) => row.state },
   ];
   return (
-    <Card title="Newest waits" isFlush tools={<TableTools name={`task-${task.task}-waits`} columns={columns} rows={() => waits} sql={`SELECT op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${task.process} AND task = ${task.task}\nORDER BY began_at DESC\nLIMIT 100`} />}>
+    <Card title="Newest waits" isFlush tools={<TableTools name={`task-${task.task}-waits`} columns={columns} rows={() => waits} sql={`SELECT op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${task.process} AND task = ${task.task}\nORDER BY began_at DESC\nLIMIT 100`} cli={asCli("waits", { task: task.task }, task.process)} />}>
       {waits.length === 0 ? <p class="body muted">None was recorded.</p> : <Table caption="Newest waits" columns={columns} total={waits.length} rowAt={(k) => waits[k]} rowKey={(row) => row.wait} height="320px" />}
     </Card>
   );
@@ -215,7 +221,7 @@ function fieldsText(fields: Record<string, string>): string {
 
 function Marks({ answer: { task, marks } }: { answer: TaskDetail }) {
   return (
-    <Card title="What it said" isFlush testId="marks" tools={<TableTools name={`task-${task.task}-marks`} columns={MARKS} rows={() => marks} />}>
+    <Card title="What it said" isFlush testId="marks" tools={<TableTools name={`task-${task.task}-marks`} columns={MARKS} rows={() => marks} cli={taskAsCli(task)} />}>
       {marks.length === 0 ? <p class="body muted">No mark or event of it was recorded.</p> : <Table caption="Marks and events, newest first" columns={MARKS} total={marks.length} rowAt={(k) => marks[k]} rowKey={(row) => `${row.at} ${row.message}`} height="320px" />}
     </Card>
   );

@@ -9,7 +9,8 @@ import { Icon } from "../ui/icons.tsx";
 /** What is wrong with a task, worst first; empty when nothing is. */
 export function warnings(task: Task): string[] {
   const list: string[] = [];
-  if (task.outcome === "panicked") list.push("panicked");
+  if (task.outcome === "panicked" || task.outcome === "raised") list.push(task.outcome);
+  if (task.outcome === "destroyed") list.push("destroyed while pending");
   if (task.unwakeable_at != null) list.push("cannot be woken");
   if (task.slow_polls > 0) list.push(plural(task.slow_polls, "slow poll"));
   if (task.polls === 0 && task.state !== "running") list.push("never polled");
@@ -25,12 +26,12 @@ export function doing(poll: SlowPoll): string | null {
 
 export function StateChip({ task }: { task: Task }) {
   const word = task.state === "ended" ? (task.outcome ?? "ended") : task.state;
-  const tone = word === "panicked" ? "bad" : word === "cancelled" ? "warn" : word === "running" ? "accent" : "";
+  const tone = word === "panicked" || word === "raised" ? "bad" : word === "cancelled" || word === "destroyed" ? "warn" : word === "running" ? "accent" : "";
   return <span class={`chip ${tone}`}>{word}</span>;
 }
 
 export const TASK_COLUMNS: readonly Column<Task>[] = [
-  { key: "warn", title: "", about: "Slow polls, panics, tasks never polled", width: "36px", isSortable: false, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
+  { key: "warn", title: "", about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
   { key: "task", title: "Task", width: "92px", cell: (task) => <span class="mono">{task.task}</span>, value: (task) => task.task },
   { key: "name", title: "Name", width: "13%", cell: (task) => task.name ?? <span class="muted">{UNKNOWN}</span>, value: (task) => task.name },
   { key: "location", title: "Spawned at", cell: (task) => <Place text={task.location && placeText(task.location)} />, value: (task) => (task.location ? placeText(task.location) : null) },

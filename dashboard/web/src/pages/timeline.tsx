@@ -5,7 +5,7 @@ import { CLASS_NAMES, CLASSES } from "../base/duration_class.ts";
 import { duration } from "../base/format.ts";
 import { place, setQuery } from "../app/router.ts";
 import { link, process, processId, range, startedAt } from "../app/session.ts";
-import { isTyping } from "../app/shortcuts.tsx";
+import { isTyping } from "../app/shortcuts.ts";
 import { CanvasView, type Matches } from "../timeline/canvas_view.tsx";
 import { Timeline } from "../timeline/controller.ts";
 import { onPageKey } from "../timeline/keys.ts";

@@ -1,37 +1,84 @@
-//! Which tasks wait for what, who holds them up, and where that ends.
+//! Which tasks wait for what, who holds them up, and where that ends: now, at any instant of the recording, or at any time.
 
+import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
-import type { ResourceRef, Wait, WaitsAnswer } from "../api/types.ts";
+import type { Process, ResourceRef, Wait, WaitsAnswer } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { count, duration, plural } from "../base/format.ts";
+import { count, dateTime, duration, plural } from "../base/format.ts";
+import { between, instant, instantOrNull, plus, type Instant } from "../base/instant.ts";
+import { asCli } from "../app/as_cli.ts";
 import { place, setQuery } from "../app/router.ts";
-import { link, processId } from "../app/session.ts";
+import { lastAt, link, process, processId, startedAt } from "../app/session.ts";
+import { rfc3339 } from "../model/cli.ts";
+import { stepOf, within } from "../model/slider.ts";
+import { resourceText } from "../model/wait_graph.ts";
 import { At, Place, Tabs } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
+import { InstantBar } from "./instant_bar.tsx";
+import { WaitGraphView } from "./wait_graph.tsx";
 
-type Which = "pending" | "all";
-const TABS: readonly (readonly [Which, string])[] = [["pending", "Pending"], ["all", "All"]];
+type Which = "pending" | "instant" | "all";
+const TABS: readonly (readonly [Which, string])[] = [["pending", "Pending"], ["instant", "At an instant"], ["all", "All"]];
+type View = "graph" | "table";
+const VIEWS: readonly (readonly [View, string])[] = [["graph", "Graph"], ["table", "Table"]];
 /** What the server gives in one page. */
 const LIMIT = 1000;
 
+/** What the address asks for. */
+interface Asked {
+  readonly which: Which;
+  readonly at: Instant | null;
+  readonly view: View;
+  readonly page: number;
+  readonly text: string;
+}
+
+function asked(): Asked {
+  const { query } = place.value;
+  const isAll = query.get("state") === "all";
+  const at = isAll ? null : instantOrNull(query.get("at"));
+  return {
+    which: isAll ? "all" : at != null ? "instant" : "pending",
+    at,
+    // Waits that are over are a list, not a picture.
+    view: isAll || query.get("view") === "table" ? "table" : "graph",
+    page: Math.max(0, Math.floor(Number(query.get("page")) || 0)),
+    text: (query.get("q") ?? "").toLowerCase(),
+  };
+}
+
+/** Where the slider begins: at the end, or a step before it, if that was the end of all tasks as well. */
+function firstInstant(): Instant {
+  const [from, to] = [startedAt.value, lastAt.value];
+  return process.value?.state === "live" ? to : within(plus(to, -stepOf(between(from, to))), from, to);
+}
+
+function choose(which: Which): void {
+  const at = which === "instant" ? { at: String(firstInstant()), process: processId.value } : { at: null };
+  setQuery({ ...at, state: which === "all" ? "all" : null, page: null });
+}
+
 export function Waits() {
   const id = processId.value;
-  const which: Which = place.value.query.get("state") === "all" ? "all" : "pending";
-  const page = Math.max(0, Math.floor(Number(place.value.query.get("page")) || 0));
-  const url = apiUrl("/waits", { process: id, pending: which === "pending", limit: LIMIT, offset: page * LIMIT });
-  const answer = useApi<WaitsAnswer>(url, { live: true, subject: `${id} ${which} ${page}` });
-  const wanted = (place.value.query.get("q") ?? "").toLowerCase();
+  const { which, at, view, page, text } = asked();
+  const offset = which === "instant" ? 0 : page * LIMIT;
+  const url = apiUrl("/waits", { process: id, pending: which === "pending", at: at == null ? null : String(at), limit: LIMIT, offset });
+  // What lasts and what lasted are one subject: the picture changes under the slider, and is never away.
+  const answer = useApi<WaitsAnswer>(url, { live: which !== "instant", subject: `${id} ${which === "all"} ${offset}` });
   return (
     <div class="page wide tall" data-testid="waits">
       <header class="title">
         <h1 class="grow">Waits</h1>
         <input class="field search" type="search" data-search placeholder="Task, resource or place  ( / )" aria-label="Search waits" value={place.value.query.get("q") ?? ""} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
-        <Tabs label="State" value={which} options={TABS} onChange={(key) => setQuery({ state: key === "all" ? key : null, page: null })} />
+        {which !== "all" && <Tabs label="View" value={view} options={VIEWS} onChange={(key) => setQuery({ view: key === "table" ? key : null })} />}
+        <Tabs label="State" value={which} options={TABS} onChange={choose} />
       </header>
+      {at != null && <InstantBar at={at} from={startedAt.value} to={lastAt.value} onChange={(next) => setQuery({ at: String(next), process: id })} onNow={() => choose("pending")} />}
       <Ready of={answer}>
-        {({ total, more, rows }) => total === 0 ? <None which={which} /> : <Rows total={total} more={more} rows={heldFirst(rows, which).filter((row) => textOf(row).includes(wanted))} which={which} page={page} />}
+        {(found) => (found.total === 0 ? <None which={which} /> : <Found answer={found} which={which} view={view} page={page} text={text} />)}
       </Ready>
     </div>
   );
@@ -48,29 +95,53 @@ function textOf(row: Wait): string {
   return `${row.task} ${row.task_name ?? ""} ${row.text}`.toLowerCase();
 }
 
+/** Whose waits are seen. */
+const SEEN: Readonly<Record<Process["runtime"], ComponentChildren>> = {
+  tokio: <>loopd sees waits for locks, permits and channels through <code>loopd_agent</code>'s wrappers, and for tokio's own through its tracing.</>,
+  asyncio: <>loopd sees waits for asyncio's locks, semaphores, queues, events, conditions and barriers. What else tasks await, the await tree of Tasks shows.</>,
+  unknown: null,
+};
+
+const NONE: Readonly<Record<Which, string>> = {
+  pending: "No task is known to wait", instant: "No task is known to have waited at this instant", all: "No wait was recorded",
+};
+
 function None({ which }: { which: Which }) {
   return (
-    <Empty title={which === "pending" ? "No task is known to wait" : "No wait was recorded"}>
-      <p>loopd sees waits for locks, permits and channels through <code>loopd_agent</code>'s wrappers, and for tokio's own through its tracing. <a href={link("/sources")}>Sources</a> says which of these are on.</p>
+    <Empty title={NONE[which]}>
+      <p>{SEEN[process.value?.runtime ?? "unknown"]} <a href={link("/sources")}>Sources</a> says which of these are on.</p>
+      {which === "pending" && <p>Tasks that waited earlier are there <a href={link("/waits", { at: String(firstInstant()) })}>at an instant</a>, or among <a href={link("/waits", { state: "all" })}>all waits</a>.</p>}
     </Empty>
   );
 }
 
-function Rows({ total, more, rows, which, page }: { total: number; more: boolean; rows: readonly Wait[]; which: Which; page: number }) {
+function Found({ answer, which, view, page, text }: { answer: WaitsAnswer; which: Which; view: View; page: number; text: string }) {
+  const { total, more, at } = answer;
+  const rows = useMemo(() => heldFirst(answer.rows, which).filter((row) => textOf(row).includes(text)), [answer, which, text]);
   const circles = rows.filter((row) => row.cycle).length;
-  const where = which === "pending" ? "\n  AND ended_at IS NULL" : "";
-  const sql = `SELECT task, op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${processId.value}${where}\nORDER BY length DESC\nLIMIT 100`;
   return (
     <section class="card fill">
       <header>
-        <span class="muted" aria-live="polite">{rows.length < total ? `${count(rows.length)} of ${more ? "more than " : ""}${plural(total, "wait")}` : plural(total, "wait")}</span>
-        {circles > 0 && <span class="chip bad" title="Each of these tasks is held up by a task that it holds up itself">{plural(circles, "wait")} in a circle</span>}
-        {total > LIMIT && <Pages page={page} last={Math.ceil(total / LIMIT) - 1} />}
-        <TableTools name="waits" columns={WAIT_COLUMNS} rows={() => rows} sql={sql} />
+        <span class="muted" aria-live={view === "table" ? "polite" : "off"}>{rows.length < total || more ? `${count(rows.length)} of ${more ? "more than " : ""}${plural(total, "wait")}` : plural(total, "wait")}{at != null && <span class="nowrap"> at {dateTime(instant(at))}</span>}</span>
+        {view === "table" && circles > 0 && <span class="chip bad" title="Each of these tasks is held up by a task that it holds up itself">{plural(circles, "wait")} in a circle</span>}
+        {total > LIMIT && which !== "instant" && <Pages page={page} last={Math.ceil(total / LIMIT) - 1} />}
+        <TableTools name="waits" columns={WAIT_COLUMNS} rows={() => rows} sql={sqlOf(which, at)} cli={cliOf(which, at, page)} />
       </header>
-      <Table caption="Waits" testId="wait-table" columns={WAIT_COLUMNS} height="100%" total={rows.length} rowAt={(k) => rows[k]} rowKey={(row) => row.wait} />
+      {view === "graph" ? (rows.length > 0 ? <WaitGraphView rows={rows} /> : <Empty title="No wait matches" />) : <Table caption="Waits" testId="wait-table" columns={WAIT_COLUMNS} height="100%" total={rows.length} rowAt={(k) => rows[k]} rowKey={(row) => row.wait} />}
     </section>
   );
+}
+
+function sqlOf(which: Which, at: string | null): string {
+  const lasted = at == null ? "" : `\n  AND began_at <= ${at} AND (ended_at IS NULL OR ended_at > ${at})`;
+  const where = which === "pending" ? "\n  AND ended_at IS NULL" : lasted;
+  return `SELECT task, op, location, duration(length) AS waited, state, holder\nFROM waits\nWHERE process = ${processId.value}${where}\nORDER BY length DESC\nLIMIT 100`;
+}
+
+function cliOf(which: Which, at: string | null, page: number): string {
+  // The command takes an instant as the rest of the world writes it.
+  const instantOf = at == null ? null : rfc3339(instant(at));
+  return asCli("waits", { pending: which === "pending", at: instantOf, limit: LIMIT, offset: page * LIMIT || null });
 }
 
 function Pages({ page, last }: { page: number; last: number }) {
@@ -98,11 +169,6 @@ export const WAIT_COLUMNS: readonly Column<Wait>[] = [
 export function TaskRef({ task, name }: { task: string | null; name: string | null }) {
   if (task == null) return <span class="muted">no task</span>;
   return <a href={link(`/tasks/${processId.value}/${task}`)}><span class="mono">{task}</span>{name && ` ${name}`}</a>;
-}
-
-export function resourceText(resource: ResourceRef): string {
-  const kind = resource.kind || "resource";
-  return resource.name ? `${kind} ${resource.name}` : resource.location ? `${kind} of ${resource.location}` : `${kind} ${resource.resource}`;
 }
 
 function WhatFor({ resource }: { resource: ResourceRef | null }) {

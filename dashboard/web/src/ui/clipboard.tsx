@@ -3,7 +3,8 @@
 import { useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons.tsx";
 
-async function copy(text: string): Promise<boolean> {
+/** True if it worked. */
+export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
@@ -23,7 +24,7 @@ function copyBySelection(text: string): boolean {
   return isCopied;
 }
 
-export function CopyButton({ text, label, icon = "copy", className = "button quiet" }: { text: string | (() => string); label: string; icon?: IconName; className?: string }) {
+export function CopyButton({ text, label, icon = "copy", className = "button quiet", title }: { text: string | (() => string); label: string; icon?: IconName; className?: string; title?: string }) {
   const [said, setSaid] = useState<string | null>(null);
   const onClick = async () => {
     const isCopied = await copy(typeof text === "string" ? text : text());
@@ -31,7 +32,7 @@ export function CopyButton({ text, label, icon = "copy", className = "button qui
     setTimeout(() => setSaid(null), 1500);
   };
   return (
-    <button type="button" class={className} onClick={onClick}>
+    <button type="button" class={className} title={title} onClick={onClick}>
       <Icon name={said ? "check" : icon} size={14} />
       <span aria-live="polite">{said ?? label}</span>
     </button>

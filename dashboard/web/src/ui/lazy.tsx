@@ -1,11 +1,11 @@
 //! Pages that are fetched when they are first opened, so that the first page is there at once.
 
-import type { ComponentType } from "preact";
+import type { ComponentChildren, ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Failed, Loading } from "./states.tsx";
 
-/** A component that loads itself; once loaded it stays. */
-export function lazy<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
+/** A component that loads itself; once loaded it stays. `waiting` draws what is there until then. */
+export function lazy<Props extends object>(load: () => Promise<ComponentType<Props>>, waiting: () => ComponentChildren = () => <Loading />): ComponentType<Props> {
   let loaded: ComponentType<Props> | null = null;
   return function Lazy(props: Props) {
     const [error, setError] = useState<Error | null>(null);
@@ -17,6 +17,6 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
     useEffect(() => { if (!loaded) start(); }, []);
     if (error) return <Failed error={error} retry={start} />;
     const View = loaded;
-    return View ? <View {...props} /> : <Loading />;
+    return View ? <View {...props} /> : <>{waiting()}</>;
   };
 }

@@ -24,7 +24,7 @@ export function Stack({ frames }: { frames: readonly Frame[] }) {
   );
 }
 
-function FrameLine({ frame }: { frame: Frame }) {
+export function FrameLine({ frame }: { frame: Frame }) {
   const place = frame.file ? shortPlace(frame.line ? `${frame.file}:${frame.line}` : frame.file) : "";
   return (
     <li class={frame.own ? "own" : undefined}>
