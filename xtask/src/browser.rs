@@ -1,4 +1,5 @@
-//! The dashboard in a real browser: a demo runs, and a script walks through every page.
+//! The dashboard in a real browser: a demo runs, and a script walks through every page. What the demo has
+//! none of, a deadlock, a program of the zoo has recorded before.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
-use crate::run::{cargo, execute, program, root};
+use crate::run::{cargo, execute, program, root, target};
 use crate::tools;
 
 #[derive(clap::Args, Default)]
@@ -23,7 +24,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let profile: &[&str] = if args.release { &["--release"] } else { &[] };
     let mut build = cargo();
-    build.args(["build", "--package", "loopd"]).args(profile).env("LOOPD_DASHBOARD", "require");
+    build.args(["build", "--package", "loopd", "--package", "loopd-zoo"]);
+    build.args(profile).env("LOOPD_DASHBOARD", "require");
     execute(&mut build)?;
     let chromium = tools::chromium()?;
     tools::npm_packages()?;
@@ -31,9 +33,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&screenshots).context("make the folder for screenshots")?;
 
     let demo = Demo::start(args.release)?;
+    // It is over before the journey begins, which is to open at the demo.
+    let mut zoo = Command::new(binaries(args.release).join("zoo"));
+    execute(zoo.args(["deadlock_two", "--for", "4s"]).env("LOOPD_ENDPOINT", &demo.url))?;
     let mut journey = program("node");
     journey.arg("dashboard/web/e2e/journey.mjs").arg(&demo.url).arg(screenshots);
     execute(journey.env("CHROMIUM", chromium))
+}
+
+/// Where cargo puts what it builds.
+fn binaries(is_release: bool) -> PathBuf {
+    target().join(if is_release { "release" } else { "debug" })
 }
 
 /// A running `loopd demo` with a database of its own; ends when dropped.
@@ -44,10 +54,9 @@ struct Demo {
 }
 
 impl Demo {
-    fn start(release: bool) -> anyhow::Result<Self> {
+    fn start(is_release: bool) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("loopd-browser-")?;
-        let binary = root().join("target").join(if release { "release" } else { "debug" });
-        let mut child = Command::new(binary.join("loopd"))
+        let mut child = Command::new(binaries(is_release).join("loopd"))
             // Longer than any journey: dropping it is what ends it.
             .args(["demo", "--no-open", "--port", "0", "--for", "600s", "--db"])
             .arg(folder.path().join("demo.db"))

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use tempfile::TempDir;
 
-use crate::run::{cargo, execute, program, root};
+use crate::run::{cargo, execute, program, root, target};
 use crate::tools;
 
 /// Long enough for every disease of the demo to show once.
@@ -26,7 +26,7 @@ const EXPORTS: [(&str, &str); 6] = [
 pub(crate) fn check() -> anyhow::Result<()> {
     let python = tools::python_packages(&root().join("xtask/src/interop/requirements.txt"))?;
     execute(cargo().args(["build", "--package", "loopd", "--locked"]))?;
-    let loopd = root().join("target/debug/loopd");
+    let loopd = target().join("debug/loopd");
     let loopd = loopd.to_str().context("the path of this workspace is not text")?;
     let folder = TempDir::with_prefix("loopd-interop-")?;
     let db = folder.path().join("demo.db");

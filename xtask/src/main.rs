@@ -5,9 +5,11 @@ mod bench;
 mod browser;
 mod dependencies;
 mod interop;
+mod python;
 mod run;
 mod test;
 mod tools;
+mod zoo;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ enum Command {
     Bench(bench::Args),
     /// Walks through the dashboard of a demo in Chromium and leaves screenshots
     Browser(browser::Args),
+    /// Records programs whose diseases are known, and healthy ones, and judges what loopd finds in them
+    Zoo(zoo::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Browser(args) => browser::run(&args),
+        Command::Zoo(args) => zoo::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::run::{cargo, execute, program, root, succeeds};
-use crate::{browser, dependencies, interop, tools};
+use crate::{browser, dependencies, interop, python, tools, zoo};
 
 /// The oldest tokio that the agent says it works with.
 const MINIMUM_TOKIO: &str = "1.54.0";
@@ -24,13 +24,15 @@ pub(crate) struct Args {
 /// A check's name and what it does.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 15] = [
     ("fmt", fmt),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
     ("docs", docs),
     ("rust", rust),
     ("interop", interop::check),
+    ("python", python::check),
+    ("zoo", zoo::check),
     ("tracing", tracing),
     ("doctests", doctests),
     ("loom", loom),

@@ -1,6 +1,7 @@
 //! What the checks need beyond Rust, Node and apt, installed where it is missing.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, bail};
 
@@ -33,14 +34,25 @@ pub(crate) fn npm_packages() -> anyhow::Result<()> {
 
 /// Python with the packages of a list, in an environment of its own below `target`; its path.
 pub(crate) fn python_packages(list: &Path) -> anyhow::Result<String> {
-    let wanted = std::fs::read(list).with_context(|| format!("read {}", list.display()))?;
-    let folder = root().join("target/venv");
+    python_packages_for(Path::new("python3"), &root().join("target/venv"), list)
+}
+
+/// The same for one of several interpreters, each with a folder of its own.
+pub(crate) fn python_packages_for(
+    interpreter: &Path,
+    folder: &Path,
+    list: &Path,
+) -> anyhow::Result<String> {
+    let mut wanted = std::fs::read(list).with_context(|| format!("read {}", list.display()))?;
+    // Another interpreter is a reason to begin anew, too.
+    wanted.extend_from_slice(interpreter.as_os_str().as_encoded_bytes());
     let python = folder.join("bin/python").display().to_string();
     let stamp = folder.join(".installed");
     if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    execute(program("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+    let mut make = Command::new(interpreter);
+    execute(make.args(["-m", "venv", "--clear"]).arg(folder))
         .context("make an environment for Python packages (on Debian: apt install python3-venv)")?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     execute(program(&python).args(pip).arg(list))?;

@@ -1,9 +1,10 @@
-//! `cargo xtask bench agent|store`: what things cost, in release, as ratios within one run.
+//! `cargo xtask bench agent|python|store`: what things cost, in release, as ratios within one run.
 
 mod agent;
 mod build;
 mod instructions;
 mod plan;
+mod python;
 mod rows;
 mod store;
 
@@ -42,6 +43,8 @@ pub(crate) struct Args {
 enum What {
     /// What recording costs a tokio program, over the same program bare, and what others cost
     Agent,
+    /// What recording costs an asyncio program, over the same program bare, and what others cost
+    Python,
     /// What the collector stores in a second and in how many bytes, what reading it takes, and how
     /// well it keeps to a budget, beside bare SQLite and Perfetto traces
     Store,
@@ -49,14 +52,18 @@ enum What {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let is_of_store = args.polls.is_some() || args.dir.is_some();
+    anyhow::ensure!(
+        !is_of_store || args.what == What::Store,
+        "only `bench store` takes --polls, --dir and --keep"
+    );
+    anyhow::ensure!(
+        !args.instructions || args.what == What::Agent,
+        "only `bench agent` counts instructions"
+    );
     match args.what {
-        What::Agent => {
-            anyhow::ensure!(!is_of_store, "only `bench store` takes --polls, --dir and --keep");
-            if args.instructions { instructions::run(args) } else { agent::run(args) }
-        }
-        What::Store => {
-            anyhow::ensure!(!args.instructions, "only `bench agent` counts instructions");
-            store::run(args)
-        }
+        What::Agent if args.instructions => instructions::run(args),
+        What::Agent => agent::run(args),
+        What::Python => python::run(args),
+        What::Store => store::run(args),
     }
 }
