@@ -73,7 +73,7 @@ pub struct Site {
     pub p50: u64,
     /// Samples that found the thread computing.
     pub on_cpu: u64,
-    /// Samples that found it asleep in the kernel.
+    /// Samples that found it asleep in the kernel, or there for a file.
     pub off_cpu: u64,
     /// The function most often found running; empty without stacks.
     pub leaf: String,
@@ -203,7 +203,7 @@ impl Key {
 
     fn of_sample(sample: &Sample) -> Option<Self> {
         let frame = blocking_frame(&sample.frames)?;
-        Some(match sample.running {
+        Some(match sample.doing() {
             Running::OffCpu if frame.line > 0 => Self::Line(place(frame)),
             _ => Self::Function(frame.function.clone()),
         })
@@ -270,7 +270,7 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         .flat_map(|&index| &polls[index].samples)
         .filter(|sample| Key::of_sample(sample).as_ref() == Some(key))
         .collect();
-    let count = |running| samples.iter().filter(|s| s.running == running).count() as u64;
+    let count = |running| samples.iter().filter(|s| s.doing() == running).count() as u64;
     let (on_cpu, off_cpu) = (count(Running::OnCpu), count(Running::OffCpu));
     let frames = samples.iter().filter_map(|sample| blocking_frame(&sample.frames));
     let (location, function, by) = match key {
@@ -393,6 +393,22 @@ mod tests {
                 poll(50, &[(running, &[&text, "shop::serve at src/main.rs:20"])])
             });
         insta::assert_snapshot!(picture(&polls), @"src/sum.rs:4 3 polls 150 total, 50 max, on 3 off 0: the worker computed for");
+    }
+
+    #[test]
+    fn a_call_for_a_file_blocks_though_the_disk_leaves_no_time_to_sleep() {
+        let own = "shop::save at src/save.rs:8";
+        let sync: &[&str] =
+            &["fdatasync at :0", "std::fs::File::sync_data at /rustc/1/fs.rs:9", own];
+        let copy: &[&str] = &["memcpy at :0", "flate2::read at /.cargo/registry/z/a.rs:1", own];
+        let polls = [
+            poll(180, &[(Running::OnCpu, sync), (Running::OffCpu, sync)]),
+            poll(90, &[(Running::OnCpu, copy)]),
+        ];
+        insta::assert_snapshot!(picture(&polls), @r"
+        src/save.rs:8 1 polls 180 total, 180 max, on 0 off 2: file access blocks the
+        src/save.rs:8 1 polls 90 total, 90 max, on 1 off 0: the worker computed for
+        ");
     }
 
     #[test]

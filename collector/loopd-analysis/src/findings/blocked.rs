@@ -33,7 +33,7 @@ pub(super) struct Blocked<'f> {
 /// What the thread did meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// It slept in the kernel.
+    /// It slept in the kernel, or was there for a file.
     Asleep,
     /// It computed.
     Computing,
@@ -207,10 +207,10 @@ impl<'f> Blocked<'f> {
                 )
             }
             (Cause::Asleep, Some(syscall)) => {
-                format!("{} of {all} stacks found it asleep, in `{syscall}`", count_text(off_cpu))
+                format!("{} of {all} stacks found it blocked in `{syscall}`", count_text(off_cpu))
             }
             (Cause::Asleep, None) => {
-                format!("{} of {all} stacks found it asleep in the kernel", count_text(off_cpu))
+                format!("{} of {all} stacks found it blocked in the kernel", count_text(off_cpu))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use loopd_model::{Frame, Running};
 
-use super::{Sample, is_own};
+use super::{Sample, is_own, is_python};
 use crate::runtime::Runtime;
 
 /// What gives a cause away, and what to do about it.
@@ -15,8 +15,15 @@ struct Hint {
     advice: &'static str,
 }
 
+/// Rust's functions for files. Names of what reads from anything are not among them.
+const FILE_CALLS: [&str; 7] =
+    ["std::fs", "fs::File", "sys::fs", "fsync", "fdatasync", "pwrite", "pread"];
+
+const FILES: &str = "file access blocks the worker for as long as the disk takes: use `tokio::fs`, or one \
+                     `tokio::task::spawn_blocking` around all of it";
+
 /// The first that matches counts.
-const TOKIO: [Hint; 6] = [
+const TOKIO: [Hint; 7] = [
     Hint {
         names: &["thread::sleep", "thread::functions::sleep", "nanosleep"],
         syscalls: &[],
@@ -47,21 +54,8 @@ const TOKIO: [Hint; 6] = [
         advice: "blocking network calls stop the worker: use `tokio::net`, \
                  `tokio::net::lookup_host`, or the asynchronous client",
     },
-    Hint {
-        names: &[
-            "std::fs",
-            "fs::File",
-            "sys::fs",
-            "fsync",
-            "fdatasync",
-            "read_to_end",
-            "pwrite",
-            "pread",
-        ],
-        syscalls: &[],
-        advice: "file access blocks the worker for as long as the disk takes: use `tokio::fs`, or one \
-                 `tokio::task::spawn_blocking` around all of it",
-    },
+    Hint { names: &FILE_CALLS, syscalls: &[], advice: FILES },
+    Hint { names: &["read_to_end"], syscalls: &[], advice: FILES },
     Hint {
         names: &["mpsc::Receiver", "recv_timeout", "block_on", "park_timeout", "thread::park"],
         syscalls: &[],
@@ -162,7 +156,7 @@ const ASYNCIO: [Hint; 7] = [
     },
 ];
 
-/// What to do about a site that was found asleep in the kernel or computing so often.
+/// What to do about a site that was found blocked in the kernel or computing so often.
 pub(super) fn advice(
     runtime: Runtime,
     samples: &[&Sample],
@@ -209,22 +203,41 @@ pub(super) fn advice(
             "it slept in the kernel for something that is not asynchronous: move it to another thread",
         ),
     };
-    let asleep = samples.iter().filter(|sample| sample.running != Running::OnCpu);
+    let asleep = samples.iter().filter(|sample| sample.doing() != Running::OnCpu);
     let mut matching = asleep.filter_map(|sample| {
         hints.iter().find(|hint| hint.names_callee(runtime, sample) || hint.names_syscall(sample))
     });
     matching.next().map_or(other, |hint| hint.advice)
 }
 
+impl Sample {
+    /// What the thread was doing, as its program sees it. Where the disk is fast, or only memory, a call
+    /// for a file keeps the thread busy in the kernel; the program waits for it all the same.
+    pub(super) fn doing(&self) -> Running {
+        let is_file_call = |frame: &Frame| {
+            !is_python(frame) && FILE_CALLS.iter().any(|name| frame.function.contains(name))
+        };
+        if self.running == Running::OnCpu && self.callees().iter().any(is_file_call) {
+            return Running::OffCpu;
+        }
+        self.running
+    }
+
+    /// The frames of what the program's own code called.
+    fn callees(&self) -> &[Frame] {
+        let own = self.frames.iter().position(is_own).unwrap_or(self.frames.len());
+        &self.frames[..own]
+    }
+}
+
 impl Hint {
     /// Whether what the program's own code called is named.
     fn names_callee(&self, runtime: Runtime, sample: &Sample) -> bool {
-        let own = sample.frames.iter().position(is_own).unwrap_or(sample.frames.len());
         let text = |frame: &Frame| match runtime {
             Runtime::Asyncio => self.is_in(&frame.file),
             Runtime::Tokio | Runtime::Unknown => self.is_in(&frame.function),
         };
-        sample.frames.iter().take(own).any(text)
+        sample.callees().iter().any(text)
     }
 
     fn is_in(&self, text: &str) -> bool {

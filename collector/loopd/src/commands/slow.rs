@@ -129,7 +129,7 @@ fn one_site(site: &Site, screen: Screen) -> String {
         let (what, n) = if site.on_cpu * 2 >= samples {
             ("computing", site.on_cpu)
         } else {
-            ("asleep in the kernel", site.off_cpu)
+            ("blocked in the kernel", site.off_cpu)
         };
         let _ = write!(out, "\n  {what} in {n} of {samples} samples");
     }

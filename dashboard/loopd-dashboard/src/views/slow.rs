@@ -50,7 +50,7 @@ pub struct Site {
     pub p50: u64,
     /// Samples that found the thread computing.
     pub on_cpu: u64,
-    /// Samples that found it asleep in the kernel.
+    /// Samples that found it asleep in the kernel, or there for a file.
     pub off_cpu: u64,
     /// The system call that samples found it in most often; null if in none, or not known.
     pub syscall: Option<String>,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use loopd_agent::spawn;
@@ -15,8 +15,8 @@ use crate::exhibit::Exhibit;
 
 pub(crate) const EXHIBIT: Exhibit = Exhibit::sick(&["blocking_call"]).alone();
 
-/// So many in a batch; a page each.
-const ORDERS: usize = 300;
+/// How long the orders of a batch take to save, a page each: more on a faster disk.
+const BATCH: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run() -> anyhow::Result<()> {
     // Not where files are only in memory, as those in /tmp may be.
@@ -33,8 +33,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 
 fn save(path: &Path) -> std::io::Result<()> {
     let mut journal = File::options().append(true).create(true).open(path)?;
-    for order in 0..ORDERS {
-        journal.write_all(&[order as u8; 4096])?; // <- disease
+    let started_at = Instant::now();
+    while started_at.elapsed() < BATCH {
+        journal.write_all(&[7; 4096])?; // <- disease
         journal.sync_data()?; // <- disease
     }
     Ok(())

@@ -21,7 +21,7 @@ fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
     it.finding(facts, RULE.id)
         .title(format!("a call at `{}` blocked {blocked} {}", it.place(), it.how_often()))
         .advice(
-            "While a poll sleeps in the kernel, no other task of its worker is polled: none is told of \
+            "While a poll is blocked in the kernel, no other task of its worker is polled: none is told of \
              its data, its timer or its cancellation.",
             it.advice(),
         )
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(found[0].evidence[1].text, "7 polls came late for it, by 700 ms in all");
         assert_eq!(
             found[0].evidence[2].text,
-            "4 of 4 stacks found it asleep, in `clock_nanosleep`"
+            "4 of 4 stacks found it blocked in `clock_nanosleep`"
         );
     }
 
