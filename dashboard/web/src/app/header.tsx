@@ -1,15 +1,13 @@
 //! The header: which process, which range, whether it follows, and whether loopd answers.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { connection } from "../api/live.ts";
-import type { Process } from "../api/types.ts";
-import { ago, clock } from "../base/format.ts";
-import { instant, now, SECOND } from "../base/instant.ts";
-import { href, withChanges } from "../model/query_string.ts";
+import { SECOND } from "../base/instant.ts";
 import { parseRange, rangeLabel, rangeToQuery, type Range } from "../model/range.ts";
+import { useDismiss } from "../ui/dismiss.ts";
 import { Icon } from "../ui/icons.tsx";
-import { place } from "./router.ts";
-import { hasMoreProcesses, isLive, lastAt, process, processes, range, setRange, toggleLive } from "./session.ts";
+import { ProcessPicker } from "./process_picker.tsx";
+import { isLive, lastAt, process, range, setRange, toggleLive } from "./session.ts";
 import { isHelpOpen, isOmniboxOpen } from "./shortcuts.ts";
 import { cycleTheme, theme } from "./theme.ts";
 
@@ -37,60 +35,6 @@ function SearchButton() {
     <button type="button" class="button search-button" aria-haspopup="dialog" aria-label="Search and commands" title={`Search, > for commands, = for SQL (${keys})`} onClick={() => (isOmniboxOpen.value = true)} data-testid="omnibox-open">
       <Icon name="search" size={14} /> <span>Search</span> <kbd>{keys}</kbd>
     </button>
-  );
-}
-
-/** Closes a popup on Escape or a click elsewhere. */
-function useDismiss(isOpen: boolean, close: () => void) {
-  const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (!isOpen) return;
-    const onPointer = (event: PointerEvent) => !box.current?.contains(event.target as Node) && close();
-    const onKey = (event: KeyboardEvent) => event.key === "Escape" && close();
-    document.addEventListener("pointerdown", onPointer);
-    document.addEventListener("keydown", onKey);
-    return () => {
-      document.removeEventListener("pointerdown", onPointer);
-      document.removeEventListener("keydown", onKey);
-    };
-  }, [isOpen]);
-  return box;
-}
-
-function ProcessPicker() {
-  const [isOpen, setOpen] = useState(false);
-  const box = useDismiss(isOpen, () => setOpen(false));
-  const current = process.value;
-  if (!current) return null;
-  return (
-    <div class="process-picker" ref={box}>
-      <button type="button" class="button" aria-expanded={isOpen} aria-label={`Process: ${current.app}, pid ${current.pid}, ${current.state}`} onClick={() => setOpen(!isOpen)} data-testid="process-picker">
-        <span class={`dot ${current.state}`} />
-        <b class="ellipsis">{current.app}</b>
-        <span class="muted">pid {current.pid} · {current.state}</span>
-        <Icon name="down" size={14} />
-      </button>
-      {isOpen && (
-        <nav class="popup" aria-label="Processes">
-          {processes.value?.map((p) => <ProcessItem key={p.process} process={p} isCurrent={p.process === current.process} onPick={() => setOpen(false)} />)}
-          {hasMoreProcesses.value && <p class="muted">Older ones are left out; SQL reaches all.</p>}
-        </nav>
-      )}
-    </div>
-  );
-}
-
-function ProcessItem({ process: p, isCurrent, onPick }: { process: Process; isCurrent: boolean; onPick: () => void }) {
-  const path = /^\/(?:tasks|resources)(?=\/)/.exec(place.value.path)?.[0] ?? place.value.path;
-  const detail = p.state === "live" ? `since ${clock(instant(p.started_at), SECOND)}` : `last seen ${ago(instant(p.last_at), now())}`;
-  return (
-    <a href={href(path, withChanges(new URLSearchParams(), { process: p.process }))} aria-current={isCurrent ? "true" : undefined} onClick={onPick}>
-      <span class={`dot ${p.state}`} />
-      <b>{p.app}</b>
-      <span class="muted">pid {p.pid} · {p.host}</span>
-      <span class="grow" />
-      <span class="muted">{p.state}, {detail}</span>
-    </a>
   );
 }
 

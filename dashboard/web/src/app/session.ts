@@ -64,11 +64,11 @@ export function toggleLive(): void {
   else setRange({ kind: "fixed", from, to });
 }
 
-/** A link that stays with the chosen process and, if they were chosen, the range and what is marked. */
+/** A link that stays with the chosen process and, if they were chosen, its loop, the range and what is marked. */
 export function link(path: string, changes: Changes = {}): string {
   const { query } = place.value;
   const kept = new URLSearchParams();
-  for (const key of ["process", "last", "from", "to", "mark"]) {
+  for (const key of ["process", "loop", "last", "from", "to", "mark"]) {
     const value = query.get(key);
     if (value != null) kept.set(key, value);
   }

@@ -18,13 +18,14 @@ import { Icon } from "../ui/icons.tsx";
 import { Empty, Failed } from "../ui/states.tsx";
 
 export function TimelinePage() {
-  // A new process is a new timeline; a re-read list of processes is not.
-  return <Whole key={processId.value} />;
+  // A new process or loop is a new timeline; a re-read list of processes is not.
+  const loop = place.value.query.get("loop");
+  return <Whole key={`${processId.value} ${loop}`} loop={loop} />;
 }
 
-function Whole() {
+function Whole({ loop }: { loop: string | null }) {
   const p = process.value!;
-  const timeline = useMemo(() => new Timeline(p.process, startedAt.peek(), p.slow_threshold), []);
+  const timeline = useMemo(() => new Timeline(p.process, startedAt.peek(), p.slow_threshold, loop), []);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;

@@ -61,8 +61,9 @@ export class Timeline {
     process: number,
     readonly base: Instant,
     readonly slowThreshold: Nanos,
+    loop: string | null,
   ) {
-    this.loader = new Loader(process, base);
+    this.loader = new Loader(process, base, loop);
     this.stop = [
       effect(() => this.followRange()),
       effect(() => this.loader.need(isLive.value ? this.target.value : this.view.value, this.width, this.extent.value, isLive.value)),

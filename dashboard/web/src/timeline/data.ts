@@ -87,6 +87,12 @@ export function decode(answer: TimelineAnswer, base: Instant, asked: Extent): Ti
   };
 }
 
+/** The part of an answer that is of one loop. Losses are of the whole process. */
+export function onlyLoop(answer: TimelineAnswer, loop: string): TimelineAnswer {
+  const isOfLoop = (it: { readonly loop: string }) => it.loop === loop;
+  return { ...answer, lanes: answer.lanes.filter(isOfLoop), slow: answer.slow.filter(isOfLoop) };
+}
+
 function decodeLane(lane: WireLane, origin: Offset, step: Nanos): Lane {
   const { cells, polls, parks } = lane;
   return {

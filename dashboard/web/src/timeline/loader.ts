@@ -5,7 +5,7 @@ import { apiUrl, get, isAbort } from "../api/client.ts";
 import type { TimelineAnswer } from "../api/types.ts";
 import { plus, type Instant, type Nanos } from "../base/instant.ts";
 import { viewEnd, type Extent, type View } from "../model/geometry.ts";
-import { decode, type TimelineData } from "./data.ts";
+import { decode, onlyLoop, type TimelineData } from "./data.ts";
 
 /** Asked for on each side of the view, so that a short pan shows data at once. */
 const MARGIN = 0.25;
@@ -33,6 +33,8 @@ export class Loader {
   constructor(
     private readonly process: number,
     private readonly base: Instant,
+    /** Only lanes of this loop; null for all. */
+    private readonly loop: string | null,
   ) {}
 
   /** Makes sure that what `view` shows is loaded or on its way. `isFollowing`: the view moves with the tail, so a little late is fine. */
@@ -79,7 +81,8 @@ export class Loader {
   /** `range` at about `width` columns; `extent` is how far the recording reached when this was asked. */
   async fetch(range: Extent, width: number, extent: Extent, abort?: AbortSignal): Promise<TimelineData> {
     const url = apiUrl("/timeline", { process: this.process, from: String(plus(this.base, Math.floor(range.from))), to: String(plus(this.base, Math.ceil(range.to))), width: Math.round(Math.min(Math.max(width, 1), MAX_WIDTH)) });
-    return decode(await get<TimelineAnswer>(url, abort), this.base, { from: range.from, to: Math.min(range.to, extent.to) });
+    const answer = await get<TimelineAnswer>(url, abort);
+    return decode(this.loop == null ? answer : onlyLoop(answer, this.loop), this.base, { from: range.from, to: Math.min(range.to, extent.to) });
   }
 
   dispose(): void {

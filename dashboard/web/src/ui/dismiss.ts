@@ -1,0 +1,20 @@
+//! Popups that go away.
+
+import { useEffect, useRef } from "preact/hooks";
+
+/** Closes a popup on Escape or a click elsewhere. */
+export function useDismiss(isOpen: boolean, close: () => void) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!isOpen) return;
+    const onPointer = (event: PointerEvent) => !box.current?.contains(event.target as Node) && close();
+    const onKey = (event: KeyboardEvent) => event.key === "Escape" && close();
+    document.addEventListener("pointerdown", onPointer);
+    document.addEventListener("keydown", onKey);
+    return () => {
+      document.removeEventListener("pointerdown", onPointer);
+      document.removeEventListener("keydown", onKey);
+    };
+  }, [isOpen]);
+  return box;
+}
