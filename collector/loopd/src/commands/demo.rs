@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::render::{Screen, Style, clean, note, print};
 use super::serve::Signals;
+use super::slow::plural;
 use crate::cli::Global;
 use crate::server::{self, RunningServer, ServerConfig};
 use crate::units::{self, Limit};
@@ -206,9 +207,9 @@ async fn summary(reader: &Reader, screen: Screen) -> anyhow::Result<String> {
     for site in slow.sites.iter().take(MAX_LINES) {
         let _ = writeln!(
             out,
-            "  {}  {} polls, {} in all, {} at worst\n      {}",
+            "  {}  {}, {} in all, {} at worst\n      {}",
             screen.paint(Style::Place, &clean(&site.location)),
-            count_text(site.polls),
+            plural(site.polls, "poll"),
             duration_text(site.total_time),
             duration_text(site.max),
             clean(&site.advice),
