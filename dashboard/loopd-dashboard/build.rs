@@ -16,8 +16,12 @@ const NOT_SOURCES: [&str; 6] =
 /// Holds the lockfile that `node_modules` was installed from.
 const LOCK_STAMP: &str = ".installed-lock";
 
+/// What the page's types are generated from. Cargo runs build scripts in the folder where it is.
+const DOCUMENT: &str = "openapi.json";
+
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={DOCUMENT}");
     for name in ["LOOPD_DASHBOARD", "LOOPD_NPM", "DOCS_RS"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
@@ -89,6 +93,7 @@ fn build(web: &Path, out: &Path) -> Result<PathBuf, String> {
     let (work, dist) = (out.join("web"), out.join("dist"));
     empty(&work)
         .and_then(|()| copy(web, &work))
+        .and_then(|()| fs::copy(DOCUMENT, work.join(DOCUMENT)).map(|_| ()))
         .map_err(|error| format!("copying dashboard/web: {error}"))?;
     let npm = env::var_os("LOOPD_NPM").unwrap_or_else(|| "npm".into());
     let npm = |arguments: &[&str]| {

@@ -1,5 +1,6 @@
 // `vite` serves the page with made-up data, `vite build` writes what loopd embeds.
 // The mock is loaded only by the development server, so nothing of it can reach a build.
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { defineConfig } from "vite";
 
 export default defineConfig(({ command }) => ({
@@ -13,7 +14,7 @@ export default defineConfig(({ command }) => ({
     cssCodeSplit: false,
   },
   server: process.env.LOOPD ? { proxy: { "/api": { target: process.env.LOOPD, changeOrigin: true, headers: { origin: process.env.LOOPD } } } } : {},
-  plugins: command === "serve" && !process.env.LOOPD && !process.env.VITEST ? [mock()] : [],
+  plugins: command === "serve" ? (process.env.LOOPD || process.env.VITEST ? [] : [mock()]) : [compressed()],
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 }));
 
@@ -26,6 +27,26 @@ function mock() {
       const file = new URL("./dev/mock/api.mjs", import.meta.url).href;
       const { mockApi } = await import(file);
       server.middlewares.use(mockApi());
+    },
+  };
+}
+
+/** Puts a `.br` and a `.gz` beside each file that gets shorter: the collector sends them as they are, and never compresses while somebody waits. */
+function compressed() {
+  return {
+    name: "loopd-compressed",
+    apply: "build",
+    generateBundle: {
+      order: "post",
+      handler(_options, bundle) {
+        for (const { fileName, ...file } of Object.values(bundle)) {
+          const bytes = Buffer.from(file.type === "chunk" ? file.code : file.source);
+          const forms = { br: brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }), gz: gzipSync(bytes, { level: 9 }) };
+          for (const [ending, source] of Object.entries(forms)) {
+            if (source.length < 0.9 * bytes.length) this.emitFile({ type: "asset", fileName: `${fileName}.${ending}`, source });
+          }
+        }
+      },
     },
   };
 }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod browser;
+mod codegen;
 mod dependencies;
 mod interop;
 mod python;
@@ -28,6 +29,8 @@ enum Command {
     Test(test::Args),
     /// Measures, as ratios within one run
     Bench(bench::Args),
+    /// Writes anew what is made from code and committed: the description of the HTTP API, tiles for the page's tests
+    Codegen,
     /// Walks through the dashboard of a demo in Chromium and leaves screenshots
     Browser(browser::Args),
     /// Records programs whose diseases are known, and healthy ones, and judges what loopd finds in them
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Codegen => codegen::run(),
         Command::Browser(args) => browser::run(&args),
         Command::Zoo(args) => zoo::run(&args),
     };

@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -15,6 +17,9 @@ const INDEX: &str = "index.html";
 /// Vite puts a hash of the content into the name of every file below this folder.
 const HASHED: &str = "assets/";
 
+/// What the build compresses with, as HTTP calls it, and how it ends the names of such files.
+const FORMS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+
 /// Answers everything that is not the API: files by name, and the page itself for every path that
 /// does not look like a file, because the page does its own routing.
 pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -24,13 +29,34 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
     let path = uri.path().trim_start_matches('/');
     let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
     let path = if is_page { INDEX } else { path };
-    match Files::get(path) {
+    // What the build has compressed is a form of a file, not a file.
+    let is_form = FORMS.iter().any(|(_, ending)| path.ends_with(ending));
+    match Files::get(path).filter(|_| !is_form) {
         Some(file) => respond(path, file, &headers),
         None => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
     }
 }
 
+/// The form of a file that the build has compressed and the browser takes, and what it is called; the shortest first.
+fn compressed(path: &str, headers: &HeaderMap) -> Option<(&'static str, EmbeddedFile)> {
+    let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
+    let is_accepted = |name: &str| {
+        accepted.split(',').any(|part| {
+            let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
+            let is_off = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+            coding.trim().eq_ignore_ascii_case(name) && !is_off
+        })
+    };
+    let mut forms = FORMS.iter().filter(|(name, _)| is_accepted(name));
+    forms.find_map(|(name, ending)| Some((*name, Files::get(&format!("{path}{ending}"))?)))
+}
+
 fn respond(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
+    let (encoding, file) = match compressed(path, headers) {
+        Some((encoding, file)) => (Some(encoding), file),
+        None => (None, file),
+    };
+    // Each form has its own.
     let tag = etag(&file);
     let caching = if path.starts_with(HASHED) {
         "public, max-age=31536000, immutable"
@@ -47,6 +73,10 @@ fn respond(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     };
+    if let Some(encoding) = encoding.filter(|_| !is_known) {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     response.headers_mut().insert(ETAG, tag);
     response
@@ -104,8 +134,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_compressed_is_sent_to_those_who_take_it() {
+        for path in Files::iter().filter(|path| path.ends_with(".br")) {
+            let path = format!("/{}", path.trim_end_matches(".br"));
+            let mut headers = HeaderMap::new();
+            assert!(!get(&path, headers.clone()).await.headers().contains_key(CONTENT_ENCODING));
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, BR;q=0.9"));
+            let response = get(&path, headers.clone()).await;
+            assert_eq!(response.headers()[CONTENT_ENCODING], "br", "{path}");
+            assert_eq!(response.headers()[CONTENT_TYPE], content_type(&path));
+            assert_eq!(response.headers()[VARY], "accept-encoding");
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("br;q=0, gzip"));
+            assert_eq!(get(&path, headers).await.headers()[CONTENT_ENCODING], "gzip", "{path}");
+            let form = get(&format!("{path}.br"), HeaderMap::new()).await;
+            assert_eq!(form.status(), StatusCode::NOT_FOUND);
+        }
+    }
+
+    #[tokio::test]
     async fn hashed_files_are_kept_for_good() {
-        for path in Files::iter().filter(|path| path.starts_with(HASHED)) {
+        let is_form = |path: &str| FORMS.iter().any(|(_, ending)| path.ends_with(ending));
+        for path in Files::iter().filter(|path| path.starts_with(HASHED) && !is_form(path)) {
             let response = get(&format!("/{path}"), HeaderMap::new()).await;
             let caching = response.headers()[CACHE_CONTROL].to_str().unwrap();
             assert!(caching.contains("immutable"), "{path}");

@@ -6,7 +6,9 @@
 //! [`Reader`]: loopd_store::Reader
 #![warn(missing_docs)]
 
+mod api;
 mod assets;
+mod caching;
 mod clock;
 pub mod csv;
 mod dumps;
@@ -14,14 +16,17 @@ mod error;
 mod headers;
 mod live;
 mod mutes;
+mod openapi;
 mod routes;
 mod settings;
 mod state;
+mod tiles;
 pub mod views;
 
 pub use error::ErrorBody;
-pub use live::{HeadProcess, HeadView};
+pub use live::{HeadProcess, HeadView, ResetReason, ResetView};
 pub use mutes::Mute;
+pub use openapi::openapi;
 pub use routes::router;
 pub use state::{
     AppState, ChangeError, DumpError, MAX_FOLLOWERS, MuteError, ServerInfo, ServerStatus,

@@ -6,6 +6,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 use crate::routes::{Answer, Pairs};
@@ -18,7 +19,7 @@ use crate::views::params::Params;
 const MAX_TEXT: usize = 1_024;
 
 /// The body of `POST /api/v1/processes/{process}/findings/mute`, and of its answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mute {
     /// The rule that found it.

@@ -1,37 +1,44 @@
 //! Which path gives what. Handlers only read parameters, ask a view, and choose JSON or CSV.
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, State};
+use axum::extract::{OriginalUri, Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router, middleware};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
+use crate::api::{About, Api, BASE};
 use crate::csv::Csv;
 use crate::error::ApiError;
+use crate::live::{HeadView, ResetView};
+use crate::mutes::Mute;
 use crate::state::AppState;
-use crate::views::compare::CompareFilter;
-use crate::views::findings::FindingFilter;
+use crate::views::agent::AgentView;
+use crate::views::compare::{CompareFilter, CompareView};
+use crate::views::dumps::{DumpTaken, DumpView, DumpsView};
+use crate::views::findings::{FindingFilter, FindingsView};
 use crate::views::leaks::LeaksView;
-use crate::views::marks::MarkFilter;
+use crate::views::marks::{MarkFilter, MarksView};
 use crate::views::metrics::{MetricFilter, MetricsView};
 use crate::views::overview::OverviewView;
 use crate::views::params::Params;
 use crate::views::process::ProcessesView;
-use crate::views::query::{QueryRequest, SchemaView};
-use crate::views::resources::{ResourceFilter, ResourceView};
-use crate::views::slow::SlowFilter;
+use crate::views::query::{QueryRequest, QueryView, SchemaView};
+use crate::views::resources::{ResourceFilter, ResourceView, ResourcesView};
+use crate::views::settings::{CommonSettingsView, SettingsPatch, SettingsView};
+use crate::views::slow::{SlowFilter, SlowView};
 use crate::views::stacks::{StackFilter, StacksView};
 use crate::views::status::StatusView;
-use crate::views::survivors::SurvivorFilter;
+use crate::views::survivors::{SurvivorFilter, SurvivorsView};
 use crate::views::task::TaskView;
-use crate::views::tasks::TaskFilter;
+use crate::views::tasks::{TaskFilter, TasksView};
+use crate::views::tile::{LAYOUT, MEDIA_TYPE, TileFilter};
 use crate::views::timeline::{TimelineFilter, TimelineView};
-use crate::views::waits::WaitFilter;
-use crate::views::{self, losses::LossesView};
-use crate::{assets, clock, dumps, headers, live, mutes, settings};
+use crate::views::waits::{WaitFilter, WaitsView};
+use crate::views::{self, described, losses::LossesView};
+use crate::{assets, clock, dumps, headers, live, mutes, openapi, settings, tiles};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -39,56 +46,270 @@ const MAX_BODY: usize = 256 * 1024;
 pub(crate) type Pairs = Query<Vec<(String, String)>>;
 pub(crate) type Answer<T> = Result<Json<T>, ApiError>;
 
+/// Every route of the API, and what it is. Their order is that of the document.
+pub(crate) fn api() -> Api {
+    Api::new(openapi::head())
+        .get(
+            "/status",
+            status,
+            About::new("server", "The server and its store").json::<StatusView>(),
+        )
+        .get(
+            "/processes",
+            processes,
+            About::new("processes", "The latest recorded processes").json::<ProcessesView>(),
+        )
+        .get(
+            "/overview",
+            overview,
+            About::new("processes", "One process at a glance")
+                .params(vec![described::process()])
+                .json::<OverviewView>(),
+        )
+        .get(
+            "/processes/{process}/findings",
+            findings,
+            About::new("findings", "What is wrong with a process, by harm")
+                .more("The range is judged by what was known at its end.")
+                .filter::<FindingFilter>()
+                .json::<FindingsView>()
+                .or_csv(),
+        )
+        .post(
+            "/processes/{process}/findings/mute",
+            settings::MAX_BODY,
+            mutes::mute,
+            About::new("findings", "Mutes a finding in all runs of its program, or lets it be heard again")
+                .body::<Mute>()
+                .json::<Mute>()
+                .refused(409, "As many findings as there may be are muted already.")
+                .refused(503, "The server keeps nothing, or not now."),
+        )
+        .get(
+            "/compare",
+            compare,
+            About::new("findings", "Two ranges side by side")
+                .filter::<CompareFilter>()
+                .json::<CompareView>()
+                .or_csv(),
+        )
+        .get(
+            "/timeline",
+            timeline,
+            About::new("timeline", "What every worker did between two instants")
+                .more(
+                    "Summed up in buckets, or poll by poll where that is little enough (at most 20000 polls). \
+                     `t0` and `t1` are the bounds of whole buckets around the range.",
+                )
+                .filter::<TimelineFilter>()
+                .json::<TimelineView>(),
+        )
+        .get(
+            "/tiles/{process}/{zoom}/{tile}",
+            tiles::show,
+            About::new("timeline", "A piece of the timeline, as bytes")
+                .more(
+                    "A tile of zoom z is 2^z nanoseconds long; the one with the number n begins at n · 2^z \
+                     nanoseconds after 1970. It has 512 buckets, or fewer of the finest, and single polls where that \
+                     is little enough.\n\n\
+                     It is sealed once its process has said goodbye: then nothing of it changes but by what \
+                     retention removes, and with `store` it may be kept for a day without asking. Until then even \
+                     what is long past can change, when an agent that was cut off sends what it kept, or a poll that \
+                     began long ago ends; such a tile has an `ETag`, and is answered with 304 while it is the same.",
+                )
+                .filter::<TileFilter>()
+                .bytes(MEDIA_TYPE, LAYOUT)
+                .header("cache-control", "`immutable` for a day, or `no-cache`: ask again.")
+                .header("etag", "The same only for the same bytes.")
+                .refused(304, "The one that was sent before is still right."),
+        )
+        .get(
+            "/metrics",
+            metrics,
+            About::new("timeline", "One metric over time")
+                .filter::<MetricFilter>()
+                .json::<MetricsView>(),
+        )
+        .get(
+            "/marks",
+            marks,
+            About::new("timeline", "Marks, and the program's own events and spans")
+                .filter::<MarkFilter>()
+                .json::<MarksView>()
+                .or_csv(),
+        )
+        .get(
+            "/tasks",
+            tasks,
+            About::new("tasks", "One page of tasks").filter::<TaskFilter>().json::<TasksView>().or_csv(),
+        )
+        .get("/tasks/{process}/{task}", task, About::new("tasks", "One task").json::<TaskView>())
+        .post(
+            "/processes/{process}/dump",
+            settings::MAX_BODY,
+            dumps::take,
+            About::new("tasks", "Asks a program now where its tasks wait")
+                .more("Answers once all of it is stored. Needs no body.")
+                .json::<DumpTaken>()
+                .refused(409, "The process has ended, or is not connected.")
+                .refused(413, "The body is too long.")
+                .refused(503, "The server has no agents to ask, or is stopping.")
+                .refused(504, "The agent has not answered in time."),
+        )
+        .get(
+            "/processes/{process}/dumps",
+            dumps::list,
+            About::new("tasks", "The dumps of a process").json::<DumpsView>(),
+        )
+        .get(
+            "/processes/{process}/dumps/{dump}",
+            dumps::show,
+            About::new("tasks", "Where tasks waited, as a tree").json::<DumpView>(),
+        )
+        .get(
+            "/slow",
+            slow,
+            About::new("slow", "Slow polls by the place that made them slow")
+                .filter::<SlowFilter>()
+                .json::<SlowView>()
+                .or_csv(),
+        )
+        .get(
+            "/stacks",
+            stacks,
+            About::new("slow", "Stacks that were taken in slow polls, in the order of time")
+                .filter::<StackFilter>()
+                .json::<StacksView>(),
+        )
+        .get(
+            "/leaks",
+            leaks,
+            About::new("leaks", "What was opened and not closed, by place")
+                .params(vec![described::process()])
+                .json::<LeaksView>()
+                .or_csv(),
+        )
+        .get(
+            "/survivors",
+            survivors,
+            About::new("leaks", "What was born in a range and is still there")
+                .filter::<SurvivorFilter>()
+                .json::<SurvivorsView>()
+                .or_csv(),
+        )
+        .get(
+            "/resources",
+            resources,
+            About::new("resources", "One page of resources")
+                .filter::<ResourceFilter>()
+                .json::<ResourcesView>()
+                .or_csv(),
+        )
+        .get(
+            "/resources/{process}/{resource}",
+            resource,
+            About::new("resources", "One resource").json::<ResourceView>(),
+        )
+        .get(
+            "/waits",
+            waits,
+            About::new("resources", "Who waits for whom")
+                .filter::<WaitFilter>()
+                .json::<WaitsView>()
+                .or_csv(),
+        )
+        .get(
+            "/losses",
+            losses,
+            About::new("sources", "What was lost, why and when")
+                .params(vec![described::process()])
+                .json::<LossesView>(),
+        )
+        .get(
+            "/processes/{process}/agent",
+            settings::agent,
+            About::new("sources", "What an agent captures, and what it costs").json::<AgentView>(),
+        )
+        .get(
+            "/processes/{process}/settings",
+            settings::of_process,
+            About::new("sources", "What an agent is asked to capture").json::<SettingsView>(),
+        )
+        .patch(
+            "/processes/{process}/settings",
+            settings::MAX_BODY,
+            settings::change_process,
+            About::new("sources", "Asks an agent to capture more or less")
+                .more("Only what is named changes; null takes back what was asked for.")
+                .body::<SettingsPatch>()
+                .json::<SettingsView>()
+                .refused(409, "The process has ended.")
+                .refused(503, "The server has no agents to ask, or keeps nothing now."),
+        )
+        .get(
+            "/settings",
+            settings::common,
+            About::new("sources", "What all agents are asked to capture").json::<CommonSettingsView>(),
+        )
+        .patch(
+            "/settings",
+            settings::MAX_BODY,
+            settings::change_common,
+            About::new("sources", "Asks all agents, or those of one program, to capture more or less")
+                .more("Only what is named changes; null takes back what was asked for.")
+                .params(vec![described::text("app", "Only programs of this name; all if not given.")])
+                .body::<SettingsPatch>()
+                .json::<CommonSettingsView>()
+                .refused(409, "Settings are kept for as many programs as there may be.")
+                .refused(503, "The server has no agents to ask, or keeps nothing now."),
+        )
+        .post(
+            "/query",
+            MAX_BODY,
+            query,
+            About::new("sql", "Answers one SQL statement that reads")
+                .body::<QueryRequest>()
+                .json::<QueryView>()
+                .or_csv(),
+        )
+        .get(
+            "/schema",
+            schema,
+            About::new("sql", "What can be selected from").json::<SchemaView>(),
+        )
+        .get(
+            "/live",
+            follow,
+            About::new("server", "A stream that says when there is newer data")
+                .more(
+                    "Server-sent events. `head`: there is newer data; its data is a `HeadView`, at most four a \
+                     second, the newest one only. `reset`: what was said or answered before is to be forgotten; its \
+                     data is a `ResetView`, and a head follows. Comments keep a quiet stream open, every 15 s.\n\n\
+                     Each head has an `id`. A client that comes back with it, in `Last-Event-ID` (as `EventSource` \
+                     does) or in `after`, gets the next head that it does not have; if the server was started again \
+                     meanwhile, a `reset` first.",
+                )
+                .params(vec![described::text(
+                    "after",
+                    "The id of the last event that was seen, where `Last-Event-ID` cannot be sent; that one wins.",
+                )])
+                .events()
+                .part::<HeadView>()
+                .part::<ResetView>()
+                .refused(503, "As many follow as there may be; ask `/api/v1/processes` now and then."),
+        )
+        .get(
+            "/openapi.json",
+            openapi::show,
+            About::new("server", "This document").any_json(),
+        )
+}
+
 /// Every route of the dashboard and its API.
 pub fn router(state: AppState) -> Router {
-    let api = Router::new()
-        .route("/status", get(status))
-        .route("/processes", get(processes))
-        .route("/processes/{process}/agent", get(settings::agent))
-        .route("/processes/{process}/findings", get(findings))
-        .route(
-            "/processes/{process}/findings/mute",
-            post(mutes::mute).layer(DefaultBodyLimit::max(settings::MAX_BODY)),
-        )
-        .route(
-            "/processes/{process}/settings",
-            get(settings::of_process)
-                .patch(settings::change_process)
-                .layer(DefaultBodyLimit::max(settings::MAX_BODY)),
-        )
-        .route(
-            "/processes/{process}/dump",
-            post(dumps::take).layer(DefaultBodyLimit::max(settings::MAX_BODY)),
-        )
-        .route("/processes/{process}/dumps", get(dumps::list))
-        .route("/processes/{process}/dumps/{dump}", get(dumps::show))
-        .route(
-            "/settings",
-            get(settings::common)
-                .patch(settings::change_common)
-                .layer(DefaultBodyLimit::max(settings::MAX_BODY)),
-        )
-        .route("/overview", get(overview))
-        .route("/compare", get(compare))
-        .route("/timeline", get(timeline))
-        .route("/tasks", get(tasks))
-        .route("/tasks/{process}/{task}", get(task))
-        .route("/slow", get(slow))
-        .route("/stacks", get(stacks))
-        .route("/leaks", get(leaks))
-        .route("/survivors", get(survivors))
-        .route("/resources", get(resources))
-        .route("/resources/{process}/{resource}", get(resource))
-        .route("/waits", get(waits))
-        .route("/marks", get(marks))
-        .route("/metrics", get(metrics))
-        .route("/losses", get(losses))
-        .route("/query", post(query).layer(DefaultBodyLimit::max(MAX_BODY)))
-        .route("/schema", get(schema))
-        .route("/live", get(follow))
-        .method_not_allowed_fallback(wrong_method);
+    let api = api().into_router().method_not_allowed_fallback(wrong_method);
     Router::new()
-        .nest("/api/v1", api)
+        .nest(BASE, api)
         .route("/api", get(no_such_route))
         .route("/api/{*rest}", get(no_such_route).fallback(no_such_route))
         .route("/healthz", get(async || "ok\n"))
@@ -99,16 +320,13 @@ pub fn router(state: AppState) -> Router {
 }
 
 async fn no_such_route(OriginalUri(uri): OriginalUri) -> ApiError {
-    let sentence = format!("there is no {} here; the README lists the routes", uri.path());
+    let sentence =
+        format!("there is no {} here; {BASE}/openapi.json describes the routes", uri.path());
     ApiError::new(StatusCode::NOT_FOUND, sentence)
 }
 
 async fn wrong_method(OriginalUri(uri): OriginalUri) -> ApiError {
-    let wanted = match uri.path() {
-        path if ["/query", "/dump", "/mute"].iter().any(|end| path.ends_with(end)) => "POST",
-        path if path.ends_with("/settings") => "GET and PATCH",
-        _ => "GET",
-    };
+    let wanted = openapi::methods(uri.path()).unwrap_or_else(|| "GET".into());
     let sentence = format!("{} takes only {wanted}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, sentence)
 }
@@ -301,8 +519,15 @@ async fn schema(pairs: Pairs) -> Answer<SchemaView> {
     Ok(Json(views::query::schema()))
 }
 
-async fn follow(State(state): State<AppState>) -> Response {
-    live::respond(state)
+async fn follow(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let params = Params::new(pairs.0, &["after"])?;
+    let last_seen = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let last_seen = last_seen.map(String::from).or_else(|| params.text("after").map(str::to_owned));
+    Ok(live::respond(state, last_seen).await)
 }
 
 /// How a table is wanted.

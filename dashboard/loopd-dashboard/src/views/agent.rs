@@ -4,13 +4,14 @@
 use loopd_model::{RecordKind, UnixNanos};
 use loopd_store::{CauseRow, LedgerRow, MetricRow, ProcessRow, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::process::Coverage;
 use super::settings::{self, SettingsState};
 use super::{ViewError, find_process};
 
 /// `GET /api/v1/processes/{process}/agent`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentView {
     /// Of which process.
     pub process: i64,
@@ -28,7 +29,8 @@ pub struct AgentView {
 }
 
 /// What an agent costs its program. Null where it did not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AgentCost)]
 pub struct Cost {
     /// Processor time of its own threads over the last minute of data, as a share of one processor.
     /// What recording costs the program's own threads is not in it.
@@ -44,7 +46,8 @@ pub struct Cost {
 }
 
 /// `produced = stored + dropped + in_flight`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AgentLedgerLine)]
 pub struct LedgerLine {
     /// Of what.
     pub kind: String,
@@ -62,7 +65,7 @@ pub struct LedgerLine {
 }
 
 /// How much was dropped for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CauseCount {
     /// The reason.
     pub cause: String,

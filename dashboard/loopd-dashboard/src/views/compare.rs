@@ -6,7 +6,9 @@ use loopd_analysis::findings::Facts;
 use loopd_model::UnixNanos;
 use loopd_store::{ProcessKey, ProcessRow, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::findings::{Finding, Namer};
 use super::params::{Params, QueryPairs};
 use super::text::UnixNanosText;
@@ -14,7 +16,7 @@ use super::{ViewError, find_process};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/compare`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CompareView {
     /// The first range, which counts as before.
     pub a: Side,
@@ -33,7 +35,8 @@ pub struct CompareView {
 }
 
 /// One of the ranges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CompareSide)]
 pub struct Side {
     /// The process.
     pub process: i64,
@@ -48,7 +51,8 @@ pub struct Side {
 }
 
 /// One spawn location in both ranges.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CompareSite)]
 pub struct SiteRow {
     /// `file:line`.
     pub location: String,
@@ -61,7 +65,8 @@ pub struct SiteRow {
 }
 
 /// What the tasks of one spawn location did in a range.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SiteFigures)]
 pub struct Figures {
     /// Tasks spawned a minute.
     pub spawned_per_min: f64,
@@ -99,6 +104,26 @@ pub struct RangeOf {
     pub from: Option<UnixNanos>,
     /// Up to then.
     pub to: Option<UnixNanos>,
+}
+
+impl Described for CompareFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{instant, process_named};
+        vec![
+            process_named("a", "The process of the first range, which counts as before."),
+            instant(
+                "a_from",
+                "The beginning of the first range; that of its recording if not given.",
+            ),
+            instant("a_to", "The end of the first range; that of its recording if not given."),
+            process_named("b", "The process of the second range, which may be the same."),
+            instant(
+                "b_from",
+                "The beginning of the second range; that of its recording if not given.",
+            ),
+            instant("b_to", "The end of the second range; that of its recording if not given."),
+        ]
+    }
 }
 
 impl CompareFilter {

@@ -6,14 +6,15 @@ use loopd_analysis::await_tree::{self, Line};
 use loopd_model::{DumpId, TaskId};
 use loopd_store::{DumpHead, DumpedTask, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::slow::{Frame, frames};
 use super::tasks::Location;
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, is_false, words};
+use super::{ViewError, find_process, is_false, vocabulary, words};
 
 /// `POST /api/v1/processes/{process}/dump`: a dump that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DumpTaken {
     /// The process.
     pub process: i64,
@@ -22,14 +23,14 @@ pub struct DumpTaken {
 }
 
 /// `GET /api/v1/processes/{process}/dumps`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DumpsView {
     /// Those that are kept, the latest first.
     pub dumps: Vec<DumpSummary>,
 }
 
 /// One dump, without its tasks. The fields are those of [`DumpView`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DumpSummary {
     /// The dump's number.
     pub dump: IdText,
@@ -46,7 +47,7 @@ pub struct DumpSummary {
 }
 
 /// `GET /api/v1/processes/{process}/dumps/{dump}`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DumpView {
     /// The process.
     pub process: i64,
@@ -62,7 +63,7 @@ pub struct DumpView {
 }
 
 /// One line of the tree.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DumpLine {
     /// The task.
     pub task: IdText,
@@ -72,6 +73,7 @@ pub struct DumpLine {
     pub parent: Option<IdText>,
     /// Null on the task's own line. `cycle`: it is above this line, so that it awaits itself in the end;
     /// `above`: it has a line before this; `missing`: nothing is known of it but that it is awaited.
+    #[schema(value_type = Option<vocabulary::Pointer>)]
     pub pointer: Option<String>,
     /// Its name; null if it has none.
     pub name: Option<String>,
@@ -80,7 +82,7 @@ pub struct DumpLine {
 }
 
 /// Where one task waits.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DumpedWait {
     /// `async`, `local` and so on, as of tasks; `unknown` if its spawn was not seen.
     pub kind: String,
@@ -101,7 +103,7 @@ pub struct DumpedWait {
 }
 
 /// What a task awaits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DumpedResource {
     /// Its id.
     pub resource: IdText,

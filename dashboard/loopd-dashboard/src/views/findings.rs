@@ -7,14 +7,16 @@ use loopd_analysis::slow::short_path;
 use loopd_model::UnixNanos;
 use loopd_store::{FindingRow, ProcessKey, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::params::{Params, QueryPairs};
 use super::text::UnixNanosText;
-use super::{ViewError, find_process};
+use super::{ViewError, find_process, vocabulary};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/processes/{process}/findings`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FindingsView {
     /// Of which process.
     pub process: i64,
@@ -32,7 +34,7 @@ pub struct FindingsView {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The rule that found it; of what asyncio complains of itself, the name of its check.
     pub rule: String,
@@ -45,6 +47,7 @@ pub struct Finding {
     /// 0 to 100, from the harm.
     pub score: u8,
     /// How sure it is: `possible`, `likely` or `certain`.
+    #[schema(value_type = vocabulary::Confidence)]
     pub confidence: String,
     /// What is wrong, in one sentence, with the line and the figure.
     pub title: String,
@@ -52,6 +55,7 @@ pub struct Finding {
     pub location: Option<String>,
     /// The same with the whole path, as the program knows it; absent if that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub path: Option<String>,
     /// How often it was seen.
     pub occurrences: u64,
@@ -67,18 +71,22 @@ pub struct Finding {
     pub fix: String,
     /// How that looks in code; absent where it cannot be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub snippet: Option<Snippet>,
     /// Why nobody wants to hear of it; absent if it is not muted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub muted: Option<String>,
     /// When it was no longer found while the process ran; absent for what is found in the range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub resolved_at: Option<UnixNanosText>,
 }
 
 /// How serious a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = FindingLevel)]
 pub enum Level {
     /// Worth knowing; a healthy program may have it.
     Info,
@@ -89,17 +97,18 @@ pub enum Level {
 }
 
 /// One piece of proof.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
     /// What was seen.
     pub text: String,
     /// The page that shows it; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub href: Option<String>,
 }
 
 /// Code that mends it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Snippet {
     /// `rust` or `python`.
     pub language: String,
@@ -108,13 +117,14 @@ pub struct Snippet {
 }
 
 /// What one rule said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleState {
     /// The rule.
     pub rule: String,
     /// What it looks for.
     pub title: String,
     /// `found`, `ok`, `not_applicable` or `needs`.
+    #[schema(value_type = vocabulary::RuleOutcome)]
     pub state: String,
     /// Why it does not apply, or what it needs to be able to look; empty otherwise.
     pub reason: String,
@@ -131,6 +141,16 @@ pub struct FindingFilter {
 
 /// How far around an instant the timeline is shown, in nanoseconds.
 const AROUND: i64 = 1_000_000_000;
+
+impl Described for FindingFilter {
+    fn params() -> Vec<Param> {
+        use super::described::instant;
+        vec![
+            instant("from", "The beginning; that of the recording if not given."),
+            instant("to", "The end; that of the recording if not given."),
+        ]
+    }
+}
 
 impl FindingFilter {
     /// The parameters that make a filter.

@@ -8,14 +8,15 @@ use loopd_store::{
     LedgerRow, LossRow, ProcessRow, ProcessState, Reader, ResourceRow, ResourceSite, TaskSite,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::tasks::Location;
 use super::text::{IdText, UnixNanosText, count_text, duration_text};
-use super::{ViewError, find_process, is_false, words};
+use super::{ViewError, find_process, is_false, vocabulary, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/leaks`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LeaksView {
     /// The end of the window that was looked at.
     pub at: UnixNanosText,
@@ -32,7 +33,7 @@ pub struct LeaksView {
 }
 
 /// Tasks of one spawn location.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskLeak {
     /// Where they are spawned; null if not known.
     pub location: Option<Location>,
@@ -52,6 +53,7 @@ pub struct TaskLeak {
     /// Age that half of them have reached; null when none is alive.
     pub median_age: Option<u64>,
     /// `growing`, `steady` or `settled`.
+    #[schema(value_type = vocabulary::LeakVerdict)]
     pub verdict: String,
     /// How many were alive at evenly spaced instants of the window, the last one its end.
     pub counts: Vec<u64>,
@@ -60,7 +62,7 @@ pub struct TaskLeak {
 }
 
 /// Resources of one kind and open location.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceLeak {
     /// Where they are opened; null if not known.
     pub location: Option<Location>,
@@ -84,6 +86,7 @@ pub struct ResourceLeak {
     /// Age that half of them have reached; null when none is open.
     pub median_age: Option<u64>,
     /// `growing`, `steady` or `settled`.
+    #[schema(value_type = vocabulary::LeakVerdict)]
     pub verdict: String,
     /// How many were open at evenly spaced instants of the window, the last one its end.
     pub counts: Vec<u64>,
@@ -92,7 +95,7 @@ pub struct ResourceLeak {
 }
 
 /// One open resource.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OpenResource {
     /// Its id.
     pub resource: IdText,

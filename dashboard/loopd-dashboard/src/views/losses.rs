@@ -3,12 +3,13 @@
 use loopd_model::RecordKind;
 use loopd_store::{LedgerRow, LossRow, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::text::UnixNanosText;
 use super::{ViewError, find_process};
 
 /// `GET /api/v1/losses`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LossesView {
     /// One line for each kind of record.
     pub ledger: Vec<LedgerLine>,
@@ -18,7 +19,7 @@ pub struct LossesView {
 
 /// The account of one kind of record:
 /// `produced = stored + dropped + lost + in flight`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerLine {
     /// Of what.
     pub kind: String,
@@ -33,7 +34,7 @@ pub struct LedgerLine {
 }
 
 /// One loss, as the account and the timeline show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Loss {
     /// What was lost; `any` if it could be anything.
     pub kind: String,

@@ -5,33 +5,37 @@ use std::collections::BTreeMap;
 use loopd_model::{MarkLevel, TaskId, UnixNanos};
 use loopd_store::{AppSpanRow, MarkQuery, MarkRow, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::params::Params;
 use super::tasks::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, words};
+use super::{ViewError, find_process, vocabulary, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/marks`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MarksView {
     /// Marks and traced events, latest first.
     pub marks: Vec<Mark>,
     /// What came before this was not looked at; absent if nothing was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub searched_from: Option<UnixNanosText>,
     /// Spans that have closed, latest first.
     pub spans: Vec<AppSpan>,
 }
 
 /// One mark, or one traced event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Mark {
     /// When.
     pub at: UnixNanosText,
     /// In a poll of which task; null outside any.
     pub task: Option<IdText>,
     /// `trace`, `debug`, `info`, `warn` or `error`; null for a mark.
+    #[schema(value_type = Option<vocabulary::EventLevel>)]
     pub level: Option<String>,
     /// The module that traced it; the name of a mark.
     pub target: String,
@@ -44,7 +48,7 @@ pub struct Mark {
 }
 
 /// One span of the program's own tracing that has closed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppSpan {
     /// Its id.
     pub span: IdText,
@@ -92,6 +96,25 @@ const LEVELS: [(&str, MarkLevel); 5] = [
     ("warn", MarkLevel::Warn),
     ("error", MarkLevel::Error),
 ];
+
+impl Described for MarkFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{id, instant, number, process, words};
+        vec![
+            process(),
+            id("task", "Only those made in polls of this task."),
+            instant("from", "Not before this."),
+            instant("to", "Before this."),
+            words(
+                "level",
+                &LEVELS,
+                None,
+                "Marks, and events at least as serious; marks alone if not given.",
+            ),
+            number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT, "How many to give of each: the latest."),
+        ]
+    }
+}
 
 impl MarkFilter {
     /// The parameters that make a filter.

@@ -3,14 +3,16 @@
 use loopd_model::UnixNanos;
 use loopd_store::Reader;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::params::Params;
 use super::range::Range;
 use super::text::{IdText, UnixNanosText};
 use super::{ViewError, find_process};
 
 /// `GET /api/v1/metrics`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MetricsView {
     /// Of which metric.
     pub name: String,
@@ -23,7 +25,7 @@ pub struct MetricsView {
 }
 
 /// One line of a chart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MetricSeries {
     /// Of which loop; `0` for the process.
     #[serde(rename = "loop")]
@@ -53,6 +55,25 @@ const DEFAULT_POINTS: u64 = 120;
 /// More points than a screen has pixels are of no use.
 const MAX_POINTS: u64 = 4_000;
 const DEFAULT_RANGE: u64 = 3_600_000_000_000;
+
+impl Described for MetricFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{instant, needed_text, number, process};
+        vec![
+            process(),
+            needed_text(
+                "name",
+                "Which metric, as in `rss_bytes`; the view `metrics` in SQL has all names.",
+            ),
+            instant(
+                "from",
+                "The beginning; an hour before `to`, or the start of the process, if not given.",
+            ),
+            instant("to", "The end; the end of the data if not given."),
+            number("points", DEFAULT_POINTS, 1, MAX_POINTS, "In how many steps."),
+        ]
+    }
+}
 
 impl MetricFilter {
     /// The parameters that make a filter.

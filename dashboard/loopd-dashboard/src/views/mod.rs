@@ -8,6 +8,7 @@
 pub mod agent;
 mod chains;
 pub mod compare;
+pub mod described;
 pub mod dumps;
 pub mod findings;
 pub mod leaks;
@@ -28,8 +29,10 @@ pub mod survivors;
 pub mod task;
 pub mod tasks;
 pub mod text;
+pub mod tile;
 pub mod timeline;
 mod verdict;
+mod vocabulary;
 pub mod waits;
 mod words;
 

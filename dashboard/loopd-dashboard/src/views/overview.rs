@@ -4,6 +4,7 @@ use loopd_analysis::runtime::Runtime;
 use loopd_model::{LoopId, UnixNanos};
 use loopd_store::{ProcessRow, Reader, Timeline};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::findings::{self, FindingFilter};
 use super::process::Process;
@@ -12,7 +13,7 @@ use super::text::UnixNanosText;
 use super::{ViewError, find_process, is_false, verdict};
 
 /// `GET /api/v1/overview`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OverviewView {
     /// The process.
     pub process: Process,
@@ -29,7 +30,7 @@ pub struct OverviewView {
 }
 
 /// One sentence about a process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     /// How bad it is.
     pub level: Level,
@@ -38,8 +39,9 @@ pub struct Verdict {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = VerdictLevel)]
 pub enum Level {
     /// Nothing was found.
     Ok,
@@ -52,7 +54,7 @@ pub enum Level {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Headline {
     /// The rule that found it.
     pub rule: String,
@@ -71,7 +73,7 @@ pub struct Headline {
 }
 
 /// How a process is doing, over the last minute of its data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// Share of the workers' time spent in polls, 0 to 1.
     pub busy_share: f64,
@@ -93,7 +95,7 @@ pub struct Health {
 }
 
 /// Evenly spaced readings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Series {
     /// The beginning of the first step.
     pub t0: UnixNanosText,

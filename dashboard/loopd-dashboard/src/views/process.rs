@@ -6,12 +6,13 @@ use loopd_analysis::runtime::Runtime;
 use loopd_model::UnixNanos;
 use loopd_store::{LoopRow, ProcessRow, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, is_false, words};
+use super::{ViewError, is_false, vocabulary, words};
 
 /// `GET /api/v1/processes`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProcessesView {
     /// Newest first.
     pub processes: Vec<Process>,
@@ -21,7 +22,7 @@ pub struct ProcessesView {
 }
 
 /// One run of one program.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Process {
     /// The small number that every other route takes.
     pub process: i64,
@@ -42,6 +43,7 @@ pub struct Process {
     /// The agent's version.
     pub agent_version: String,
     /// Which runtime its loops are of, by its agent: `tokio`, `asyncio` (uvloop included) or `unknown`.
+    #[schema(value_type = vocabulary::RuntimeName)]
     pub runtime: String,
     /// Whether it still sends.
     pub state: ProcessState,
@@ -78,7 +80,7 @@ pub struct Process {
 }
 
 /// Whether a process still sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessState {
     /// Connected.
@@ -101,18 +103,19 @@ impl ProcessState {
 }
 
 /// Whether one capture layer works.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Coverage {
     /// `hooks`, `wrapped`, `watchdog`, `metrics`; in Python `steps`, `callbacks`, `stacks`.
     pub layer: String,
     /// `on`, `off` or `unavailable`.
+    #[schema(value_type = vocabulary::CoverageState)]
     pub state: String,
     /// Why not, and what would turn it on; empty when on.
     pub reason: String,
 }
 
 /// One event loop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Loop {
     /// Its id.
     #[serde(rename = "loop")]

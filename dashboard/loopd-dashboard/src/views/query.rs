@@ -5,26 +5,29 @@ use std::time::Duration;
 use loopd_store::{QueryError, QueryLimits, QueryResult, Reader, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::ViewError;
 use crate::csv::Csv;
 
 /// The body of `POST /api/v1/query`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueryRequest {
     /// One statement that reads.
     pub sql: String,
     /// At most this many rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub limit: Option<usize>,
     /// At most this long, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub timeout_ms: Option<u64>,
 }
 
 /// `POST /api/v1/query`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct QueryView {
     /// The columns.
     pub columns: Vec<QueryColumn>,
@@ -36,11 +39,12 @@ pub struct QueryView {
     pub elapsed_ns: u64,
     /// What was read in full, and how to ask for less: sentences, usually none.
     #[serde(default)]
+    #[schema(required)]
     pub hints: Vec<String>,
 }
 
 /// A column of an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryColumn {
     /// Its name.
     pub name: String,
@@ -50,7 +54,7 @@ pub struct QueryColumn {
 }
 
 /// What the values of a column are. SQLite has types for values, not for columns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ValueKind {
     /// There is none but NULL, or it is not known.
@@ -91,7 +95,7 @@ impl ValueKind {
 }
 
 /// `GET /api/v1/schema`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaView {
     /// What can be selected from.
     pub views: Vec<SchemaTable>,
@@ -100,7 +104,7 @@ pub struct SchemaView {
 }
 
 /// One view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaTable {
     /// Its name.
     pub name: String,
@@ -111,7 +115,7 @@ pub struct SchemaTable {
 }
 
 /// One column of a view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaColumn {
     /// Its name.
     pub name: String,
@@ -123,7 +127,7 @@ pub struct SchemaColumn {
 }
 
 /// One function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaFunction {
     /// How to call it, as in `duration(ns)`.
     pub name: String,

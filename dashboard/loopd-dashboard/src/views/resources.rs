@@ -3,17 +3,19 @@
 use loopd_model::ResourceId;
 use loopd_store::{MAX_COUNTED, Reader, ResourceQuery, ResourceRow, ResourceState, WaitQuery};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::params::{Params, QueryPairs, word};
 use super::slow::{self, Frame};
 use super::tasks::{DEFAULT_LIMIT, Location, MAX_LIMIT};
 use super::text::{IdText, UnixNanosText};
 use super::waits::{self, Hold, Holder, Wait};
-use super::{ViewError, find_process, is_false, words};
+use super::{ViewError, find_process, is_false, vocabulary, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/resources`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ResourcesView {
     /// How many the filter lets through, as far as they were counted.
     pub total: u64,
@@ -25,7 +27,7 @@ pub struct ResourcesView {
 }
 
 /// One thing that was opened and must be closed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Resource {
     /// Its id.
     pub resource: IdText,
@@ -42,13 +44,15 @@ pub struct Resource {
     /// When it was closed; null while it is open.
     pub closed_at: Option<UnixNanosText>,
     /// `closed`, `dropped` or `unclosed`; null while it is open.
+    #[schema(value_type = Option<vocabulary::CloseHow>)]
     pub how: Option<String>,
     /// How things stand with it; null if it never told.
     pub state: Option<State>,
 }
 
 /// How things stand, or stood, with a resource; null for what it does not tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ResourceState)]
 pub struct State {
     /// When the latest of these was told.
     pub at: UnixNanosText,
@@ -83,7 +87,7 @@ pub struct State {
 }
 
 /// `GET /api/v1/resources/{process}/{resource}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceView {
     /// The resource.
     pub resource: Resource,
@@ -120,6 +124,18 @@ pub struct ResourceFilter {
 /// The names of the states to choose from.
 pub const STATES: [(&str, Option<bool>); 3] =
     [("all", None), ("open", Some(true)), ("closed", Some(false))];
+
+impl Described for ResourceFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{number, offset, process, words};
+        vec![
+            process(),
+            words("state", &STATES, Some("all"), "Only open ones, only closed ones, or both."),
+            offset(),
+            number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT, "How many rows to give."),
+        ]
+    }
+}
 
 impl ResourceFilter {
     /// The parameters that make a filter.

@@ -1,5 +1,6 @@
 //! What agents are asked to capture, what is in force, and how a request changes it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use loopd_store::{
@@ -7,12 +8,15 @@ use loopd_store::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::ViewError;
 use super::process::Coverage;
 
 /// What can be switched. In what is asked for, null means: nothing is asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Settings {
     /// Single polls and parks.
@@ -31,14 +35,42 @@ pub struct Settings {
     pub slow_threshold: Option<u64>,
 }
 
+/// The shape of the body of a change, which [`parse_change`] reads.
+#[derive(Debug)]
+pub(crate) struct SettingsPatch;
+
+impl PartialSchema for SettingsPatch {
+    fn schema() -> RefOr<Schema> {
+        let about = "What is left out stays as it is; null takes back what was asked for.";
+        let object = ObjectBuilder::new().description(Some(about));
+        let setting = |object: ObjectBuilder, key: SettingKey| {
+            let kind = match key {
+                SettingKey::SlowThreshold => Type::Integer,
+                _ => Type::Boolean,
+            };
+            let value = ObjectBuilder::new().schema_type(SchemaType::from_iter([kind, Type::Null]));
+            let allowed = format!("Null, or {}.", key.allowed());
+            object.property(key.name(), value.description(Some(allowed)))
+        };
+        SettingKey::ALL.into_iter().fold(object, setting).into()
+    }
+}
+
+impl ToSchema for SettingsPatch {
+    fn name() -> Cow<'static, str> {
+        "SettingsPatch".into()
+    }
+}
+
 /// How things stand with the settings of a process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingsState {
     /// What is asked for: of this run, else of programs of its name, else of all.
     pub desired: Settings,
     /// By the name of each setting that is asked for, whose word that is. Only what is asked of the
     /// run itself can be taken back from it alone.
     #[serde(default)]
+    #[schema(required)]
     pub asked_by: BTreeMap<String, Asker>,
     /// What its agent said is in force; null from an agent that cannot be asked.
     pub in_force: Option<Settings>,
@@ -50,7 +82,7 @@ pub struct SettingsState {
 }
 
 /// Whose word it is that something is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Asker {
     /// It is asked of this run.
@@ -62,7 +94,7 @@ pub enum Asker {
 }
 
 /// `GET /api/v1/processes/{process}/settings`, and the answer to a change of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingsView {
     /// Of which process.
     pub process: i64,
@@ -74,7 +106,7 @@ pub struct SettingsView {
 }
 
 /// `GET /api/v1/settings`, and the answer to a change of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommonSettingsView {
     /// What is asked of every program.
     pub all: Settings,
@@ -83,7 +115,7 @@ pub struct CommonSettingsView {
 }
 
 /// What is asked of every run of one program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppSettings {
     /// The name of the program.
     pub app: String,

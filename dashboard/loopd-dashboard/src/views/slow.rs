@@ -7,14 +7,16 @@ use loopd_analysis::slow::{Sample, is_own};
 use loopd_model::{Running, UnixNanos};
 use loopd_store::{Reader, SampleRow, SlowQuery};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::params::{Params, QueryPairs};
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, is_false, words};
+use super::{ViewError, find_process, is_false, vocabulary, words};
 use crate::csv::Csv;
 
 /// `GET /api/v1/slow`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SlowView {
     /// Sum of the lengths of the slow polls in range that were counted, in nanoseconds.
     pub total_time: u64,
@@ -32,13 +34,15 @@ pub struct SlowView {
 }
 
 /// One place that makes polls slow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SlowSite)]
 pub struct Site {
     /// `file:line` of the first frame in the program's own code, or of the spawn.
     pub location: String,
     /// The function there; empty when found by spawn location.
     pub function: String,
     /// What it was found by: `stack` or `spawn_location`.
+    #[schema(value_type = vocabulary::FoundBy)]
     pub by: String,
     /// How many slow polls.
     pub polls: u64,
@@ -65,7 +69,7 @@ pub struct Site {
 }
 
 /// One stack and how often it was seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SiteStack {
     /// In how many samples.
     pub count: u64,
@@ -74,7 +78,7 @@ pub struct SiteStack {
 }
 
 /// One frame of a stack.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Frame {
     /// Empty if no symbol covers the address.
     pub function: String,
@@ -87,7 +91,7 @@ pub struct Frame {
 }
 
 /// One slow poll.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SlowPoll {
     /// On which loop.
     #[serde(rename = "loop")]
@@ -107,6 +111,7 @@ pub struct SlowPoll {
     /// How many stacks were taken.
     pub samples: u64,
     /// What the thread was doing in most of them: `on_cpu` or `off_cpu`; null if not known.
+    #[schema(value_type = Option<vocabulary::OnCpu>)]
     pub running: Option<String>,
     /// The system call that most of them found it in, as `futex` or `read`; null if in none, or not
     /// known.
@@ -139,6 +144,24 @@ pub const MAX_GROUPED: u64 = 5_000;
 const EXAMPLES: usize = 5;
 /// Frames beyond this are not sent: what matters is near the leaf.
 const MAX_FRAMES: usize = 96;
+
+impl Described for SlowFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{instant, number, process};
+        vec![
+            process(),
+            instant("from", "Only those that end at or after this."),
+            instant("to", "Only those that begin before this."),
+            number(
+                "limit",
+                DEFAULT_RECENT,
+                1,
+                MAX_RECENT,
+                "How many of the newest to list one by one.",
+            ),
+        ]
+    }
+}
 
 impl SlowFilter {
     /// The parameters that make a filter.

@@ -9,14 +9,16 @@ use loopd_analysis::slow::{sites, weights};
 use loopd_model::{Running, TaskId, UnixNanos};
 use loopd_store::{Reader, SampleRow, SlowPoll, SlowQuery};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::params::{Params, QueryPairs};
 use super::slow::{Frame, MAX_GROUPED, facts, frames};
 use super::text::{IdText, UnixNanosText};
 use super::{ViewError, find_process, is_false};
 
 /// `GET /api/v1/stacks`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StacksView {
     /// Of which process.
     pub process: i64,
@@ -38,7 +40,7 @@ pub struct StacksView {
 }
 
 /// One stack taken in a slow poll.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StackSample {
     /// When it was taken.
     pub at: UnixNanosText,
@@ -79,6 +81,22 @@ pub struct StackFilter {
 pub const MAX_SAMPLES: usize = 20_000;
 /// So many different stacks are given, which is some megabytes as well.
 pub const MAX_STACKS: usize = 1_000;
+
+impl Described for StackFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{id, instant, process, text};
+        vec![
+            process(),
+            instant("from", "Only those taken at or after this."),
+            instant("to", "Only those taken before this."),
+            text(
+                "location",
+                "Only those in polls of this site, named as `GET /api/v1/slow` names it.",
+            ),
+            id("task", "Only those in polls of this task."),
+        ]
+    }
+}
 
 impl StackFilter {
     /// The parameters that make a filter.

@@ -3,13 +3,14 @@
 use loopd_model::UnixNanos;
 use loopd_store::{Reader, Retention};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ViewError;
 use super::text::UnixNanosText;
 use crate::state::{ServerInfo, ServerStatus};
 
 /// `GET /api/v1/status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatusView {
     /// loopd's version.
     pub version: String,
@@ -38,7 +39,7 @@ pub struct StatusView {
 }
 
 /// The database.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StoreView {
     /// Its file.
     pub path: String,

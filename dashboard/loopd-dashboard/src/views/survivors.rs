@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use loopd_model::{TaskId, UnixNanos};
 use loopd_store::{Opener, ProcessKey, Reader, Survivor, SurvivorSite, SurvivorSites, WaitRow};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::chains::holders_now;
+use super::described::{Described, Param};
 use super::leaks::{end_of_life, forgotten_text, gone, is_about_lives, missing, unseen};
 use super::params::{Params, QueryPairs};
 use super::tasks::Location;
@@ -18,7 +20,7 @@ use super::{ViewError, find_process, is_false, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/survivors`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SurvivorsView {
     /// Of which process.
     pub process: i64,
@@ -39,7 +41,7 @@ pub struct SurvivorsView {
 }
 
 /// Survivors of one sort.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Survivors {
     /// How many were born in the range, those of other lines as well.
     pub born: u64,
@@ -57,7 +59,8 @@ pub struct Survivors {
 }
 
 /// The survivors of one line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SurvivorSite)]
 pub struct Site {
     /// Where they were spawned or opened; null if not known.
     pub location: Option<Location>,
@@ -90,7 +93,7 @@ pub struct Site {
 }
 
 /// The line whose tasks made most of some survivors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OpenedBy {
     /// Where these tasks were spawned; null if not known.
     pub location: Option<Location>,
@@ -105,7 +108,7 @@ pub struct OpenedBy {
 }
 
 /// A wait that survivors have in common.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WaitsFor {
     /// To do what: `lock`, `recv` …; empty if not known.
     pub op: String,
@@ -122,7 +125,7 @@ pub struct WaitsFor {
 }
 
 /// A task that holds up survivors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeldBy {
     /// The task.
     pub task: IdText,
@@ -135,7 +138,8 @@ pub struct HeldBy {
 }
 
 /// One survivor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Survivor)]
 pub struct Example {
     /// The task or the resource.
     pub id: IdText,
@@ -156,6 +160,17 @@ pub struct SurvivorFilter {
     pub from: Option<UnixNanos>,
     /// Born by this; the end of the recording if not given.
     pub to: Option<UnixNanos>,
+}
+
+impl Described for SurvivorFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{instant, process};
+        vec![
+            process(),
+            instant("from", "Born after this; at any time if not given."),
+            instant("to", "Born by this; by the end of the data if not given."),
+        ]
+    }
 }
 
 impl SurvivorFilter {

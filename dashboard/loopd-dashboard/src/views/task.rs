@@ -4,6 +4,7 @@ use loopd_analysis::histogram::Histogram;
 use loopd_model::TaskId;
 use loopd_store::{MarkQuery, PollRow, Reader, ResourceQuery, SlowQuery, WaitQuery, WakeRow};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::marks::{AppSpan, Mark};
 use super::resources::{MAX_PAST, Resource};
@@ -14,7 +15,7 @@ use super::waits::{self, Hold, Wait};
 use super::{ViewError, find_process, words};
 
 /// `GET /api/v1/tasks/{process}/{task}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
     /// The task.
     pub task: Task,
@@ -57,7 +58,7 @@ pub const MAX_SLOWEST: usize = 20;
 pub const MAX_WAKES: usize = 200;
 
 /// One poll.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Poll {
     /// When it began.
     pub start_at: UnixNanosText,
@@ -71,7 +72,7 @@ pub struct Poll {
 }
 
 /// One or more wakes that led to one poll.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Wake {
     /// When the first of them came.
     pub at: UnixNanosText,
@@ -84,7 +85,7 @@ pub struct Wake {
 }
 
 /// Tasks spawned at one place, taken together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LocationStats {
     /// How many.
     pub tasks: u64,
@@ -99,7 +100,8 @@ pub struct LocationStats {
 }
 
 /// One class of a histogram.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PollClass)]
 pub struct Class {
     /// The longest length that falls into it, in nanoseconds.
     pub le_ns: u64,

@@ -6,15 +6,17 @@ use loopd_analysis::slow::short_path;
 use loopd_model::{TaskId, TaskKind};
 use loopd_store::{Reader, TaskQuery, TaskRow, TaskSort, TaskState};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::marks::fields_text;
 use super::params::{Params, QueryPairs, word};
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, is_false, words};
+use super::{ViewError, find_process, is_false, vocabulary, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/tasks`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TasksView {
     /// How many tasks the filter lets through, of those that were looked through.
     pub total: u64,
@@ -31,7 +33,7 @@ pub struct TasksView {
 }
 
 /// One task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Task {
     /// Its process.
     pub process: i64,
@@ -41,11 +43,14 @@ pub struct Task {
     pub name: Option<String>,
     /// `async`, `local`, `block_on`, `blocking`, or `callback`: no task, but all runs of one function
     /// that its loop was given; `unknown` if its spawn was not seen.
+    #[schema(value_type = vocabulary::TaskKind)]
     pub kind: String,
     /// `running` while polled, else `alive` or `ended`.
+    #[schema(value_type = vocabulary::TaskState)]
     pub state: String,
     /// `completed`, `panicked`, `raised`, `cancelled`, `destroyed` (garbage-collected while pending)
     /// or `unknown`; null while it is alive.
+    #[schema(value_type = Option<vocabulary::Outcome>)]
     pub outcome: Option<String>,
     /// Where it was spawned; null if not known.
     pub location: Option<Location>,
@@ -84,7 +89,7 @@ pub struct Task {
 }
 
 /// A place in source code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Location {
     /// Its id within the process.
     pub id: IdText,
@@ -157,6 +162,29 @@ pub const STATES: [(&str, Option<TaskState>); 4] = [
     ("ended", Some(TaskState::Ended)),
     ("running", Some(TaskState::Running)),
 ];
+
+impl Described for TaskFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{flag, id, number, offset, process, text, words};
+        vec![
+            process(),
+            words("state", &STATES, Some("all"), "In which state."),
+            text("q", "Part of the name or of the spawn location, or the id."),
+            id("location", "Only those spawned at this location, by its id."),
+            id("parent", "Only those spawned by this task."),
+            words(
+                "kind",
+                &KINDS,
+                None,
+                "Of which kind; if not given, callbacks are left out unless a location is given.",
+            ),
+            words("sort", &SORTS, word(&SORTS, TaskSort::default()), "By which field to sort."),
+            flag("desc", "Whether the largest come first."),
+            offset(),
+            number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT, "How many rows to give."),
+        ]
+    }
+}
 
 impl TaskFilter {
     /// The parameters that make a filter.

@@ -1,11 +1,15 @@
 //! Numbers that JSON must carry as text, because a browser's numbers end at 2^53.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 pub use loopd_analysis::text::{at_least_text, count_text, duration_text};
 use loopd_model::UnixNanos;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An instant in wall time, in JSON the decimal text of its nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +26,20 @@ impl From<UnixNanos> for UnixNanosText {
 }
 
 macro_rules! as_text {
-    ($name:ident, $expected:literal) => {
+    ($name:ident, $expected:literal, $pattern:literal, $about:literal) => {
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let schema = ObjectBuilder::new().schema_type(Type::String);
+                schema.pattern(Some($pattern)).description(Some($about)).into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -54,8 +71,19 @@ macro_rules! as_text {
     };
 }
 
-as_text!(UnixNanosText, "decimal nanoseconds since 1970");
-as_text!(IdText, "a decimal id");
+as_text!(
+    UnixNanosText,
+    "decimal nanoseconds since 1970",
+    "^-?[0-9]{1,19}$",
+    "An instant: decimal nanoseconds since 1970 (UTC), as text because a browser's numbers end at 2^53."
+);
+as_text!(
+    IdText,
+    "a decimal id",
+    "^[0-9]{1,20}$",
+    "An id of a task, a resource, a loop or a location: decimal text because a browser's numbers end at 2^53. \
+     `0` stands for none."
+);
 
 #[cfg(test)]
 mod tests {

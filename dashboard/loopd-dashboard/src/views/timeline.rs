@@ -7,7 +7,9 @@ use loopd_analysis::tiles::Cell;
 use loopd_model::UnixNanos;
 use loopd_store::{LaneId, ProcessRow, Reader, SlowSpan, SpanRow, Spans, TimelineLane};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{Described, Param};
 use super::losses::Loss;
 use super::params::Params;
 use super::range::Range;
@@ -15,7 +17,7 @@ use super::text::{IdText, UnixNanosText};
 use super::{ViewError, find_process, words};
 
 /// `GET /api/v1/timeline`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TimelineView {
     /// The beginning of the first bucket, at or before the range asked for.
     pub t0: UnixNanosText,
@@ -39,11 +41,12 @@ pub struct TimelineView {
     pub losses: Vec<Loss>,
     /// With exact lanes, the spawn locations that their polls name: id to `file:line`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub locations: Option<BTreeMap<IdText, String>>,
 }
 
 /// One worker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Lane {
     /// Its loop.
     #[serde(rename = "loop")]
@@ -58,14 +61,16 @@ pub struct Lane {
     pub cells: Cells,
     /// Its polls, if the timeline is exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub polls: Option<Polls>,
     /// Its parks, if the timeline is exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub parks: Option<Parks>,
 }
 
 /// The buckets in which something happened, column by column.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cells {
     /// Which bucket, from `t0`.
     pub i: Vec<u64>,
@@ -84,7 +89,7 @@ pub struct Cells {
 }
 
 /// Polls, column by column, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Polls {
     /// When each began: nanoseconds after `t0`, negative if before.
     pub s: Vec<i64>,
@@ -97,7 +102,7 @@ pub struct Polls {
 }
 
 /// Parks, column by column, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Parks {
     /// When each began: nanoseconds after `t0`, negative if before.
     pub s: Vec<i64>,
@@ -106,7 +111,7 @@ pub struct Parks {
 }
 
 /// A slow poll on the timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SlowMark {
     /// On which loop.
     #[serde(rename = "loop")]
@@ -142,6 +147,27 @@ const DEFAULT_WIDTH: u32 = 1_200;
 const MAX_WIDTH: u32 = 4_000;
 /// Up to this many single polls are sent: about a megabyte of JSON, drawn in a few milliseconds.
 const MAX_EXACT: usize = 20_000;
+
+impl Described for TimelineFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{instant, number, process};
+        vec![
+            process(),
+            instant(
+                "from",
+                "The beginning; a minute before `to`, or the start of the process, if not given.",
+            ),
+            instant("to", "The end; the end of the data if not given."),
+            number(
+                "width",
+                u64::from(DEFAULT_WIDTH),
+                1,
+                u64::from(MAX_WIDTH),
+                "How many pixels there are to fill: no more buckets than that.",
+            ),
+        ]
+    }
+}
 
 impl TimelineFilter {
     /// The parameters that make a filter.

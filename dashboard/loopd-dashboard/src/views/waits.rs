@@ -7,16 +7,18 @@ use loopd_store::{
     HoldRow, HolderRow, MAX_COUNTED_WAITS, MAX_WAITS_AT, Reader, WaitQuery, WaitRow, WaitState,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::chains::{OpenWaits, Step, shown};
+use super::described::{Described, Param};
 use super::params::{Params, QueryPairs};
 use super::tasks::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::text::{IdText, UnixNanosText, duration_text};
-use super::{ViewError, find_process, words};
+use super::{ViewError, find_process, vocabulary, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/waits`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WaitsView {
     /// How many the filter lets through, counted up to 10,000.
     pub total: u64,
@@ -30,7 +32,7 @@ pub struct WaitsView {
 }
 
 /// One wait of a task for a resource.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Wait {
     /// Its id.
     pub wait: IdText,
@@ -54,6 +56,7 @@ pub struct Wait {
     pub length: u64,
     /// `pending`, `ready`, `cancelled`, or `unfinished`: its task or its process ended first, or its end
     /// may have been lost.
+    #[schema(value_type = vocabulary::WaitState)]
     pub state: String,
     /// Who held the resource when it began, and who took it last since then.
     pub holders: Vec<Holder>,
@@ -67,7 +70,7 @@ pub struct Wait {
 }
 
 /// What is waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceRef {
     /// Its id.
     pub resource: IdText,
@@ -80,7 +83,7 @@ pub struct ResourceRef {
 }
 
 /// A task that held what another one waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Holder {
     /// Who; null outside any task.
     pub task: Option<IdText>,
@@ -99,7 +102,8 @@ pub struct Holder {
 }
 
 /// One task of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WaitLink)]
 pub struct Link {
     /// The task.
     pub task: IdText,
@@ -114,7 +118,7 @@ pub struct Link {
 }
 
 /// One hold that is over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hold {
     /// What was held; null if not known.
     pub resource: Option<IdText>,
@@ -153,6 +157,21 @@ pub struct WaitFilter {
     pub offset: u64,
     /// How many to show; 0 for [`DEFAULT_LIMIT`].
     pub limit: u64,
+}
+
+impl Described for WaitFilter {
+    fn params() -> Vec<Param> {
+        use super::described::{flag, id, instant, number, offset, process};
+        vec![
+            process(),
+            flag("pending", "Whether only those that last are wanted."),
+            instant("at", "Those that lasted at this instant, as far as was known then."),
+            id("task", "Only those of this task."),
+            id("resource", "Only those for this resource."),
+            offset(),
+            number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT, "How many rows to give."),
+        ]
+    }
 }
 
 impl WaitFilter {

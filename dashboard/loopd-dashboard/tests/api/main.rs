@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "../support/contract.rs"]
+mod contract;
 #[path = "../support/recording.rs"]
 mod recording;
 
@@ -12,9 +14,11 @@ mod findings;
 mod json;
 mod live;
 mod mutes;
+mod openapi;
 mod refusals;
 mod server;
 mod settings;
 mod stacks;
 mod survivors;
+mod tiles;
 mod waits;

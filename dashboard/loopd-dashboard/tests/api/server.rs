@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tower::ServiceExt;
 
-use super::recording;
+use super::{contract, recording};
 
 /// A router, and what keeps its store alive.
 pub(crate) struct Server {
@@ -98,8 +98,19 @@ impl Server {
         self.folder.path().join("loopd.db")
     }
 
+    /// Sends a request, and checks that the answer is as it is described.
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
-        self.router.clone().oneshot(request).await.unwrap()
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let content_type = response.headers().get("content-type");
+        let content_type = content_type.map_or("", |value| value.to_str().unwrap()).to_owned();
+        if content_type == "text/event-stream" {
+            return response;
+        }
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        contract::check(method.as_str(), &path, head.status.as_u16(), &content_type, &body);
+        Response::from_parts(head, body.into())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response<Body> {

@@ -1,5 +1,6 @@
 // The HTTP API with made-up data, as a connect-style handler: used by `vite` and by dev/server.mjs.
 
+import { encodeTile } from "./tile.mjs";
 import * as views from "./views.mjs";
 
 /** Live head events per second, the same limit as the collector's. */
@@ -20,6 +21,8 @@ export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = proc
     const muting = /^\/api\/v1\/processes\/(\d+)\/findings\/mute$/.exec(url.pathname);
     if (muting && request.method === "POST") return mute(world, request, response);
     if (request.method === "PATCH") return patch(world, request, response, url.pathname.replace("/api/v1", ""));
+    const tile = /^\/api\/v1\/tiles\/(\d+)\/(\d+)\/(\d+)$/.exec(url.pathname);
+    if (tile) return sendTile(world, response, tile[1], Number(tile[2]), BigInt(tile[3]));
     const answer = views.answer(world, url.pathname.replace("/api/v1", ""), url.searchParams);
     return send(response, answer == null ? 404 : 200, answer ?? { error: `there is nothing at ${url.pathname}` });
   };
@@ -28,6 +31,14 @@ export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = proc
 function send(response, status, body) {
   response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
   response.end(JSON.stringify(body));
+}
+
+/** What the timeline has for the tile's range, as bytes. */
+function sendTile(world, response, process, zoom, number) {
+  const [from, to] = [number << BigInt(zoom), (number + 1n) << BigInt(zoom)];
+  const view = views.answer(world, "/timeline", new URLSearchParams({ process, from: String(from), to: String(to), width: "513" }));
+  response.writeHead(200, { "content-type": "application/vnd.loopd.tile", "cache-control": "no-cache" });
+  response.end(encodeTile(view, zoom));
 }
 
 function live(world, request, response) {

@@ -49,7 +49,16 @@ export async function change<T>(url: string, body: object): Promise<T> {
   });
 }
 
+/** What is not JSON. */
+export async function getBytes(url: string, accept: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+  return (await answer(url, { signal: signal ?? null, headers: { accept } })).arrayBuffer();
+}
+
 async function request<T>(url: string, init: RequestInit): Promise<T> {
+  return (await (await answer(url, init)).json()) as T;
+}
+
+async function answer(url: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, init);
@@ -57,7 +66,7 @@ async function request<T>(url: string, init: RequestInit): Promise<T> {
     if (isAbort(cause)) throw cause;
     throw new ApiError("loopd does not answer. Is `loopd serve` still running?", 0);
   }
-  if (response.ok) return (await response.json()) as T;
+  if (response.ok) return response;
   throw new ApiError(await errorSentence(response), response.status);
 }
 

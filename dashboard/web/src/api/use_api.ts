@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, isAbort } from "./client.ts";
+import { generation, recovered } from "./live.ts";
 import { refresh } from "../app/session.ts";
 
 export interface Loaded<T> {
@@ -31,7 +32,8 @@ export function useApi<T>(url: string | null, { live = false, subject = null, qu
   const [again, setAgain] = useState(0);
   const inFlight = useRef<string | null>(null);
   const tick = live ? refresh.value : 0;
-  const wanted = url == null ? null : `${again} ${question ?? url}`;
+  const wanted = url == null ? null : `${again} ${generation.value} ${question ?? url}`;
+  const back = recovered.value;
   const abort = useRef<AbortController | null>(null);
 
   useEffect(() => {
@@ -51,6 +53,10 @@ export function useApi<T>(url: string | null, { live = false, subject = null, qu
         if (abort.current === controller) inFlight.current = null;
       });
   }, [wanted, tick, subject]);
+
+  useEffect(() => {
+    if (state.error != null) setAgain((n) => n + 1);
+  }, [back]);
 
   useEffect(() => () => abort.current?.abort(), []);
   const isFresh = state.subject === subject;

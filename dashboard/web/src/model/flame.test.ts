@@ -7,7 +7,7 @@ import { boxAt, boxesOf, eachVisible, indexOf, spanOf, stepFrom } from "./flame_
 function frames(text: string): Frame[] {
   const frame = (word: string): Frame => {
     const [name = "", line] = word.split(":");
-    return { function: name.replace("!", ""), file: `${name[0]}.rs`, line: line ? Number(line) : null, own: name.includes("!") };
+    return { function: name.replace("!", ""), file: `${name[0]}.rs`, line: Number(line ?? 0), own: name.includes("!") };
   };
   return text.split(" ").map(frame).reverse();
 }

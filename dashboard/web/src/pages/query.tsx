@@ -160,7 +160,7 @@ function Sidebar({ process, onPick }: { process: number; onPick: (sql: string) =
                 </details>
               ))}
               <h3>Functions</h3>
-              <ul>{functions.map((f) => <li key={typeof f === "string" ? f : f.name}><span class="mono">{typeof f === "string" ? f : (f.signature ?? f.name)}</span> {typeof f !== "string" && <span class="muted">{f.about}</span>}</li>)}</ul>
+              <ul>{functions.map((f) => <li key={f.name}><span class="mono">{f.name}</span> <span class="muted">{f.about}</span></li>)}</ul>
             </div>
           )}
         </Ready>

@@ -1,11 +1,11 @@
 //! The timeline's answer in the shape that drawing and hit-testing want: offsets from the recording's start, typed arrays.
 
-import type { Loss, SlowMark, TimelineAnswer, WireLane } from "../api/types.ts";
+import type { Loss, TimelineAnswer, WireLane } from "../api/types.ts";
 import { between, instant, plus, type Instant, type Nanos } from "../base/instant.ts";
 import type { Cells } from "../model/columns.ts";
 import type { Extent, Offset } from "../model/geometry.ts";
 import type { Polls } from "../model/polls.ts";
-import { pollKey } from "./links.ts";
+import { decodeSlow, laneName, pollKey } from "./parts.ts";
 
 export interface Lane {
   /** `loop.worker`. */
@@ -82,21 +82,22 @@ export function decode(answer: TimelineAnswer, base: Instant, asked: Extent): Ti
     covers: asked,
     lanes: answer.lanes.map((lane) => decodeLane(lane, origin, answer.step)),
     slow: answer.slow.map((mark) => decodeSlow(mark, offsetOf)),
-    losses: answer.losses.flatMap((loss) => (loss.from_at == null || loss.to_at == null ? [] : [{ from: offsetOf(loss.from_at), to: offsetOf(loss.to_at), loss }])),
+    losses: answer.losses.map((loss) => ({ from: offsetOf(loss.from_at), to: offsetOf(loss.to_at), loss })),
     locations: answer.locations ?? {},
   };
 }
 
-/** The part of an answer that is of one loop. Losses are of the whole process. */
-export function onlyLoop(answer: TimelineAnswer, loop: string): TimelineAnswer {
+/** The part of what is known that is of one loop; all if none is named. Losses are of the whole process. */
+export function onlyLoop(data: TimelineData, loop: string | null): TimelineData {
+  if (loop == null) return data;
   const isOfLoop = (it: { readonly loop: string }) => it.loop === loop;
-  return { ...answer, lanes: answer.lanes.filter(isOfLoop), slow: answer.slow.filter(isOfLoop) };
+  return { ...data, lanes: data.lanes.filter(isOfLoop), slow: data.slow.filter(isOfLoop) };
 }
 
 function decodeLane(lane: WireLane, origin: Offset, step: Nanos): Lane {
   const { cells, polls, parks } = lane;
   return {
-    key: `${lane.loop}.${lane.worker}`, loop: lane.loop, loopName: lane.loop_name, worker: lane.worker, threadName: lane.thread_name ?? "", name: `${lane.loop_name || `loop ${lane.loop}`} · worker ${lane.worker}`,
+    key: `${lane.loop}.${lane.worker}`, loop: lane.loop, loopName: lane.loop_name, worker: lane.worker, threadName: lane.thread_name ?? "", name: laneName(lane.loop, lane.loop_name, lane.worker),
     cells: cells ? { origin, step, i: cells.i, busy: [cells.b0, cells.b1, cells.b2, cells.b3], max: cells.max, n: cells.n } : null,
     polls: polls ? { start: shifted(polls.s, origin), length: Float64Array.from(polls.d), task: polls.t, location: polls.l.map(String) } : null,
     parks: parks ? { start: shifted(parks.s, origin), length: Float64Array.from(parks.d) } : null,
@@ -105,12 +106,6 @@ function decodeLane(lane: WireLane, origin: Offset, step: Nanos): Lane {
 
 function shifted(values: readonly number[], origin: Offset): Float64Array {
   return Float64Array.from(values, (value) => value + origin);
-}
-
-function decodeSlow(mark: SlowMark, offsetOf: (text: string) => Offset): SlowItem {
-  return {
-    lane: `${mark.loop}.${mark.worker}`, loop: mark.loop, worker: mark.worker, start: offsetOf(mark.start_at), length: mark.length ?? 0, task: mark.task, isRunning: mark.running,
-  };
 }
 
 export function pollOfIndex(data: TimelineData, lane: Lane, index: number, slowThreshold: Nanos): PollItem {

@@ -3,6 +3,9 @@
 import type { InstantText, Nanos } from "../base/instant.ts";
 import { instant, plus, SECOND } from "../base/instant.ts";
 import { link } from "../app/session.ts";
+import { pollKey } from "./parts.ts";
+
+export { pollKey };
 
 /** Air around the poll: its own length on each side, at least a millisecond, and never so much that it becomes a dot. */
 const LEAST_AIR: Nanos = 1_000_000;
@@ -12,11 +15,6 @@ export interface PollRef {
   readonly worker: number;
   readonly start_at: InstantText;
   readonly length: Nanos | null;
-}
-
-/** `loop.worker.start`: names one poll in the URL. */
-export function pollKey(loop: string, worker: number, startAt: InstantText): string {
-  return `${loop}.${worker}.${startAt}`;
 }
 
 export function pollHref(poll: PollRef): string {
