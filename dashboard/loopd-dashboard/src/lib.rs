@@ -14,6 +14,7 @@ mod error;
 mod headers;
 mod live;
 mod mutes;
+mod notes;
 mod routes;
 mod settings;
 mod state;
@@ -22,6 +23,7 @@ pub mod views;
 pub use error::ErrorBody;
 pub use live::{HeadProcess, HeadView};
 pub use mutes::Mute;
+pub use notes::{NewNote, NotePatch};
 pub use routes::router;
 pub use state::{
     AppState, ChangeError, DumpError, MAX_FOLLOWERS, MuteError, ServerInfo, ServerStatus,

@@ -21,6 +21,7 @@ use crate::views::overview::OverviewView;
 use crate::views::params::Params;
 use crate::views::process::ProcessesView;
 use crate::views::query::{QueryRequest, SchemaView};
+use crate::views::region::RegionFilter;
 use crate::views::resources::{ResourceFilter, ResourceView};
 use crate::views::slow::SlowFilter;
 use crate::views::stacks::{StackFilter, StacksView};
@@ -31,7 +32,7 @@ use crate::views::tasks::TaskFilter;
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::WaitFilter;
 use crate::views::{self, losses::LossesView};
-use crate::{assets, clock, dumps, headers, live, mutes, settings};
+use crate::{assets, clock, dumps, headers, live, mutes, notes, settings};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -68,11 +69,23 @@ pub fn router(state: AppState) -> Router {
                 .patch(settings::change_common)
                 .layer(DefaultBodyLimit::max(settings::MAX_BODY)),
         )
+        .route(
+            "/notes",
+            get(notes::list).post(notes::add).layer(DefaultBodyLimit::max(notes::MAX_BODY)),
+        )
+        .route(
+            "/notes/{note}",
+            get(notes::show)
+                .patch(notes::edit)
+                .delete(notes::remove)
+                .layer(DefaultBodyLimit::max(notes::MAX_BODY)),
+        )
         .route("/overview", get(overview))
         .route("/compare", get(compare))
         .route("/timeline", get(timeline))
         .route("/tasks", get(tasks))
         .route("/tasks/{process}/{task}", get(task))
+        .route("/region", get(region))
         .route("/slow", get(slow))
         .route("/stacks", get(stacks))
         .route("/leaks", get(leaks))
@@ -107,6 +120,8 @@ async fn wrong_method(OriginalUri(uri): OriginalUri) -> ApiError {
     let wanted = match uri.path() {
         path if ["/query", "/dump", "/mute"].iter().any(|end| path.ends_with(end)) => "POST",
         path if path.ends_with("/settings") => "GET and PATCH",
+        path if path.ends_with("/notes") => "GET and POST",
+        path if path.contains("/notes/") => "GET, PATCH and DELETE",
         _ => "GET",
     };
     let sentence = format!("{} takes only {wanted}", uri.path());
@@ -162,6 +177,16 @@ async fn task(
         return Err(ApiError::bad_request(sentence));
     };
     Ok(Json(views::task::task(&state.reader, process, task).await?))
+}
+
+async fn region(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &RegionFilter::PARAMS, &headers)?;
+    let view = views::region::region(&state.reader, &RegionFilter::parse(&params)?).await?;
+    Ok(format.respond(&view, views::region::csv))
 }
 
 async fn slow(
@@ -307,13 +332,13 @@ async fn follow(State(state): State<AppState>) -> Response {
 
 /// How a table is wanted.
 #[derive(Clone, Copy)]
-enum Format {
+pub(crate) enum Format {
     Json,
     Csv,
 }
 
 impl Format {
-    fn respond<T: Serialize>(self, view: &T, csv: impl FnOnce(&T) -> Csv) -> Response {
+    pub(crate) fn respond<T: Serialize>(self, view: &T, csv: impl FnOnce(&T) -> Csv) -> Response {
         match self {
             Self::Json => Json(view).into_response(),
             Self::Csv => csv(view).into_response(),
@@ -322,7 +347,7 @@ impl Format {
 }
 
 /// The parameters of a table, and whether `format` or else `Accept` asks for CSV.
-fn table_params(
+pub(crate) fn table_params(
     Query(pairs): Pairs,
     known: &[&str],
     headers: &HeaderMap,

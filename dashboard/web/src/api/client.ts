@@ -49,6 +49,11 @@ export async function change<T>(url: string, body: object): Promise<T> {
   });
 }
 
+/** Has the server remove something; answers with what it was. The guard wants to see that no form sent it. */
+export async function remove<T>(url: string): Promise<T> {
+  return request<T>(url, { method: "DELETE", headers: { "content-type": "application/json", accept: "application/json" } });
+}
+
 async function request<T>(url: string, init: RequestInit): Promise<T> {
   let response: Response;
   try {

@@ -751,3 +751,55 @@ export interface Head {
   version: number;
   processes: { process: number; last_at: InstantText; state: ProcessState }[];
 }
+
+/** `GET /region`: what ran in a stretch of time on some workers. */
+export interface RegionAnswer {
+  process: number;
+  from: InstantText;
+  to: InstantText;
+  /** Whether every number comes from single polls. */
+  exact: boolean;
+  /** Why not. */
+  why: string | null;
+  workers: number;
+  lanes: { loop: string; loop_name: string; worker: number; thread_name: string; polls: number; busy_time: Nanos; max: Nanos }[];
+  polls: number;
+  time: Nanos;
+  busy_time: Nanos;
+  share: number;
+  mean: Nanos | null;
+  p50: Nanos | null;
+  p90: Nanos | null;
+  p99: Nanos | null;
+  max: Nanos | null;
+  slow: number;
+  more_slow?: boolean;
+  tasks: number | null;
+  unfinished: number;
+  first_start_at: InstantText | null;
+  /** By length, without gaps; empty where lengths are not known. */
+  histogram: { from: Nanos; to: Nanos | null; polls: number }[];
+  lengths_from: InstantText | null;
+  lengths_to: InstantText | null;
+  matching: number | null;
+  rows: { start_at: InstantText; length: Nanos; loop: string; worker: number; task: string; location: string | null; slow: boolean }[];
+}
+
+/** What somebody wrote to a time of a recording. */
+export interface Note {
+  note: number;
+  /** Null: about all of them. */
+  process: number | null;
+  from: InstantText;
+  /** The same as `from`: about an instant. */
+  to: InstantText;
+  text: string;
+  author: string | null;
+  made_at: InstantText;
+  changed_at: InstantText | null;
+}
+
+export interface NotesAnswer {
+  notes: Note[];
+  more?: boolean;
+}

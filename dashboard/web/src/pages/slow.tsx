@@ -8,6 +8,7 @@ import { instant, MILLISECOND } from "../base/instant.ts";
 import { asCliInRange } from "../app/as_cli.ts";
 import { place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId, range, startedAt } from "../app/session.ts";
+import type { FlameProps } from "../flame/flame_card.tsx";
 import { rangeLabel, rangeToQuery, resolveRange } from "../model/range.ts";
 import { pollHref } from "../timeline/links.ts";
 import { lazy } from "../ui/lazy.tsx";
@@ -21,7 +22,7 @@ import { doing } from "./task_columns.tsx";
 
 /** Sites asked for. */
 const LIMIT = 100;
-const FlameCard = lazy<object>(async () => (await import("../flame/flame_card.tsx")).FlameCard);
+const FlameCard = lazy<FlameProps>(async () => (await import("../flame/flame_card.tsx")).FlameCard);
 
 export function Slow() {
   const id = processId.value;
