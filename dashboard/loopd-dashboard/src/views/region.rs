@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::params::{Params, QueryPairs, word};
 use super::range::Range;
-use super::text::{IdText, UnixNanosText};
+use super::text::{IdText, UnixNanosText, count_text};
 use super::{ViewError, find_process, is_false, words};
 use crate::csv::Csv;
 
@@ -273,13 +273,16 @@ pub async fn region(reader: &Reader, filter: &RegionFilter) -> Result<RegionView
         return Ok(view);
     }
     if query.task.is_some() {
-        let sentence = format!("more than {MAX_EXACT} polls of one task; choose a shorter range");
+        let sentence = format!(
+            "the task has more than {} polls in it; choose a shorter range",
+            count_text(MAX_EXACT as u64)
+        );
         return Err(ViewError::Invalid(sentence));
     }
     view.why = Some(if may_be_exact {
         "single polls of a part of this range are no longer kept".to_owned()
     } else {
-        format!("more than {MAX_EXACT} polls to look at")
+        format!("there are more than {} polls to look at", count_text(MAX_EXACT as u64))
     });
     view.fill_sums(&timeline, &query, &whole);
     view.add_lengths(reader, &query).await?;

@@ -16,6 +16,7 @@ import { Prose } from "../ui/prose.tsx";
 import { Card, Place, WholePlace } from "../ui/small.tsx";
 import { Stack } from "../ui/stack.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
+import { SumsBar } from "../ui/sums_bar.tsx";
 import { Chevron, Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
 import { doing } from "./task_columns.tsx";
@@ -197,6 +198,7 @@ function Recent({ list }: { list: readonly SlowPoll[] }) {
   return (
     <Card title="Newest first" isFlush tools={<TableTools name="slow-polls" columns={COLUMNS} rows={() => list} sql={sql} cli={asCliInRange("slow", { limit: LIMIT })} />}>
       <Table caption="Slow polls, newest first" columns={COLUMNS} total={list.length} rowAt={(k) => list[k]} rowKey={(poll) => poll.start_at} height={list.length > 12 ? "392px" : ""} />
+      <SumsBar columns={COLUMNS} rows={list} formats={{ length: duration }} />
     </Card>
   );
 }

@@ -3,7 +3,7 @@
 import type { RegionAnswer } from "../api/types.ts";
 import { setQuery } from "../app/router.ts";
 import { durationClass } from "../base/duration_class.ts";
-import { compact, count, duration, percent, plural } from "../base/format.ts";
+import { count, duration, percent, plural } from "../base/format.ts";
 import { lengthsToText, type Lengths } from "../model/region.ts";
 
 type Bar = RegionAnswer["histogram"][number];
@@ -36,11 +36,19 @@ function One({ bar, all, most, isChosen }: { bar: Bar; all: number; most: number
   const text = `${range}: ${plural(bar.polls, "poll")}, ${percent(bar.polls / Math.max(all, 1))}`;
   return (
     <button type="button" class="bar" aria-pressed={isChosen} aria-label={text} title={text} disabled={bar.polls === 0} onClick={() => setQuery({ len: isChosen ? null : lengthsToText(bar) })}>
-      <span class="bar-count" title={count(bar.polls)}>{bar.polls > 0 ? compact(bar.polls) : ""}</span>
+      <span class="bar-count" title={count(bar.polls)}>{bar.polls > 0 ? short(bar.polls) : ""}</span>
       <i class={`c${durationClass(bar.from)}`} style={{ height: `${height(bar.polls, most) * 100}%` }} />
       <span class="bar-from">{isDecade(bar.from) ? (bar.from === 0 ? "0" : duration(bar.from)) : ""}</span>
     </button>
   );
+}
+
+/** As few letters as tell sizes apart: a bar is narrow. */
+function short(polls: number): string {
+  for (const [unit, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]] as const) {
+    if (polls >= unit) return `${(polls / unit).toFixed(polls < 9.95 * unit ? 1 : 0)}${letter}`;
+  }
+  return String(polls);
 }
 
 /** Three bars are a decade: the first of them has room for its length. */

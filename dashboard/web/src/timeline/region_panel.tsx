@@ -115,7 +115,7 @@ function Statistics({ answer }: { answer: RegionAnswer }) {
 /** What is not as exact as it looks. */
 function Honesty({ answer }: { answer: RegionAnswer }) {
   const notes: string[] = [];
-  if (!answer.exact) notes.push(`Approximate, because there are ${answer.why}: sums are of buckets, shared out at the edges.`);
+  if (!answer.exact) notes.push(`Approximate, because ${answer.why}: sums are of buckets, shared out at the edges.`);
   if (!answer.exact && answer.histogram.length === 0) notes.push("Lengths are not known here: select all workers and at least a minute, or fewer polls.");
   if (answer.lengths_from != null && answer.lengths_to != null) notes.push(`Percentiles and histogram are of all that began from ${clock(instant(answer.lengths_from), SECOND)} to ${clock(instant(answer.lengths_to), SECOND)}.`);
   if (answer.unfinished > 0) notes.push(`${plural(answer.unfinished, "poll")} without a known end left out.`);

@@ -35,7 +35,7 @@ export function RegionPolls({ timeline, answer, lengths, sort, isLoading }: Prop
   const columns = columnsOf(timeline);
   const setSort = ({ key, isDescending }: Sort) => setQuery({ order: key === LONGEST.key && isDescending ? null : `${isDescending ? "-" : ""}${key}` });
   return (
-    <Card title={titleOf(answer, lengths)} isFlush tools={<TableTools name="region" columns={columns} rows={() => rows} sql={sqlOf(answer, timeline.selecting.region.value?.lanes ?? null, lengths, sort)} />} className={isLoading ? "waiting" : ""} testId="region-polls">
+    <Card title={titleOf(answer, lengths)} isFlush tools={<TableTools name="region" columns={columns} rows={() => rows} sql={sqlOf(answer, timeline.selecting.region.value?.lanes ?? null, lengths, sort)} />} className={isLoading ? "waiting" : ""} testId="region-table">
       {rows.length === 0 ? <p class="muted pad">{noneOf(answer)}</p> : <Table caption="Polls of the region" columns={columns} total={rows.length} rowAt={(k) => rows[k]} rowKey={(row) => `${row.loop}.${row.worker}.${row.start_at}`} sort={sort} onSort={setSort} height="100%" />}
     </Card>
   );
