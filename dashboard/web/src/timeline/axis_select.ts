@@ -9,25 +9,26 @@ const SLOP = 4;
 export function useAxisSelect(axis: { current: HTMLCanvasElement | null }, timeline: Timeline): void {
   useEffect(() => {
     const element = axis.current!;
-    let from: number | null = null;
+    let down: { x: number; at: number } | null = null;
     let hasMoved = false;
     const local = (event: PointerEvent) => event.clientX - element.getBoundingClientRect().left;
     const onDown = (event: PointerEvent) => {
       if (event.button !== 0) return;
       element.setPointerCapture(event.pointerId);
-      from = local(event);
+      const x = local(event);
+      down = { x, at: timeline.selecting.at(x, element.clientWidth) };
       hasMoved = false;
     };
     const onMove = (event: PointerEvent) => {
-      if (from == null) return;
+      if (!down) return;
       const x = local(event);
-      hasMoved ||= Math.abs(x - from) >= SLOP;
-      const all = { lane: 0 };
-      if (hasMoved) timeline.selecting.draw({ ...timeline.selecting.ofPoints({ x: from, ...all }, { x, ...all }, element.clientWidth), lanes: null });
+      hasMoved ||= Math.abs(x - down.x) >= SLOP;
+      const at = timeline.selecting.at(x, element.clientWidth);
+      if (hasMoved) timeline.selecting.draw({ from: Math.min(down.at, at), to: Math.max(down.at, at), lanes: null });
     };
     const onUp = () => {
-      if (from != null && hasMoved) timeline.selecting.keep();
-      from = null;
+      if (down && hasMoved) timeline.selecting.keep();
+      down = null;
     };
     element.addEventListener("pointerdown", onDown);
     element.addEventListener("pointermove", onMove);

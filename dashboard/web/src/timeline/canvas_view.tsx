@@ -121,7 +121,7 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
   useEffect(() => {
     const element = canvas.current!;
     const fingers = new Map<number, number>();
-    let down: { x: number; y: number; start: number; isRegion: boolean; hasMoved: boolean } | null = null;
+    let down: { x: number; y: number; start: number; at: number; isRegion: boolean; hasMoved: boolean } | null = null;
     const local = (event: MouseEvent) => {
       const rect = element.getBoundingClientRect();
       return { x: event.clientX - rect.left, y: event.clientY - rect.top, width: rect.width };
@@ -135,10 +135,10 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
     };
     const onDown = (event: PointerEvent) => {
       if (event.button !== 0) return;
-      const { x, y } = local(event);
+      const { x, y, width } = local(event);
       element.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, x);
-      down = { x, y, start: timeline.view.peek().start, isRegion: event.shiftKey, hasMoved: false };
+      down = { x, y, start: timeline.view.peek().start, at: timeline.selecting.at(x, width), isRegion: event.shiftKey, hasMoved: false };
     };
     const onMove = (event: PointerEvent) => {
       const { x, y, width } = local(event);
@@ -153,7 +153,7 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
       timeline.hover.value = { x, y, lane: -1, poll: null };
       const view = timeline.view.peek();
       if (!down.isRegion) return timeline.panTo(down.start - ((x - down.x) / width) * view.span);
-      timeline.selecting.draw(timeline.selecting.ofPoints({ x: down.x, lane: laneAt(current.current, down.y) }, { x, lane }, width));
+      timeline.selecting.draw(timeline.selecting.ofPoints({ at: down.at, lane: laneAt(current.current, down.y) }, { at: timeline.selecting.at(x, width), lane }));
     };
     const pinch = (event: PointerEvent, x: number, width: number) => {
       const other = [...fingers].find(([id]) => id !== event.pointerId)![1];

@@ -62,13 +62,17 @@ export class Selecting {
     this.timeline.announcement.value = sentence;
   }
 
-  /** Between two points of the canvas: of their lanes alone, or of all. */
-  ofPoints(from: { x: number; lane: number | null }, to: { x: number; lane: number | null }, width: number): Region {
-    const view = this.timeline.view.peek();
+  /** The instant at a pixel, as it is now: the view may move on while a region is drawn. */
+  at(x: number, width: number): Offset {
+    return toOffset(this.timeline.view.peek(), width, x);
+  }
+
+  /** Between two points: on their lanes alone, or on all. */
+  ofPoints(from: { at: Offset; lane: number | null }, to: { at: Offset; lane: number | null }): Region {
     const all = this.timeline.lanes.peek().map((lane) => lane.key);
     const last = all.length - 1;
     return {
-      from: toOffset(view, width, Math.min(from.x, to.x)), to: toOffset(view, width, Math.max(from.x, to.x)),
+      from: Math.min(from.at, to.at), to: Math.max(from.at, to.at),
       lanes: lanesBetween(all, from.lane ?? last, to.lane ?? last),
     };
   }
