@@ -47,10 +47,9 @@ function Panel({ timeline, region }: { timeline: Timeline; region: Region }) {
   const workers = region.lanes ? plural(region.lanes.length, "worker") : "all workers";
   return (
     <section class="region-panel" aria-label="Selected region" data-testid="region">
-      <header class="row wrap">
+      <header class="row">
         <h2 class="nowrap">{duration(region.to - region.from)} of {workers}</h2>
-        <span class="muted nowrap">{clock(from, MICROSECOND)} – {clock(to, MICROSECOND)}</span>
-        <span class="grow" />
+        <span class="muted grow ellipsis">{clock(from, MICROSECOND)} – {clock(to, MICROSECOND)}</span>
         <Tabs label="What of the region" value={part} options={PARTS} onChange={(key) => setQuery({ part: key === "polls" ? null : key })} />
         <button type="button" class="button" title="Fill the width with it (f)" onClick={() => timeline.fit()}>Zoom to it</button>
         <button type="button" class="button" title="Write a note to it (b)" onClick={() => timeline.notes.begin()}>Note</button>
