@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use loopd_model::DumpId;
 use loopd_store::{
-    Head, MAX_MUTES, ProcessKey, Reader, SettingsChange, SettingsScope, StoreError, Writer,
+    Head, MAX_MUTES, NoteChange, NoteOutcome, ProcessKey, Reader, SettingsChange, SettingsScope,
+    StoreError, Writer,
 };
 use loopd_wire::MAX_MESSAGE_BYTES;
 use loopd_wire::pb::ingest_server::IngestServer;
@@ -150,6 +151,14 @@ impl CollectorHandle {
         self.ingest.link.commands.send(command).await.map_err(|_| MuteError::Stopping)?;
         let has_room = muted.await.map_err(|_| MuteError::Stopping)??;
         if has_room { Ok(()) } else { Err(MuteError::TooMany { limit: MAX_MUTES }) }
+    }
+
+    /// Makes, changes or removes a note.
+    pub async fn change_note(&self, change: NoteChange) -> Result<NoteOutcome, ChangeError> {
+        let (reply, changed) = oneshot::channel();
+        let command = Command::Note { change, reply };
+        self.ingest.link.commands.send(command).await.map_err(|_| ChangeError::Stopping)?;
+        Ok(changed.await.map_err(|_| ChangeError::Stopping)??)
     }
 
     /// Judges processes as their data comes, and keeps what rules find, until [`Self::stop`].

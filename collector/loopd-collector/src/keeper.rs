@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use loopd_analysis::findings::Finding;
 use loopd_model::{DumpId, Settings, UnixNanos};
 use loopd_store::{
-    CommitOutcome, How, ProcessKey, ReportedSettings, Session, SettingsChange, SettingsScope,
-    StoreError, Writer,
+    CommitOutcome, How, NoteChange, NoteOutcome, ProcessKey, ReportedSettings, Session,
+    SettingsChange, SettingsScope, StoreError, Writer,
 };
 use loopd_wire::{Goodbye, Hello, MAX_BATCH_BYTES, PROTOCOL, pb};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -73,6 +73,11 @@ pub(crate) enum Command {
         process: ProcessKey,
         at: UnixNanos,
         findings: Vec<Finding>,
+    },
+    /// Somebody writes, changes or removes a note. Of no session.
+    Note {
+        change: NoteChange,
+        reply: oneshot::Sender<Result<NoteOutcome, StoreError>>,
     },
     /// Somebody wants to hear no more of a finding in a program, or to hear of it again. Of no session.
     Mute {
@@ -173,6 +178,10 @@ impl Keeper {
                 let _ = reply.send(self.dump(process).await);
             }
             Command::Found { process, at, findings } => self.found(process, at, &findings).await,
+            Command::Note { change, reply } => {
+                // Who asked may be gone.
+                let _ = reply.send(self.store.change_note(&change, now()).await);
+            }
             Command::Mute { app, rule, subject, reason, reply } => {
                 let key = (app.as_str(), rule.as_str(), subject.as_str());
                 let muted = self.store.mute_finding(key, reason.as_deref(), now()).await;

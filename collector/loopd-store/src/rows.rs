@@ -15,12 +15,16 @@ use loopd_model::{
 
 mod dumps;
 pub(crate) mod findings;
+mod notes;
+mod region;
 mod survivors;
 mod told;
 mod waits;
 
 pub use dumps::*;
 pub use findings::{FindingRow, MAX_FINDINGS, MAX_MUTES};
+pub use notes::*;
+pub use region::*;
 pub use survivors::*;
 pub use told::*;
 pub use waits::*;

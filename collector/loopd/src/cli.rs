@@ -64,6 +64,10 @@ enum Command {
     Awaits(commands::awaits::AwaitsArgs),
     /// List what was opened, and how things stand with it.
     Resources(commands::resources::ResourcesArgs),
+    /// List the notes that people wrote to times of a recording.
+    Notes(commands::notes::NotesArgs),
+    /// Write, change or remove a note.
+    Note(commands::notes::NoteArgs),
     /// Run SQL on the recording.
     Query(commands::query::QueryArgs),
     /// Write a recording as files for other tools, or for another loopd.
@@ -97,6 +101,8 @@ impl Cli {
             Command::Waits(args) => commands::waits::run(args, global).await,
             Command::Awaits(args) => commands::awaits::run(args, global).await,
             Command::Resources(args) => commands::resources::run(args, global).await,
+            Command::Notes(args) => commands::notes::run(args, global).await,
+            Command::Note(args) => commands::notes::change(args).await,
             Command::Query(args) => commands::query::run(args, global).await,
             Command::Export(args) => commands::export::run(args).await,
             Command::Import(args) => commands::import::run(args).await,

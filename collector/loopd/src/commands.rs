@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod findings;
 pub(crate) mod import;
 pub(crate) mod leaks;
+pub(crate) mod notes;
 pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod render;

@@ -122,10 +122,18 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
             }
         }
     };
+    let note = {
+        let handle = handle.clone();
+        move |change| {
+            let handle = handle.clone();
+            async move { handle.change_note(change).await.map_err(change_error) }
+        }
+    };
     let state = AppState::new(reader.clone(), head, info, status, stopped.clone())
         .with_changes(change)
         .with_dumps(dump)
-        .with_mutes(mute);
+        .with_mutes(mute)
+        .with_notes(note);
     let router =
         loopd_dashboard::router(state).route_service("/loopd.v1.Ingest/{*method}", handle.routes());
     let guard = Guard::new(addr, config.allow_hosts, config.token);

@@ -81,6 +81,16 @@ impl Api {
         self.add(path, HttpMethod::Patch, handler, about)
     }
 
+    /// Adds what removes something.
+    pub(crate) fn delete<T: 'static>(
+        self,
+        path: &str,
+        handler: impl Handler<T, AppState>,
+        about: About,
+    ) -> Self {
+        self.add(path, HttpMethod::Delete, on(MethodFilter::DELETE, handler), about)
+    }
+
     fn add(
         mut self,
         path: &str,
@@ -302,6 +312,7 @@ fn operation_id(path: &str, method: &HttpMethod) -> String {
     let method = match method {
         HttpMethod::Post => "post",
         HttpMethod::Patch => "patch",
+        HttpMethod::Delete => "delete",
         _ => "get",
     };
     let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
@@ -317,7 +328,7 @@ fn path_params(path: &str) -> Vec<Param> {
         .collect()
 }
 
-static PATH_PARAMS: [(&str, ParamKind, &str); 6] = [
+static PATH_PARAMS: [(&str, ParamKind, &str); 7] = [
     ("process", ParamKind::Process, "The process, by its number in `/api/v1/processes`."),
     ("task", ParamKind::Id, "The task, by its id within the process."),
     ("resource", ParamKind::Id, "The resource, by its id within the process."),
@@ -331,6 +342,7 @@ static PATH_PARAMS: [(&str, ParamKind, &str); 6] = [
         ParamKind::Process,
         "The tile's number: how many tiles of its zoom come before it, from 1970 on.",
     ),
+    ("note", ParamKind::Process, "The note, by its number."),
     ("dump", ParamKind::Text, "The dump, by its number, or the `latest` that has ended."),
 ];
 

@@ -39,6 +39,7 @@ impl From<ViewError> for ApiError {
             | ViewError::NoTask { .. }
             | ViewError::NoResource { .. }
             | ViewError::NoDump { .. }
+            | ViewError::NoNote { .. }
             | ViewError::Empty => StatusCode::NOT_FOUND,
             ViewError::Invalid(_) | ViewError::Sql { .. } => StatusCode::BAD_REQUEST,
             ViewError::Store(source) => {

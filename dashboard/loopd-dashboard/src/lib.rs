@@ -16,6 +16,7 @@ mod error;
 mod headers;
 mod live;
 mod mutes;
+mod notes;
 mod openapi;
 mod routes;
 mod settings;
@@ -26,6 +27,7 @@ pub mod views;
 pub use error::ErrorBody;
 pub use live::{HeadProcess, HeadView, ResetReason, ResetView};
 pub use mutes::Mute;
+pub use notes::{NewNote, NotePatch};
 pub use openapi::openapi;
 pub use routes::router;
 pub use state::{

@@ -14,6 +14,7 @@ use crate::csv::Csv;
 use crate::error::ApiError;
 use crate::live::{HeadView, ResetView};
 use crate::mutes::Mute;
+use crate::notes::{NewNote, NotePatch};
 use crate::state::AppState;
 use crate::views::agent::AgentView;
 use crate::views::compare::{CompareFilter, CompareView};
@@ -22,10 +23,12 @@ use crate::views::findings::{FindingFilter, FindingsView};
 use crate::views::leaks::LeaksView;
 use crate::views::marks::{MarkFilter, MarksView};
 use crate::views::metrics::{MetricFilter, MetricsView};
+use crate::views::notes::{Note, NoteFilter, NotesView};
 use crate::views::overview::OverviewView;
 use crate::views::params::Params;
 use crate::views::process::ProcessesView;
 use crate::views::query::{QueryRequest, QueryView, SchemaView};
+use crate::views::region::{RegionFilter, RegionView};
 use crate::views::resources::{ResourceFilter, ResourceView, ResourcesView};
 use crate::views::settings::{CommonSettingsView, SettingsPatch, SettingsView};
 use crate::views::slow::{SlowFilter, SlowView};
@@ -38,7 +41,7 @@ use crate::views::tile::{LAYOUT, MEDIA_TYPE, TileFilter};
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::{WaitFilter, WaitsView};
 use crate::views::{self, described, losses::LossesView};
-use crate::{assets, clock, dumps, headers, live, mutes, openapi, settings, tiles};
+use crate::{assets, clock, dumps, headers, live, mutes, notes, openapi, settings, tiles};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -122,6 +125,56 @@ pub(crate) fn api() -> Api {
                 .header("cache-control", "`immutable` for a day, or `no-cache`: ask again.")
                 .header("etag", "The same only for the same bytes.")
                 .refused(304, "The one that was sent before is still right."),
+        )
+        .get(
+            "/region",
+            region,
+            About::new("timeline", "What ran in a stretch of time on some workers")
+                .more(
+                    "Of up to two million polls every number comes from the polls themselves. Of more, or where \
+                     single polls are no longer kept, it says so: sums then come from tiles, and lengths from \
+                     roll-ups.",
+                )
+                .filter::<RegionFilter>()
+                .json::<RegionView>()
+                .or_csv(),
+        )
+        .get(
+            "/notes",
+            notes::list,
+            About::new("notes", "What people wrote to times of recordings")
+                .filter::<NoteFilter>()
+                .json::<NotesView>()
+                .or_csv(),
+        )
+        .post(
+            "/notes",
+            notes::MAX_BODY,
+            notes::add,
+            About::new("notes", "Writes a note to a time")
+                .body::<NewNote>()
+                .json::<Note>()
+                .refused(404, "No process has the number that the body names.")
+                .refused(409, "There are as many notes as there may be.")
+                .refused(503, "The server keeps nothing, or not now."),
+        )
+        .get("/notes/{note}", notes::show, About::new("notes", "One note").json::<Note>())
+        .patch(
+            "/notes/{note}",
+            notes::MAX_BODY,
+            notes::edit,
+            About::new("notes", "Changes a note")
+                .more("What is left out stays as it is; null takes away.")
+                .body::<NotePatch>()
+                .json::<Note>()
+                .refused(503, "The server keeps nothing, or not now."),
+        )
+        .delete(
+            "/notes/{note}",
+            notes::remove,
+            About::new("notes", "Removes a note, and answers with what it was")
+                .json::<Note>()
+                .refused(503, "The server keeps nothing, or not now."),
         )
         .get(
             "/metrics",
@@ -382,6 +435,16 @@ async fn task(
     Ok(Json(views::task::task(&state.reader, process, task).await?))
 }
 
+async fn region(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &RegionFilter::PARAMS, &headers)?;
+    let view = views::region::region(&state.reader, &RegionFilter::parse(&params)?).await?;
+    Ok(format.respond(&view, views::region::csv))
+}
+
 async fn slow(
     State(state): State<AppState>,
     headers: HeaderMap,
@@ -532,13 +595,13 @@ async fn follow(
 
 /// How a table is wanted.
 #[derive(Clone, Copy)]
-enum Format {
+pub(crate) enum Format {
     Json,
     Csv,
 }
 
 impl Format {
-    fn respond<T: Serialize>(self, view: &T, csv: impl FnOnce(&T) -> Csv) -> Response {
+    pub(crate) fn respond<T: Serialize>(self, view: &T, csv: impl FnOnce(&T) -> Csv) -> Response {
         match self {
             Self::Json => Json(view).into_response(),
             Self::Csv => csv(view).into_response(),
@@ -547,7 +610,7 @@ impl Format {
 }
 
 /// The parameters of a table, and whether `format` or else `Accept` asks for CSV.
-fn table_params(
+pub(crate) fn table_params(
     Query(pairs): Pairs,
     known: &[&str],
     headers: &HeaderMap,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use loopd_model::{DumpId, UnixNanos};
-use loopd_store::{Head, ProcessKey, Reader, Retention, SettingsChange, SettingsScope, StoreError};
+use loopd_store::{
+    Head, NoteChange, NoteOutcome, ProcessKey, Reader, Retention, SettingsChange, SettingsScope,
+    StoreError,
+};
 use tokio::sync::{Semaphore, watch};
 
 use crate::mutes::Mute;
@@ -24,6 +27,7 @@ pub struct AppState {
     pub(crate) changer: Option<Changer>,
     pub(crate) dumper: Option<Dumper>,
     pub(crate) muter: Option<Muter>,
+    pub(crate) noter: Option<Noter>,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
@@ -46,6 +50,7 @@ impl AppState {
             changer: None,
             dumper: None,
             muter: None,
+            noter: None,
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             shutdown,
         }
@@ -86,7 +91,20 @@ impl AppState {
         self.muter = Some(Arc::new(move |app, mute| Box::pin(muter(app, mute))));
         self
     }
+
+    /// Lets requests write, change and remove notes. Without it such requests are refused.
+    pub fn with_notes<F>(mut self, noter: impl Fn(NoteChange) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<NoteOutcome, ChangeError>> + Send + 'static,
+    {
+        self.noter = Some(Arc::new(move |change| Box::pin(noter(change))));
+        self
+    }
 }
+
+/// What writes, changes and removes notes.
+pub(crate) type Noter =
+    Arc<dyn Fn(NoteChange) -> BoxFuture<'static, Result<NoteOutcome, ChangeError>> + Send + Sync>;
 
 /// What mutes findings in all runs of a program.
 pub(crate) type Muter =

@@ -16,10 +16,12 @@ mod grown;
 mod growth;
 mod lives;
 mod metrics;
+mod notes;
 #[cfg(test)]
 mod plans;
 mod processes;
 mod raw;
+mod region;
 mod resources;
 mod rollups;
 mod settings;
@@ -46,6 +48,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{ColumnIndex, Row, Sqlite};
 
+pub(crate) use notes::{COLUMNS as NOTE_COLUMNS, note as read_note};
 pub(crate) use settings::of_process;
 pub use stream::RowStream;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{LaneId, LaneSpans, ProcessKey, SpanRow, Spans, StoreError};
 
 /// Segments that overlap a range. The search begins and ends by the index, which has ends: no segment is
 /// longer than the longest, so none that ends much later than the range began in it.
-const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
+pub(super) const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
     WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at < ?4
         AND s.end_at <= ?4 + coalesce((SELECT end_at - start_at
@@ -117,7 +117,7 @@ const MAX_UNPLACED: usize = 1_000;
 
 /// Adds the places of the locations in it, and those of tasks whose segment does not say: their spawn
 /// was told later.
-async fn add_places(db: &mut Db, process: ProcessKey, spans: &mut Spans) -> Answer<()> {
+pub(super) async fn add_places(db: &mut Db, process: ProcessKey, spans: &mut Spans) -> Answer<()> {
     let rows = spans.lanes.iter().flat_map(|lane| &lane.spans);
     let is_unplaced = |task: &TaskId| !task.is_none() && !spans.locations.contains_key(task);
     let mut tasks: Vec<i64> =

@@ -293,6 +293,20 @@ pub(super) const VIEWS: &[SchemaView] = &[
         ],
     },
     SchemaView {
+        name: "notes",
+        about: "what somebody wrote to a time of a recording; kept for as long as its process",
+        columns: &[
+            column("note", "integer", "its number"),
+            column("process", "integer", "the process it is about; NULL for all of them"),
+            column("from_at", "integer", "unix ns"),
+            column("to_at", "integer", "unix ns; from_at if it is about an instant"),
+            column("text", "text", "what it says"),
+            column("author", "text", "who says so; NULL if nobody said"),
+            column("made_at", "integer", "unix ns"),
+            column("changed_at", "integer", "unix ns; NULL if it was not changed"),
+        ],
+    },
+    SchemaView {
         name: "slow",
         about: "one poll at or over the process's slow_threshold",
         columns: &[

@@ -12,7 +12,7 @@ use super::guard::Guard;
 use crate::schema;
 
 /// Tables that the views are made of. Naming one directly is refused.
-const TABLES: [&str; 37] = [
+const TABLES: [&str; 38] = [
     "process",
     "loop",
     "worker",
@@ -43,6 +43,7 @@ const TABLES: [&str; 37] = [
     "dumped_task",
     "finding",
     "finding_mute",
+    "note",
     "rollup",
     "any_task",
     "segment_spans",

@@ -12,6 +12,7 @@ mod head;
 mod lane_spans;
 mod lanes;
 mod maintain;
+mod notes;
 mod reserve;
 mod rollups;
 mod roster;

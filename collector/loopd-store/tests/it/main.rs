@@ -13,6 +13,7 @@ mod functions;
 mod hints;
 mod losses;
 mod memory;
+mod notes;
 mod open;
 mod reading;
 mod retention;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use loopd_dashboard::ErrorBody;
-use loopd_dashboard::Mute;
 use loopd_dashboard::views::dumps::DumpTaken;
+use loopd_dashboard::views::notes::Note;
 use loopd_dashboard::views::settings::{CommonSettingsView, SettingsView, change_body};
+use loopd_dashboard::{ErrorBody, Mute, NewNote, NotePatch};
 use loopd_store::{SettingsChange, SettingsScope};
 use serde::de::DeserializeOwned;
 
@@ -126,6 +126,27 @@ impl Client {
     pub(crate) async fn mute_finding(&self, process: i64, mute: &Mute) -> anyhow::Result<Mute> {
         let path = format!("/processes/{process}/findings/mute");
         self.post(&path, serde_json::to_vec(mute)?).await
+    }
+
+    /// Writes a note.
+    pub(crate) async fn add_note(&self, note: &NewNote) -> anyhow::Result<Note> {
+        self.post("/notes", serde_json::to_vec(note)?).await
+    }
+
+    /// Changes a note.
+    pub(crate) async fn edit_note(&self, note: i64, patch: &NotePatch) -> anyhow::Result<Note> {
+        self.patch(&format!("/notes/{note}"), &[], serde_json::to_vec(patch)?).await
+    }
+
+    /// Removes a note, and gives what it was.
+    pub(crate) async fn remove_note(&self, note: i64) -> anyhow::Result<Note> {
+        let (client, path) = (self.clone(), format!("/notes/{note}"));
+        in_the_background(move || {
+            let request = client.agent.delete(client.address(&path));
+            let request = request.header("content-type", "application/json");
+            client.answer(client.with_token(request).call())
+        })
+        .await
     }
 
     /// Has a program say where its tasks wait. Gives the number of the dump.

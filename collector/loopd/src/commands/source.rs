@@ -12,6 +12,7 @@ use loopd_dashboard::views::dumps::DumpView;
 use loopd_dashboard::views::findings::{FindingFilter, FindingsView};
 use loopd_dashboard::views::leaks::LeaksView;
 use loopd_dashboard::views::losses::LossesView;
+use loopd_dashboard::views::notes::{NoteFilter, NotesView};
 use loopd_dashboard::views::process::{Process, ProcessesView};
 use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView};
 use loopd_dashboard::views::resources::{ResourceFilter, ResourcesView};
@@ -251,6 +252,13 @@ impl Source {
         match self {
             Self::Server(client) => client.get("/settings", &[]).await,
             Self::File(reader) => of_view(views::settings::common(reader).await),
+        }
+    }
+
+    pub(crate) async fn notes(&self, filter: &NoteFilter) -> anyhow::Result<NotesView> {
+        match self {
+            Self::Server(client) => client.get("/notes", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::notes::notes(reader, filter).await),
         }
     }
 

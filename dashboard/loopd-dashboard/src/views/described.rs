@@ -101,6 +101,11 @@ pub fn needed_number(name: &'static str, min: u64, max: u64, about: &'static str
     Param { is_required: true, ..new(name, kind, about) }
 }
 
+/// A number within bounds that need not be given.
+pub fn optional_number(name: &'static str, min: u64, max: u64, about: &'static str) -> Param {
+    new(name, ParamKind::Number { min, max, default: None }, about)
+}
+
 /// How many rows come before the first that is wanted.
 pub fn offset() -> Param {
     number("offset", 0, 0, i64::MAX as u64, "How many rows to skip.")

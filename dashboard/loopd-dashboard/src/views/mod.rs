@@ -15,11 +15,13 @@ pub mod leaks;
 pub mod losses;
 pub mod marks;
 pub mod metrics;
+pub mod notes;
 pub mod overview;
 pub mod params;
 pub mod process;
 pub mod query;
 mod range;
+pub mod region;
 pub mod resources;
 pub mod settings;
 pub mod slow;
@@ -70,6 +72,12 @@ pub enum ViewError {
         process: i64,
         /// The dump; `None` for the latest.
         dump: Option<u64>,
+    },
+    /// A note that is not there.
+    #[error("there is no note {note}; /api/v1/notes lists those there are")]
+    NoNote {
+        /// Its number.
+        note: i64,
     },
     /// No process was ever recorded.
     #[error("{}", NOTHING_YET)]

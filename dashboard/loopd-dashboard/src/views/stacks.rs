@@ -7,12 +7,13 @@ use std::sync::Arc;
 use loopd_analysis::runtime::Runtime;
 use loopd_analysis::slow::{sites, weights};
 use loopd_model::{Running, TaskId, UnixNanos};
-use loopd_store::{Reader, SampleRow, SlowPoll, SlowQuery};
+use loopd_store::{LaneId, Reader, SampleRow, SlowPoll, SlowQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::described::{Described, Param};
 use super::params::{Params, QueryPairs};
+use super::region::{lanes, lanes_text};
 use super::slow::{Frame, MAX_GROUPED, facts, frames};
 use super::text::{IdText, UnixNanosText};
 use super::{ViewError, find_process, is_false};
@@ -75,6 +76,8 @@ pub struct StackFilter {
     pub location: Option<String>,
     /// Only those in polls of this task.
     pub task: Option<TaskId>,
+    /// Only those taken on these workers.
+    pub lanes: Option<Vec<LaneId>>,
 }
 
 /// So many samples are given, the newest: more are no more to see, and these are two megabytes.
@@ -100,7 +103,7 @@ impl Described for StackFilter {
 
 impl StackFilter {
     /// The parameters that make a filter.
-    pub const PARAMS: [&str; 5] = ["process", "from", "to", "location", "task"];
+    pub const PARAMS: [&str; 6] = ["process", "from", "to", "location", "task", "lanes"];
 
     /// Reads the filter of a request.
     pub fn parse(params: &Params) -> Result<Self, ViewError> {
@@ -110,6 +113,7 @@ impl StackFilter {
             to: params.instant("to")?,
             location: params.text("location").map(str::to_owned),
             task: params.parsed("task")?.map(TaskId),
+            lanes: params.text("lanes").map(lanes).transpose()?,
         };
         match (filter.from, filter.to) {
             (Some(from), Some(to)) if from >= to => {
@@ -127,6 +131,7 @@ impl StackFilter {
             .add("to", self.to)
             .add("location", self.location.as_ref())
             .add("task", self.task.map(|task| task.0))
+            .add("lanes", self.lanes.as_deref().map(lanes_text))
     }
 
     fn is_in(&self, at: UnixNanos) -> bool {
@@ -154,6 +159,8 @@ pub async fn stacks(reader: &Reader, filter: &StackFilter) -> Result<StacksView,
         Some(location) => of_site(slow.polls, location, runtime),
         None => slow.polls,
     };
+    let is_on = |poll: &SlowPoll| filter.lanes.as_ref().is_none_or(|it| it.contains(&poll.lane));
+    let polls: Vec<_> = polls.into_iter().filter(is_on).collect();
     let mut taken = Taken::default();
     let mut samples = polls.iter().flat_map(|poll| of_poll(poll, filter));
     more |= !samples.all(|(sample, row)| taken.has_added(sample, row));

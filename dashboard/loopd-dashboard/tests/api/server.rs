@@ -90,6 +90,16 @@ impl Server {
             }
         };
         let state = state.with_changes(change).with_dumps(dump).with_mutes(mute);
+        let noting = Arc::clone(&writer);
+        let note = move |change| {
+            let writer = Arc::clone(&noting);
+            async move {
+                let mut writer = writer.lock().await;
+                let changed = writer.change_note(&change, UnixNanos(recording::START)).await;
+                changed.map_err(ChangeError::Store)
+            }
+        };
+        let state = state.with_notes(note);
         Self { router: router(state), writer, shutdown, folder }
     }
 

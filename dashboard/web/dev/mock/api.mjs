@@ -1,6 +1,7 @@
 // The HTTP API with made-up data, as a connect-style handler: used by `vite` and by dev/server.mjs.
 
 import { encodeTile } from "./tile.mjs";
+import { answerNotes } from "./notes.mjs";
 import * as views from "./views.mjs";
 
 /** Live head events per second, the same limit as the collector's. */
@@ -20,6 +21,7 @@ export function mockApi({ frozen = process.env.MOCK_FROZEN === "1", empty = proc
     if (asked && request.method === "POST") return send(response, 200, views.dump(world, Number(asked[1])));
     const muting = /^\/api\/v1\/processes\/(\d+)\/findings\/mute$/.exec(url.pathname);
     if (muting && request.method === "POST") return mute(world, request, response);
+    if (/^\/api\/v1\/notes(\/|$)/.test(url.pathname)) return notes(request, response, url);
     if (request.method === "PATCH") return patch(world, request, response, url.pathname.replace("/api/v1", ""));
     const tile = /^\/api\/v1\/tiles\/(\d+)\/(\d+)\/(\d+)$/.exec(url.pathname);
     if (tile) return sendTile(world, response, tile[1], Number(tile[2]), BigInt(tile[3]));
@@ -58,6 +60,15 @@ function patch(world, request, response, path) {
   request.on("end", () => {
     const answer = views.patch(world, path, JSON.parse(body));
     send(response, answer ? 200 : 404, answer ?? { error: `there is nothing at ${path}` });
+  });
+}
+
+function notes(request, response, url) {
+  let body = "";
+  request.on("data", (part) => (body += part));
+  request.on("end", () => {
+    const answer = answerNotes(request.method, url.pathname.replace("/api/v1", ""), url.searchParams, body ? JSON.parse(body) : null);
+    send(response, answer ? 200 : 404, answer ?? { error: "there is no such note" });
   });
 }
 

@@ -1,5 +1,6 @@
 // The answers of the mock API, one function per route.
 
+import { region } from "./region.mjs";
 import * as w from "./world.mjs";
 import { schema } from "./schema.mjs";
 
@@ -55,7 +56,7 @@ export function answer(world, path, q) {
   if (path === "/schema") return schema;
   if (path === "/compare") return compare(world, q);
   if (!process) return null;
-  const routes = { "/overview": overview, "/timeline": timeline, "/tasks": tasks, "/slow": slow, "/stacks": stacks, "/leaks": leaks, "/survivors": survivors, "/resources": resources, "/waits": waits, "/marks": (p) => ({ marks: marksOf(p, 0), spans: [] }), "/metrics": metrics, "/losses": losses };
+  const routes = { "/overview": overview, "/timeline": timeline, "/region": (p, q) => region(p, q, { at, offsetOf }), "/tasks": tasks, "/slow": slow, "/stacks": stacks, "/leaks": leaks, "/survivors": survivors, "/resources": resources, "/waits": waits, "/marks": (p) => ({ marks: marksOf(p, 0), spans: [] }), "/metrics": metrics, "/losses": losses };
   return routes[path]?.(process, q) ?? null;
 }
 

@@ -54,6 +54,11 @@ export async function getBytes(url: string, accept: string, signal?: AbortSignal
   return (await answer(url, { signal: signal ?? null, headers: { accept } })).arrayBuffer();
 }
 
+/** Has the server remove something; answers with what it was. The guard wants to see that no form sent it. */
+export async function remove<T>(url: string): Promise<T> {
+  return request<T>(url, { method: "DELETE", headers: { "content-type": "application/json", accept: "application/json" } });
+}
+
 async function request<T>(url: string, init: RequestInit): Promise<T> {
   return (await (await answer(url, init)).json()) as T;
 }

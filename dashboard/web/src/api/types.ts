@@ -68,6 +68,9 @@ export type {
   LossesView as LossesAnswer,
   QueryView as QueryAnswer,
   SchemaView as Schema,
+  RegionView as RegionAnswer,
+  Note,
+  NotesView as NotesAnswer,
   HeadView as Head,
   ResetView as Reset,
 } from "./schema.gen.ts";

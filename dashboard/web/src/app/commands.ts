@@ -68,6 +68,10 @@ async function copyAs(what: string, text: string): Promise<void> {
 function views(): Command[] {
   const list: Command[] = [];
   if (process.value?.state === "live") list.push({ title: isLive.value ? "Live off: freeze what is on screen" : "Live on: follow new data", group: "View", key: "l", icon: "slow", run: toggleLive });
+  if (process.value) {
+    list.push({ title: "Note: write one on the timeline", group: "View", icon: "note", run: () => navigate(link("/timeline", { note: "new" })) });
+    list.push({ title: "Notes of this run", group: "View", icon: "note", run: () => navigate(link("/timeline", { notes: true })) });
+  }
   list.push({ title: "Theme: the next one", group: "View", key: "t", icon: "auto", run: cycleTheme });
   for (const [name, text] of THEMES) {
     if (name !== theme.value) list.push({ title: `Theme: ${text}`, group: "View", icon: name === "auto" ? "auto" : name === "light" ? "sun" : "moon", run: () => setTheme(name) });

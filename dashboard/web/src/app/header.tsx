@@ -2,12 +2,12 @@
 
 import { useRef, useState } from "preact/hooks";
 import { connection } from "../api/live.ts";
-import { SECOND } from "../base/instant.ts";
-import { parseRange, rangeLabel, rangeToQuery, type Range } from "../model/range.ts";
+import { between, SECOND } from "../base/instant.ts";
+import { parseRange, rangeAround, rangeLabel, rangeToQuery, resolveRange, type Range } from "../model/range.ts";
 import { useDismiss } from "../ui/dismiss.ts";
 import { Icon } from "../ui/icons.tsx";
 import { ProcessPicker } from "./process_picker.tsx";
-import { isLive, lastAt, process, range, setRange, toggleLive } from "./session.ts";
+import { isLive, lastAt, process, range, setRange, startedAt, toggleLive } from "./session.ts";
 import { isHelpOpen, isOmniboxOpen } from "./shortcuts.ts";
 import { cycleTheme, theme } from "./theme.ts";
 
@@ -46,6 +46,13 @@ const PRESETS: readonly [string, Range][] = [
   ["whole recording", { kind: "all" }],
 ];
 
+/** How much is shown around an instant: as much as now, unless that is the whole recording. */
+function spanAround(): number {
+  const now = range.peek();
+  const { from, to } = resolveRange(now, startedAt.peek(), lastAt.peek());
+  return now.kind === "all" ? Math.min(between(from, to), 10 * SECOND) : between(from, to);
+}
+
 function RangeField() {
   const [isOpen, setOpen] = useState(false);
   const [draft, setDraft] = useState<string | null>(null);
@@ -61,7 +68,7 @@ function RangeField() {
     input.current?.blur();
   };
   const submit = () => {
-    const next = draft == null ? range.peek() : parseRange(draft, lastAt.peek());
+    const next = draft == null ? range.peek() : (parseRange(draft, lastAt.peek()) ?? rangeAround(draft, lastAt.peek(), startedAt.peek(), spanAround()));
     if (next) choose(next);
     else setWrong(true);
   };
@@ -69,7 +76,7 @@ function RangeField() {
     <div class="range" ref={box}>
       <input
         ref={input} class="field" id="range-field" aria-label="Time range" aria-invalid={isWrong} spellcheck={false} autocomplete="off"
-        title="last 5 m · 14:03:07 – 14:03:12 · 14:03:07.412 + 50ms · whole recording"
+        title="last 5 m · 14:03:07 – 14:03:12 · 14:03:07.412 + 50ms · 14:03:07 · +12.5s from the start · whole recording"
         value={draft ?? label}
         onInput={(event) => { setDraft(event.currentTarget.value); setWrong(false); }}
         onFocus={(event) => event.currentTarget.select()}
@@ -87,7 +94,7 @@ function RangeField() {
           ))}
         </div>
       )}
-      {isWrong && <span class="visually-hidden" role="alert">Not a range. Try: last 5 m, or 14:03:07 – 14:03:12</span>}
+      {isWrong && <span class="visually-hidden" role="alert">Not a range. Try: last 5 m, 14:03:07, or 14:03:07 – 14:03:12</span>}
     </div>
   );
 }

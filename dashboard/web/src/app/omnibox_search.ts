@@ -1,12 +1,15 @@
-//! What the omnibox finds: pages and findings here, tasks and locations by asking the server, the newest resources in a list that is fetched once.
+//! What the omnibox finds: pages and findings here, tasks, locations and notes by asking the server, the newest resources in a list that is fetched once.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { apiUrl, get, isAbort, runQuery } from "../api/client.ts";
-import type { Finding, FindingsAnswer, Resource, Task, TaskPage } from "../api/types.ts";
-import { atLeast, shortPlace } from "../base/format.ts";
+import type { Finding, FindingsAnswer, Note, NotesAnswer, Resource, Task, TaskPage } from "../api/types.ts";
+import { atLeast, dateTime, shortPlace } from "../base/format.ts";
+import { instant, SECOND } from "../base/instant.ts";
 import { byMute, findingKey } from "../model/findings.ts";
 import { latest } from "../model/latest.ts";
+import { firstLine } from "../model/notes.ts";
 import { likeLiteral, pick, type Ask } from "../model/omnibox.ts";
+import { noteHref } from "../timeline/links.ts";
 import { placeText } from "../ui/small.tsx";
 import type { IconName } from "../ui/icons.tsx";
 import { commands, type Command, type NavPage } from "./commands.ts";
@@ -56,6 +59,7 @@ export function useFound(ask: Ask, pages: readonly NavPage[], setText: (text: st
   const wanted = ask.kind === "search" ? ask.text : null;
   const tasks = useAnswer<TaskPage>(id == null ? null : wanted, (text, signal) => get(apiUrl("/tasks", { process: id, q: text, sort: "spawned_at", desc: "1", limit: SHOWN }), signal));
   const places = useAnswer<Place[]>(id == null ? null : wanted, (text, signal) => locations(id!, text, signal));
+  const notes = useAnswer<NotesAnswer>(wanted, (text, signal) => get(apiUrl("/notes", { q: text, limit: SHOWN }), signal));
   const resources = useOnce<{ rows: Resource[] }>(id == null || wanted == null ? null : apiUrl("/resources", { process: id, state: "all", limit: RESOURCES }));
   const findings = useOnce<FindingsAnswer>(id == null || (wanted == null && ask.kind !== "command") ? null : apiUrl(`/processes/${id}/findings`));
   const heard = byMute(findings?.findings ?? []).heard;
@@ -73,11 +77,12 @@ export function useFound(ask: Ask, pages: readonly NavPage[], setText: (text: st
         { title: tasks.answer ? `Tasks · ${atLeast(tasks.answer.total, tasks.answer.more)}` : "Tasks", items: (tasks.answer?.rows ?? []).map(taskItem) },
         { title: "Findings", items: pick(heard, ask.text, (it) => `${plain(it.title)} ${it.rule.replaceAll("_", " ")} ${it.location ?? ""}`, SHOWN).map(findingItem) },
         { title: "Locations", items: pick(places.answer ?? [], ask.text, (it) => it.text, SHOWN).map((it) => placeItem(it, rows)) },
+        { title: "Notes", items: (notes.answer?.notes ?? []).map(noteItem) },
         { title: "Resources", items: pick(rows, ask.text, (row) => `${row.name ?? ""} ${row.kind} ${placeText(row.location)}`, SHOWN).map(resourceItem) },
         { title: "More", items: id == null ? [] : [{ key: "all", title: `All tasks that match “${ask.text}”`, icon: "tasks", to: link("/tasks", { q: ask.text }) }] },
       ];
-      const isSearching = tasks.isAsking || places.isAsking;
-      return { groups: groups.filter((group) => group.items.length > 0), isSearching, error: tasks.error ?? places.error };
+      const isSearching = tasks.isAsking || places.isAsking || notes.isAsking;
+      return { groups: groups.filter((group) => group.items.length > 0), isSearching, error: tasks.error ?? places.error ?? notes.error };
     }
   }
 }
@@ -138,6 +143,11 @@ function taskItem(task: Task): Item {
 
 function findingItem(finding: Finding): Item {
   return { key: `finding ${findingKey(finding)}`, title: plain(finding.title), detail: finding.level, icon: "findings", to: link("/findings", { finding: findingKey(finding) }) };
+}
+
+function noteItem(note: Note): Item {
+  const detail = [dateTime(instant(note.from), SECOND), note.author].filter(Boolean).join(" · ");
+  return { key: `note ${note.note}`, title: firstLine(note.text), detail, icon: "note", to: noteHref(note) };
 }
 
 /** Where tasks are spawned, or resources opened. */

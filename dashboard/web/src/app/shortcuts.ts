@@ -16,8 +16,9 @@ export interface KeyGroup {
 const OMNIBOX = "Search and commands";
 
 const GROUPS: readonly KeyGroup[] = [
-  { title: "Move", on: /^\/timeline$/, keys: [["w s", "zoom in, out"], ["a d", "pan left, right"], ["wheel", "zoom at the pointer"], ["drag", "pan"], ["f", "fit the whole recording"], ["z", "undo the last zoom"]] },
-  { title: "Find", on: /^\/timeline$/, keys: [["/", "highlight a place or task"], ["n p", "next, previous slow poll"], ["← →", "previous, next poll"], ["↑ ↓", "worker above, below"], ["Enter", "open the poll"], ["Shift drag", "statistics of a region"], ["v", "show as a table"], ["Esc", "deselect"]] },
+  { title: "Move", on: /^\/timeline$/, keys: [["w s", "zoom in, out"], ["a d", "pan left, right"], ["wheel", "zoom at the pointer"], ["drag", "pan"], ["f", "fit what is selected; again: the whole recording"], ["z", "undo the last zoom"], ["g", "go to a time or range"]] },
+  { title: "Find", on: /^\/timeline$/, keys: [["/", "highlight a place or task"], ["n p", "next, previous slow poll"], ["← →", "previous, next poll"], ["↑ ↓", "worker above, below"], [", .", "previous, next poll of the worker, wherever it is"], ["< >", "previous, next poll of the task"], ["Enter", "open the poll"], ["v", "show as a table"], ["Esc", "deselect"]] },
+  { title: "Select", on: /^\/timeline$/, keys: [["Shift drag", "time and workers; on the axis all workers"], ["m", "the selected poll; else begin here, again: end here"], ["Shift m", "all that is in view"], ["Shift ← →", "move the end of the selection"], ["Shift ↑ ↓", "one worker less, more"], ["b", "write a note to the selection, or here"]] },
   { title: "Flame graph", on: /^\/slow$/, keys: [["1 2 3", "time order, left heavy, sandwich"], ["i", "inverted: from what ran to its callers"], ["← →", "previous, next box"], ["↑ ↓", "caller, callee"], ["Enter", "zoom into the box"], ["Esc", "zoom out to the caller"]] },
   { title: "Statement", on: /^\/query$/, keys: [["Ctrl Enter", "run it"], ["/", "go to the statement"]] },
   { title: "Search field", on: /^\/(tasks|resources|waits|slow)$/, keys: [["/", "go to it"]] },

@@ -28,6 +28,8 @@ type View = (typeof VIEWS)[number][0];
 
 /** What the address says of the graph. */
 interface Asked {
+  /** Where the address keeps what is searched: a page may have a search of its own. */
+  readonly searchKey: string;
   readonly view: View;
   readonly weight: Weight;
   /** A box, or in the sandwich a function. */
@@ -40,37 +42,52 @@ interface Asked {
   readonly site: string | null;
 }
 
-function asked(): Asked {
+function asked(searchKey: string): Asked {
   const { query } = place.value;
   const one = <Key extends string>(key: string, options: readonly (readonly [Key, string])[]) => options.find(([known]) => known === query.get(key))?.[0];
   return {
-    view: one("view", VIEWS) ?? "heavy", weight: one("weight", WEIGHTS) ?? "all", focus: query.get("focus"), q: query.get("q") ?? "",
+    searchKey, view: one("view", VIEWS) ?? "heavy", weight: one("weight", WEIGHTS) ?? "all", focus: query.get("focus"), q: query.get(searchKey) ?? "",
     isInverted: query.get("inverted") === "1", isDiff: query.get("diff") === "1", isWhole: query.get("whole") === "1", site: query.get("site"),
   };
 }
 
-export function FlameCard(_: object) {
+/** A stretch of time on some workers, or on all if none are named. */
+export interface Stretch {
+  readonly from: Instant;
+  readonly to: Instant;
+  readonly lanes: string | null;
+}
+
+export interface FlameProps {
+  readonly of?: Stretch;
+  readonly searchKey?: string;
+}
+
+/** Of a stretch, or else of the range of the page. Keys work only where the graph is what the page is about. */
+export function FlameCard({ of, searchKey = "q" }: FlameProps) {
   const id = processId.value;
-  const it = asked();
-  const isAll = range.value.kind === "all";
-  const { from, to } = resolveRange(range.value, startedAt.value, lastAt.peek());
-  const question = `${id} ${JSON.stringify(rangeToQuery(range.value))} ${it.site ?? ""}`;
-  const now = useApi<StacksAnswer>(stacksUrl(id, it.site, isAll ? null : { from, to }), { live: true, subject: `${id} ${it.site}`, question });
+  const it = asked(searchKey);
+  const isAll = !of && range.value.kind === "all";
+  const { from, to } = of ?? resolveRange(range.value, startedAt.value, lastAt.peek());
+  const lanes = of?.lanes ?? null;
+  const question = `${id} ${of ? `${from} ${to} ${lanes}` : JSON.stringify(rangeToQuery(range.value))} ${it.site ?? ""}`;
+  const subject = `${id} ${it.site} ${of ? question : ""}`;
+  const now = useApi<StacksAnswer>(stacksUrl(id, it.site, isAll ? null : { from, to }, lanes), { live: true, subject, question });
   // Before the whole recording there is nothing.
   const canDiff = !isAll && from > startedAt.value;
   const earlier = { from: plus(from, -between(from, to)), to: from };
-  const before = useApi<StacksAnswer>(it.isDiff && canDiff ? stacksUrl(id, it.site, earlier) : null, { live: true, subject: `${id} ${it.site}`, question: `${question} before` });
+  const before = useApi<StacksAnswer>(it.isDiff && canDiff ? stacksUrl(id, it.site, earlier, lanes) : null, { live: true, subject, question: `${question} before` });
   return (
     <Card title="Flame graph" testId="flame" className="flame" tools={<CopyLink />}>
       <Ready of={now}>
-        {(answer) => answer.samples.length === 0 ? <NoStacks answer={answer} site={it.site} /> : <Graph it={it} answer={answer} before={it.isDiff && canDiff ? before.data : null} canDiff={canDiff} />}
+        {(answer) => answer.samples.length === 0 ? <NoStacks answer={answer} site={it.site} /> : <Graph it={it} answer={answer} before={it.isDiff && canDiff ? before.data : null} canDiff={canDiff} hasKeys={!of} />}
       </Ready>
     </Card>
   );
 }
 
-function stacksUrl(id: number | null, site: string | null, range: { from: Instant; to: Instant } | null): string {
-  return apiUrl("/stacks", { process: id, location: site, from: range && String(range.from), to: range && String(range.to) });
+function stacksUrl(id: number | null, site: string | null, range: { from: Instant; to: Instant } | null, lanes: string | null): string {
+  return apiUrl("/stacks", { process: id, location: site, lanes, from: range && String(range.from), to: range && String(range.to) });
 }
 
 function CopyLink() {
@@ -94,16 +111,17 @@ interface GraphProps {
   /** The range before; null without a comparison. */
   readonly before: StacksAnswer | null;
   readonly canDiff: boolean;
+  readonly hasKeys: boolean;
 }
 
-function Graph({ it, answer, before, canDiff }: GraphProps) {
+function Graph({ it, answer, before, canDiff, hasKeys }: GraphProps) {
   const model = useModel(it, answer, before);
   const { funcs, stacks, total, table } = model;
   const matches = useMemo(() => search(it.q, stacks, funcs), [it.q, stacks, funcs]);
   const heaviest = table.find((sum) => sum.held > 0) ?? null;
   // The sandwich is always around something: what was chosen, else what held the worker longest.
   const chosen = it.view === "sandwich" ? (funcs.byId(it.focus) ?? heaviest?.func ?? table[0]?.func ?? null) : null;
-  useKeys(model);
+  useKeys(model, it.searchKey, hasKeys);
   return (
     <div class="stack">
       <Toolbar it={it} canDiff={canDiff} model={model} />
@@ -256,7 +274,7 @@ function Toolbar({ it, canDiff, model }: { it: Asked; canDiff: boolean; model: M
       {it.site && <button type="button" class="button" title="All sites again" onClick={() => setQuery({ site: null, focus: null })} data-testid="flame-site">only {shortPlace(it.site)} ×</button>}
       <input
         class="field search" type="search" data-search placeholder="Highlight function or file ( / )" aria-label="Highlight functions in the flame graph" value={it.q}
-        onInput={(event) => setQuery({ q: event.currentTarget.value })} onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+        onInput={(event) => setQuery({ [it.searchKey]: event.currentTarget.value })} onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
       />
     </div>
   );
@@ -302,12 +320,13 @@ function Legend({ isDiff }: { isDiff: boolean }) {
   );
 }
 
-function useKeys(model: Model): void {
+function useKeys(model: Model, searchKey: string, hasKeys: boolean): void {
   useEffect(() => {
+    if (!hasKeys) return;
     const onKey = (event: KeyboardEvent) => {
       if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
       // Keys may be quicker than the page: what counts is the address, not what was last drawn.
-      const it = asked();
+      const it = asked(searchKey);
       const out = () => {
         const focused = nodeById(model.root, it.focus);
         if (it.focus) setFocus(focused ? parentId(focused) : null);

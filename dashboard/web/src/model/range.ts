@@ -58,6 +58,14 @@ export function parseRange(text: string, day: Instant): Range | null {
   return from != null && to != null && to > from ? { kind: "fixed", from, to } : null;
 }
 
+/** An instant that a person typed, or `+12.5s` after the start: as much of time around it as is seen now. Null for anything else. */
+export function rangeAround(text: string, day: Instant, startedAt: Instant, span: Nanos): Range | null {
+  const after = /^\+\s*(.+)$/.exec(text.trim());
+  const length = after && parseLength(after[1]!);
+  const at = after ? length && plus(startedAt, length) : parseInstant(text, day);
+  return at ? { kind: "fixed", from: plus(at, -span / 2), to: plus(at, span / 2) } : null;
+}
+
 /** `14:03`, `14:03:07.412345`, `2026-11-22 14:03:07`, RFC 3339, or unix nanoseconds. */
 export function parseInstant(text: string, day: Instant): Instant | null {
   const trimmed = text.trim().toUpperCase();

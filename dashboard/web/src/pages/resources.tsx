@@ -4,13 +4,14 @@ import { useState } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
 import type { Resource, ResourceState } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { atLeast, count, duration, plural, UNKNOWN } from "../base/format.ts";
+import { atLeast, count, duration, plural, significant, UNKNOWN } from "../base/format.ts";
 import { between, instant } from "../base/instant.ts";
 import { asCli } from "../app/as_cli.ts";
 import { navigate, place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId } from "../app/session.ts";
 import { At, Place, placeText, Tabs } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
+import { SumsBar } from "../ui/sums_bar.tsx";
 import { sortRows, Table, type Column, type Sort } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
 
@@ -67,6 +68,8 @@ const COLUMNS: readonly Column<Resource>[] = [
   { key: "how", title: "State", width: "104px", cell: (row) => <How row={row} />, value: (row) => row.how ?? "open" },
 ];
 
+const SUMS = { waited_time: duration, age: duration, waiters: significant };
+
 /** What is in it, in a few words: `locked`, `3 of 8 free`, `17 of 64 queued`. */
 export function inside(state: ResourceState): string | null {
   const of = state.capacity == null ? "" : ` of ${count(state.capacity)}`;
@@ -101,6 +104,7 @@ function Rows({ total, more, rows, state }: { total: number; more: boolean | und
         caption="Resources" testId="resource-table" columns={COLUMNS} height="100%" total={sorted.length} rowAt={(k) => sorted[k]} rowKey={(row) => row.resource} sort={sort} onSort={setSort}
         hrefOf={(row) => link(`/resources/${processId.value}/${row.resource}`)} open={navigate}
       />
+      <SumsBar columns={COLUMNS} rows={sorted} formats={SUMS} sortedBy={sort.key} />
     </section>
   );
 }

@@ -8,6 +8,7 @@ import { instant, MILLISECOND } from "../base/instant.ts";
 import { asCliInRange } from "../app/as_cli.ts";
 import { place, setQuery } from "../app/router.ts";
 import { lastAt, link, process, processId, range, startedAt } from "../app/session.ts";
+import type { FlameProps } from "../flame/flame_card.tsx";
 import { rangeLabel, rangeToQuery, resolveRange } from "../model/range.ts";
 import { pollHref } from "../timeline/links.ts";
 import { lazy } from "../ui/lazy.tsx";
@@ -15,13 +16,14 @@ import { Prose } from "../ui/prose.tsx";
 import { Card, Place, WholePlace } from "../ui/small.tsx";
 import { Stack } from "../ui/stack.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
+import { SumsBar } from "../ui/sums_bar.tsx";
 import { Chevron, Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
 import { doing } from "./task_columns.tsx";
 
 /** Sites asked for. */
 const LIMIT = 100;
-const FlameCard = lazy<object>(async () => (await import("../flame/flame_card.tsx")).FlameCard);
+const FlameCard = lazy<FlameProps>(async () => (await import("../flame/flame_card.tsx")).FlameCard);
 
 export function Slow() {
   const id = processId.value;
@@ -196,6 +198,7 @@ function Recent({ list }: { list: readonly SlowPoll[] }) {
   return (
     <Card title="Newest first" isFlush tools={<TableTools name="slow-polls" columns={COLUMNS} rows={() => list} sql={sql} cli={asCliInRange("slow", { limit: LIMIT })} />}>
       <Table caption="Slow polls, newest first" columns={COLUMNS} total={list.length} rowAt={(k) => list[k]} rowKey={(poll) => poll.start_at} height={list.length > 12 ? "392px" : ""} />
+      <SumsBar columns={COLUMNS} rows={list} formats={{ length: duration }} />
     </Card>
   );
 }

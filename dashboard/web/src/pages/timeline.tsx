@@ -11,7 +11,9 @@ import { Timeline } from "../timeline/controller.ts";
 import { onPageKey } from "../timeline/keys.ts";
 import { Minimap } from "../timeline/minimap.tsx";
 import { PollPanel } from "../timeline/poll_panel.tsx";
-import { RegionBar } from "../timeline/region_bar.tsx";
+import { NotePanel } from "../timeline/note_panel.tsx";
+import { RegionPanel } from "../timeline/region_panel.tsx";
+import { lengthMatcher } from "../timeline/selecting.ts";
 import { TableTwin } from "../timeline/table_twin.tsx";
 import { CopyButton } from "../ui/clipboard.tsx";
 import { Icon } from "../ui/icons.tsx";
@@ -43,7 +45,7 @@ function Whole({ loop }: { loop: string | null }) {
   useEffect(() => {
     if (isTable) timeline.resize(window.innerWidth);
   }, [timeline, isTable]);
-  const matches = useMemo(() => matcher(query.get("q") ?? ""), [query.get("q")]);
+  const matches = useMemo(() => both(matcher(query.get("q") ?? ""), lengthMatcher(timeline)), [query.get("q"), query.get("len"), timeline.selecting.region.value]);
   const error = timeline.loader.error.value;
   const canGoLive = process.value?.state === "live" && range.value.kind === "fixed";
   const hasNothing = timeline.data.value != null && timeline.lanes.value.length === 0;
@@ -58,9 +60,9 @@ function Whole({ loop }: { loop: string | null }) {
             {error && <p class="notice bad" role="alert">{error.message}</p>}
             {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
             {isTable ? <TableTwin timeline={timeline} /> : <CanvasView timeline={timeline} matches={matches} />}
-            <RegionBar timeline={timeline} />
+            <RegionPanel timeline={timeline} />
           </div>
-          <PollPanel timeline={timeline} />
+          {timeline.notes.isShown.value ? <NotePanel timeline={timeline} /> : <PollPanel timeline={timeline} />}
         </div>
       )}
     </div>
@@ -72,6 +74,11 @@ function matcher(text: string): Matches {
   const wanted = text.trim().toLowerCase();
   if (wanted === "") return null;
   return (task, location) => task === wanted || location.toLowerCase().includes(wanted);
+}
+
+function both(one: Matches, other: Matches): Matches {
+  if (!one || !other) return one ?? other;
+  return (task, location, length, start) => one(task, location, length, start) && other(task, location, length, start);
 }
 
 function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: Matches; isTable: boolean }) {
@@ -92,6 +99,7 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
       <span class="muted nowrap" data-testid="span">{matches && !timeline.data.value?.isExact ? "Zoom in to highlight" : `${duration(timeline.view.value.span)} in view${timeline.data.value?.isExact ? " · every poll" : ""}`}</span>
       <span class="grow" />
       <Legend />
+      <button type="button" class="icon-button" aria-label="Notes" title="Notes of this run (b writes one)" aria-pressed={timeline.notes.isShown.value} onClick={() => (timeline.notes.isShown.peek() ? timeline.notes.close() : setQuery({ notes: true }))} data-testid="notes-button"><Icon name="note" /></button>
       <CopyButton label="Link" icon="link" text={() => window.location.href} />
       <button type="button" class="button" aria-pressed={isTable} title="The same as tables (v)" onClick={() => setQuery({ table: !isTable })}>as table</button>
     </div>

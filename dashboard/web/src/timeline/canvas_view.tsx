@@ -4,20 +4,23 @@ import { useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isDark } from "../app/theme.ts";
 import { duration, percent, plural } from "../base/format.ts";
-import { toOffset } from "../model/geometry.ts";
+import type { Nanos } from "../base/instant.ts";
+import type { Offset } from "../model/geometry.ts";
 import { readPalette, surface, type Palette } from "../ui/canvas.ts";
+import { useAxisSelect } from "./axis_select.ts";
 import type { Timeline } from "./controller.ts";
 import { Renderer } from "./draw.ts";
 import { drawAxis } from "./draw_axis.ts";
 import { laneAt, layoutLanes } from "./layout.ts";
 import { busyShare } from "./loader.ts";
+import { NoteStrip, NoteStripName, noteStripHeight } from "./note_strip.tsx";
 import { Tooltip } from "./tooltip.tsx";
 import { onTimelineKey } from "./keys.ts";
 
 /** Pixels a pointer may move and still click. */
 const CLICK_SLOP = 4;
 
-export type Matches = ((task: string, location: string) => boolean) | null;
+export type Matches = ((task: string, location: string, length: Nanos, start: Offset) => boolean) | null;
 
 export function CanvasView({ timeline, matches }: { timeline: Timeline; matches: Matches }) {
   const box = useRef<HTMLDivElement>(null);
@@ -29,7 +32,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
   const palette = useRef<Palette | null>(null);
   const frame = useRef(0);
   const lanes = timeline.lanes.value;
-  const layout = layoutLanes(lanes.length, Math.max(size.height - 44, 0));
+  const layout = layoutLanes(lanes.length, Math.max(size.height - 44 - noteStripHeight(timeline), 0));
 
   const draw = () => {
     frame.current = 0;
@@ -39,7 +42,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     palette.current ??= readPalette();
     const scene = {
       view: timeline.view.peek(), lanes: timeline.lanes.peek(), data: timeline.data.peek(), far: timeline.far.peek(), layout, extent: timeline.known(), slowThreshold: timeline.slowThreshold,
-      hovered: timeline.hover.peek()?.poll ?? null, selected: timeline.selected.peek(), region: timeline.region.peek(), matches,
+      hovered: timeline.hover.peek()?.poll ?? null, selected: timeline.selected.peek(), region: timeline.selecting.region.peek(), begun: timeline.selecting.begun.peek(), marks: timeline.selecting.marks.peek(), notes: timeline.notes.list.peek(), matches,
     };
     const started = performance.now();
     renderer.draw(target, scene, palette.current);
@@ -54,7 +57,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     if (frame.current === 0) frame.current = requestAnimationFrame(draw);
   };
   useSignalEffect(() => {
-    void [timeline.view.value, timeline.data.value, timeline.far.value, timeline.hover.value, timeline.selected.value, timeline.region.value, timeline.extent.value];
+    void [timeline.view.value, timeline.data.value, timeline.far.value, timeline.hover.value, timeline.selected.value, timeline.selecting.region.value, timeline.selecting.begun.value, timeline.selecting.marks.value, timeline.notes.list.value, timeline.extent.value];
     schedule();
   });
   useEffect(() => {
@@ -77,12 +80,14 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     };
   }, [timeline]);
   usePointer(lanesCanvas, timeline, layout);
+  useAxisSelect(axisCanvas, timeline);
 
   const summary = describe(timeline, shares);
   return (
     <div class="lanes" ref={box} data-testid="lanes">
-      <div class="lane-names" style={{ height: `${layout.height + 36}px` }}>
+      <div class="lane-names" style={{ height: `${layout.height + 36 + noteStripHeight(timeline)}px` }}>
         <div class="axis-corner">{timeline.loader.isLoading.value ? "loading…" : ""}</div>
+        <NoteStripName timeline={timeline} />
         {lanes.map((lane, k) => (
           <div key={lane.key} class="lane-name" style={{ height: `${layout.pitch}px` }}>
             <b class="ellipsis" title={lane.name}>{lane.name}</b>
@@ -93,7 +98,8 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
       </div>
       <div class="lane-plot">
         <canvas ref={axisCanvas} class="axis" aria-hidden="true" />
-        <div class="keyboard" tabIndex={0} role="application" aria-label="Timeline. Arrow keys step from poll to poll, W and S zoom, A and D pan, N and P step through slow polls." onKeyDown={(event) => onTimelineKey(event, timeline)} data-testid="timeline-keys">
+        <NoteStrip timeline={timeline} />
+        <div class="keyboard" tabIndex={0} role="application" aria-label="Timeline. Arrow keys step from poll to poll, W and S zoom, A and D pan, N and P step through slow polls, M or Shift with the arrow keys selects a region, B writes a note." onKeyDown={(event) => onTimelineKey(event, timeline)} data-testid="timeline-keys">
           <canvas ref={lanesCanvas} class="lane-canvas" role="img" aria-label={summary} style={{ height: `${layout.height}px` }} data-testid="timeline-canvas" data-exact={String(timeline.data.value?.isExact ?? false)} />
         </div>
       </div>
@@ -115,7 +121,7 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
   useEffect(() => {
     const element = canvas.current!;
     const fingers = new Map<number, number>();
-    let down: { x: number; y: number; start: number; isRegion: boolean; hasMoved: boolean } | null = null;
+    let down: { x: number; y: number; start: number; at: number; isRegion: boolean; hasMoved: boolean } | null = null;
     const local = (event: MouseEvent) => {
       const rect = element.getBoundingClientRect();
       return { x: event.clientX - rect.left, y: event.clientY - rect.top, width: rect.width };
@@ -129,10 +135,10 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
     };
     const onDown = (event: PointerEvent) => {
       if (event.button !== 0) return;
-      const { x, y } = local(event);
+      const { x, y, width } = local(event);
       element.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, x);
-      down = { x, y, start: timeline.view.peek().start, isRegion: event.shiftKey, hasMoved: false };
+      down = { x, y, start: timeline.view.peek().start, at: timeline.selecting.at(x, width), isRegion: event.shiftKey, hasMoved: false };
     };
     const onMove = (event: PointerEvent) => {
       const { x, y, width } = local(event);
@@ -147,8 +153,7 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
       timeline.hover.value = { x, y, lane: -1, poll: null };
       const view = timeline.view.peek();
       if (!down.isRegion) return timeline.panTo(down.start - ((x - down.x) / width) * view.span);
-      const [from, to] = [toOffset(view, width, Math.min(x, down.x)), toOffset(view, width, Math.max(x, down.x))];
-      timeline.region.value = { from, to };
+      timeline.selecting.draw(timeline.selecting.ofPoints({ at: down.at, lane: laneAt(current.current, down.y) }, { at: timeline.selecting.at(x, width), lane }));
     };
     const pinch = (event: PointerEvent, x: number, width: number) => {
       const other = [...fingers].find(([id]) => id !== event.pointerId)![1];
@@ -163,9 +168,9 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
       const { x, y, width } = local(event);
       if (down && !down.hasMoved && event.type === "pointerup") {
         const lane = laneAt(current.current, y);
-        timeline.region.value = null;
         timeline.select(lane == null ? null : timeline.pollAtPoint(x, width, lane));
       }
+      if (down?.isRegion && down.hasMoved) timeline.selecting.keep();
       down = null;
     };
     const onLeave = () => !down && (timeline.hover.value = null);

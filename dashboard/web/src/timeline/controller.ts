@@ -11,6 +11,8 @@ import { isLive, lastAt, range, refresh, setRange } from "../app/session.ts";
 import { pollOfIndex, pollOfSlow, type Lane, type PollItem, type SlowItem, type TimelineData } from "./data.ts";
 import { parsePollKey, pollKey } from "./links.ts";
 import { Loader } from "./loader.ts";
+import { Notes } from "./notes.ts";
+import { Selecting } from "./selecting.ts";
 
 /** Pixels around a poll in which a click still means it. */
 const REACH = 4;
@@ -38,12 +40,13 @@ export class Timeline {
   private readonly target = signal<View>({ start: 0, span: 1e9 });
   readonly hover = signal<{ x: number; y: number; lane: number; poll: PollItem | null } | null>(null);
   readonly selected = signal<PollItem | null>(null);
-  readonly region = signal<Extent | null>(null);
   /** The whole recording, coarse: the minimap, and what is drawn where nothing finer is loaded. */
   readonly far = signal<TimelineData | null>(null);
   /** Spoken by screen readers after a move with the keyboard. */
   readonly announcement = signal("");
   readonly loader: Loader;
+  readonly selecting: Selecting;
+  readonly notes: Notes;
   readonly extent = computed<Extent>(() => ({ from: this.far.value?.extent.from ?? 0, to: between(this.base, lastAt.value) }));
   /** Lanes in a stable order, known as soon as any answer is. */
   readonly lanes = computed<readonly Lane[]>(() => this.loader.data.value?.lanes ?? this.far.value?.lanes ?? []);
@@ -58,12 +61,14 @@ export class Timeline {
   private readonly stop: (() => void)[];
 
   constructor(
-    process: number,
+    readonly process: number,
     readonly base: Instant,
     readonly slowThreshold: Nanos,
     loop: string | null,
   ) {
     this.loader = new Loader(process, base, loop);
+    this.selecting = new Selecting(this);
+    this.notes = new Notes(this);
     this.stop = [
       effect(() => this.followRange()),
       effect(() => this.loader.need(isLive.value ? this.target.value : this.view.value, this.width, this.extent.value, isLive.value)),
@@ -75,6 +80,8 @@ export class Timeline {
   dispose(): void {
     this.stop.forEach((stop) => stop());
     this.loader.dispose();
+    this.selecting.dispose();
+    this.notes.dispose();
     if (this.urlTimer != null) clearTimeout(this.urlTimer);
   }
 
@@ -204,13 +211,15 @@ export class Timeline {
     this.show(clamp({ start, span: this.view.peek().span }, this.extent.peek()));
   }
 
-  /** The selected region, else the whole recording. */
+  /** The selected region, else the selected poll, else the whole recording; what is shown so already makes way for the next. */
   fit(): void {
-    const region = this.region.peek();
+    const region = this.selecting.region.peek();
+    const poll = this.selected.peek();
     if (region) {
-      this.show(clamp({ start: region.from, span: region.to - region.from }, this.extent.peek()));
-      this.region.value = null;
-      return;
+      if (!this.selecting.isFitted()) return this.show(focus(region.from, region.to - region.from, 0.94, this.extent.peek()));
+    } else if (poll) {
+      const wanted = focus(poll.start, poll.length, 0.5, this.extent.peek());
+      if (Math.abs(wanted.span - this.view.peek().span) > wanted.span / 100) return this.show(wanted);
     }
     this.undo.push(this.view.peek());
     this.cancelUrl();
@@ -314,7 +323,7 @@ export class Timeline {
   }
 
   /** The next poll that matches the search, after the selection or the left edge. */
-  stepMatch(matches: (task: string, location: string) => boolean): void {
+  stepMatch(matches: (task: string, location: string, length: Nanos, start: Offset) => boolean): void {
     const data = this.loader.data.peek();
     if (!data?.isExact) return void (this.announcement.value = "Zoom in until single polls show; then Enter steps through the matches");
     const from = this.selected.peek()?.start ?? this.view.peek().start;
@@ -322,7 +331,7 @@ export class Timeline {
     for (const lane of data.lanes) {
       if (!lane.polls) continue;
       for (let k = Math.max(0, lastStartedBy(lane.polls.start, from + 1) + 1); k < lane.polls.start.length; k += 1) {
-        if (!matches(lane.polls.task[k]!, data.locations[lane.polls.location[k]!] ?? "")) continue;
+        if (!matches(lane.polls.task[k]!, data.locations[lane.polls.location[k]!] ?? "", lane.polls.length[k]!, lane.polls.start[k]!)) continue;
         if (!best || lane.polls.start[k]! < best.start) best = pollOfIndex(data, lane, k, this.slowThreshold);
         break;
       }

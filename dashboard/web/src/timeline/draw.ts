@@ -3,11 +3,14 @@
 import { durationClass } from "../base/duration_class.ts";
 import { count, duration, shortPlace } from "../base/format.ts";
 import type { Nanos } from "../base/instant.ts";
-import { toPixel, viewEnd, type Extent, type View } from "../model/geometry.ts";
+import { toPixel, viewEnd, type Extent, type Offset, type View } from "../model/geometry.ts";
+import type { Region } from "../model/region.ts";
 import { hatch, type Palette, type Surface } from "../ui/canvas.ts";
 import { LanePixels, newWidePolls, type WidePolls } from "./draw_lane.ts";
 import type { Lane, PollItem, SlowItem, TimelineData } from "./data.ts";
+import { drawRegion } from "./draw_region.ts";
 import { BADGE, bodyTop, type Layout } from "./layout.ts";
+import type { Mark } from "./selecting.ts";
 
 export interface Scene {
   readonly view: View;
@@ -20,9 +23,13 @@ export interface Scene {
   readonly slowThreshold: Nanos;
   readonly hovered: PollItem | null;
   readonly selected: PollItem | null;
-  readonly region: Extent | null;
+  readonly region: Region | null;
+  readonly begun: Offset | null;
+  readonly marks: readonly Mark[];
+  /** Where notes are. */
+  readonly notes: readonly Extent[];
   /** Polls that the search leaves out are faded; null when nothing is searched. */
-  readonly matches: ((task: string, location: string) => boolean) | null;
+  readonly matches: ((task: string, location: string, length: Nanos, start: Offset) => boolean) | null;
 }
 
 const RADIUS = 3;
@@ -120,7 +127,7 @@ function drawWide(c: CanvasRenderingContext2D, wide: WidePolls, lane: Lane, scen
       for (let k = 0; k < wide.count; k += 1) {
         const index = wide.index[k]!;
         if (durationClass(polls.length[index]!) !== cls) continue;
-        if (scene.matches && scene.matches(polls.task[index]!, scene.data!.locations[polls.location[index]!] ?? "") === isFaded) continue;
+        if (scene.matches && scene.matches(polls.task[index]!, scene.data!.locations[polls.location[index]!] ?? "", polls.length[index]!, polls.start[index]!) === isFaded) continue;
         // Half a device pixel of air between neighbours, so that two polls never read as one.
         c.rect(wide.x[k]! / ratio, top, Math.max(wide.width[k]! / ratio - 0.5 / ratio, 1 / ratio), body);
       }
@@ -293,13 +300,5 @@ function drawSelection(c: CanvasRenderingContext2D, width: number, height: numbe
   };
   if (scene.hovered) outline(scene.hovered, 1);
   if (scene.selected) outline(scene.selected, 2);
-  if (scene.region) {
-    const x = toPixel(scene.view, width, scene.region.from);
-    const right = toPixel(scene.view, width, scene.region.to);
-    c.fillStyle = palette.selection;
-    c.fillRect(x, 0, right - x, height);
-    c.fillStyle = palette.accent;
-    c.fillRect(x, 0, 1, height);
-    c.fillRect(right - 1, 0, 1, height);
-  }
+  drawRegion(c, width, height, scene, palette);
 }

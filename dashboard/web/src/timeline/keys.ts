@@ -3,6 +3,7 @@
 import { setQuery } from "../app/router.ts";
 import { place } from "../app/router.ts";
 import type { Timeline } from "./controller.ts";
+import { stepTo } from "./stepping.ts";
 
 const ZOOM = 0.7;
 const PAN = 0.15;
@@ -21,9 +22,16 @@ export function onPageKey(event: KeyboardEvent, timeline: Timeline): boolean {
     n: () => timeline.stepSlow(1),
     p: () => timeline.stepSlow(-1),
     v: () => setQuery({ table: place.peek().query.get("table") !== "1" }),
-    Escape: () => (timeline.region.peek() ? (timeline.region.value = null) : timeline.select(null)),
+    m: () => timeline.selecting.mark(pointed(timeline)),
+    b: () => timeline.notes.begin(pointed(timeline)),
+    M: () => timeline.selecting.markView(),
+    ".": () => void stepTo(timeline, "lane", 1),
+    ",": () => void stepTo(timeline, "lane", -1),
+    ">": () => void stepTo(timeline, "task", 1),
+    "<": () => void stepTo(timeline, "task", -1),
+    Escape: () => timeline.selecting.clear() || (timeline.notes.isShown.peek() ? timeline.notes.close() : timeline.select(null)),
   };
-  const action = actions[event.code] ?? byLetter[event.key];
+  const action = (event.shiftKey ? null : actions[event.code]) ?? byLetter[event.key];
   if (!action) return false;
   action();
   return true;
@@ -32,7 +40,12 @@ export function onPageKey(event: KeyboardEvent, timeline: Timeline): boolean {
 /** Keys that need the focus on the timeline, because elsewhere they scroll. */
 export function onTimelineKey(event: KeyboardEvent, timeline: Timeline): void {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const actions: Record<string, () => void> = {
+  const actions: Record<string, () => void> = event.shiftKey ? {
+    ArrowLeft: () => timeline.selecting.extend(-1),
+    ArrowRight: () => timeline.selecting.extend(1),
+    ArrowUp: () => timeline.selecting.addLane(-1),
+    ArrowDown: () => timeline.selecting.addLane(1),
+  } : {
     ArrowLeft: () => timeline.stepPoll(-1, 0),
     ArrowRight: () => timeline.stepPoll(1, 0),
     ArrowUp: () => timeline.stepPoll(0, -1),
@@ -43,6 +56,12 @@ export function onTimelineKey(event: KeyboardEvent, timeline: Timeline): void {
   if (!action) return;
   event.preventDefault();
   action();
+}
+
+/** The instant under the pointer; without one where zooming holds still. */
+function pointed(timeline: Timeline): number {
+  const { start, span } = timeline.view.peek();
+  return start + anchor(timeline) * span;
 }
 
 /** Zooms at the pointer if it is over the lanes, else at the selection, else in the middle. */

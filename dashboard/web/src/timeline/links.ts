@@ -1,7 +1,9 @@
-//! Links from any page to one poll on the timeline.
+//! Links from any page to one poll on the timeline, or to a note.
 
+import type { Note } from "../api/types.ts";
 import type { InstantText, Nanos } from "../base/instant.ts";
-import { instant, plus, SECOND } from "../base/instant.ts";
+import { between, instant, plus, SECOND } from "../base/instant.ts";
+import { around } from "../model/notes.ts";
 import { link } from "../app/session.ts";
 import { pollKey } from "./parts.ts";
 
@@ -27,4 +29,11 @@ export function pollHref(poll: PollRef): string {
 export function parsePollKey(text: string | null): { loop: string; worker: number; startAt: InstantText } | null {
   const match = /^(\d+)\.(\d+)\.(\d{1,19})$/.exec(text ?? "");
   return match ? { loop: match[1]!, worker: Number(match[2]), startAt: match[3]! } : null;
+}
+
+/** From any page to a note. */
+export function noteHref(note: Note): string {
+  const from = instant(note.from);
+  const wanted = around({ from: 0, to: between(from, instant(note.to)) });
+  return link("/timeline", { ...(note.process == null ? {} : { process: note.process }), last: null, from: String(plus(from, wanted.from)), to: String(plus(from, wanted.to)), note: note.note });
 }

@@ -50,7 +50,7 @@ async function show(loader: Loader, start: number, to = 60e9): Promise<string[]>
 }
 
 test("tiles that were seen are not asked for again, whichever way one pans", async () => {
-  const loader = new Loader(3, BASE);
+  const loader = new Loader(3, BASE, null);
   const first = await show(loader, 10e9);
   expect(first.length).toBeGreaterThan(1);
   for (const url of first) expect(url).toMatch(/^\/api\/v1\/tiles\/3\/29\/\d+\?store=07$/);
@@ -64,7 +64,7 @@ test("tiles that were seen are not asked for again, whichever way one pans", asy
 });
 
 test("the tile at the tail is asked for again once the recording has gone on", async () => {
-  const loader = new Loader(3, BASE);
+  const loader = new Loader(3, BASE, null);
   await show(loader, 10e9, 10.5e9);
   expect(loader.data.peek()!.covers.to).toBe(10.5e9);
   const later = await show(loader, 10e9, 10.9e9);
@@ -73,14 +73,14 @@ test("the tile at the tail is asked for again once the recording has gone on", a
 });
 
 test("what may still change is asked for again after a while, what is sealed never", async () => {
-  const loader = new Loader(3, BASE);
+  const loader = new Loader(3, BASE, null);
   const first = await show(loader, 10e9);
   await show(loader, 20e9);
   vi.advanceTimersByTime(20_000);
   expect(await show(loader, 10e9)).toEqual(first);
 
   isSealed = true;
-  const sealed = new Loader(3, BASE);
+  const sealed = new Loader(3, BASE, null);
   await show(sealed, 10e9);
   await show(sealed, 20e9);
   vi.advanceTimersByTime(20_000);
@@ -88,14 +88,14 @@ test("what may still change is asked for again after a while, what is sealed nev
 });
 
 test("after a restart nothing that was kept holds", async () => {
-  const loader = new Loader(3, BASE);
+  const loader = new Loader(3, BASE, null);
   const first = await show(loader, 10e9);
   generation.value += 1;
   expect(await show(loader, 10e9)).toEqual(first);
 });
 
 test("what fails is said, and the next look tries again", async () => {
-  const loader = new Loader(3, BASE);
+  const loader = new Loader(3, BASE, null);
   fails = true;
   await show(loader, 10e9);
   expect(loader.error.peek()?.message).toBe("the store could not be read");

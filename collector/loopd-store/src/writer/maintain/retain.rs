@@ -481,7 +481,8 @@ async fn processes(db: &mut SqliteConnection, cutoff: i64) -> Result<u64, sqlx::
 
 /// Removes up to `max` rows of a process, and the process itself once nothing else is left.
 async fn forget(db: &mut SqliteConnection, process: i64, max: u64) -> Result<u64, sqlx::Error> {
-    const PARTS: [(&str, &str); 30] = [
+    const PARTS: [(&str, &str); 31] = [
+        ("note", "id"),
         ("finding", "process, rule, subject"),
         ("rollup", "id"),
         ("setting", "scope, app, process"),

@@ -1,0 +1,208 @@
+//! What ran on some workers between two instants, added up from single polls: exact, and so only for as
+//! many polls as can be looked at while somebody waits.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use loopd_model::{LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::spans::{SEGMENTS, add_places};
+use super::{Answer, Db, Reader};
+use crate::segments::{self, Found, Place, Wanted, Wants};
+use crate::{
+    LaneId, LaneSpans, ProcessKey, Region, RegionLane, RegionOrder, RegionPoll, RegionQuery,
+    SpanRow, Spans, StoreError,
+};
+
+/// Among so many times the rows that are wanted the best are chosen anew.
+const CHOOSE_EVERY: usize = 4;
+
+/// Polls that began and of which nobody has seen the end.
+const UNFINISHED: &str = "SELECT loop, worker FROM slow_poll INDEXED BY slow_poll_unfinished
+    WHERE process = ?1 AND length IS NULL AND last_at > ?2 AND start_at < ?3";
+
+impl Reader {
+    /// Adds up the polls that overlap a range; those without an end are only counted. `None` if there are
+    /// more than `query.limit`, or if some could not be read.
+    pub async fn region(&self, query: RegionQuery) -> Result<Option<Region>, StoreError> {
+        let process = query.process;
+        let question = move |db: &Connection| read(db, &query);
+        let region = self.raw.ask(question).await.map_err(StoreError::sqlite("read a region"))?;
+        let Some(mut region) = region else { return Ok(None) };
+        let add = async |db: &mut Db| place_rows(db, process, &mut region.rows).await;
+        self.ask("read the places of polls", add).await?;
+        Ok(Some(region))
+    }
+
+    /// Gives polls the order that is asked for, and says where their tasks were spawned.
+    pub async fn order_polls(
+        &self,
+        query: &RegionQuery,
+        polls: &mut Vec<RegionPoll>,
+    ) -> Result<(), StoreError> {
+        polls.sort_unstable_by(|a, b| compare(query.order, query.is_descending, a, b));
+        polls.truncate(query.rows);
+        let add = async |db: &mut Db| place_rows(db, query.process, polls).await;
+        self.ask("read the places of polls", add).await
+    }
+}
+
+fn read(db: &Connection, query: &RegionQuery) -> rusqlite::Result<Option<Region>> {
+    let sql = "SELECT slow_threshold FROM process WHERE id = ?";
+    let slow: Option<i64> = db.query_row(sql, [query.process.0], |row| row.get(0)).optional()?;
+    let mut sum = Sum::new(query, slow.unwrap_or(i64::MAX));
+    let wanted = Wanted {
+        start_to: query.to.0.saturating_sub(1),
+        end_from: query.from.0,
+        task: query.task.map(|task| task.0),
+        columns: Wants { times: true, task: true, ..Wants::default() },
+        ..Wanted::default()
+    };
+    let mut statement = db.prepare(SEGMENTS)?;
+    let kind = RecordKind::Poll as i64;
+    let mut rows = statement.query((query.process.0, kind, query.from.0, query.to.0))?;
+    while let Some(row) = rows.next()? {
+        let lane = lane(row.get(2)?, row.get(3)?);
+        if !query.has(lane) {
+            continue;
+        }
+        let place = Place { id: row.get(0)?, origin: row.get(1)? };
+        let found = segments::read(db, place, &wanted)?;
+        sum.add(lane, &found);
+        if found.is_damaged || sum.lengths.len() > query.limit {
+            return Ok(None);
+        }
+    }
+    let mut statement = db.prepare(UNFINISHED)?;
+    let lanes = statement
+        .query_map((query.process.0, query.from.0, query.to.0), |row| {
+            Ok(lane(row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let unfinished = lanes.into_iter().filter(|lane| query.has(*lane)).count() as u64;
+    Ok(Some(sum.finish(unfinished)))
+}
+
+fn lane(loop_id: i64, worker: i64) -> LaneId {
+    LaneId { loop_id: LoopId(loop_id as u64), worker: WorkerId(worker as u32) }
+}
+
+/// What was seen so far.
+struct Sum<'q> {
+    query: &'q RegionQuery,
+    slow: i64,
+    lanes: BTreeMap<LaneId, RegionLane>,
+    lengths: Vec<u64>,
+    tasks: Vec<u64>,
+    first_start_at: i64,
+    matching: u64,
+    rows: Vec<RegionPoll>,
+}
+
+impl<'q> Sum<'q> {
+    fn new(query: &'q RegionQuery, slow: i64) -> Self {
+        Self {
+            query,
+            slow,
+            lanes: BTreeMap::new(),
+            lengths: Vec::new(),
+            tasks: Vec::new(),
+            first_start_at: i64::MAX,
+            matching: 0,
+            rows: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, lane: LaneId, found: &Found) {
+        let (from, to) = (self.query.from.0, self.query.to.0);
+        let empty = RegionLane { lane, ..RegionLane::default() };
+        let of_lane = self.lanes.entry(lane).or_insert(empty);
+        for at in 0..found.len {
+            let (start, length, task) = (found.start[at], found.length[at], found.task[at]);
+            let end = start.saturating_add(length);
+            // What ended as the range began was over by then.
+            if start >= to || (end <= from && start < from) {
+                continue;
+            }
+            let time = length as u64;
+            of_lane.polls += 1;
+            of_lane.time = of_lane.time.saturating_add(time);
+            of_lane.busy_time += (end.min(to) - start.max(from)).max(0) as u64;
+            of_lane.max = of_lane.max.max(time);
+            of_lane.slow += u64::from(length >= self.slow);
+            self.lengths.push(time);
+            self.tasks.push(task);
+            self.first_start_at = self.first_start_at.min(start);
+            if (self.query.min_length..self.query.max_length).contains(&time) {
+                self.matching += 1;
+                self.rows.push(RegionPoll {
+                    lane,
+                    start_at: UnixNanos(start),
+                    length: time,
+                    task: TaskId(task),
+                    is_slow: length >= self.slow,
+                    location: found.location.get(at).map(|&id| id as i64).filter(|id| *id != 0),
+                    place: None,
+                });
+            }
+        }
+        if self.rows.len() > self.query.rows.max(1).saturating_mul(CHOOSE_EVERY) {
+            self.choose();
+        }
+    }
+
+    /// Keeps the rows that would be given if there were no more.
+    fn choose(&mut self) {
+        let (order, is_descending) = (self.query.order, self.query.is_descending);
+        self.rows.sort_unstable_by(|a, b| compare(order, is_descending, a, b));
+        self.rows.truncate(self.query.rows);
+    }
+
+    fn finish(mut self, unfinished: u64) -> Region {
+        self.choose();
+        self.lengths.sort_unstable();
+        self.tasks.sort_unstable();
+        self.tasks.dedup();
+        // Task 0 is none.
+        let tasks = self.tasks.iter().filter(|&&task| task != 0).count() as u64;
+        Region {
+            lanes: self.lanes.into_values().filter(|lane| lane.polls > 0).collect(),
+            tasks,
+            first_start_at: (!self.lengths.is_empty()).then_some(UnixNanos(self.first_start_at)),
+            lengths: self.lengths,
+            unfinished,
+            matching: self.matching,
+            rows: self.rows,
+        }
+    }
+}
+
+/// In which order two polls are given. Those that are equal by what is asked for are by time.
+fn compare(order: RegionOrder, is_descending: bool, a: &RegionPoll, b: &RegionPoll) -> Ordering {
+    let key = match order {
+        RegionOrder::Start => Ordering::Equal,
+        RegionOrder::Length => a.length.cmp(&b.length),
+        RegionOrder::Lane => a.lane.cmp(&b.lane),
+        RegionOrder::Task => a.task.cmp(&b.task),
+    };
+    let by_time = || a.start_at.cmp(&b.start_at).then(a.lane.cmp(&b.lane));
+    let key = if order == RegionOrder::Start { by_time() } else { key };
+    (if is_descending { key.reverse() } else { key }).then_with(by_time)
+}
+
+/// Says of each poll where its task was spawned.
+async fn place_rows(db: &mut Db, process: ProcessKey, rows: &mut [RegionPoll]) -> Answer<()> {
+    let span =
+        |row: &RegionPoll| SpanRow { start_at: row.start_at, length: row.length, task: row.task };
+    let lane = LaneSpans { spans: rows.iter().map(span).collect(), ..LaneSpans::default() };
+    let known = rows.iter().filter_map(|row| Some((row.task, row.location?)));
+    let locations: HashMap<TaskId, i64> = known.collect();
+    let mut spans = Spans { lanes: vec![lane], locations, ..Spans::default() };
+    add_places(db, process, &mut spans).await?;
+    for row in rows {
+        let location = spans.locations.get(&row.task);
+        row.place = location.and_then(|location| spans.places.get(location)).cloned();
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! The routes for notes: what people write to times of a recording. Who may ask is the binary's job, as in
+//! [`crate::settings`].
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use loopd_model::UnixNanos;
+use loopd_store::{
+    MAX_NOTE_AUTHOR, MAX_NOTE_TEXT, MAX_NOTES, NoteChange, NoteOutcome, NoteText, ProcessKey,
+    StoreError,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+use crate::routes::{Answer, Pairs, table_params};
+use crate::state::{AppState, ChangeError};
+use crate::views::ViewError;
+use crate::views::notes::{self, Note, NoteFilter};
+use crate::views::params::Params;
+use crate::views::text::UnixNanosText;
+
+/// A text in which every byte is escaped, and the rest.
+pub(crate) const MAX_BODY: usize = 32 * 1024;
+
+/// The body of `POST /api/v1/notes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewNote {
+    /// From when on.
+    pub from: UnixNanosText,
+    /// To when; without it the note is about an instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub to: Option<UnixNanosText>,
+    /// What it says.
+    pub text: String,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub author: Option<String>,
+    /// About which process; without it about all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub process: Option<i64>,
+}
+
+/// The body of `PATCH /api/v1/notes/{note}`: what is left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotePatch {
+    /// From when on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub from: Option<UnixNanosText>,
+    /// To when; null for an instant.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub to: Option<Option<UnixNanosText>>,
+    /// What it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub text: Option<String>,
+    /// Who says so; null for nobody.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub author: Option<Option<String>>,
+    /// About which process; null for all of them.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub process: Option<Option<i64>>,
+}
+
+/// Tells null from what is not there.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
+    let (params, format) = table_params(pairs, &NoteFilter::PARAMS, &headers)?;
+    let view = notes::notes(&state.reader, &NoteFilter::parse(&params)?).await?;
+    Ok(format.respond(&view, notes::csv))
+}
+
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Path(note): Path<String>,
+    pairs: Pairs,
+) -> Answer<Note> {
+    Params::new(pairs.0, &[])?;
+    Ok(Json(notes::note(&state.reader, number(&note)?).await?))
+}
+
+pub(crate) async fn add(
+    State(state): State<AppState>,
+    pairs: Pairs,
+    body: Result<Json<NewNote>, JsonRejection>,
+) -> Answer<Note> {
+    Params::new(pairs.0, &[])?;
+    let Json(new) = body.map_err(unreadable)?;
+    let note_text = NoteText {
+        process: new.process.map(ProcessKey),
+        from: UnixNanos(new.from.0),
+        to: UnixNanos(new.to.unwrap_or(new.from).0),
+        text: new.text,
+        author: new.author,
+    };
+    change(&state, NoteChange::Add(checked(note_text)?)).await
+}
+
+pub(crate) async fn edit(
+    State(state): State<AppState>,
+    Path(note): Path<String>,
+    pairs: Pairs,
+    body: Result<Json<NotePatch>, JsonRejection>,
+) -> Answer<Note> {
+    Params::new(pairs.0, &[])?;
+    let note = number(&note)?;
+    let Json(patch) = body.map_err(unreadable)?;
+    let before = state.reader.note(note).await.map_err(ViewError::from)?;
+    let mut note_text = before.ok_or(ViewError::NoNote { note })?.note_text;
+    let was_instant = note_text.from == note_text.to;
+    if let Some(from) = patch.from {
+        note_text.from = UnixNanos(from.0);
+    }
+    match patch.to {
+        Some(Some(to)) => note_text.to = UnixNanos(to.0),
+        Some(None) => note_text.to = note_text.from,
+        None if was_instant => note_text.to = note_text.from,
+        None => {}
+    }
+    if let Some(text) = patch.text {
+        note_text.text = text;
+    }
+    if let Some(author) = patch.author {
+        note_text.author = author;
+    }
+    if let Some(process) = patch.process {
+        note_text.process = process.map(ProcessKey);
+    }
+    change(&state, NoteChange::Edit { note, note_text: checked(note_text)? }).await
+}
+
+pub(crate) async fn remove(
+    State(state): State<AppState>,
+    Path(note): Path<String>,
+    pairs: Pairs,
+) -> Answer<Note> {
+    Params::new(pairs.0, &[])?;
+    change(&state, NoteChange::Remove { note: number(&note)? }).await
+}
+
+/// A note that may be kept: without space around its text, and with no author rather than one without a name.
+fn checked(mut it: NoteText) -> Result<NoteText, ApiError> {
+    it.text = it.text.trim().to_owned();
+    it.author = it.author.map(|author| author.trim().to_owned()).filter(|it| !it.is_empty());
+    if it.text.is_empty() || it.text.len() > MAX_NOTE_TEXT {
+        let sentence = format!("`text` must have from 1 to {MAX_NOTE_TEXT} bytes");
+        return Err(ApiError::bad_request(sentence));
+    }
+    if it.author.as_ref().is_some_and(|author| author.len() > MAX_NOTE_AUTHOR) {
+        let sentence = format!("`author` must have at most {MAX_NOTE_AUTHOR} bytes");
+        return Err(ApiError::bad_request(sentence));
+    }
+    if it.text.contains('\0') || it.author.as_ref().is_some_and(|author| author.contains('\0')) {
+        return Err(ApiError::bad_request("a note has no NUL bytes"));
+    }
+    if it.from > it.to {
+        let sentence = format!("`from` ({}) must not be after `to` ({})", it.from, it.to);
+        return Err(ApiError::bad_request(sentence));
+    }
+    Ok(it)
+}
+
+async fn change(state: &AppState, change: NoteChange) -> Answer<Note> {
+    let Some(noter) = &state.noter else {
+        let sentence = "this server shows a recording, and keeps nothing";
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence));
+    };
+    let asked = match &change {
+        NoteChange::Add(_) => 0,
+        NoteChange::Edit { note, .. } | NoteChange::Remove { note } => *note,
+    };
+    match noter(change).await.map_err(refused)? {
+        NoteOutcome::Done(row) => Ok(Json(row.into())),
+        NoteOutcome::Unknown => Err(ViewError::NoNote { note: asked }.into()),
+        NoteOutcome::Full => Err(ApiError::new(
+            StatusCode::CONFLICT,
+            format!("there are {MAX_NOTES} notes already; remove some first"),
+        )),
+    }
+}
+
+fn unreadable(rejection: JsonRejection) -> ApiError {
+    let sentence = format!(
+        "{}; send {{\"from\": \"NANOSECONDS SINCE 1970\", \"text\": \"…\"}}, and as you like to, author \
+         and process",
+        rejection.body_text()
+    );
+    ApiError::new(rejection.status(), sentence)
+}
+
+fn refused(error: ChangeError) -> ApiError {
+    let unavailable = |sentence| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence);
+    match error {
+        ChangeError::Stopping => unavailable("loopd is stopping, nothing was changed".to_owned()),
+        ChangeError::Store(StoreError::NoSuchProcess { process }) => {
+            ViewError::NoProcess { process }.into()
+        }
+        ChangeError::Store(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a note was not changed");
+            unavailable(format!("the store takes no writes now, nothing was changed: {error}"))
+        }
+    }
+}
+
+fn number(note: &str) -> Result<i64, ApiError> {
+    let wrong = |_| ApiError::bad_request(format!("the note must be a whole number, not {note:?}"));
+    note.parse().map_err(wrong)
+}
