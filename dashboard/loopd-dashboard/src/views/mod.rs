@@ -75,8 +75,13 @@ pub enum ViewError {
     #[error("{0}")]
     Invalid(String),
     /// A query that could not be answered, in words for the person who wrote it.
-    #[error("{0}")]
-    Sql(String),
+    #[error("{sentence}")]
+    Sql {
+        /// The words.
+        sentence: String,
+        /// Where in the query, if SQLite says so.
+        at: Option<query::TextPlace>,
+    },
     /// The store failed.
     #[error("the store could not be read: {0}")]
     Store(#[from] StoreError),

@@ -12,6 +12,7 @@ mod findings;
 mod json;
 mod live;
 mod mutes;
+mod query;
 mod refusals;
 mod server;
 mod settings;

@@ -739,6 +739,12 @@ export interface QueryAnswer {
   hints: string[];
 }
 
+/** Where in a statement: from 1, columns in characters. */
+export interface TextPlace {
+  line: number;
+  column: number;
+}
+
 export interface Schema {
   views: { name: string; about: string; columns: { name: string; type: string; about: string }[] }[];
   functions: ({ name: string; about?: string; signature?: string } | string)[];
