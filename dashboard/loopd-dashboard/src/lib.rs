@@ -9,6 +9,7 @@
 mod assets;
 mod clock;
 pub mod csv;
+mod demo;
 mod dumps;
 mod error;
 mod headers;
@@ -19,6 +20,7 @@ mod settings;
 mod state;
 pub mod views;
 
+pub use demo::{Demo, DemoRequest, DemoState, DemoView};
 pub use error::ErrorBody;
 pub use live::{HeadProcess, HeadView};
 pub use mutes::Mute;

@@ -12,7 +12,9 @@ use serde::Serialize;
 use crate::csv::Csv;
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::views::clock::{CLOCK_STEP, ClockView};
 use crate::views::compare::CompareFilter;
+use crate::views::disk::DiskView;
 use crate::views::findings::FindingFilter;
 use crate::views::leaks::LeaksView;
 use crate::views::marks::MarkFilter;
@@ -31,7 +33,7 @@ use crate::views::tasks::TaskFilter;
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::WaitFilter;
 use crate::views::{self, losses::LossesView};
-use crate::{assets, clock, dumps, headers, live, mutes, settings};
+use crate::{assets, clock, demo, dumps, headers, live, mutes, settings};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -84,7 +86,13 @@ pub fn router(state: AppState) -> Router {
         .route("/metrics", get(metrics))
         .route("/losses", get(losses))
         .route("/query", post(query).layer(DefaultBodyLimit::max(MAX_BODY)))
+        .route("/processes/{process}/clock", get(process_clock))
+        .route("/disk", get(disk))
         .route("/schema", get(schema))
+        .route(
+            "/demo",
+            get(demo::show).post(demo::change).layer(DefaultBodyLimit::max(settings::MAX_BODY)),
+        )
         .route("/live", get(follow))
         .method_not_allowed_fallback(wrong_method);
     Router::new()
@@ -107,6 +115,7 @@ async fn wrong_method(OriginalUri(uri): OriginalUri) -> ApiError {
     let wanted = match uri.path() {
         path if ["/query", "/dump", "/mute"].iter().any(|end| path.ends_with(end)) => "POST",
         path if path.ends_with("/settings") => "GET and PATCH",
+        path if path.ends_with("/demo") => "GET and POST",
         _ => "GET",
     };
     let sentence = format!("{} takes only {wanted}", uri.path());
@@ -124,6 +133,28 @@ async fn status(State(state): State<AppState>, pairs: Pairs) -> Answer<StatusVie
     Params::new(pairs.0, &[])?;
     let status = (state.status)();
     Ok(Json(views::status::status(&state.reader, &state.info, status, clock::now()).await?))
+}
+
+async fn disk(State(state): State<AppState>, pairs: Pairs) -> Answer<DiskView> {
+    Params::new(pairs.0, &[])?;
+    let status = (state.status)();
+    Ok(Json(views::disk::disk(&state.reader, &state.info, status, clock::now()).await?))
+}
+
+async fn process_clock(
+    State(state): State<AppState>,
+    Path(process): Path<String>,
+    pairs: Pairs,
+) -> Answer<ClockView> {
+    Params::new(pairs.0, &[])?;
+    let process = views::find_process(&state.reader, Some(settings::number(&process)?)).await?;
+    let key = process.process;
+    let readings = state.clocks.as_ref().map(|clocks| clocks(key));
+    Ok(Json(ClockView {
+        process: key.0,
+        step: readings.is_some().then_some(CLOCK_STEP),
+        readings: readings.unwrap_or_default(),
+    }))
 }
 
 async fn processes(State(state): State<AppState>, pairs: Pairs) -> Answer<ProcessesView> {

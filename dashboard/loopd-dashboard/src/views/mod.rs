@@ -7,7 +7,9 @@
 
 pub mod agent;
 mod chains;
+pub mod clock;
 pub mod compare;
+pub mod disk;
 pub mod dumps;
 pub mod findings;
 pub mod leaks;

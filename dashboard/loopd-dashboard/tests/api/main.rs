@@ -7,6 +7,8 @@ mod recording;
 
 mod compare;
 mod csv;
+mod demo;
+mod disk;
 mod dumps;
 mod findings;
 mod json;

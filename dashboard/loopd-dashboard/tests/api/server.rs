@@ -20,6 +20,7 @@ use super::recording;
 /// A router, and what keeps its store alive.
 pub(crate) struct Server {
     pub(crate) router: Router,
+    state: AppState,
     pub(crate) writer: Arc<Mutex<Writer>>,
     pub(crate) shutdown: watch::Sender<bool>,
     folder: tempfile::TempDir,
@@ -90,7 +91,11 @@ impl Server {
             }
         };
         let state = state.with_changes(change).with_dumps(dump).with_mutes(mute);
-        Self { router: router(state), writer, shutdown, folder }
+        Self { router: router(state.clone()), state, writer, shutdown, folder }
+    }
+
+    pub(crate) fn with_demo(self, demo: impl loopd_dashboard::Demo + 'static) -> Self {
+        Self { router: router(self.state.clone().with_demo(demo)), ..self }
     }
 
     /// The file of its store.

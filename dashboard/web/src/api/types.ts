@@ -739,6 +739,61 @@ export interface QueryAnswer {
   hints: string[];
 }
 
+/** `GET /disk`. */
+export interface DiskAnswer {
+  file_bytes: number;
+  wal_bytes: number;
+  free_bytes: number;
+  retain_bytes: number | null;
+  retain_age_ns: Nanos | null;
+  kinds: { kind: string; bytes: number }[];
+  processes: ProcessDisk[];
+  more_processes: number;
+  /** Since when single polls are kept. */
+  oldest_at: InstantText | null;
+  poll_bytes_per_s: number;
+  /** From now on; null without a budget or while nothing comes. */
+  full_in: Nanos | null;
+  polls_reach: Nanos | null;
+  writer: { reason: string | null; since: InstantText | null; commits: number; queued_bytes: number };
+}
+
+/** Bytes of one process. */
+export interface ProcessDisk {
+  process: number;
+  app: string;
+  polls: number;
+  tasks: number;
+  tiles: number;
+  rollups: number;
+}
+
+/** `GET /processes/{process}/clock`. */
+export interface ClockAnswer {
+  process: number;
+  /** Null where no server knows clocks. */
+  step: Nanos | null;
+  /** `least_delay` is the difference of the clocks and the way of the fastest batch; `drift` that of the program's wall clock. */
+  readings: { at: InstantText; least_delay: Nanos; drift: Nanos; batches: number }[];
+}
+
+/** `GET /metrics`. */
+export interface MetricsAnswer {
+  name: string;
+  t0: InstantText;
+  step: Nanos;
+  series: { loop: string; worker: number | null; values: (number | null)[] }[];
+}
+
+/** The example service that the server may run. */
+export interface DemoAnswer {
+  state: "off" | "running" | "stopping" | "unavailable";
+  /** When it stops by itself; null unless it runs. */
+  ends_at: InstantText | null;
+  /** After how long it does; null where there is none. */
+  length: Nanos | null;
+}
+
 /** Where in a statement: from 1, columns in characters. */
 export interface TextPlace {
   line: number;

@@ -53,11 +53,12 @@ export function Editor(props: EditorProps) {
   return <div class="editor" ref={host} data-search />;
 }
 
-/** Left to itself, the browser gives text that replaces coloured text a style attribute, which the page's policy refuses. */
+/** Left to itself, the browser gives text that takes the place of coloured text a style attribute, which the page's policy refuses. */
 function replaceSelection(event: InputEvent, view: EditorView): boolean {
-  if (event.inputType !== "insertText" || event.data == null || event.isComposing || view.state.selection.main.empty) return false;
+  const text = event.inputType === "insertText" ? event.data : event.inputType.startsWith("delete") ? "" : null;
+  if (text == null || event.isComposing || view.state.selection.main.empty) return false;
   event.preventDefault();
-  view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  view.dispatch(view.state.replaceSelection(text), { userEvent: text === "" ? "delete" : "input.type", scrollIntoView: true });
   return true;
 }
 

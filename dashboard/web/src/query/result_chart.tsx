@@ -103,7 +103,7 @@ function makeScale(data: ChartData, x: ChartColumn, y: ChartColumn, width: numbe
 function Axes({ data, x, y, scale, width, bottom, isBars }: { data: ChartData; x: ChartColumn; y: ChartColumn; scale: Scale; width: number; bottom: number; isBars: boolean }) {
   const base = HEIGHT - bottom;
   // Long names are slanted; when bars are narrow, not every one has room for its name.
-  const every = Math.max(1, Math.ceil(16 / scale.slot));
+  const every = Math.max(1, Math.ceil(22 / scale.slot));
   const isSlanted = isBars && data.categories.some((name) => shortName(name).length * 6.5 > scale.slot);
   return (
     <g class="axes">
