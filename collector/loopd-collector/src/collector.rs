@@ -14,6 +14,7 @@ use loopd_wire::pb::ingest_server::IngestServer;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tonic::service::Routes;
 
+use crate::clocks::ClockReading;
 use crate::config::{CollectorConfig, MAX_COMMANDS, MAX_QUEUED_BYTES};
 use crate::ingest::Ingest;
 use crate::judge::Judge;
@@ -91,6 +92,7 @@ impl Collector {
             budget: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
             counters: Arc::clone(&counters),
             next_id: Arc::new(AtomicU64::new(1)),
+            clocks: Arc::default(),
         };
         let ingest = Ingest { link, max_sessions: config.max_sessions };
         let keeper = Keeper::new(writer, config, received, stopped, counters);
@@ -114,6 +116,12 @@ impl CollectorHandle {
     /// How it is doing now.
     pub fn status(&self) -> CollectorStatus {
         self.ingest.link.counters.snapshot()
+    }
+
+    /// What the clocks of a program have shown lately, oldest first; nothing if it has not sent since the
+    /// collector started.
+    pub fn clocks(&self, process: ProcessKey) -> Vec<ClockReading> {
+        self.ingest.link.clocks.of(process)
     }
 
     /// Changes what is asked of `scope`, for good, and tells the agents that are connected.

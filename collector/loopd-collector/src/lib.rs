@@ -13,6 +13,7 @@
 //! Beside them one task judges what has come (`judge`), and hands the keeper what it found.
 #![warn(missing_docs)]
 
+mod clocks;
 mod collector;
 mod config;
 mod group;
@@ -23,6 +24,7 @@ mod outbound;
 mod session;
 mod status;
 
+pub use clocks::{CLOCK_STEP, ClockReading};
 pub use collector::{ChangeError, Collector, CollectorHandle, DumpError, MuteError};
 pub use config::CollectorConfig;
 pub use status::{CollectorStatus, WriteFailure};

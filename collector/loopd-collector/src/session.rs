@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use loopd_model::{Anchor, Nanos, UnixNanos};
 use loopd_store::ProcessKey;
 use loopd_wire::pb::agent_message::Kind;
 use loopd_wire::{DecodeError, Hello, MAX_BATCH_BYTES, pb};
@@ -11,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
+use crate::clocks::Clocks;
 use crate::config::{HELLO_TIME, LAST_WORD_TIME};
 use crate::group::Queued;
 use crate::keeper::{Command, SessionId};
@@ -25,6 +27,7 @@ pub(crate) struct Link {
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) next_id: Arc<AtomicU64>,
+    pub(crate) clocks: Arc<Clocks>,
 }
 
 /// Runs a session until its stream ends.
@@ -66,12 +69,13 @@ impl Session {
             hello = self.hello() => hello?,
             () = commands.closed() => return Err(stopping()),
         };
+        let start = hello.process.anchor;
         let Some(process) = self.begin(hello).await? else { return Ok(()) };
         let outbound = self.outbound.clone();
         let how = tokio::select! {
             biased;
             () = outbound.ended() => return Ok(()),
-            how = self.read(process) => how,
+            how = self.read(process, start) => how,
         };
         match how {
             Ok(last) => {
@@ -119,7 +123,7 @@ impl Session {
     }
 
     /// Reads to the end of the stream, and says how the keeper should note it.
-    async fn read(&mut self, process: ProcessKey) -> Result<Command, Status> {
+    async fn read(&mut self, process: ProcessKey, start: Anchor) -> Result<Command, Status> {
         let session = self.id;
         loop {
             let message = match self.incoming.message().await {
@@ -128,7 +132,7 @@ impl Session {
                 Err(status) => return Err(self.unreadable(status)),
             };
             match message.kind {
-                Some(Kind::Batch(batch)) => self.batch(process, batch).await?,
+                Some(Kind::Batch(batch)) => self.batch(process, start, batch).await?,
                 Some(Kind::Goodbye(goodbye)) => {
                     let goodbye = loopd_wire::decode_goodbye(goodbye)
                         .map_err(|error| Status::invalid_argument(format!("goodbye: {error}")))?;
@@ -142,7 +146,17 @@ impl Session {
         }
     }
 
-    async fn batch(&mut self, process: ProcessKey, batch: pb::Batch) -> Result<(), Status> {
+    async fn batch(
+        &mut self,
+        process: ProcessKey,
+        start: Anchor,
+        batch: pb::Batch,
+    ) -> Result<(), Status> {
+        // Before anything is waited for.
+        if let Some(sealed) = &batch.anchor {
+            let sealed = Anchor { at: Nanos(sealed.at), unix: UnixNanos(sealed.unix_nanos) };
+            self.link.clocks.note(process, start, sealed);
+        }
         let (session, seq) = (self.id, batch.seq);
         if seq == 0 {
             return Err(Status::invalid_argument("batch: seq is missing"));

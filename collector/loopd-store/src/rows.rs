@@ -731,3 +731,43 @@ pub struct StoreStatus {
     /// Polls stored since the file was made.
     pub polls: u64,
 }
+
+/// What takes the room in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskUse {
+    /// Bytes of the file itself.
+    pub file_bytes: u64,
+    /// Bytes of the log beside it.
+    pub wal_bytes: u64,
+    /// Bytes of pages that hold something.
+    pub used_bytes: u64,
+    /// Bytes of pages that hold nothing; they are used before the file grows.
+    pub free_bytes: u64,
+    /// What is told apart by process, the largest first. Rows of all other tables are what is left of
+    /// `used_bytes`.
+    pub processes: Vec<ProcessUse>,
+    /// Bytes of the latest single polls, parks and wakes.
+    pub recent_span_bytes: u64,
+    /// The time that they are of, in nanoseconds; 0 if there are none.
+    pub recent_time: u64,
+}
+
+/// What one process takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessUse {
+    /// Which.
+    pub process: ProcessKey,
+    /// What people call the program.
+    pub app: String,
+    /// Bytes of single polls, parks and wakes.
+    pub span_bytes: u64,
+    /// Bytes of packed tasks.
+    pub task_bytes: u64,
+    /// Bytes of tiles of the timeline.
+    pub tile_bytes: u64,
+    /// Bytes of roll-ups by place.
+    pub rollup_bytes: u64,
+}
+
+/// Of a budget single polls, parks and wakes may take so much, in percent, and more while others need less.
+pub const SPAN_SHARE: u64 = 50;

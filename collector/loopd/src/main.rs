@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod demo_service;
 mod exit;
 mod paths;
 mod server;

@@ -3,6 +3,7 @@
 //! `loopd serve` and `loopd demo` run this; so do tests, on port 0.
 
 mod accept;
+mod demo;
 mod first_bytes;
 pub(crate) mod guard;
 mod presence;
@@ -15,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
 use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
+use loopd_dashboard::views::clock::ClockReading;
 use loopd_dashboard::{
     AppState, ChangeError, DumpError, Mute, MuteError, ServerInfo, ServerStatus,
 };
@@ -26,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::exit::{Exit, OrExit};
 use accept::Acceptor;
+use demo::ServerDemo;
 use guard::{Guard, HostName, Token};
 
 /// How long connections may take to end once the store is closed.
@@ -46,6 +49,8 @@ pub(crate) struct ServerConfig {
     pub(crate) token: Option<Token>,
     /// Names that the server goes by, besides those of this machine's loopback.
     pub(crate) allow_hosts: Vec<HostName>,
+    /// Whether pages may start the example service, as a child of this process.
+    pub(crate) has_demo: bool,
 }
 
 /// A server that runs. Dropping it leaves its tasks running: call [`Self::shutdown`].
@@ -60,6 +65,8 @@ pub(crate) struct RunningServer {
     keeper: JoinHandle<Result<(), StoreError>>,
     judging: JoinHandle<()>,
     accepting: JoinHandle<()>,
+    demo: Option<ServerDemo>,
+    stop_demo: watch::Sender<bool>,
     stop: watch::Sender<bool>,
 }
 
@@ -73,6 +80,7 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
     let (writer, reader) = loopd_store::open(options).await.or_exit(Exit::Storage)?;
 
     let (stop, stopped) = watch::channel(false);
+    let (stop_demo, demo_stopped) = watch::channel(false);
     let head = writer.head();
     let before = live_before(&reader).await.or_exit(Exit::Storage)?;
     let keys = |rows: &mut dyn Iterator<Item = &ProcessRow>| rows.map(|row| row.process).collect();
@@ -133,7 +141,17 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         .with_changes(change)
         .with_dumps(dump)
         .with_mutes(mute)
-        .with_notes(note);
+        .with_notes(note)
+        .with_clocks({
+            let handle = handle.clone();
+            move |process| handle.clocks(process).into_iter().map(clock_reading).collect()
+        });
+    let demo =
+        config.has_demo.then(|| ServerDemo::new(addr, config.token.clone(), demo_stopped.clone()));
+    let state = match &demo {
+        Some(demo) => state.with_demo(demo.clone()),
+        None => state,
+    };
     let router =
         loopd_dashboard::router(state).route_service("/loopd.v1.Ingest/{*method}", handle.routes());
     let guard = Guard::new(addr, config.allow_hosts, config.token);
@@ -145,6 +163,8 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         keeper: tokio::spawn(collector.run()),
         judging,
         accepting: tokio::spawn(acceptor.run(DRAIN_TIME)),
+        demo,
+        stop_demo,
         stop,
     })
 }
@@ -162,6 +182,11 @@ impl RunningServer {
     /// Takes no more connections, commits and acks what was received, closes the store, and ends
     /// every connection.
     pub(crate) async fn shutdown(self) -> anyhow::Result<()> {
+        // Before the collector, so that its goodbye is heard.
+        self.stop_demo.send_replace(true);
+        if let Some(demo) = &self.demo {
+            demo.ended().await;
+        }
         self.collector.stop();
         self.stop.send_replace(true);
         let stored = self.keeper.await.context("the collector crashed")?;
@@ -209,7 +234,24 @@ fn server_status(collector: &CollectorHandle) -> ServerStatus {
         sessions: status.sessions,
         disconnected: status.ended_sessions.saturating_sub(status.goodbyes),
         refused: status.refused,
+        unwritable_since: status.failure.as_ref().map(|failure| failure.since),
         unwritable: status.failure.map(|failure| failure.reason),
+        commits: status.commits,
+        queued_bytes: status.queued_bytes,
+    }
+}
+
+const _: () = assert!(
+    loopd_collector::CLOCK_STEP == loopd_dashboard::views::clock::CLOCK_STEP,
+    "pages are told of another step"
+);
+
+fn clock_reading(reading: loopd_collector::ClockReading) -> ClockReading {
+    ClockReading {
+        at: reading.at.into(),
+        least_delay: reading.least_delay,
+        drift: reading.drift,
+        batches: reading.batches,
     }
 }
 

@@ -7,12 +7,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::views::ViewError;
+use crate::views::query::TextPlace;
 
 /// The body of every error.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// What was wrong and what to do.
     pub error: String,
+    /// Where in the query that was sent; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub at: Option<TextPlace>,
 }
 
 /// A status and a sentence.
@@ -20,11 +25,12 @@ pub struct ErrorBody {
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) sentence: String,
+    pub(crate) at: Option<TextPlace>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into() }
+        Self { status, sentence: sentence.into(), at: None }
     }
 
     pub(crate) fn bad_request(sentence: impl Into<String>) -> Self {
@@ -47,7 +53,11 @@ impl From<ViewError> for ApiError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        Self::new(status, error.to_string())
+        let at = match &error {
+            ViewError::Sql { at, .. } => *at,
+            _ => None,
+        };
+        Self { at, ..Self::new(status, error.to_string()) }
     }
 }
 
@@ -64,6 +74,6 @@ fn error_chain(error: &dyn std::error::Error) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(ErrorBody { error: self.sentence })).into_response()
+        (self.status, Json(ErrorBody { error: self.sentence, at: self.at })).into_response()
     }
 }

@@ -11,6 +11,7 @@ mod assets;
 mod caching;
 mod clock;
 pub mod csv;
+mod demo;
 mod dumps;
 mod error;
 mod headers;
@@ -24,6 +25,7 @@ mod state;
 mod tiles;
 pub mod views;
 
+pub use demo::{Demo, DemoRequest, DemoState, DemoView};
 pub use error::ErrorBody;
 pub use live::{HeadProcess, HeadView, ResetReason, ResetView};
 pub use mutes::Mute;

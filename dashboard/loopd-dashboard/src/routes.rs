@@ -11,13 +11,16 @@ use serde::Serialize;
 
 use crate::api::{About, Api, BASE};
 use crate::csv::Csv;
+use crate::demo::{DemoRequest, DemoView};
 use crate::error::ApiError;
 use crate::live::{HeadView, ResetView};
 use crate::mutes::Mute;
 use crate::notes::{NewNote, NotePatch};
 use crate::state::AppState;
 use crate::views::agent::AgentView;
+use crate::views::clock::{CLOCK_STEP, ClockView};
 use crate::views::compare::{CompareFilter, CompareView};
+use crate::views::disk::DiskView;
 use crate::views::dumps::{DumpTaken, DumpView, DumpsView};
 use crate::views::findings::{FindingFilter, FindingsView};
 use crate::views::leaks::LeaksView;
@@ -41,7 +44,7 @@ use crate::views::tile::{LAYOUT, MEDIA_TYPE, TileFilter};
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::{WaitFilter, WaitsView};
 use crate::views::{self, described, losses::LossesView};
-use crate::{assets, clock, dumps, headers, live, mutes, notes, openapi, settings, tiles};
+use crate::{assets, clock, demo, dumps, headers, live, mutes, notes, openapi, settings, tiles};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -279,6 +282,18 @@ pub(crate) fn api() -> Api {
                 .json::<LossesView>(),
         )
         .get(
+            "/processes/{process}/clock",
+            process_clock,
+            About::new("sources", "How far a program's clock is from the server's")
+                .more("Of the last hour, since the server was started.")
+                .json::<ClockView>(),
+        )
+        .get(
+            "/disk",
+            disk,
+            About::new("sources", "What takes the room, and how long it lasts").json::<DiskView>(),
+        )
+        .get(
             "/processes/{process}/agent",
             settings::agent,
             About::new("sources", "What an agent captures, and what it costs").json::<AgentView>(),
@@ -352,6 +367,21 @@ pub(crate) fn api() -> Api {
                 .refused(503, "As many follow as there may be; ask `/api/v1/processes` now and then."),
         )
         .get(
+            "/demo",
+            demo::show,
+            About::new("server", "Whether the example service runs").json::<DemoView>(),
+        )
+        .post(
+            "/demo",
+            settings::MAX_BODY,
+            demo::change,
+            About::new("server", "Starts or stops the example service")
+                .more("It is a child of the server, one at a time, and ends by itself.")
+                .body::<DemoRequest>()
+                .json::<DemoView>()
+                .refused(503, "This server runs none, or it could not be started."),
+        )
+        .get(
             "/openapi.json",
             openapi::show,
             About::new("server", "This document").any_json(),
@@ -395,6 +425,28 @@ async fn status(State(state): State<AppState>, pairs: Pairs) -> Answer<StatusVie
     Params::new(pairs.0, &[])?;
     let status = (state.status)();
     Ok(Json(views::status::status(&state.reader, &state.info, status, clock::now()).await?))
+}
+
+async fn disk(State(state): State<AppState>, pairs: Pairs) -> Answer<DiskView> {
+    Params::new(pairs.0, &[])?;
+    let status = (state.status)();
+    Ok(Json(views::disk::disk(&state.reader, &state.info, status, clock::now()).await?))
+}
+
+async fn process_clock(
+    State(state): State<AppState>,
+    Path(process): Path<String>,
+    pairs: Pairs,
+) -> Answer<ClockView> {
+    Params::new(pairs.0, &[])?;
+    let process = views::find_process(&state.reader, Some(settings::number(&process)?)).await?;
+    let key = process.process;
+    let readings = state.clocks.as_ref().map(|clocks| clocks(key));
+    Ok(Json(ClockView {
+        process: key.0,
+        step: readings.is_some().then_some(CLOCK_STEP),
+        readings: readings.unwrap_or_default(),
+    }))
 }
 
 async fn processes(State(state): State<AppState>, pairs: Pairs) -> Answer<ProcessesView> {

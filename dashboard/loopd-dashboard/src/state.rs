@@ -11,7 +11,9 @@ use loopd_store::{
 };
 use tokio::sync::{Semaphore, watch};
 
+use crate::demo::Demo;
 use crate::mutes::Mute;
+use crate::views::clock::ClockReading;
 
 /// Followers of `/api/v1/live` at one time. Each is a browser tab with a connection of its own;
 /// one more is told to poll instead.
@@ -28,6 +30,8 @@ pub struct AppState {
     pub(crate) dumper: Option<Dumper>,
     pub(crate) muter: Option<Muter>,
     pub(crate) noter: Option<Noter>,
+    pub(crate) demo: Option<Arc<dyn Demo>>,
+    pub(crate) clocks: Option<Clocks>,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) shutdown: watch::Receiver<bool>,
 }
@@ -51,6 +55,8 @@ impl AppState {
             dumper: None,
             muter: None,
             noter: None,
+            demo: None,
+            clocks: None,
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             shutdown,
         }
@@ -100,11 +106,30 @@ impl AppState {
         self.noter = Some(Arc::new(move |change| Box::pin(noter(change))));
         self
     }
+
+    /// Lets requests see what clocks of programs have shown. `clocks` is given the process and must not block;
+    /// without it nothing is known of them.
+    pub fn with_clocks(
+        mut self,
+        clocks: impl Fn(ProcessKey) -> Vec<ClockReading> + Send + Sync + 'static,
+    ) -> Self {
+        self.clocks = Some(Arc::new(clocks));
+        self
+    }
+
+    /// Lets requests start and stop an example service; without it such requests are refused.
+    pub fn with_demo(mut self, demo: impl Demo + 'static) -> Self {
+        self.demo = Some(Arc::new(demo));
+        self
+    }
 }
 
 /// What writes, changes and removes notes.
 pub(crate) type Noter =
     Arc<dyn Fn(NoteChange) -> BoxFuture<'static, Result<NoteOutcome, ChangeError>> + Send + Sync>;
+
+/// What knows the clocks of programs.
+pub(crate) type Clocks = Arc<dyn Fn(ProcessKey) -> Vec<ClockReading> + Send + Sync>;
 
 /// What mutes findings in all runs of a program.
 pub(crate) type Muter =
@@ -186,4 +211,10 @@ pub struct ServerStatus {
     pub refused: u64,
     /// Why the store takes no writes; `None` if it does.
     pub unwritable: Option<String>,
+    /// Since when it takes none.
+    pub unwritable_since: Option<UnixNanos>,
+    /// Commits since the server started.
+    pub commits: u64,
+    /// Bytes of batches that wait for their commit now.
+    pub queued_bytes: u64,
 }

@@ -7,6 +7,7 @@ mod beyond;
 mod books;
 mod bounds;
 mod check;
+mod disk;
 mod dumps;
 mod facts;
 mod findings;

@@ -106,6 +106,9 @@ pub enum QueryError {
         message: String,
         /// What to do about it; may be empty.
         hint: String,
+        /// The byte of the query at which what SQLite does not accept begins; `None` where it names no
+        /// place.
+        offset: Option<usize>,
     },
     /// It took too long.
     #[error("the query took longer than {} s; narrow it by process and time, or give it longer: --timeout on the command line, timeout_ms in a request{}", limit.as_secs_f64(), listed(hints))]

@@ -174,7 +174,7 @@ async fn run(
         Err(_) if is_late => {
             Err(QueryError::Timeout { limit: limits.time, hints: forecast.hints_when_late() })
         }
-        Err(sqlx::Error::Database(error)) => Err(refused(error.message(), sql)),
+        Err(sqlx::Error::Database(error)) => Err(refused(error.message(), sql, None)),
         Err(source) => Err(QueryError::Store { source }),
     }
 }
@@ -182,7 +182,11 @@ async fn run(
 /// What sqlx must not even be shown: a NUL makes it spin for ever.
 fn check_text(sql: &str) -> Result<(), QueryError> {
     let refuse = |message: &str, hint: &str| {
-        Err(QueryError::Refused { message: message.to_owned(), hint: hint.to_owned() })
+        Err(QueryError::Refused {
+            message: message.to_owned(),
+            hint: hint.to_owned(),
+            offset: None,
+        })
     };
     if sql.contains('\0') {
         return refuse("the query contains a NUL character", "remove it");
@@ -211,10 +215,10 @@ async fn compile(
     let compiled = connect::with_rusqlite(db, compile).await;
     match compiled.map_err(|source| QueryError::Store { source })? {
         Ok((columns, _)) if columns.is_empty() => {
-            Err(refused("the query is empty or gives no rows", sql))
+            Err(refused("the query is empty or gives no rows", sql, None))
         }
         Ok(compiled) => Ok(compiled),
-        Err(error) => Err(refused(&message_of(&error), sql)),
+        Err(error) => Err(refused(&message_of(&error), sql, offset_of(&error))),
     }
 }
 
@@ -227,8 +231,15 @@ fn message_of(error: &rusqlite::Error) -> String {
     }
 }
 
+fn offset_of(error: &rusqlite::Error) -> Option<usize> {
+    match error {
+        rusqlite::Error::SqlInputError { offset, .. } => usize::try_from(*offset).ok(),
+        _ => None,
+    }
+}
+
 /// Adds to SQLite's message what to do about it.
-fn refused(message: &str, sql: &str) -> QueryError {
+fn refused(message: &str, sql: &str, offset: Option<usize>) -> QueryError {
     let schema = schema::schema();
     let views = || schema.views.iter().map(|view| view.name).collect::<Vec<_>>().join(", ");
     let hint = if message.contains("no such column") {
@@ -244,7 +255,7 @@ fn refused(message: &str, sql: &str) -> QueryError {
     } else {
         String::new()
     };
-    QueryError::Refused { message: message.to_owned(), hint }
+    QueryError::Refused { message: message.to_owned(), hint, offset }
 }
 
 /// The columns of the views that a query names.

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{ExitCode, ExitStatus, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -17,20 +17,18 @@ use loopd_dashboard::views::slow::{SlowFilter, slow};
 use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
 use loopd_store::{Durability, ProcessState, Reader, Retention};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::render::{Screen, Style, clean, note, print};
 use super::serve::Signals;
 use super::slow::plural;
 use crate::cli::Global;
+use crate::demo_service::{self, GOODBYE_TIME};
 use crate::server::{self, RunningServer, ServerConfig};
 use crate::units::{self, Limit};
 
 /// Where the dashboard is when nobody chose a port and it is free.
 const USUAL_PORT: u16 = 7411;
-/// How long the service may take to say goodbye.
-const GOODBYE_TIME: Duration = Duration::from_secs(10);
 /// A leak of a few things a minute is not told from the start-up of a service before this, in
 /// nanoseconds.
 const LEAKS_SHOW: u64 = 15_000_000_000;
@@ -66,9 +64,7 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<ExitC
     let db = args.db.clone().unwrap_or_else(|| folder.path().join("demo.db"));
     let mut server = start_server(args.port, db).await?;
     let url = format!("http://{}", server.addr);
-    let mut service = start_service(&url)?;
-    // Waiting for a child closes its standard input, which here is what tells it to stop.
-    let lifeline = service.stdin.take();
+    let (mut service, lifeline) = demo_service::start(&url, None)?;
     let screen = Screen::new(global.color);
     print(&greeting(&url, args.time.0, screen))?;
     if !args.no_open && webbrowser::open(&url).is_err() {
@@ -88,7 +84,7 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<ExitC
         error = server.failed() => return Err(error),
     }
     drop(lifeline);
-    stop_service(service).await?;
+    demo_service::goodbye(service).await?;
     print(&summary(&server.reader, screen).await?)?;
     server.shutdown().await?;
     Ok(ExitCode::SUCCESS)
@@ -102,6 +98,8 @@ async fn start_server(port: Option<u16>, db: PathBuf) -> anyhow::Result<RunningS
         retention: Retention { max_age: None, max_bytes: Some(1 << 30), max_process_bytes: None },
         token: None,
         allow_hosts: Vec::new(),
+        // It has one already.
+        has_demo: false,
     };
     if let Some(port) = port {
         let started = server::start(config(port)).await;
@@ -110,33 +108,6 @@ async fn start_server(port: Option<u16>, db: PathBuf) -> anyhow::Result<RunningS
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, USUAL_PORT));
     let is_free = std::net::TcpListener::bind(usual).is_ok();
     server::start(config(if is_free { USUAL_PORT } else { 0 })).await
-}
-
-fn start_service(url: &str) -> anyhow::Result<Child> {
-    let this = std::env::current_exe().context("find this executable")?;
-    Command::new(this)
-        .arg("demo-service")
-        .env("LOOPD_ENDPOINT", url)
-        .env("LOOPD_ENABLED", "1")
-        .env_remove("LOOPD_APP")
-        // A ctrl-c in the terminal is for the demo, which then stops the service politely.
-        .process_group(0)
-        // It stops when this end is closed, however we end.
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .context("start the example service")
-}
-
-async fn stop_service(mut service: Child) -> anyhow::Result<ExitStatus> {
-    match timeout(GOODBYE_TIME, service.wait()).await {
-        Ok(status) => status.context("wait for the example service"),
-        Err(_) => {
-            service.kill().await.context("stop the example service")?;
-            bail!("the example service did not stop within {GOODBYE_TIME:?}");
-        }
-    }
 }
 
 /// The example service itself, until standard input ends.

@@ -141,6 +141,8 @@ impl ServeArgs {
             },
             token: self.token()?,
             allow_hosts: self.allow_host.clone(),
+            // Who can reach it from elsewhere may not start programs here.
+            has_demo: self.listen.ip().is_loopback(),
         })
     }
 

@@ -9,6 +9,7 @@ mod binary;
 mod control;
 mod crash;
 mod deadlocks;
+mod demo;
 mod disk_full;
 mod files;
 mod guard;

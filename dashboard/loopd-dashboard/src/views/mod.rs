@@ -7,8 +7,10 @@
 
 pub mod agent;
 mod chains;
+pub mod clock;
 pub mod compare;
 pub mod described;
+pub mod disk;
 pub mod dumps;
 pub mod findings;
 pub mod leaks;
@@ -34,7 +36,7 @@ pub mod text;
 pub mod tile;
 pub mod timeline;
 mod verdict;
-mod vocabulary;
+pub(crate) mod vocabulary;
 pub mod waits;
 mod words;
 
@@ -86,8 +88,13 @@ pub enum ViewError {
     #[error("{0}")]
     Invalid(String),
     /// A query that could not be answered, in words for the person who wrote it.
-    #[error("{0}")]
-    Sql(String),
+    #[error("{sentence}")]
+    Sql {
+        /// The words.
+        sentence: String,
+        /// Where in the query, if SQLite says so.
+        at: Option<query::TextPlace>,
+    },
     /// The store failed.
     #[error("the store could not be read: {0}")]
     Store(#[from] StoreError),

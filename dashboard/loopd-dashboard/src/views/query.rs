@@ -174,7 +174,36 @@ pub async fn query(reader: &Reader, request: &QueryRequest) -> Result<QueryView,
         Err(QueryError::Store { source }) => {
             Err(StoreError::Sqlite { attempt: "answer a query", source }.into())
         }
-        Err(error) => Err(ViewError::Sql(error.to_string())),
+        Err(error) => {
+            let at = match &error {
+                QueryError::Refused { offset: Some(offset), .. } => {
+                    Some(TextPlace::of(&request.sql, *offset))
+                }
+                _ => None,
+            };
+            Err(ViewError::Sql { sentence: error.to_string(), at })
+        }
+    }
+}
+
+/// A place in a text that a person wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TextPlace {
+    /// From 1.
+    pub line: u64,
+    /// From 1, in characters.
+    pub column: u64,
+}
+
+impl TextPlace {
+    /// The place of a byte of `text`; its end for one beyond it.
+    fn of(text: &str, byte: usize) -> Self {
+        let before = &text.as_bytes()[..byte.min(text.len())];
+        // Bytes of a character but for its first are not counted.
+        let is_begin = |byte: &&u8| !(0x80..0xc0).contains(*byte);
+        let lines = before.split(|byte| *byte == b'\n');
+        let last = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        Self { line: lines.count() as u64, column: last.iter().filter(is_begin).count() as u64 + 1 }
     }
 }
 
@@ -262,4 +291,22 @@ pub fn csv(view: &QueryView) -> Csv {
         csv.row(row.iter().map(cell));
     }
     csv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_characters_on_its_line() {
+        let place = |text, byte| {
+            let TextPlace { line, column } = TextPlace::of(text, byte);
+            (line, column)
+        };
+        assert_eq!(place("SELECT x", 7), (1, 8));
+        assert_eq!(place("SELECT 'é€',\n  nope", 18), (2, 3));
+        assert_eq!(place("SELECT 'é€', nope", 16), (1, 14));
+        assert_eq!(place("", 0), (1, 1));
+        assert_eq!(place("a\n", 99), (2, 1));
+    }
 }

@@ -35,6 +35,8 @@ macro_rules! words {
 words! {
     /// Which runtime loops are of; uvloop's are asyncio's.
     RuntimeName = "tokio" | "asyncio" | "unknown";
+    /// What the example service does.
+    DemoStateName = "off" | "running" | "stopping" | "unavailable";
     /// Whether a capture layer works.
     CoverageState = "on" | "off" | "unavailable";
     /// What a task is; `callback` stands for all runs of one function that a loop was given.

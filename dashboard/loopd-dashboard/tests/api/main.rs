@@ -9,6 +9,8 @@ mod recording;
 
 mod compare;
 mod csv;
+mod demo;
+mod disk;
 mod dumps;
 mod findings;
 mod json;
@@ -16,6 +18,7 @@ mod live;
 mod mutes;
 mod notes;
 mod openapi;
+mod query;
 mod refusals;
 mod region;
 mod server;

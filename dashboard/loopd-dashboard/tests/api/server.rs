@@ -20,6 +20,7 @@ use super::{contract, recording};
 /// A router, and what keeps its store alive.
 pub(crate) struct Server {
     pub(crate) router: Router,
+    state: AppState,
     pub(crate) writer: Arc<Mutex<Writer>>,
     pub(crate) shutdown: watch::Sender<bool>,
     folder: tempfile::TempDir,
@@ -100,7 +101,11 @@ impl Server {
             }
         };
         let state = state.with_notes(note);
-        Self { router: router(state), writer, shutdown, folder }
+        Self { router: router(state.clone()), state, writer, shutdown, folder }
+    }
+
+    pub(crate) fn with_demo(self, demo: impl loopd_dashboard::Demo + 'static) -> Self {
+        Self { router: router(self.state.clone().with_demo(demo)), ..self }
     }
 
     /// The file of its store.

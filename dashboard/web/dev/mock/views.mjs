@@ -54,6 +54,10 @@ export function answer(world, path, q) {
   if (path === "/status") return status(world);
   if (path === "/processes") return { processes: world.processes.map(processView) };
   if (path === "/schema") return schema;
+  if (path === "/disk") return disk(world);
+  const clock = /^\/processes\/(\d+)\/clock$/.exec(path);
+  if (clock) return clockView(world, Number(clock[1]));
+  if (path === "/demo") return { state: "unavailable", ends_at: null, length: null };
   if (path === "/compare") return compare(world, q);
   if (!process) return null;
   const routes = { "/overview": overview, "/timeline": timeline, "/region": (p, q) => region(p, q, { at, offsetOf }), "/tasks": tasks, "/slow": slow, "/stacks": stacks, "/leaks": leaks, "/survivors": survivors, "/resources": resources, "/waits": waits, "/marks": (p) => ({ marks: marksOf(p, 0), spans: [] }), "/metrics": metrics, "/losses": losses };
@@ -67,6 +71,25 @@ function status(world) {
     store: { path: "/home/ada/.local/state/loopd/loopd.db", bytes: 184_320_000, epoch: "e3a1", oldest_at: first ? at(world.processes.at(-1), 0) : null, retain_age_ns: 7 * 86_400 * SECOND, retain_bytes: 2_147_483_648 },
     sessions: first ? 1 : 0, batches: 1842, events: 402_118, polls: 612_345, disconnected: 2,
   };
+}
+
+function disk(world) {
+  const share = (p, k) => Math.round((taskCount(p) + 1) * 900 * [1, 0.1, 0.15, 0.02][k]);
+  const processes = world.processes.map((p) => ({ process: p.process, app: p.app, polls: share(p, 0), tasks: share(p, 1), tiles: share(p, 2), rollups: share(p, 3) }));
+  const sum = (key) => processes.reduce((total, one) => total + one[key], 0);
+  return {
+    file_bytes: 184_320_000, wal_bytes: 4_194_304, free_bytes: 2_097_152, retain_bytes: 2_147_483_648, retain_age_ns: 7 * 86_400 * SECOND,
+    kinds: [...["polls", "tasks", "tiles", "rollups"].map((kind) => ({ kind, bytes: sum(kind) })), { kind: "rows", bytes: 24_117_248 }],
+    processes, more_processes: 0, oldest_at: status(world).store.oldest_at, poll_bytes_per_s: 5120, full_in: 210_000 * SECOND, polls_reach: 180_000 * SECOND,
+    writer: { reason: null, since: null, commits: 1610, queued_bytes: 0 },
+  };
+}
+
+function clockView(world, process) {
+  const step = 10 * SECOND;
+  const now = BigInt(head(world).now);
+  const readings = Array.from({ length: 60 }, (_, k) => ({ at: String(now - BigInt((60 - k) * step)), least_delay: 2_400_000 + (k % 7) * 90_000, drift: k * 8_000, batches: 10 }));
+  return { process, step, readings };
 }
 
 function taskCount(p) {

@@ -1,13 +1,15 @@
 //! The only place that speaks HTTP. Errors arrive as sentences that say what to do.
 
 import { href, type Changes } from "../model/query_string.ts";
-import type { QueryAnswer } from "./types.ts";
+import type { QueryAnswer, TextPlace } from "./types.ts";
 
 export class ApiError extends Error {
   constructor(
     message: string,
     /** 0 when no answer came at all. */
     readonly status: number,
+    /** Where in the statement that was sent. */
+    readonly at: TextPlace | null = null,
   ) {
     super(message);
   }
@@ -72,18 +74,20 @@ async function answer(url: string, init: RequestInit): Promise<Response> {
     throw new ApiError("loopd does not answer. Is `loopd serve` still running?", 0);
   }
   if (response.ok) return response;
-  throw new ApiError(await errorSentence(response), response.status);
+  const { sentence, at } = await errorOf(response);
+  throw new ApiError(sentence, response.status, at);
 }
 
-async function errorSentence(response: Response): Promise<string> {
-  if (response.status === 401) return "loopd wants a token. Open the address that `loopd serve` printed, with its ?token=… part.";
+async function errorOf(response: Response): Promise<{ sentence: string; at: TextPlace | null }> {
+  const sentence = (text: string) => ({ sentence: text, at: null });
+  if (response.status === 401) return sentence("loopd wants a token. Open the address that `loopd serve` printed, with its ?token=… part.");
   try {
-    const body = (await response.json()) as { error?: unknown };
-    if (typeof body.error === "string") return body.error;
+    const body = (await response.json()) as { error?: unknown; at?: TextPlace };
+    if (typeof body.error === "string") return { sentence: body.error, at: body.at ?? null };
   } catch {
     // Not JSON: a proxy answered, or the connection broke half-way. The status is all we know.
   }
-  return `loopd answered ${response.status} ${response.statusText}`.trim();
+  return sentence(`loopd answered ${response.status} ${response.statusText}`.trim());
 }
 
 export function isAbort(cause: unknown): boolean {

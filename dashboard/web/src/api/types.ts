@@ -71,6 +71,12 @@ export type {
   RegionView as RegionAnswer,
   Note,
   NotesView as NotesAnswer,
+  DiskView as DiskAnswer,
+  ProcessDisk,
+  ClockView as ClockAnswer,
+  MetricsView as MetricsAnswer,
+  DemoView as DemoAnswer,
+  TextPlace,
   HeadView as Head,
   ResetView as Reset,
 } from "./schema.gen.ts";

@@ -20,7 +20,7 @@ const GROUPS: readonly KeyGroup[] = [
   { title: "Find", on: /^\/timeline$/, keys: [["/", "highlight a place or task"], ["n p", "next, previous slow poll"], ["← →", "previous, next poll"], ["↑ ↓", "worker above, below"], [", .", "previous, next poll of the worker, wherever it is"], ["< >", "previous, next poll of the task"], ["Enter", "open the poll"], ["v", "show as a table"], ["Esc", "deselect"]] },
   { title: "Select", on: /^\/timeline$/, keys: [["Shift drag", "time and workers; on the axis all workers"], ["m", "the selected poll; else begin here, again: end here"], ["Shift m", "all that is in view"], ["Shift ← →", "move the end of the selection"], ["Shift ↑ ↓", "one worker less, more"], ["b", "write a note to the selection, or here"]] },
   { title: "Flame graph", on: /^\/slow$/, keys: [["1 2 3", "time order, left heavy, sandwich"], ["i", "inverted: from what ran to its callers"], ["← →", "previous, next box"], ["↑ ↓", "caller, callee"], ["Enter", "zoom into the box"], ["Esc", "zoom out to the caller"]] },
-  { title: "Statement", on: /^\/query$/, keys: [["Ctrl Enter", "run it"], ["/", "go to the statement"]] },
+  { title: "Statement", on: /^\/query$/, keys: [["Ctrl Enter", "run it"], ["Ctrl Space", "complete"], ["Esc Tab", "leave the statement"], ["/", "go to the statement"]] },
   { title: "Search field", on: /^\/(tasks|resources|waits|slow)$/, keys: [["/", "go to it"]] },
   { title: "Waits", on: /^\/waits$/, keys: [["← →", "slider: a step back, forth"], ["Shift ← →", "slider: a tenth of it"], ["+ −", "graph: zoom in, out"], ["← ↑ ↓ →", "graph: pan"], ["0", "graph: fit"], ["Space", "the chain of the node"], ["Enter", "open the node"]] },
   { title: "Tables", on: /^\/(tasks|resources|waits|slow|leaks|query|compare)(\/|$)/, keys: [["↑ ↓", "row above, below"], ["PgUp PgDn", "a screen at a time"], ["Home End", "first, last row"], ["Enter", "open the row"]] },
@@ -44,6 +44,7 @@ export function keysOf(path: string, commands: readonly { readonly title: string
 
 /** True while the person is writing, so that letters are letters. */
 export function isTyping(event: KeyboardEvent): boolean {
-  const target = event.target;
+  // Inside a shadow root, as the editor of statements is, the event's own target is its host.
+  const target = event.composedPath()[0] ?? event.target;
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }

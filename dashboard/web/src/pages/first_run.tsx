@@ -6,6 +6,7 @@ import { connection } from "../api/live.ts";
 import { process } from "../app/session.ts";
 import { Snippet } from "../ui/clipboard.tsx";
 import { Card, Tabs } from "../ui/small.tsx";
+import { DemoOffer } from "./demo_offer.tsx";
 
 const CARGO = `# Cargo.toml
 [dependencies]
@@ -60,8 +61,8 @@ export function FirstRun() {
         <span class={`beacon ${first ? "connected" : connection.value}`} />
         {first ? `${first.app} is connected. Here is what it does…` : connection.value === "open" ? "Waiting for the first agent. This page opens by itself when it connects." : "Connecting to loopd…"}
       </div>
+      <DemoOffer />
       {language === "rust" ? <RustSteps /> : <PythonSteps />}
-      <p>Only looking around? Run <code>loopd demo</code>: it records a small shop with a blocked worker, a task leak and sockets nobody closes.</p>
     </div>
   );
 }

@@ -12,6 +12,7 @@ import { Icon, type IconName } from "../ui/icons.tsx";
 import { Prose } from "../ui/prose.tsx";
 import { Card, Place } from "../ui/small.tsx";
 import { Ready } from "../ui/states.tsx";
+import { DemoBar } from "./demo_offer.tsx";
 import { badge } from "./finding_card.tsx";
 
 export function Overview() {
@@ -22,6 +23,7 @@ export function Overview() {
       <Ready of={overview} lines={12}>
         {(answer) => (
           <>
+            <DemoBar />
             <VerdictHead answer={answer} />
             <Health answer={answer} />
             {answer.headlines.length > 0 ? <Headlines list={answer.headlines} /> : <AllClear process={answer.process} worthKnowing={answer.worth_knowing} />}
@@ -116,7 +118,7 @@ function Health({ answer: { health, process: p } }: { answer: Answer }) {
   const slow = (health.worst_poll ?? 0) >= p.slow_threshold;
   return (
     <dl class="health" aria-label="Health" data-testid="health">
-      <Figure name="Busy" value={percent(health.busy_share)} about={p.runtime === "asyncio" ? "Share of the loops' time spent in callbacks and task steps, last 60 s" : "Share of the workers' time spent in polls, last 60 s"} tone={(health.busy_share ?? 0) > 0.9 ? "bad" : ""} />
+      <Figure name="Busy" value={percent(health.busy_share)} about={p.runtime === "asyncio" ? "Share of the loops' time spent in callbacks and task steps, last 60 s" : "Share of the workers' time spent in polls, last 60 s"} tone={(health.busy_share ?? 0) > 0.9 ? "warn" : ""} />
       <Figure name="Polls per second" value={compact(health.polls_per_s)} about="Polls started per second, last 60 s" />
       <Figure name="Tasks alive" value={atLeast(health.tasks_alive, health.more_tasks_alive)} about="Spawned and not ended" href={link("/tasks", { state: "alive" })} />
       <Figure name="Worst poll" value={duration(health.worst_poll)} about="The longest poll, last 60 s" tone={slow ? "bad" : ""} href={link("/slow")} />

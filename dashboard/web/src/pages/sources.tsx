@@ -3,10 +3,12 @@
 import { apiUrl } from "../api/client.ts";
 import type { Coverage, Loss, LossesAnswer, Process, Status } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { ago, bytes, clock, count, dateTime, duration, plural } from "../base/format.ts";
+import { ago, clock, count, dateTime, plural } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
 import { link, process as current, processes } from "../app/session.ts";
 import { AgentPanel } from "./agent_panel.tsx";
+import { Clocks, LossChart, Overhead } from "./sources_charts.tsx";
+import { Disk } from "./sources_disk.tsx";
 import { Prose } from "../ui/prose.tsx";
 import { Card } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
@@ -22,7 +24,7 @@ export function Sources() {
       <Card title="Processes" isFlush>
         {(processes.value ?? []).length === 0 ? <Empty title="No process has connected"><p><a href={link("/")}>How to link the agent</a></p></Empty> : <ProcessTable />}
       </Card>
-      <Card title="Store"><Ready of={status}>{(answer) => <Store status={answer} />}</Ready></Card>
+      <Disk status={status.data} />
     </div>
   );
 }
@@ -35,14 +37,16 @@ function Trust({ p }: { p: Process }) {
   return (
     <>
       <AgentPanel key={p.process} p={p} />
+      <Overhead key={`overhead ${p.process}`} p={p} />
       <div class="two">
       <Card title={`What ${p.app} records`} testId="coverage">
         <ul class="coverage">{p.coverage.map((layer) => <Layer key={layer.layer} layer={layer} />)}</ul>
       </Card>
       <Card title="What was lost, and when" isFlush>
-        <Ready of={losses}>{(answer) => <Losses list={answer.losses} />}</Ready>
+        <Ready of={losses}>{(answer) => <>{answer.losses.length > 0 && <LossChart losses={answer.losses} />}<Losses list={answer.losses} /></>}</Ready>
       </Card>
       </div>
+      <Clocks key={`clocks ${p.process}`} p={p} />
     </>
   );
 }
@@ -111,20 +115,4 @@ const PROCESS: readonly Column<Process>[] = [
 function ProcessTable() {
   const list = processes.value ?? [];
   return <Table caption="Processes" columns={PROCESS} total={list.length} rowAt={(k) => list[k]} rowKey={(p) => p.id} />;
-}
-
-function Store({ status }: { status: Status }) {
-  const { store } = status;
-  const keeps = [store.retain_age_ns && `newer than ${duration(store.retain_age_ns)}`, store.retain_bytes && `up to ${bytes(store.retain_bytes)}`].filter(Boolean).join(", ");
-  return (
-    <dl class="facts" data-testid="store">
-      <dt>File</dt><dd class="mono">{store.path}</dd>
-      <dt>Size</dt><dd>{bytes(store.bytes)}{store.retain_bytes ? ` of ${bytes(store.retain_bytes)}` : ""}</dd>
-      <dt>Keeps</dt><dd>{keeps || "everything"}</dd>
-      <dt>Reaches back to</dt><dd>{store.oldest_at ? dateTime(instant(store.oldest_at), SECOND) : "nothing stored yet"}</dd>
-      <dt>Holds</dt><dd>{plural(status.polls, "poll")}, {plural(status.events, "event")} in {plural(status.batches, "batch", "batches")}</dd>
-      <dt>Agents connected</dt><dd>{count(status.sessions)}</dd>
-      <dt>loopd</dt><dd>{status.version}, running since {dateTime(instant(status.started_at), SECOND)}</dd>
-    </dl>
-  );
 }

@@ -17,7 +17,11 @@ import { lengthMatcher } from "../timeline/selecting.ts";
 import { TableTwin } from "../timeline/table_twin.tsx";
 import { CopyButton } from "../ui/clipboard.tsx";
 import { Icon } from "../ui/icons.tsx";
+import { lazy } from "../ui/lazy.tsx";
 import { Empty, Failed } from "../ui/states.tsx";
+
+/** The rows of a query, in a lane of their own. */
+const OverlayStrip = lazy<{ timeline: Timeline; isTable: boolean }>(async () => (await import("../timeline/overlay_strip.tsx")).OverlayStrip);
 
 export function TimelinePage() {
   // A new process or loop is a new timeline; a re-read list of processes is not.
@@ -59,6 +63,7 @@ function Whole({ loop }: { loop: string | null }) {
           <div class="timeline-main">
             {error && <p class="notice bad" role="alert">{error.message}</p>}
             {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
+            {query.get("overlay") && <OverlayStrip timeline={timeline} isTable={isTable} />}
             {isTable ? <TableTwin timeline={timeline} /> : <CanvasView timeline={timeline} matches={matches} />}
             <RegionPanel timeline={timeline} />
           </div>

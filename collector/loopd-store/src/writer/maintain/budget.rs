@@ -21,7 +21,7 @@ pub(super) enum Class {
 /// hour of a busy program polls take some fifty times what tiles and roll-ups take: with these shares
 /// those are kept some ten times as long.
 const SHARES: [(Class, u64); 5] = [
-    (Class::Spans, 50),
+    (Class::Spans, crate::SPAN_SHARE),
     (Class::Tasks, 10),
     (Class::Tiles, 10),
     (Class::Rollups, 5),

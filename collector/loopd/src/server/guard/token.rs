@@ -11,6 +11,11 @@ use uuid::Uuid;
 pub(crate) struct Token(String);
 
 impl Token {
+    /// For an agent that we start.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Compares in a time that does not tell how much of it was right.
     pub(super) fn is(&self, given: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(given).into()
