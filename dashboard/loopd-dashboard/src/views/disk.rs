@@ -86,6 +86,8 @@ pub struct WriterView {
 const MAX_PROCESSES: usize = 50;
 /// The rate is that of so much time.
 const RATE_TIME: u64 = 600_000_000_000;
+/// Rows take about so much before they grow with what comes: tables that are small, names, places, stacks.
+const FEW_ROWS: u64 = 16 << 20;
 /// A rate needs so much time, or one batch would be taken for a flood.
 const LEAST_RATE_TIME: u64 = 1_000_000_000;
 
@@ -155,8 +157,11 @@ impl Outlook {
         }
         let nanos = |bytes: f64, per_second: f64| (bytes / per_second * 1e9) as u64;
         let spans = disk.processes.iter().map(|one| one.span_bytes).fold(0, u64::saturating_add);
-        // All else has grown with them so far.
-        let all = per_second * disk.used_bytes as f64 / spans.max(1) as f64;
+        // All else has grown with them so far, but for the first rows.
+        let packed =
+            kinds(disk).iter().rev().skip(1).fold(0, |sum, kind| kind.bytes.saturating_add(sum));
+        let rows = disk.used_bytes.saturating_sub(packed).saturating_sub(FEW_ROWS);
+        let all = per_second * packed.saturating_add(rows) as f64 / spans.max(1) as f64;
         let left = |max: u64| max.saturating_sub(disk.used_bytes) as f64;
         let share = retention.max_bytes.map(|max| max as f64 * SPAN_SHARE as f64 / 100.0);
         let by_size = share.map(|share| nanos(share, per_second));
@@ -206,10 +211,12 @@ mod tests {
 
     #[test]
     fn the_outlook_is_that_of_the_present_rate() {
-        // Polls come at 10 bytes a second and are half of all there is: all grows by 20.
-        let outlook = Outlook::of(&disk(200, 100, 100, 10), &retention(Some(1_000), None));
+        // Polls come at 10 MiB a second and are half of what grows: all grows by 20.
+        let mib = |n: u64| n << 20;
+        let used = disk(mib(216), mib(100), mib(100), 10);
+        let outlook = Outlook::of(&used, &retention(Some(mib(1_016)), None));
         assert_eq!(outlook.full_in, Some(40 * SECOND));
-        assert_eq!(outlook.polls_reach, Some(50 * SECOND), "half of the budget is theirs");
+        assert_eq!(outlook.polls_reach, Some(50_800_000_000), "half of the budget is theirs");
         let outlook = Outlook::of(&disk(2_000, 100, 100, 10), &retention(Some(1_000), Some(7)));
         assert_eq!((outlook.full_in, outlook.polls_reach), (Some(0), Some(7 * SECOND)));
     }

@@ -24,12 +24,15 @@ export async function get<T>(url: string, signal?: AbortSignal): Promise<T> {
   return request<T>(url, { signal: signal ?? null, headers: { accept: "application/json" } });
 }
 
+/** Longer than a script gets: whoever asks sees that it runs, and can stop it. */
+const QUERY_TIMEOUT_MS = 30_000;
+
 export async function runQuery(sql: string, limit: number, signal?: AbortSignal): Promise<QueryAnswer> {
   return request<QueryAnswer>(apiUrl("/query"), {
     method: "POST",
     signal: signal ?? null,
     headers: { "content-type": "application/json", accept: "application/json" },
-    body: JSON.stringify({ sql, limit }),
+    body: JSON.stringify({ sql, limit, timeout_ms: QUERY_TIMEOUT_MS }),
   });
 }
 

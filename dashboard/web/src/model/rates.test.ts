@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Instant } from "../base/instant.ts";
-import { lossSteps, ratesOf } from "./rates.ts";
+import { byteUnit, heldValues, lossSteps, ratesOf } from "./rates.ts";
 
 test("a rate holds from reading to reading, and a total that falls began anew", () => {
   expect(ratesOf([null, 10, null, 30, 5, 6], 2e9)).toEqual([null, null, 5, 5, null, 0.5]);
@@ -19,4 +19,9 @@ test("a loss is spread over the time in which it happened", () => {
 test("what lies outside is at the edge, and nothing is divided by nothing", () => {
   expect(lossSteps([loss("a", 2, -5, -5)], 0n as Instant, 0n as Instant, 2).causes[0]!.counts).toEqual([2, 0]);
   expect(lossSteps([], 0n as Instant, 1n as Instant, 2).causes).toEqual([]);
+});
+
+test("a reading holds until the next, and bytes have a unit", () => {
+  expect(heldValues([null, 3, null, 4])).toEqual([null, 3, 3, 4]);
+  expect([0, 1023, 1024, 5 << 20].map(byteUnit)).toEqual([1, 1, 1024, 1024 ** 2]);
 });

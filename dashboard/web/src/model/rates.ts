@@ -16,6 +16,17 @@ export function ratesOf(values: readonly (number | null)[], step: Nanos): (numbe
   return rates;
 }
 
+/** A reading that is told when it changes holds until the next. */
+export function heldValues(values: readonly (number | null)[]): (number | null)[] {
+  let last: number | null = null;
+  return values.map((value) => (last = value ?? last));
+}
+
+/** The largest of B, KiB, MiB … that `most` has one of, so that an axis has round steps of it. */
+export function byteUnit(most: number): number {
+  return 1024 ** Math.max(0, Math.min(4, Math.floor(Math.log2(Math.max(most, 1)) / 10)));
+}
+
 export interface LossSteps {
   /** The beginnings of the steps. */
   readonly starts: readonly Instant[];

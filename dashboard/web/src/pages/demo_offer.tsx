@@ -4,8 +4,8 @@ import { useEffect, useState } from "preact/hooks";
 import { apiUrl, post } from "../api/client.ts";
 import type { DemoAnswer } from "../api/types.ts";
 import { useApi, type Loaded } from "../api/use_api.ts";
-import { duration } from "../base/format.ts";
-import { between, instant, now, SECOND } from "../base/instant.ts";
+import { duration, plural } from "../base/format.ts";
+import { between, instant, MINUTE, now, SECOND } from "../base/instant.ts";
 
 interface Asking {
   readonly ask: (run: boolean) => Promise<void>;
@@ -43,7 +43,7 @@ export function DemoOffer() {
         <h2>Only looking around?</h2>
         {answer?.state === "unavailable" || demo.error
           ? <p>Run <code>loopd demo</code> in a terminal: it records a small shop with a blocked worker, a task leak and sockets nobody closes.</p>
-          : <p>Load the demo: loopd starts a small shop with a blocked worker, a task leak and sockets nobody closes, and records it here like any other program, as “orders”.{answer?.length != null && ` It stops by itself after ${duration(answer.length)}.`}</p>}
+          : <p>Load the demo: loopd starts a small shop with a blocked worker, a task leak and sockets nobody closes, and records it here like any other program, as “orders”.{answer?.length != null && ` It stops by itself after ${plural(Math.round(answer.length / MINUTE), "minute")}.`}</p>}
         {error && <p class="notice bad" role="alert">{error}</p>}
       </div>
       {answer && answer.state !== "unavailable" && (isOff

@@ -76,7 +76,7 @@ export function Query() {
           </Card>
           {error && (
             <p class="notice bad mono" role="alert" data-testid="query-error">
-              {error.at && <b>line {error.at.line}, column {error.at.column}: </b>}{error.sentence}
+              <span>{error.at && <b>line {error.at.line}, column {error.at.column}: </b>}{error.sentence}</span>
             </p>
           )}
           {answer && !error ? <Result answer={answer} sql={asked.current ?? sql} /> : !error && !isRunning && <Empty title="Press Run to ask"><p>Or start from one of the examples.</p></Empty>}

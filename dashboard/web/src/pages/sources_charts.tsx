@@ -7,7 +7,7 @@ import { useApi } from "../api/use_api.ts";
 import { bytes, clock, count, duration, percent, plural } from "../base/format.ts";
 import { instant, MICROSECOND, MILLISECOND, plus, SECOND } from "../base/instant.ts";
 import { startedAt, lastAt } from "../app/session.ts";
-import { lossSteps, ratesOf } from "../model/rates.ts";
+import { byteUnit, heldValues, lossSteps, ratesOf } from "../model/rates.ts";
 import { chartColumns, type ChartChoice } from "../query/chart_model.ts";
 import { ResultChart } from "../query/result_chart.tsx";
 import { Chart } from "../ui/chart.tsx";
@@ -24,11 +24,15 @@ export function Overhead({ p }: { p: Process }) {
   const none = [cpu, sent, memory].every((one) => one.data && valuesOf(one.data).every((value) => value == null));
   if (none) return <Card title="What the agent costs, over time"><p class="muted">This agent does not tell what it costs.</p></Card>;
   const draw = (of: MetricsAnswer, title: string, values: readonly (number | null)[], format: (value: number) => string, atLeast: number) => <Card><Chart title={title} t0={of.t0} step={of.step} values={values} format={format} atLeast={atLeast} /></Card>;
+  const drawBytes = (of: MetricsAnswer, title: string, values: readonly (number | null)[], atLeast: number) => {
+    const unit = byteUnit(Math.max(atLeast, ...values.map((value) => value ?? 0)));
+    return draw(of, title, values.map((value) => (value == null ? null : value / unit)), (value) => bytes(value * unit), atLeast / unit);
+  };
   return (
     <section class="charts" aria-label="What the agent costs, over time" data-testid="overhead">
       <Ready of={cpu}>{(answer) => draw(answer, "Agent's CPU, of one processor", ratesOf(valuesOf(answer), answer.step).map((rate) => (rate == null ? null : rate / SECOND)), percent, 0.02)}</Ready>
-      <Ready of={sent}>{(answer) => draw(answer, "Sent per second", ratesOf(valuesOf(answer), answer.step), bytes, 1024)}</Ready>
-      <Ready of={memory}>{(answer) => draw(answer, "Agent's buffers", valuesOf(answer), bytes, 1 << 20)}</Ready>
+      <Ready of={sent}>{(answer) => drawBytes(answer, "Sent per second", ratesOf(valuesOf(answer), answer.step), 1024)}</Ready>
+      <Ready of={memory}>{(answer) => drawBytes(answer, "Agent's buffers", heldValues(valuesOf(answer)), 1 << 20)}</Ready>
     </section>
   );
 }

@@ -3,7 +3,7 @@
 import { apiUrl } from "../api/client.ts";
 import type { DiskAnswer, ProcessDisk, Status } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { bytes, count, dateTime, duration, plural } from "../base/format.ts";
+import { bytes, count, dateTime, duration, percent, plural } from "../base/format.ts";
 import { instant, SECOND } from "../base/instant.ts";
 import { link } from "../app/session.ts";
 import { Card, SplitBar } from "../ui/small.tsx";
@@ -52,7 +52,7 @@ function Facts({ answer, status }: { answer: DiskAnswer; status: Status | null }
   return (
     <dl class="facts" data-testid="store">
       <dt>File</dt><dd class="mono">{status?.store.path ?? "…"}</dd>
-      <dt>Size</dt><dd>{bytes(answer.file_bytes)}{retain_bytes != null && `, ${Math.min(100, Math.floor((used / retain_bytes) * 1000) / 10)} % of the budget of ${bytes(retain_bytes)} in use`}</dd>
+      <dt>Size</dt><dd>{bytes(answer.file_bytes)}{retain_bytes != null && `, ${percent(Math.min(1, used / retain_bytes))} of the budget of ${bytes(retain_bytes)} in use`}</dd>
       <dt>Write-ahead log</dt><dd>{bytes(answer.wal_bytes)}</dd>
       <dt>Keeps</dt><dd>{keeps || "everything"}</dd>
       <dt>Single polls since</dt><dd>{answer.oldest_at ? dateTime(instant(answer.oldest_at), SECOND) : "none stored"}</dd>

@@ -145,7 +145,8 @@ export function axisSteps(low: number, high: number, unit: Unit, most = 5): numb
   // Nothing but zeros still needs an axis.
   const top = Math.max(high, 0) || (bottom < 0 ? 0 : 1);
   const step = roundStep((top - bottom) / most, unit);
-  const first = Math.floor(bottom / step + 1e-9);
+  // A hair below zero takes no step of its own.
+  const first = Math.floor(bottom / step + 0.02);
   const last = Math.ceil(top / step - 1e-9);
   return Array.from({ length: last - first + 1 }, (_, k) => (first + k) * step);
 }

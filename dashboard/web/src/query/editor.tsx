@@ -1,7 +1,7 @@
 //! The editor of the statement: CodeMirror, in a shadow root of its own, because the page's policy allows no style elements and
 //! a shadow root takes its styles from script.
 
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, type Completion, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
+import { autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap, type Completion, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { keywordCompletionSource, SQLite } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, LanguageSupport, syntaxHighlighting } from "@codemirror/language";
@@ -66,7 +66,7 @@ type Latest = { current: EditorProps };
 
 function extensions(latest: Latest) {
   return [
-    Prec.highest(keymap.of([{ key: "Mod-Enter", run: () => (latest.current.onRun(), true) }])),
+    Prec.highest(keymap.of([{ key: "Mod-Enter", run: (view) => (closeCompletion(view), latest.current.onRun(), true) }])),
     keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap, indentWithTab]),
     history(),
     highlightSpecialChars(),

@@ -120,7 +120,7 @@ function Axes({ data, x, y, scale, width, bottom, isBars }: { data: ChartData; x
         : placesOf(data, x, width).map(({ value, text }) => (
           <g key={value}>
             <line x1={scale.x(value)} x2={scale.x(value)} y1={base} y2={base + 4} class="zero" />
-            <text x={scale.x(value)} y={base + 17} text-anchor="middle">{text}</text>
+            <text x={scale.x(value)} y={base + 17} text-anchor={scale.x(value) > width - 44 ? "end" : "middle"}>{text}</text>
           </g>
         ))}
       <text class="axis-name" x={width - PAD.right} y={HEIGHT - 4} text-anchor="end">{x.name}{x.unit === "instant" && `, ${UNIT_WORDS.instant}`}</text>

@@ -150,7 +150,7 @@ function OverlayCanvas({ timeline, overlay }: { timeline: Timeline; overlay: Ove
     const box = canvas.current!.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
-  const zoomTo = (k: number) => timeline.show(focus(starts[k]!, Math.max(lengthOf(overlay.items[k]!, starts[k]!), timeline.view.peek().span / 1000), 0.3, timeline.extent.peek()));
+  const zoomTo = (k: number) => timeline.show(focus(starts[k]!, Math.max(lengthOf(overlay.items[k]!, starts[k]!), timeline.view.peek().span / 1000), 0.6, timeline.extent.peek()));
   const choose = (k: number | null) => {
     setChosen(k);
     if (k != null) setSaid(describe(overlay.items[k]!));
