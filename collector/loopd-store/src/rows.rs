@@ -15,12 +15,14 @@ use loopd_model::{
 
 mod dumps;
 pub(crate) mod findings;
+mod lanes;
 mod survivors;
 mod told;
 mod waits;
 
 pub use dumps::*;
 pub use findings::{FindingRow, MAX_FINDINGS, MAX_MUTES};
+pub use lanes::*;
 pub use survivors::*;
 pub use told::*;
 pub use waits::*;

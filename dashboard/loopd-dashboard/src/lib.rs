@@ -12,6 +12,7 @@ pub mod csv;
 mod dumps;
 mod error;
 mod headers;
+mod lanes;
 mod live;
 mod mutes;
 mod routes;

@@ -31,7 +31,7 @@ use crate::views::tasks::TaskFilter;
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::WaitFilter;
 use crate::views::{self, losses::LossesView};
-use crate::{assets, clock, dumps, headers, live, mutes, settings};
+use crate::{assets, clock, dumps, headers, lanes, live, mutes, settings};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -86,6 +86,7 @@ pub fn router(state: AppState) -> Router {
         .route("/query", post(query).layer(DefaultBodyLimit::max(MAX_BODY)))
         .route("/schema", get(schema))
         .route("/live", get(follow))
+        .merge(lanes::routes())
         .method_not_allowed_fallback(wrong_method);
     Router::new()
         .nest("/api/v1", api)

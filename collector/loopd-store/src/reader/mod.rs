@@ -15,6 +15,7 @@ mod grown;
 #[cfg(test)]
 mod growth;
 mod lives;
+mod metric_bands;
 mod metrics;
 #[cfg(test)]
 mod plans;
@@ -29,8 +30,10 @@ mod slowest;
 mod sources;
 mod spans;
 mod stream;
+mod stretches;
 mod survivors;
 mod task_spans;
+mod task_stretch;
 mod tasks;
 mod timeline;
 mod told;
@@ -48,6 +51,7 @@ use sqlx::{ColumnIndex, Row, Sqlite};
 
 pub(crate) use settings::of_process;
 pub use stream::RowStream;
+pub use stretches::WaitsOf;
 #[cfg(test)]
 pub(crate) use watch::begin as watch;
 

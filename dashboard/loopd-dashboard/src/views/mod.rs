@@ -10,6 +10,7 @@ mod chains;
 pub mod compare;
 pub mod dumps;
 pub mod findings;
+pub mod lanes;
 pub mod leaks;
 pub mod losses;
 pub mod marks;

@@ -10,6 +10,7 @@ mod csv;
 mod dumps;
 mod findings;
 mod json;
+mod lanes;
 mod live;
 mod mutes;
 mod refusals;

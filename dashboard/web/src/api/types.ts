@@ -751,3 +751,124 @@ export interface Head {
   version: number;
   processes: { process: number; last_at: InstantText; state: ProcessState }[];
 }
+
+/** A task by its id and name. */
+export interface LaneTask {
+  readonly task: string;
+  readonly name: string | null;
+}
+
+/** A wait on a lane. */
+export interface LaneWait {
+  readonly wait: string;
+  readonly task: string | null;
+  readonly task_name: string | null;
+  readonly resource: ResourceRef | null;
+  readonly op: string;
+  readonly location: string | null;
+  readonly began_at: InstantText;
+  /** When it ended, or the last instant at which it is known to have lasted. */
+  readonly until_at: InstantText;
+  readonly open?: boolean;
+  readonly state: "pending" | "ready" | "cancelled" | "unfinished";
+  readonly holder: LaneTask | null;
+}
+
+/** `GET /lanes/task`. */
+export interface TaskLaneAnswer {
+  readonly task: string;
+  readonly name: string | null;
+  readonly location: string | null;
+  readonly spawned_at: InstantText | null;
+  readonly ended_at: InstantText | null;
+  readonly outcome: string | null;
+  readonly has_wakes: boolean;
+  readonly t0: InstantText;
+  readonly t1: InstantText;
+  readonly steps: number;
+  readonly cells: { readonly i: readonly number[]; readonly running: readonly Nanos[]; readonly ready: readonly Nanos[] };
+  readonly polls?: { readonly s: readonly Nanos[]; readonly d: readonly Nanos[]; readonly l: readonly string[]; readonly w: readonly number[] };
+  readonly wakes?: { readonly s: readonly Nanos[]; readonly d: readonly Nanos[]; readonly by: readonly string[] };
+  readonly known_from?: InstantText;
+  readonly waits: readonly LaneWait[];
+  readonly waits_from?: InstantText;
+}
+
+/** Somebody who had a resource. */
+export interface LaneHold {
+  readonly task: string | null;
+  readonly task_name: string | null;
+  readonly since_at: InstantText;
+  readonly until_at: InstantText;
+  /** Whether it was given back then. */
+  readonly over: boolean;
+  readonly location: string | null;
+  readonly amount: number;
+  readonly waits: number | null;
+}
+
+/** `GET /lanes/resource`. */
+export interface ResourceLaneAnswer {
+  readonly resource: ResourceRef;
+  readonly opened_at: InstantText | null;
+  readonly closed_at: InstantText | null;
+  readonly t0: InstantText;
+  readonly t1: InstantText;
+  readonly holds: readonly LaneHold[];
+  readonly waits: readonly LaneWait[];
+  readonly readings: {
+    readonly s: readonly Nanos[];
+    readonly depth: readonly (number | null)[];
+    readonly capacity: readonly (number | null)[];
+    readonly permits: readonly (number | null)[];
+    readonly waiters: readonly (number | null)[];
+  };
+  readonly known_from?: InstantText;
+}
+
+/** One poll of a worker, as arrows name it. */
+export interface ArrowPoll {
+  readonly loop: string;
+  readonly worker: number;
+  readonly start_at: InstantText;
+  readonly length: Nanos;
+}
+
+/** `GET /lanes/arrows`. */
+export interface ArrowsAnswer {
+  readonly task: string;
+  readonly start_at: InstantText;
+  readonly has_wakes: boolean;
+  readonly wake: { readonly at: InstantText; readonly delay: Nanos; readonly count: number; readonly by: LaneTask | null; readonly by_itself: boolean; readonly from: ArrowPoll | null } | null;
+  readonly spawn: { readonly at: InstantText; readonly by: LaneTask | null; readonly from: ArrowPoll | null; readonly first_poll: ArrowPoll | null } | null;
+  readonly woke: readonly { readonly task: string; readonly at: InstantText; readonly delay: Nanos; readonly loop: string; readonly worker: number }[];
+  readonly woke_all: boolean;
+}
+
+/** One line of a metric lane. */
+export interface BandSeries {
+  readonly loop: string;
+  readonly worker: number | null;
+  /** The last reading before the stretch: nanoseconds after `t0`, and its value. */
+  readonly before: readonly [Nanos, number] | null;
+  readonly i: readonly number[];
+  readonly at: readonly Nanos[];
+  readonly last: readonly number[];
+  readonly min: readonly number[];
+  readonly max: readonly number[];
+  readonly sampled?: boolean;
+}
+
+/** `GET /lanes/metrics`. */
+export interface MetricLaneAnswer {
+  readonly name: string;
+  readonly t0: InstantText;
+  readonly t1: InstantText;
+  readonly steps: number;
+  readonly series: readonly BandSeries[];
+}
+
+/** `GET /lanes/metric-names`. */
+export interface MetricNamesAnswer {
+  readonly metrics: readonly { readonly name: string; readonly series: number }[];
+}

@@ -17,7 +17,7 @@ const OMNIBOX = "Search and commands";
 
 const GROUPS: readonly KeyGroup[] = [
   { title: "Move", on: /^\/timeline$/, keys: [["w s", "zoom in, out"], ["a d", "pan left, right"], ["wheel", "zoom at the pointer"], ["drag", "pan"], ["f", "fit the whole recording"], ["z", "undo the last zoom"]] },
-  { title: "Find", on: /^\/timeline$/, keys: [["/", "highlight a place or task"], ["n p", "next, previous slow poll"], ["← →", "previous, next poll"], ["↑ ↓", "worker above, below"], ["Enter", "open the poll"], ["Shift drag", "statistics of a region"], ["v", "show as a table"], ["Esc", "deselect"]] },
+  { title: "Find", on: /^\/timeline$/, keys: [["/", "highlight a place or task"], ["n p", "next, previous slow poll"], ["← →", "previous, next poll"], ["↑ ↓", "worker above, below"], ["[ ]", "who woke this poll, whom it woke"], ["Enter", "open the poll"], ["Shift drag", "statistics of a region"], ["v", "show as a table"], ["Esc", "deselect"]] },
   { title: "Flame graph", on: /^\/slow$/, keys: [["1 2 3", "time order, left heavy, sandwich"], ["i", "inverted: from what ran to its callers"], ["← →", "previous, next box"], ["↑ ↓", "caller, callee"], ["Enter", "zoom into the box"], ["Esc", "zoom out to the caller"]] },
   { title: "Statement", on: /^\/query$/, keys: [["Ctrl Enter", "run it"], ["/", "go to the statement"]] },
   { title: "Search field", on: /^\/(tasks|resources|waits|slow)$/, keys: [["/", "go to it"]] },

@@ -8,6 +8,9 @@ import { link, process, processId, range, startedAt } from "../app/session.ts";
 import { isTyping } from "../app/shortcuts.ts";
 import { CanvasView, type Matches } from "../timeline/canvas_view.tsx";
 import { Timeline } from "../timeline/controller.ts";
+import { useExtraLanes } from "../timeline/extra/chosen.ts";
+import { ExtraLanes, LaneTables } from "../timeline/extra/extra_lanes.tsx";
+import { FindingStrip, FindingTable, useFindingBadges } from "../timeline/finding_strip.tsx";
 import { onPageKey } from "../timeline/keys.ts";
 import { Minimap } from "../timeline/minimap.tsx";
 import { PollPanel } from "../timeline/poll_panel.tsx";
@@ -36,6 +39,8 @@ function Whole() {
       timeline.dispose();
     };
   }, [timeline]);
+  const extra = useExtraLanes(timeline);
+  useFindingBadges(timeline);
   const query = place.value.query;
   const isTable = query.get("table") === "1";
   // The tables have no width of their own; without one nothing would be asked for.
@@ -56,7 +61,9 @@ function Whole() {
           <div class="timeline-main">
             {error && <p class="notice bad" role="alert">{error.message}</p>}
             {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
-            {isTable ? <TableTwin timeline={timeline} /> : <CanvasView timeline={timeline} matches={matches} />}
+            {!isTable && <FindingStrip timeline={timeline} />}
+            {isTable ? <TableTwin timeline={timeline}><FindingTable timeline={timeline} /><LaneTables timeline={timeline} lanes={extra} /></TableTwin> : <CanvasView timeline={timeline} matches={matches} />}
+            {!isTable && <ExtraLanes timeline={timeline} lanes={extra} />}
             <RegionBar timeline={timeline} />
           </div>
           <PollPanel timeline={timeline} />

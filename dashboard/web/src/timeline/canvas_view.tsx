@@ -8,6 +8,8 @@ import { toOffset } from "../model/geometry.ts";
 import { readPalette, surface, type Palette } from "../ui/canvas.ts";
 import type { Timeline } from "./controller.ts";
 import { Renderer } from "./draw.ts";
+import { drawBadges } from "./finding_strip.tsx";
+import { drawArrows } from "./draw_arrows.ts";
 import { drawAxis } from "./draw_axis.ts";
 import { laneAt, layoutLanes } from "./layout.ts";
 import { busyShare } from "./loader.ts";
@@ -43,6 +45,8 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     };
     const started = performance.now();
     renderer.draw(target, scene, palette.current);
+    drawBadges(target.context, target.width, scene, timeline.badges.peek(), palette.current);
+    timeline.arrows.hints = drawArrows(target.context, target.width, scene, timeline.arrows.list.peek(), palette.current);
     const pointer = timeline.hover.peek();
     drawAxis(axis, scene.view, timeline.base, pointer?.x ?? null, palette.current);
     // For the journey and for anyone with the developer tools open: how long the last frame took.
@@ -54,7 +58,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     if (frame.current === 0) frame.current = requestAnimationFrame(draw);
   };
   useSignalEffect(() => {
-    void [timeline.view.value, timeline.data.value, timeline.far.value, timeline.hover.value, timeline.selected.value, timeline.region.value, timeline.extent.value];
+    void [timeline.view.value, timeline.data.value, timeline.far.value, timeline.hover.value, timeline.selected.value, timeline.region.value, timeline.extent.value, timeline.arrows.list.value, timeline.badges.value];
     schedule();
   });
   useEffect(() => {
@@ -164,7 +168,7 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
       if (down && !down.hasMoved && event.type === "pointerup") {
         const lane = laneAt(current.current, y);
         timeline.region.value = null;
-        timeline.select(lane == null ? null : timeline.pollAtPoint(x, width, lane));
+        if (!timeline.arrows.clickAt(x, y)) timeline.select(lane == null ? null : timeline.pollAtPoint(x, width, lane));
       }
       down = null;
     };

@@ -20,6 +20,8 @@ export function onPageKey(event: KeyboardEvent, timeline: Timeline): boolean {
     z: () => timeline.back(),
     n: () => timeline.stepSlow(1),
     p: () => timeline.stepSlow(-1),
+    "[": () => timeline.arrows.step(-1),
+    "]": () => timeline.arrows.step(1),
     v: () => setQuery({ table: place.peek().query.get("table") !== "1" }),
     Escape: () => (timeline.region.peek() ? (timeline.region.value = null) : timeline.select(null)),
   };

@@ -1,0 +1,50 @@
+//! The routes of the timeline's lanes below its workers.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+
+use crate::routes::{Answer, Pairs};
+use crate::state::AppState;
+use crate::views::lanes::arrows::{self, ArrowsFilter, ArrowsView};
+use crate::views::lanes::metrics::{self, MetricLaneFilter, MetricLaneView, MetricNamesView};
+use crate::views::lanes::resource::{self, ResourceLaneFilter, ResourceLaneView};
+use crate::views::lanes::task::{self, TaskLaneFilter, TaskLaneView};
+use crate::views::params::Params;
+
+/// All of them.
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/lanes/task", get(of_task))
+        .route("/lanes/resource", get(of_resource))
+        .route("/lanes/arrows", get(arrows_of))
+        .route("/lanes/metrics", get(of_metric))
+        .route("/lanes/metric-names", get(names))
+}
+
+async fn of_task(State(state): State<AppState>, pairs: Pairs) -> Answer<TaskLaneView> {
+    let filter = TaskLaneFilter::parse(&Params::new(pairs.0, &TaskLaneFilter::PARAMS)?)?;
+    Ok(Json(task::task_lane(&state.reader, &filter).await?))
+}
+
+async fn of_resource(State(state): State<AppState>, pairs: Pairs) -> Answer<ResourceLaneView> {
+    let params = Params::new(pairs.0, &ResourceLaneFilter::PARAMS)?;
+    let filter = ResourceLaneFilter::parse(&params)?;
+    Ok(Json(resource::resource_lane(&state.reader, &filter).await?))
+}
+
+async fn arrows_of(State(state): State<AppState>, pairs: Pairs) -> Answer<ArrowsView> {
+    let filter = ArrowsFilter::parse(&Params::new(pairs.0, &ArrowsFilter::PARAMS)?)?;
+    Ok(Json(arrows::arrows(&state.reader, &filter).await?))
+}
+
+async fn of_metric(State(state): State<AppState>, pairs: Pairs) -> Answer<MetricLaneView> {
+    let filter = MetricLaneFilter::parse(&Params::new(pairs.0, &MetricLaneFilter::PARAMS)?)?;
+    Ok(Json(metrics::metric_lane(&state.reader, &filter).await?))
+}
+
+async fn names(State(state): State<AppState>, pairs: Pairs) -> Answer<MetricNamesView> {
+    let params = Params::new(pairs.0, &["process"])?;
+    Ok(Json(metrics::metric_names(&state.reader, params.parsed("process")?).await?))
+}

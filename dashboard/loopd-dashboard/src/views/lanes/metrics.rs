@@ -1,0 +1,153 @@
+//! Readings over time with their least and most, and which there are.
+
+use std::collections::BTreeMap;
+
+use loopd_model::UnixNanos;
+use loopd_store::{MetricBand, Reader};
+use serde::{Deserialize, Serialize};
+
+use super::{DEFAULT_RANGE, DEFAULT_WIDTH, MAX_WIDTH};
+use crate::views::params::Params;
+use crate::views::range::Range;
+use crate::views::text::{IdText, UnixNanosText};
+use crate::views::{ViewError, find_process, is_false};
+
+/// `GET /api/v1/lanes/metrics`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricLaneView {
+    /// Of which metric.
+    pub name: String,
+    /// The beginning of the first step.
+    pub t0: UnixNanosText,
+    /// The end of the last one.
+    pub t1: UnixNanosText,
+    /// In how many even steps the stretch is cut.
+    pub steps: u64,
+    /// One for each loop and worker that has readings.
+    pub series: Vec<BandSeries>,
+}
+
+/// One line of a lane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BandSeries {
+    /// Of which loop; `0` for the process.
+    #[serde(rename = "loop")]
+    pub loop_id: IdText,
+    /// Of which worker; null where it belongs to none.
+    pub worker: Option<u32>,
+    /// When the last reading before the stretch was taken, in nanoseconds after `t0`, and what it was; null if
+    /// there is none.
+    pub before: Option<(i64, f64)>,
+    /// Which steps have readings.
+    pub i: Vec<u64>,
+    /// When the last reading of each was taken: nanoseconds after `t0`.
+    pub at: Vec<i64>,
+    /// What it was.
+    pub last: Vec<f64>,
+    /// The least of each step.
+    pub min: Vec<f64>,
+    /// The most.
+    pub max: Vec<f64>,
+    /// Whether some steps had more readings than were looked at; absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sampled: bool,
+}
+
+/// `GET /api/v1/lanes/metric-names`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricNamesView {
+    /// By name.
+    pub metrics: Vec<MetricName>,
+}
+
+/// A metric that has readings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricName {
+    /// Its name.
+    pub name: String,
+    /// Of how many loops and workers.
+    pub series: u64,
+}
+
+/// Which readings to show.
+#[derive(Clone, Debug)]
+pub struct MetricLaneFilter {
+    /// Of which process; the newest if not given.
+    pub process: Option<i64>,
+    /// Of which metric.
+    pub name: String,
+    /// From when; a minute before `to` if not given.
+    pub from: Option<UnixNanos>,
+    /// Until when; the end of the data if not given.
+    pub to: Option<UnixNanos>,
+    /// In how many steps.
+    pub width: u32,
+}
+
+impl MetricLaneFilter {
+    /// The parameters that make a filter.
+    pub const PARAMS: [&str; 5] = ["process", "name", "from", "to", "width"];
+
+    /// Reads the filter of a request.
+    pub fn parse(params: &Params) -> Result<Self, ViewError> {
+        let Some(name) = params.text("name") else {
+            return Err(ViewError::Invalid("`name` is missing, as in name=rss_bytes".into()));
+        };
+        Ok(Self {
+            process: params.parsed("process")?,
+            name: name.to_owned(),
+            from: params.instant("from")?,
+            to: params.instant("to")?,
+            width: params.between("width", DEFAULT_WIDTH, 1, MAX_WIDTH)?,
+        })
+    }
+}
+
+/// One metric over a stretch of time.
+pub async fn metric_lane(
+    reader: &Reader,
+    filter: &MetricLaneFilter,
+) -> Result<MetricLaneView, ViewError> {
+    let process = find_process(reader, filter.process).await?;
+    let range = Range::new(&process, filter.from, filter.to, DEFAULT_RANGE)?;
+    let (key, stretch) = (process.process, (range.from, range.to));
+    let bands = reader.metric_bands(key, &filter.name, stretch, filter.width as usize).await?;
+    Ok(MetricLaneView {
+        name: filter.name.clone(),
+        t0: range.from.into(),
+        t1: range.to.into(),
+        steps: u64::from(filter.width),
+        series: bands.iter().map(|band| BandSeries::new(band, range.from)).collect(),
+    })
+}
+
+/// Which metrics a process has.
+pub async fn metric_names(
+    reader: &Reader,
+    process: Option<i64>,
+) -> Result<MetricNamesView, ViewError> {
+    let process = find_process(reader, process).await?.process;
+    let mut names = BTreeMap::<String, u64>::new();
+    for row in reader.latest_metrics(process).await? {
+        *names.entry(row.name).or_default() += 1;
+    }
+    let metrics = names.into_iter().map(|(name, series)| MetricName { name, series });
+    Ok(MetricNamesView { metrics: metrics.collect() })
+}
+
+impl BandSeries {
+    fn new(band: &MetricBand, t0: UnixNanos) -> Self {
+        let after = |at: UnixNanos| at.0.saturating_sub(t0.0);
+        Self {
+            loop_id: IdText(band.loop_id.0),
+            worker: band.worker.map(|worker| worker.0),
+            before: band.before.map(|(at, value)| (after(at), value)),
+            i: band.steps.iter().map(|step| u64::from(step.step)).collect(),
+            at: band.steps.iter().map(|step| after(step.at)).collect(),
+            last: band.steps.iter().map(|step| step.last).collect(),
+            min: band.steps.iter().map(|step| step.min).collect(),
+            max: band.steps.iter().map(|step| step.max).collect(),
+            sampled: band.is_sampled,
+        }
+    }
+}
