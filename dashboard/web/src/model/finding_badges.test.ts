@@ -26,8 +26,10 @@ describe("badges of findings", () => {
   });
 
   it("lie at the instant that a link means, or where they were seen first", () => {
-    const badges = badgesOf([finding("loss", "warning", ["/timeline?process=1&from=1200&to=1400"]), finding("leak", "info", ["/leaks?process=1"])], SLOW, BASE);
-    expect(badges.map(({ finding: { rule }, at, lane }) => [rule, at, lane])).toEqual([["leak", 100, null], ["loss", 300, null]]);
+    const badges = badgesOf([finding("loss", "warning", ["/timeline?process=1&from=1210&to=1410"]), finding("leak", "info", ["/leaks?process=1"])], SLOW, BASE);
+    expect(badges.map(({ finding: { rule }, at, lane }) => [rule, at, lane])).toEqual([["leak", 100, null], ["loss", 310, null]]);
+    // An instant at which a slow poll began is on the worker of that poll.
+    expect(badgesOf([finding("cpu", "error", ["/timeline?process=1&from=1250&to=1350"])], SLOW, BASE)).toMatchObject([{ at: 300, lane: "1.0" }]);
     expect(badgesOf([finding("odd", "info", ["/timeline?from=<b>&to=2"])], [], BASE)[0]!.at).toBe(100);
   });
 

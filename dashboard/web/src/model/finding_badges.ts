@@ -20,6 +20,8 @@ export interface FindingBadge {
 
 /** Of one finding; its page has the rest. */
 const MAX_OF_ONE = 4;
+/** Instants nearer together than this are one, in nanoseconds: halves of a range are rounded. */
+const SAME = 1;
 /** The worst findings of a program; its page has the rest. */
 export const MAX_BADGED = 60;
 
@@ -34,8 +36,13 @@ function placesOf(finding: Finding, slow: readonly SlowPlace[], base: Instant): 
   const tasks = new Set(hrefs.flatMap((href) => /^\/tasks\/\d+\/(\d+)/.exec(href)?.slice(1) ?? []));
   const polls = slow.filter((poll) => tasks.has(poll.task) && poll.start >= first - poll.length && poll.start <= last).sort((a, b) => b.length - a.length);
   const instants = hrefs.flatMap((href) => instantIn(href, base) ?? []);
-  const places = [...polls.map(({ start, lane }) => ({ at: start, lane })), ...instants.map((at) => ({ at, lane: null }))].slice(0, MAX_OF_ONE);
+  const places = [...polls.map(({ start, lane }) => ({ at: start, lane })), ...instants.map((at) => ({ at, lane: laneAt(at, slow) }))].slice(0, MAX_OF_ONE);
   return places.length > 0 ? places : [{ at: first, lane: null }];
+}
+
+/** Of an instant at which a slow poll began: the worker of that poll. */
+function laneAt(at: Offset, slow: readonly SlowPlace[]): string | null {
+  return slow.find((poll) => Math.abs(poll.start - at) <= SAME)?.lane ?? null;
 }
 
 /** The middle of the range that a link to the timeline shows is the instant that it means. */

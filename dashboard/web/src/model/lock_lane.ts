@@ -51,7 +51,7 @@ export interface Filled {
   readonly most: number;
 }
 
-export const MAX_HOLD_ROWS = 3;
+export const MAX_HOLD_ROWS = 4;
 
 export function decodeLockLane(answer: ResourceLaneAnswer, base: Instant, asked: Extent, recorded: Extent): LockLane {
   const offset = (text: string) => between(base, instant(text));

@@ -5,7 +5,6 @@ import type { LaneWait, TaskLaneAnswer } from "../api/types.ts";
 import { between, instant, type Instant, type Nanos } from "../base/instant.ts";
 import { viewEnd, type Extent, type Offset, type View } from "./geometry.ts";
 import { lastStartedBy } from "./polls.ts";
-import { resourceText } from "./wait_graph.ts";
 
 export interface Wait {
   readonly from: Offset;
@@ -68,7 +67,8 @@ export function decodeTaskLane(answer: TaskLaneAnswer, base: Instant, asked: Ext
 
 /** `lock mutex config`, or what else is known of it. */
 export function waitText(wait: LaneWait): string {
-  const what = wait.resource ? resourceText(wait.resource) : "";
+  // By its number where it has no name, because two locks of one line are two locks.
+  const what = wait.resource ? `${wait.resource.kind || "resource"} ${wait.resource.name || wait.resource.resource}` : "";
   return [wait.op, what].filter(Boolean).join(" ") || "something not known";
 }
 

@@ -12,6 +12,7 @@ import { useExtraLanes } from "../timeline/extra/chosen.ts";
 import { ExtraLanes, LaneTables } from "../timeline/extra/extra_lanes.tsx";
 import { FindingStrip, FindingTable, useFindingBadges } from "../timeline/finding_strip.tsx";
 import { onPageKey } from "../timeline/keys.ts";
+import { LossTable } from "../timeline/losses.tsx";
 import { Minimap } from "../timeline/minimap.tsx";
 import { PollPanel } from "../timeline/poll_panel.tsx";
 import { RegionBar } from "../timeline/region_bar.tsx";
@@ -62,7 +63,7 @@ function Whole() {
             {error && <p class="notice bad" role="alert">{error.message}</p>}
             {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
             {!isTable && <FindingStrip timeline={timeline} />}
-            {isTable ? <TableTwin timeline={timeline}><FindingTable timeline={timeline} /><LaneTables timeline={timeline} lanes={extra} /></TableTwin> : <CanvasView timeline={timeline} matches={matches} />}
+            {isTable ? <TableTwin timeline={timeline}><FindingTable timeline={timeline} /><LossTable timeline={timeline} /><LaneTables timeline={timeline} lanes={extra} /></TableTwin> : <CanvasView timeline={timeline} matches={matches} />}
             {!isTable && <ExtraLanes timeline={timeline} lanes={extra} />}
             <RegionBar timeline={timeline} />
           </div>
@@ -110,6 +111,7 @@ function Legend() {
       {CLASSES.map((c) => <span key={c} class="nowrap"><i class={`c${c}`} />{CLASS_NAMES[c]}</span>)}
       <span class="nowrap"><i class="c-park" />parked</span>
       <span class="nowrap"><i class="c-hatch" />unknown</span>
+      <span class="nowrap"><i class="c-lost" />lost</span>
     </span>
   );
 }

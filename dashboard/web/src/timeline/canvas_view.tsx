@@ -13,6 +13,7 @@ import { drawArrows } from "./draw_arrows.ts";
 import { drawAxis } from "./draw_axis.ts";
 import { laneAt, layoutLanes } from "./layout.ts";
 import { busyShare } from "./loader.ts";
+import { workerLosses } from "./losses.tsx";
 import { Tooltip } from "./tooltip.tsx";
 import { onTimelineKey } from "./keys.ts";
 
@@ -109,8 +110,9 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
 
 function describe(timeline: Timeline, shares: readonly (number | null)[]): string {
   const slow = timeline.data.value?.slow.length ?? 0;
+  const lost = workerLosses(timeline.data.value).length;
   const lanes = timeline.lanes.value.map((lane, k) => `${lane.name} busy ${percent(shares[k])}`).join(", ");
-  return `${duration(timeline.view.value.span)} of ${plural(timeline.lanes.value.length, "worker")}: ${lanes}. ${plural(slow, "slow poll")} in view.`;
+  return `${duration(timeline.view.value.span)} of ${plural(timeline.lanes.value.length, "worker")}: ${lanes}. ${plural(slow, "slow poll")} in view.${lost > 0 ? ` ${plural(lost, "loss makes", "losses make")} it incomplete.` : ""}`;
 }
 
 function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Timeline, layout: ReturnType<typeof layoutLanes>): void {

@@ -10,8 +10,8 @@ import { bodyTop, type Layout } from "./layout.ts";
 
 const HEAD = 7;
 const HINT_HEIGHT = 16;
-/** Nearer together than this, the ends are one place, and an arrow would only hide them. */
-const LEAST_LENGTH = 3;
+/** Nearer together than this on one lane, the ends are one place, and an arrow would only hide them. */
+const LEAST_LENGTH = 16;
 
 interface Scene {
   readonly view: View;
@@ -31,6 +31,7 @@ export function drawArrows(c: CanvasRenderingContext2D, width: number, scene: Sc
     const isAfter = to.x > width;
     // Neither end in view: the selected poll is elsewhere.
     if ((isBefore && to.x < 0) || (from.x > width && isAfter)) continue;
+    if (arrow.from.lane === arrow.to.lane && to.x - from.x < LEAST_LENGTH) continue;
     const color = arrow.kind === "spawn" ? palette.loss : arrow.kind === "wake" ? palette.accent : palette.ink2;
     drawCurve(c, clampX(from, width), clampX(to, width), color, arrow.kind === "spawn" || !arrow.goal, !isAfter, palette);
     if (!isBefore && !isAfter) {
@@ -63,7 +64,6 @@ function clampX(point: Point, width: number): Point {
 }
 
 function drawCurve(c: CanvasRenderingContext2D, from: Point, to: Point, color: string, isDashed: boolean, hasHead: boolean, palette: Palette): void {
-  if (Math.hypot(to.x - from.x, to.y - from.y) < LEAST_LENGTH) return;
   const bend = Math.min(Math.max(Math.abs(to.x - from.x) * 0.4, 10), 80);
   const path = () => {
     c.beginPath();

@@ -11,7 +11,7 @@ import { placeText } from "../../ui/small.tsx";
 import type { Timeline } from "../controller.ts";
 import { chosenMetrics, chosenPins, pin, setMetrics } from "./chosen.ts";
 import type { ExtraLane } from "./lane.ts";
-import { LaneRow } from "./lane_row.tsx";
+import { knownOf, LaneRow } from "./lane_row.tsx";
 
 export function ExtraLanes({ timeline, lanes }: { timeline: Timeline; lanes: readonly ExtraLane[] }) {
   return (
@@ -26,13 +26,13 @@ export function ExtraLanes({ timeline, lanes }: { timeline: Timeline; lanes: rea
 
 /** The same lanes as tables. */
 export function LaneTables({ timeline, lanes }: { timeline: Timeline; lanes: readonly ExtraLane[] }) {
-  const frame = { view: timeline.view.value, recorded: timeline.known() };
+  const view = timeline.view.value;
   return (
     <>
       {lanes.map((lane) => {
         const data = lane.loader.data.value;
         const error = lane.loader.error.value;
-        return <div key={lane.key} data-testid="lane-table">{data ? lane.table(data, frame) : <p class={error ? "notice bad" : "muted"}>{error ? error.message : `${lane.name(null)}: loading…`}</p>}</div>;
+        return <div key={lane.key} data-testid="lane-table">{data ? lane.table(data, { view, recorded: knownOf(timeline, lane) }) : <p class={error ? "notice bad" : "muted"}>{error ? error.message : `${lane.name(null)}: loading…`}</p>}</div>;
       })}
     </>
   );

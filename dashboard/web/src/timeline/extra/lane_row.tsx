@@ -3,6 +3,7 @@
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isDark } from "../../app/theme.ts";
+import type { Extent } from "../../model/geometry.ts";
 import { readPalette, surface, type Palette } from "../../ui/canvas.ts";
 import { Icon } from "../../ui/icons.tsx";
 import type { Timeline } from "../controller.ts";
@@ -55,7 +56,7 @@ export function LaneRow({ timeline, lane }: { timeline: Timeline; lane: ExtraLan
     };
   }, []);
   useLanePointer(canvas, timeline, lane, frame, setPointer);
-  const known = { view: timeline.view.value, recorded: timeline.known() };
+  const known = { view: timeline.view.value, recorded: knownOf(timeline, lane) };
   // While the view moves the sentence may wait: it is read, not watched.
   const summary = useMemo(() => lane.summary(data, known), [data, lane, Math.round(known.view.start / (known.view.span / 50)), Math.round(Math.log2(known.view.span) * 8)]);
   const rect = pointer && canvas.current?.getBoundingClientRect();
@@ -67,7 +68,7 @@ export function LaneRow({ timeline, lane }: { timeline: Timeline; lane: ExtraLan
           <b class="ellipsis grow">{lane.title(data)}</b>
           <button type="button" class="icon-button small" aria-label={`Remove the lane of ${lane.name(data)}`} title="Remove this lane" onClick={() => lane.remove()}><Icon name="close" size={12} /></button>
         </span>
-        <span class="muted ellipsis">{lane.detail(data, known)}</span>
+        <span class="muted ellipsis">{error && !data ? "not loaded" : lane.detail(data, known)}</span>
       </div>
       <div class="extra-plot">
         <canvas ref={canvas} class="lane-canvas" role="img" aria-label={summary} style={{ height: `${height}px` }} data-testid="extra-canvas" />
@@ -80,7 +81,14 @@ export function LaneRow({ timeline, lane }: { timeline: Timeline; lane: ExtraLan
 
 export function frameOf(timeline: Timeline, lane: ExtraLane, palette: Palette): Frame {
   const losses = ((timeline.data.peek() ?? timeline.far.peek())?.losses ?? []).filter(({ loss }) => lane.lostKinds.includes(loss.kind));
-  return { view: timeline.view.peek(), recorded: timeline.known(), losses, palette };
+  return { view: timeline.view.peek(), recorded: knownOf(timeline, lane), losses, palette };
+}
+
+/** What is loaded of the recording and of this lane: the rest is drawn as unknown, because empty would claim that nothing happened. */
+export function knownOf(timeline: Timeline, lane: ExtraLane): Extent {
+  const { from, to } = timeline.known();
+  const covers = lane.loader.data.peek()?.covers;
+  return covers ? { from: Math.max(from, covers.from), to: Math.max(Math.min(to, covers.to), covers.from) } : { from, to };
 }
 
 /** Wheel and drag move all lanes, as they do over the workers. */

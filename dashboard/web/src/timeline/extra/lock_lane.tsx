@@ -46,7 +46,7 @@ export function lockLane(id: string, host: LockLaneHost): ExtraLane<Data> {
     key: `r${id}`, loader, lostKinds: ["wait", "resource", "any"],
     height: (data) => 2 * PAD + ROW * (data?.rows ?? 1) + CROWD,
     name,
-    title: (data) => <a href={link(`/resources/${host.process}/${id}`)} title={name(data)}>{name(data)}</a>,
+    title: (data) => <a href={link(`/resources/${host.process}/${id}`)} title={name(data)}>{shortName(data, id)}</a>,
     detail: (data) => <span title={data?.answer.resource.location ?? ""}>{data ? (data.answer.resource.location ? shortPlace(data.answer.resource.location) : `resource ${id}`) : "loading…"}</span>,
     draw,
     tip: (data, frame, width, x) => <Tip data={data} frame={frame} at={toOffset(frame.view, width, x)} reach={(frame.view.span / width) * REACH} base={host.base} />,
@@ -58,6 +58,13 @@ export function lockLane(id: string, host: LockLaneHost): ExtraLane<Data> {
     table: (data, frame) => <Rows data={data} name={name(data)} frame={frame} base={host.base} />,
     remove: host.unpin,
   };
+}
+
+/** Its place stands below it. */
+function shortName(data: Data | null, id: string): string {
+  if (!data) return `resource ${id}`;
+  const { kind, name } = data.answer.resource;
+  return `${kind || "resource"} ${name || id}`;
 }
 
 function summaryText(data: Data, { view, recorded }: { view: View; recorded: Extent }): string {

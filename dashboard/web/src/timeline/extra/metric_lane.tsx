@@ -23,7 +23,7 @@ const MAX_LINES = 12;
 /** Columns asked for: readings are seconds apart, so finer steps would be empty. */
 const MAX_COLUMNS = 600;
 const MAX_ROWS = 2000;
-/** A least room for text beside the most of the axis. */
+/** Lines differ by more than their colour. */
 const DASHES: readonly (readonly number[])[] = [[], [5, 3], [2, 2], [8, 3, 2, 3]];
 
 interface Data {
@@ -76,12 +76,18 @@ function colorOf(palette: Palette, k: number): string {
   return [palette.accent, palette.classes[2], palette.loss, palette.ink2][k % 4]!;
 }
 
+/** Lines that say something first; the colours stay. */
+function shownLines(lines: readonly Line[]): { line: Line; k: number }[] {
+  const all = lines.map((line, k) => ({ line, k, most: line.max.reduce((most, value) => Math.max(most, value), 0) }));
+  return all.sort((a, b) => Number(b.most > 0) - Number(a.most > 0) || a.k - b.k);
+}
+
 const SWATCHES = ["--accent", "--class-2", "--loss", "--ink-2"];
 
 function Legend({ lines, all, kind }: { lines: readonly Line[]; all: number; kind: MetricKind }) {
   if (lines.length === 0) return <span>no reading</span>;
   if (lines.length === 1 && !lines[0]!.label) return <span>{kind.unit === "per second" ? "per second" : ""}</span>;
-  return <span class="lane-legend" title={lines.map((line) => line.label).join(", ")}>{lines.slice(0, 3).map((line, k) => <span key={k}><i style={{ background: `var(${SWATCHES[k % 4]})` }} />{line.label}</span>)}{all > 3 && <span>and {all - 3} more</span>}</span>;
+  return <span class="lane-legend" title={lines.map((line) => line.label).join(", ")}>{shownLines(lines).slice(0, all > 3 ? 2 : 3).map(({ line, k }) => <span key={k} class="ellipsis"><i style={{ background: `var(${SWATCHES[k % 4]})` }} />{line.label}</span>)}{all > 3 && <span>and {all - 2} more</span>}</span>;
 }
 
 function draw(target: Surface, data: Data, frame: Frame, kind: MetricKind): void {
@@ -94,7 +100,7 @@ function draw(target: Surface, data: Data, frame: Frame, kind: MetricKind): void
   c.fillStyle = palette.line;
   c.fillRect(0, Math.round(y(0)), width, 1);
   c.fillRect(0, Math.round(y(top)), width, 1);
-  data.lines.forEach((line, k) => drawLine(c, line, view, width, y, colorOf(palette, k), DASHES[Math.floor(k / 1) % 4]!));
+  data.lines.forEach((line, k) => drawLine(c, line, view, width, y, colorOf(palette, k), DASHES[k % 4]!));
   c.setLineDash([]);
   for (const [text, at] of [[valueText(top, kind.unit), y(top) - 1], [valueText(0, kind.unit), y(0) - 6]] as const) {
     const w = c.measureText(text).width;

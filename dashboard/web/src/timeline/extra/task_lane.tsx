@@ -13,7 +13,7 @@ import { TableTools } from "../../ui/table_tools.tsx";
 import { hatch, type Surface } from "../../ui/canvas.ts";
 import type { ExtraLane, Frame } from "./lane.ts";
 import { LaneLoader } from "./lane_loader.ts";
-import { drawGround, drawHole, drawLabel, drawLaneLosses } from "./pens.ts";
+import { drawGround, drawHole, drawLabel, drawLaneLosses, inkOn } from "./pens.ts";
 
 const HEIGHT = 48;
 /** Above and below what is drawn. */
@@ -111,6 +111,14 @@ function drawWaits(target: Surface, data: Data, { view, recorded, palette }: Fra
     const right = Math.min(toPixel(view, width, Math.min(one.to, recorded.to)), width + 4);
     if (right < 0 || x > width) continue;
     const w = Math.max(right - x, 1);
+    if (w <= 3) {
+      // Narrower than a pixel it is as faint as it is short, so that many of them do not look like one.
+      c.globalAlpha = Math.max(Math.min(right - x, 1), 0.2);
+      c.fillStyle = palette.accent;
+      c.fillRect(x, top + inset, w, body - 2 * inset);
+      c.globalAlpha = 1;
+      continue;
+    }
     c.fillStyle = palette.accentSoft;
     c.fillRect(x, top + inset, w, body - 2 * inset);
     // Striped, so that it is told apart from what runs without its colour.
@@ -122,7 +130,7 @@ function drawWaits(target: Surface, data: Data, { view, recorded, palette }: Fra
     }
     c.strokeStyle = palette.accent;
     c.lineWidth = 1;
-    if (w > 3) c.strokeRect(x + 0.5, top + inset + 0.5, w - 1, body - 2 * inset - 1);
+    c.strokeRect(x + 0.5, top + inset + 0.5, w - 1, body - 2 * inset - 1);
     const text = `waits to ${waitText(one.wait)}`;
     const room = Math.min(right, width) - Math.max(x, 0);
     if (room > 48) {
@@ -150,8 +158,8 @@ function drawBusy(target: Surface, data: Data, { view, palette }: Frame, top: nu
     const low = Math.min(running[x]!, 1);
     const high = Math.min(ready[x]!, 1 - low);
     // Something that rounds to nothing still leaves a trace.
-    const tall = low > 0 ? Math.max(low * body, 2) : 0;
-    const above = high > 0 ? Math.max(high * body, 1) : 0;
+    const tall = low > 0 ? Math.max(low * body, 5) : 0;
+    const above = high > 0 ? Math.max(high * body, 3) : 0;
     c.fillStyle = palette.classes[2];
     if (above > 0) c.fillRect(x, top + body - tall - above, 1, above);
     c.fillStyle = palette.classes[1];
@@ -165,7 +173,7 @@ function drawBusy(target: Surface, data: Data, { view, palette }: Frame, top: nu
   for (const k of wide.running) fill(c, data.polls, k, view, width, top, body);
   for (const k of wide.running) {
     const x = toPixel(view, width, data.polls.start[k]!);
-    drawLabel(c, duration(data.polls.length[k]!), x, x + data.polls.length[k]! / perPixel, top + body / 2, width, "#ffffff");
+    drawLabel(c, duration(data.polls.length[k]!), x, x + data.polls.length[k]! / perPixel, top + body / 2, width, inkOn(palette.classes[1]));
   }
 }
 
@@ -201,7 +209,7 @@ export function statesText(states: States): string {
   const all = states.running + states.ready + states.waiting + states.idle;
   if (all === 0) return states.unknown > 0 ? "nothing is known of it here" : "it does not live here";
   const part = (text: string, value: number) => (value > 0 ? [`${text} ${duration(value)} (${percent(value / all)})`] : []);
-  const waits = [...states.waits].sort((a, b) => b[1] - a[1]).slice(0, 3).map(([text, value]) => `to ${text} ${duration(value)}`);
+  const waits = [...states.waits].sort((a, b) => b[1] - a[1]).slice(0, 3).map(([text, value]) => `to ${text} (${duration(value)})`);
   return [...part("running", states.running), ...part("ready", states.ready), ...part("waiting", states.waiting), ...part("idle", states.idle)].join(", ") + (waits.length > 0 ? `; waits ${waits.join(", ")}` : "") + (states.unknown > 0 ? `; ${duration(states.unknown)} not known` : "");
 }
 
@@ -214,11 +222,11 @@ function Tip({ moment, data, base, at }: { moment: Moment; data: Data; base: Ins
     <>
       <b>{isSummed ? "many polls" : moment.kind === "waiting" && wait ? `waits to ${waitText(wait.wait)}` : WORDS[moment.kind]}</b>
       {from != null && <span class="muted"> · {to == null ? `for ${duration(at - from)} so far` : duration(to - from)}</span>}
-      <br />
-      {isSummed && <span class="muted">zoom in for single ones</span>}
-      {wait && <>{wait.wait.holder ? <>held by {wait.wait.holder.name ?? `task ${wait.wait.holder.task}`} · </> : null}<span class="place">{wait.wait.location ?? ""}</span><br /></>}
-      {moment.kind === "running" && <span class="muted">on worker {moment.worker} · click for the poll</span>}
-      {moment.kind === "ready" && <span class="muted">woken {moment.by && moment.by !== "0" ? `by task ${moment.by}` : "by no task"}</span>}
+      {isSummed && <><br /><span class="muted">zoom in for single ones</span></>}
+      {wait?.wait.holder && <><br />held by {wait.wait.holder.name ?? `task ${wait.wait.holder.task}`}</>}
+      {wait?.wait.location && <><br /><span class="place">{shortPlace(wait.wait.location)}</span></>}
+      {moment.kind === "running" && <><br /><span class="muted">on worker {moment.worker} · click for the poll</span></>}
+      {moment.kind === "ready" && <><br /><span class="muted">woken {moment.by && moment.by !== "0" ? `by task ${moment.by}` : "by no task"}</span></>}
       {from != null && <><br /><span class="muted">since {clock(plus(base, from), MICROSECOND)}</span></>}
     </>
   );
