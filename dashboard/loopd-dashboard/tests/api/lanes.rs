@@ -199,11 +199,11 @@ async fn a_metric_lane_has_the_least_and_the_most_of_each_step() {
     assert_eq!(names, ["gc_pause_nanos", "gil_probes", "gil_wait_nanos"]);
     let lane = async |from: u64, width: u64| {
         let (from, to) = (instant(from), instant(10));
-        let name = "gil_wait_nanos";
+        let names = "gil_probes,gil_wait_nanos";
         let path = format!(
-            "/api/v1/lanes/metrics?process={process}&name={name}&from={from}&to={to}&width={width}"
+            "/api/v1/lanes/metrics?process={process}&names={names}&from={from}&to={to}&width={width}"
         );
-        server.json(&path).await["series"][0].clone()
+        server.json(&path).await["metrics"][1]["series"][0].clone()
     };
     let whole = lane(0, 1).await;
     assert_eq!(
@@ -214,4 +214,7 @@ async fn a_metric_lane_has_the_least_and_the_most_of_each_step() {
     let late = lane(6, 4).await;
     assert_eq!((&late["i"], &late["last"]), (&json!([3]), &json!([25e6])));
     assert_eq!(late["before"], json!([-(SECOND as i64), 5e6]));
+    let many = ["x"; 9].join(",");
+    let bad = server.get(&format!("/api/v1/lanes/metrics?process={process}&names={many}")).await;
+    assert_eq!(bad.status(), StatusCode::BAD_REQUEST);
 }

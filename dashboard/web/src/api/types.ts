@@ -861,11 +861,10 @@ export interface BandSeries {
 
 /** `GET /lanes/metrics`. */
 export interface MetricLaneAnswer {
-  readonly name: string;
   readonly t0: InstantText;
   readonly t1: InstantText;
   readonly steps: number;
-  readonly series: readonly BandSeries[];
+  readonly metrics: readonly { readonly name: string; readonly series: readonly BandSeries[] }[];
 }
 
 /** `GET /lanes/metric-names`. */

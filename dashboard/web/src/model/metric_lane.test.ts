@@ -6,11 +6,13 @@ import { axisTop, linesOf, metricKind, mostIn, neededBy, offered, valueAt, value
 const BASE = 0n as Instant;
 const S = 1e9;
 
-function answer(name: string, series: Partial<BandSeries>[]): MetricLaneAnswer {
-  return { name, t0: "0", t1: String(60 * S), steps: 60, series: series.map((one) => ({ loop: "1", worker: null, before: null, i: [], at: [], last: [], min: one.last ?? [], max: one.last ?? [], ...one })) };
+type Metric = MetricLaneAnswer["metrics"][number];
+
+function answer(name: string, series: Partial<BandSeries>[]): Metric {
+  return { name, series: series.map((one) => ({ loop: "1", worker: null, before: null, i: [], at: [], last: [], min: one.last ?? [], max: one.last ?? [], ...one })) };
 }
 
-const lines = (key: string, ...answers: MetricLaneAnswer[]) => linesOf(metricKind(key), answers, BASE, new Map([["1", "main"]]));
+const lines = (key: string, ...metrics: Metric[]) => linesOf(metricKind(key), { t0: "0", t1: String(60 * S), steps: 60, metrics }, BASE, new Map([["1", "main"]]));
 
 describe("metric lanes", () => {
   it("hold a reading until the next, and know nothing where none was taken", () => {

@@ -95,14 +95,14 @@ interface Points {
   isSampled: boolean;
 }
 
-export function linesOf(kind: MetricKind, answers: readonly MetricLaneAnswer[], base: Instant, loopNames: ReadonlyMap<string, string>): Line[] {
-  const byName = new Map(answers.map((answer) => [answer.name, answer]));
+export function linesOf(kind: MetricKind, answer: MetricLaneAnswer, base: Instant, loopNames: ReadonlyMap<string, string>): Line[] {
+  const byName = new Map(answer.metrics.map((metric) => [metric.name, metric]));
+  const origin = between(base, instant(answer.t0));
   const isOneLoop = loopNames.size < 2;
   return kind.readings.flatMap((reading) => {
-    const answer = byName.get(reading.metric);
-    if (!answer) return [];
-    const origin = between(base, instant(answer.t0));
-    const series = answer.series.map((one) => ({ one, points: pointsOf(one, origin) }));
+    const metric = byName.get(reading.metric);
+    if (!metric) return [];
+    const series = metric.series.map((one) => ({ one, points: pointsOf(one, origin) }));
     const labelOf = (one: BandSeries) => {
       const loop = one.loop === "0" || isOneLoop ? "" : loopNames.get(one.loop) || `loop ${one.loop}`;
       return [reading.label, loop, one.worker == null ? "" : `worker ${one.worker}`].filter(Boolean).join(" · ");
@@ -114,7 +114,7 @@ export function linesOf(kind: MetricKind, answers: readonly MetricLaneAnswer[], 
       const name = "per" in reading.as ? reading.as.per : reading.as.lessOf;
       const other = byName.get(name)?.series.find((candidate) => candidate.loop === one.loop && candidate.worker === one.worker);
       if (!other) return [];
-      const others = pointsOf(other, between(base, instant(byName.get(name)!.t0)));
+      const others = pointsOf(other, origin);
       return "per" in reading.as ? perOf(labelOf(one), points, others) : [lineOf(labelOf(one), less(points, others))];
     });
   });

@@ -98,20 +98,20 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
       <button type="button" class="button" title="Undo the last zoom (z)" onClick={() => timeline.back()}>Undo</button>
       <span class="muted nowrap" data-testid="span">{matches && !timeline.data.value?.isExact ? "Zoom in to highlight" : `${duration(timeline.view.value.span)} in view${timeline.data.value?.isExact ? " · every poll" : ""}`}</span>
       <span class="grow" />
-      <Legend />
+      <Legend hasLosses={(timeline.data.value?.losses.length ?? 0) > 0} />
       <CopyButton label="Link" icon="link" text={() => window.location.href} />
       <button type="button" class="button" aria-pressed={isTable} title="The same as tables (v)" onClick={() => setQuery({ table: !isTable })}>as table</button>
     </div>
   );
 }
 
-function Legend() {
+function Legend({ hasLosses }: { hasLosses: boolean }) {
   return (
     <span class="legend" aria-label="Colours: length of a poll">
       {CLASSES.map((c) => <span key={c} class="nowrap"><i class={`c${c}`} />{CLASS_NAMES[c]}</span>)}
       <span class="nowrap"><i class="c-park" />parked</span>
       <span class="nowrap"><i class="c-hatch" />unknown</span>
-      <span class="nowrap"><i class="c-lost" />lost</span>
+      {hasLosses && <span class="nowrap"><i class="c-lost" />lost</span>}
     </span>
   );
 }

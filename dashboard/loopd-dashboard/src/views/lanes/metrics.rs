@@ -15,14 +15,21 @@ use crate::views::{ViewError, find_process, is_false};
 /// `GET /api/v1/lanes/metrics`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricLaneView {
-    /// Of which metric.
-    pub name: String,
     /// The beginning of the first step.
     pub t0: UnixNanosText,
     /// The end of the last one.
     pub t1: UnixNanosText,
     /// In how many even steps the stretch is cut.
     pub steps: u64,
+    /// In the order that was asked for.
+    pub metrics: Vec<MetricBands>,
+}
+
+/// One metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricBands {
+    /// Its name.
+    pub name: String,
     /// One for each loop and worker that has readings.
     pub series: Vec<BandSeries>,
 }
@@ -74,8 +81,8 @@ pub struct MetricName {
 pub struct MetricLaneFilter {
     /// Of which process; the newest if not given.
     pub process: Option<i64>,
-    /// Of which metric.
-    pub name: String,
+    /// Of which metrics.
+    pub names: Vec<String>,
     /// From when; a minute before `to` if not given.
     pub from: Option<UnixNanos>,
     /// Until when; the end of the data if not given.
@@ -84,18 +91,27 @@ pub struct MetricLaneFilter {
     pub width: u32,
 }
 
+/// What is drawn on one lane: so many metrics at once.
+const MAX_NAMES: usize = 8;
+
 impl MetricLaneFilter {
     /// The parameters that make a filter.
-    pub const PARAMS: [&str; 5] = ["process", "name", "from", "to", "width"];
+    pub const PARAMS: [&str; 5] = ["process", "names", "from", "to", "width"];
 
     /// Reads the filter of a request.
     pub fn parse(params: &Params) -> Result<Self, ViewError> {
-        let Some(name) = params.text("name") else {
-            return Err(ViewError::Invalid("`name` is missing, as in name=rss_bytes".into()));
+        let Some(names) = params.text("names") else {
+            let sentence = "`names` is missing, as in names=rss_bytes,open_fds";
+            return Err(ViewError::Invalid(sentence.into()));
         };
+        let names: Vec<_> = names.split(',').map(str::to_owned).collect();
+        if names.len() > MAX_NAMES {
+            let sentence = format!("`names` may have {MAX_NAMES} names, not {}", names.len());
+            return Err(ViewError::Invalid(sentence));
+        }
         Ok(Self {
             process: params.parsed("process")?,
-            name: name.to_owned(),
+            names,
             from: params.instant("from")?,
             to: params.instant("to")?,
             width: params.between("width", DEFAULT_WIDTH, 1, MAX_WIDTH)?,
@@ -103,7 +119,7 @@ impl MetricLaneFilter {
     }
 }
 
-/// One metric over a stretch of time.
+/// A few metrics over a stretch of time.
 pub async fn metric_lane(
     reader: &Reader,
     filter: &MetricLaneFilter,
@@ -111,14 +127,14 @@ pub async fn metric_lane(
     let process = find_process(reader, filter.process).await?;
     let range = Range::new(&process, filter.from, filter.to, DEFAULT_RANGE)?;
     let (key, stretch) = (process.process, (range.from, range.to));
-    let bands = reader.metric_bands(key, &filter.name, stretch, filter.width as usize).await?;
-    Ok(MetricLaneView {
-        name: filter.name.clone(),
-        t0: range.from.into(),
-        t1: range.to.into(),
-        steps: u64::from(filter.width),
-        series: bands.iter().map(|band| BandSeries::new(band, range.from)).collect(),
-    })
+    let mut metrics = Vec::new();
+    for name in &filter.names {
+        let bands = reader.metric_bands(key, name, stretch, filter.width as usize).await?;
+        let series = bands.iter().map(|band| BandSeries::new(band, range.from)).collect();
+        metrics.push(MetricBands { name: name.clone(), series });
+    }
+    let (t0, t1) = (range.from.into(), range.to.into());
+    Ok(MetricLaneView { t0, t1, steps: u64::from(filter.width), metrics })
 }
 
 /// Which metrics a process has.

@@ -45,8 +45,8 @@ export function metricLane(key: string, host: MetricLaneHost): ExtraLane<Data> {
   const loader = new LaneLoader<Data>(async (range, columns, recorded, abort) => {
     const from = String(plus(host.base, Math.floor(range.from)));
     const to = String(plus(host.base, Math.ceil(range.to)));
-    const ask = (name: string) => get<MetricLaneAnswer>(apiUrl("/lanes/metrics", { process: host.process, name, from, to, width: Math.min(columns, MAX_COLUMNS) }), abort);
-    const lines = linesOf(kind, await Promise.all(neededBy(kind).map(ask)), host.base, host.loopNames());
+    const url = apiUrl("/lanes/metrics", { process: host.process, names: neededBy(kind).join(","), from, to, width: Math.min(columns, MAX_COLUMNS) });
+    const lines = linesOf(kind, await get<MetricLaneAnswer>(url, abort), host.base, host.loopNames());
     return { covers: { from: range.from, to: Math.min(range.to, recorded.to) }, isExact: false, lines: lines.slice(0, MAX_LINES), all: lines.length };
   });
   return {

@@ -29,7 +29,7 @@ export function drawGround(target: Surface, { view, recorded, palette }: Frame, 
   }
 }
 
-/** A stretch of which nothing is known. */
+/** A stretch of which nothing is told, because there is too much of it. */
 export function drawHole(target: Surface, { view, palette }: Frame, hole: Extent): void {
   const { context: c, width, height, ratio } = target;
   const x = Math.max(toPixel(view, width, hole.from), 0);
@@ -40,6 +40,12 @@ export function drawHole(target: Surface, { view, palette }: Frame, hole: Extent
   c.fillRect(x, 2, right - x, height - 4);
   c.fillStyle = pattern;
   c.fillRect(x, 2, right - x, height - 4);
+  const text = "too much to show at once: zoom in here";
+  const w = c.measureText(text).width + 12;
+  if (w > right - x - 8) return;
+  c.fillStyle = palette.surface;
+  c.fillRect((x + right - w) / 2, height / 2 - 8, w, 16);
+  drawLabel(c, text, (x + right - w) / 2, (x + right + w) / 2, height / 2, width, palette.ink2);
 }
 
 export function drawLaneLosses(target: Surface, { view, losses, palette }: Frame): void {
