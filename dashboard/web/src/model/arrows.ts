@@ -5,6 +5,7 @@ import type { ArrowPoll, ArrowsAnswer, LaneTask } from "../api/types.ts";
 import { duration } from "../base/format.ts";
 import { between, instant, type Instant, type Nanos } from "../base/instant.ts";
 import type { Offset } from "./geometry.ts";
+import { shownName } from "./names.ts";
 
 export interface ArrowEnd {
   /** `loop.worker`. */
@@ -36,7 +37,7 @@ export interface Arrow {
 export const MAX_WOKE_DRAWN = 12;
 
 export function taskText(task: LaneTask | null): string {
-  return task == null ? "no task" : (task.name ?? `task ${task.task}`);
+  return task == null ? "no task" : task.name ? shownName(task.name) : `task ${task.task}`;
 }
 
 /** Arrows of the poll of `answer` on the lane `lane`. */

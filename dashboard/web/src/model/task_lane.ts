@@ -4,6 +4,7 @@
 import type { LaneWait, TaskLaneAnswer } from "../api/types.ts";
 import { between, instant, type Instant, type Nanos } from "../base/instant.ts";
 import { viewEnd, type Extent, type Offset, type View } from "./geometry.ts";
+import { shownName } from "./names.ts";
 import { lastStartedBy } from "./polls.ts";
 
 export interface Wait {
@@ -68,7 +69,7 @@ export function decodeTaskLane(answer: TaskLaneAnswer, base: Instant, asked: Ext
 /** `lock mutex config`, or what else is known of it. */
 export function waitText(wait: LaneWait): string {
   // By its number where it has no name, because two locks of one line are two locks.
-  const what = wait.resource ? `${wait.resource.kind || "resource"} ${wait.resource.name || wait.resource.resource}` : "";
+  const what = wait.resource ? `${wait.resource.kind || "resource"} ${wait.resource.name ? shownName(wait.resource.name) : wait.resource.resource}` : "";
   return [wait.op, what].filter(Boolean).join(" ") || "something not known";
 }
 

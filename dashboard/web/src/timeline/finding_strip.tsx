@@ -10,6 +10,7 @@ import { plus } from "../base/instant.ts";
 import { badgesOf, clustered, MAX_BADGED, worst, type FindingBadge } from "../model/finding_badges.ts";
 import { byMute, findingKey, ruleText } from "../model/findings.ts";
 import { focus, toPixel, viewEnd } from "../model/geometry.ts";
+import { shownName } from "../model/names.ts";
 import { Card } from "../ui/small.tsx";
 import { Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
@@ -39,7 +40,7 @@ export function useFindingBadges(timeline: Timeline): void {
 }
 
 function plain(text: string): string {
-  return text.replaceAll("`", "");
+  return shownName(text.replaceAll("`", ""));
 }
 
 function hrefOf(finding: Finding): string {

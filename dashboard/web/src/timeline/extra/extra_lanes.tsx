@@ -7,6 +7,7 @@ import { processId } from "../../app/session.ts";
 import { plural, shortPlace } from "../../base/format.ts";
 import { offered } from "../../model/metric_lane.ts";
 import { MAX_METRICS, MAX_PINS, typedTask, type Pin } from "../../model/pins.ts";
+import { shownName } from "../../model/names.ts";
 import { placeText } from "../../ui/small.tsx";
 import type { Timeline } from "../controller.ts";
 import { chosenMetrics, chosenPins, pin, setMetrics } from "./chosen.ts";
@@ -142,8 +143,8 @@ async function search(text: string, signal: AbortSignal): Promise<Offer[]> {
   locks.sort((a, b) => (b.state?.waited_time ?? 0) - (a.state?.waited_time ?? 0));
   const place = (location: Resource["location"]) => (location ? shortPlace(placeText(location)) : "unknown place");
   return [
-    ...tasks.rows.map((row): Offer => ({ pin: { kind: "task", id: row.task }, title: row.name ?? `task ${row.task}`, detail: `${row.name == null ? "" : `task ${row.task} · `}${place(row.location)}` })),
-    ...locks.slice(0, SHOWN).map((row): Offer => ({ pin: { kind: "resource", id: row.resource }, title: `${row.kind} ${row.name || row.resource}`, detail: place(row.location) })),
+    ...tasks.rows.map((row): Offer => ({ pin: { kind: "task", id: row.task }, title: row.name ? shownName(row.name) : `task ${row.task}`, detail: `${row.name == null ? "" : `task ${row.task} · `}${place(row.location)}` })),
+    ...locks.slice(0, SHOWN).map((row): Offer => ({ pin: { kind: "resource", id: row.resource }, title: `${row.kind} ${row.name ? shownName(row.name) : row.resource}`, detail: place(row.location) })),
   ];
 }
 

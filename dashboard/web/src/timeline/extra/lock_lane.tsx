@@ -7,6 +7,7 @@ import { MICROSECOND, plus, type Instant } from "../../base/instant.ts";
 import { link, processId } from "../../app/session.ts";
 import { toOffset, toPixel, viewEnd, type Extent, type View } from "../../model/geometry.ts";
 import { countAt, decodeLockLane, filledAt, heldIn, holdersAt, waitersAt, type Held, type LockLane } from "../../model/lock_lane.ts";
+import { shownName } from "../../model/names.ts";
 import { resourceText } from "../../model/wait_graph.ts";
 import { Card, Place } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
@@ -41,7 +42,7 @@ export function lockLane(id: string, host: LockLaneHost): ExtraLane<Data> {
     const lane = decodeLockLane(answer, host.base, { from: range.from, to: Math.min(range.to, recorded.to) }, recorded);
     return { ...lane, isExact: answer.known_from == null };
   });
-  const name = (data: Data | null) => (data ? resourceText(data.answer.resource) : `resource ${id}`);
+  const name = (data: Data | null) => (data ? shownName(resourceText(data.answer.resource)) : `resource ${id}`);
   return {
     key: `r${id}`, loader, lostKinds: ["wait", "resource", "any"],
     height: (data) => 2 * PAD + ROW * (data?.rows ?? 1) + CROWD,
@@ -64,7 +65,7 @@ export function lockLane(id: string, host: LockLaneHost): ExtraLane<Data> {
 function shortName(data: Data | null, id: string): string {
   if (!data) return `resource ${id}`;
   const { kind, name } = data.answer.resource;
-  return `${kind || "resource"} ${name || id}`;
+  return `${kind || "resource"} ${name ? shownName(name) : id}`;
 }
 
 function summaryText(data: Data, { view, recorded }: { view: View; recorded: Extent }): string {
@@ -80,7 +81,7 @@ function summaryText(data: Data, { view, recorded }: { view: View; recorded: Ext
 }
 
 function who(task: string | null, name: string | null): string {
-  return name ?? (task == null ? "no task" : `task ${task}`);
+  return name ? shownName(name) : task == null ? "no task" : `task ${task}`;
 }
 
 function draw(target: Surface, data: Data, frame: Frame): void {

@@ -1,11 +1,12 @@
 //! A pinned task: when it ran, was ready to, waited for what, or was idle.
 
 import { apiUrl, get } from "../../api/client.ts";
-import type { TaskLaneAnswer } from "../../api/types.ts";
+import type { LaneTask, TaskLaneAnswer } from "../../api/types.ts";
 import { clock, count, duration, percent, plural, shortPlace } from "../../base/format.ts";
 import { MICROSECOND, plus, type Instant } from "../../base/instant.ts";
 import { link, processId } from "../../app/session.ts";
 import { toOffset, toPixel, viewEnd, type Extent, type View } from "../../model/geometry.ts";
+import { shownName } from "../../model/names.ts";
 import { decodeTaskLane, momentAt, momentsIn, statesIn, waitText, type Moment, type Spans, type States, type TaskLane } from "../../model/task_lane.ts";
 import { Card, Place } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
@@ -42,7 +43,7 @@ export function taskLane(id: string, host: TaskLaneHost): ExtraLane<Data> {
     const lane = decodeTaskLane(answer, host.base, { from: range.from, to: Math.min(range.to, recorded.to) }, recorded);
     return { ...lane, isExact: answer.polls != null && answer.known_from == null && answer.waits_from == null };
   });
-  const name = (data: Data | null) => data?.answer.name ?? `task ${id}`;
+  const name = (data: Data | null) => (data?.answer.name ? shownName(data.answer.name) : `task ${id}`);
   const statesOf = (data: Data, { view, recorded }: Pick<Frame, "view" | "recorded">) => statesIn(data, view.start, viewEnd(view), recorded);
   return {
     key: `t${id}`, loader, lostKinds: ["poll", "wake", "task", "wait", "any"],
@@ -223,7 +224,7 @@ function Tip({ moment, data, base, at }: { moment: Moment; data: Data; base: Ins
       <b>{isSummed ? "many polls" : moment.kind === "waiting" && wait ? `waits to ${waitText(wait.wait)}` : WORDS[moment.kind]}</b>
       {from != null && <span class="muted"> · {to == null ? `for ${duration(at - from)} so far` : duration(to - from)}</span>}
       {isSummed && <><br /><span class="muted">zoom in for single ones</span></>}
-      {wait?.wait.holder && <><br />held by {wait.wait.holder.name ?? `task ${wait.wait.holder.task}`}</>}
+      {wait?.wait.holder && <><br />held by {holderText(wait.wait.holder)}</>}
       {wait?.wait.location && <><br /><span class="place">{shortPlace(wait.wait.location)}</span></>}
       {moment.kind === "running" && <><br /><span class="muted">on worker {moment.worker} · click for the poll</span></>}
       {moment.kind === "ready" && <><br /><span class="muted">woken {moment.by && moment.by !== "0" ? `by task ${moment.by}` : "by no task"}</span></>}
@@ -249,8 +250,12 @@ function Rows({ data, name, frame, base, states }: { data: Data; name: string; f
   );
 }
 
+function holderText(holder: LaneTask): string {
+  return holder.name ? shownName(holder.name) : `task ${holder.task}`;
+}
+
 function whatOf(row: Moment): string {
-  if (row.wait) return `${waitText(row.wait.wait)}${row.wait.wait.holder ? `, held by ${row.wait.wait.holder.name ?? `task ${row.wait.wait.holder.task}`}` : ""}`;
+  if (row.wait) return `${waitText(row.wait.wait)}${row.wait.wait.holder ? `, held by ${holderText(row.wait.wait.holder)}` : ""}`;
   if (row.kind === "running") return `on worker ${row.worker}`;
   return row.by && row.by !== "0" ? `woken by task ${row.by}` : row.kind === "ready" ? "woken by no task" : "";
 }
