@@ -871,3 +871,8 @@ export interface MetricLaneAnswer {
 export interface MetricNamesAnswer {
   readonly metrics: readonly { readonly name: string; readonly series: number }[];
 }
+
+/** `GET /marks`, as far as lanes use it: spans that have closed, latest first. */
+export interface MarksAnswer {
+  readonly spans: readonly { readonly name: string; readonly target: string; readonly opened_at: InstantText; readonly length: Nanos }[];
+}

@@ -1,12 +1,12 @@
 //! Readings of the program as lines: queues, the blocking pool, pauses, or any metric by itself.
 
 import { apiUrl, get } from "../../api/client.ts";
-import type { MetricLaneAnswer } from "../../api/types.ts";
-import { clock, plural } from "../../base/format.ts";
-import { plus, type Instant } from "../../base/instant.ts";
+import type { MarksAnswer, MetricLaneAnswer } from "../../api/types.ts";
+import { clock, duration, plural } from "../../base/format.ts";
+import { between, instant, plus, type Instant } from "../../base/instant.ts";
 import { processId } from "../../app/session.ts";
 import { toOffset, toPixel, viewEnd, type Extent, type View } from "../../model/geometry.ts";
-import { axisTop, linesOf, metricKind, mostIn, neededBy, valueAt, valueText, type Line, type MetricKind } from "../../model/metric_lane.ts";
+import { axisTop, linesOf, metricKind, mostIn, neededBy, valueAt, valueText, type Line, type MetricKind, type Unit } from "../../model/metric_lane.ts";
 import { lastStartedBy } from "../../model/polls.ts";
 import { Card } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
@@ -31,6 +31,27 @@ interface Data {
   readonly isExact: boolean;
   readonly lines: readonly Line[];
   readonly all: number;
+  readonly pauses: Pauses | null;
+}
+
+/** Single collections of garbage: those of a millisecond and more are told one by one. */
+interface Pauses {
+  readonly list: readonly { readonly from: number; readonly to: number }[];
+  /** Before this some are left out; null if none is. */
+  readonly knownFrom: number | null;
+}
+
+/** The lane that has them, what they are told as, and how many spans of the program are looked through for them. */
+const WITH_PAUSES = "gc";
+const PAUSE = "python.gc";
+const MAX_SPANS = 1000;
+
+async function pausesOf(host: MetricLaneHost, from: string, to: string, abort: AbortSignal): Promise<Pauses> {
+  const { spans } = await get<MarksAnswer>(apiUrl("/marks", { process: host.process, from, to, limit: MAX_SPANS }), abort);
+  const offset = (text: string) => between(host.base, instant(text));
+  const list = spans.filter((span) => span.target === PAUSE).map((span) => ({ from: offset(span.opened_at), to: offset(span.opened_at) + span.length }));
+  const oldest = spans.at(-1);
+  return { list: list.reverse(), knownFrom: spans.length >= MAX_SPANS && oldest ? offset(oldest.opened_at) + oldest.length : null };
 }
 
 export interface MetricLaneHost {
@@ -46,8 +67,9 @@ export function metricLane(key: string, host: MetricLaneHost): ExtraLane<Data> {
     const from = String(plus(host.base, Math.floor(range.from)));
     const to = String(plus(host.base, Math.ceil(range.to)));
     const url = apiUrl("/lanes/metrics", { process: host.process, names: neededBy(kind).join(","), from, to, width: Math.min(columns, MAX_COLUMNS) });
-    const lines = linesOf(kind, await get<MetricLaneAnswer>(url, abort), host.base, host.loopNames());
-    return { covers: { from: range.from, to: Math.min(range.to, recorded.to) }, isExact: false, lines: lines.slice(0, MAX_LINES), all: lines.length };
+    const [answer, pauses] = await Promise.all([get<MetricLaneAnswer>(url, abort), key === WITH_PAUSES ? pausesOf(host, from, to, abort) : null]);
+    const lines = linesOf(kind, answer, host.base, host.loopNames());
+    return { pauses, covers: { from: range.from, to: Math.min(range.to, recorded.to) }, isExact: false, lines: lines.slice(0, MAX_LINES), all: lines.length };
   });
   return {
     key: `m${key}`, loader, lostKinds: ["metric", "any"],
@@ -56,7 +78,7 @@ export function metricLane(key: string, host: MetricLaneHost): ExtraLane<Data> {
     title: () => <span title={kind.about}>{kind.title}</span>,
     detail: (data) => (data ? <Legend lines={data.lines} all={data.all} kind={kind} /> : "loading…"),
     draw: (target, data, frame) => draw(target, data, frame, kind),
-    tip: (data, frame, width, x) => <Tip data={data} kind={kind} at={toOffset(frame.view, width, x)} base={host.base} />,
+    tip: (data, frame, width, x) => <Tip data={data} kind={kind} at={toOffset(frame.view, width, x)} reach={(frame.view.span / width) * 3} base={host.base} />,
     summary: (data, frame) => (data ? `${kind.title} in view: ${summaryText(data, frame.view, kind)}` : `${kind.title}: loading`),
     table: (data, frame) => <Rows data={data} kind={kind} view={frame.view} base={host.base} />,
     remove: host.remove,
@@ -111,7 +133,20 @@ function draw(target: Surface, data: Data, frame: Frame, kind: MetricKind): void
     c.fillStyle = palette.ink2;
     c.fillText(text, 5, at + 0.5);
   }
+  if (data.pauses) drawPauses(c, data.pauses, view, width, height, palette);
   drawLaneLosses(target, frame);
+}
+
+/** Each as long as it was, over the share of time that they took. */
+function drawPauses(c: CanvasRenderingContext2D, { list }: Pauses, view: View, width: number, height: number, palette: Palette): void {
+  c.fillStyle = palette.bad;
+  c.globalAlpha = 0.7;
+  for (const { from, to } of list) {
+    const x = toPixel(view, width, from);
+    const right = toPixel(view, width, to);
+    if (right >= 0 && x <= width) c.fillRect(x, 3, Math.max(right - x, 1), right - x >= 2 ? height - 6 : 10);
+  }
+  c.globalAlpha = 1;
 }
 
 /** Where no line has a value although the recording goes on. */
@@ -170,11 +205,13 @@ function drawLine(c: CanvasRenderingContext2D, line: Line, view: View, width: nu
   c.stroke();
 }
 
-function Tip({ data, kind, at, base }: { data: Data; kind: MetricKind; at: number; base: Instant }) {
+function Tip({ data, kind, at, reach, base }: { data: Data; kind: MetricKind; at: number; reach: number; base: Instant }) {
+  const pause = data.pauses?.list.find(({ from, to }) => at >= from - reach && at <= to + reach);
   const found = data.lines.map((line) => ({ line, read: valueAt(line, at) }));
   const known = found.filter(({ read }) => read != null);
   return (
     <>
+      {pause && <><b class="bad-text">paused for {duration(pause.to - pause.from)}</b><br /></>}
       {known.length === 0 && <><b>nothing was read here</b><br /></>}
       {known.map(({ line, read }, k) => (
         <span key={k}>
@@ -194,28 +231,32 @@ interface Row {
   readonly value: number;
   readonly min: number;
   readonly max: number;
+  readonly unit: Unit;
 }
 
 function Rows({ data, kind, view, base }: { data: Data; kind: MetricKind; view: View; base: Instant }) {
   const rows: Row[] = [];
   for (const line of data.lines) {
     for (let k = 0; k < line.at.length; k += 1) {
-      if (line.at[k]! >= view.start && line.at[k]! <= viewEnd(view)) rows.push({ at: line.at[k]!, label: line.label || kind.title, value: line.value[k]!, min: line.min[k]!, max: line.max[k]! });
+      if (line.at[k]! >= view.start && line.at[k]! <= viewEnd(view)) rows.push({ at: line.at[k]!, label: line.label || kind.title, value: line.value[k]!, min: line.min[k]!, max: line.max[k]!, unit: kind.unit });
     }
+  }
+  for (const { from, to } of data.pauses?.list ?? []) {
+    if (from < viewEnd(view) && to > view.start) rows.push({ at: from, label: "one pause", value: to - from, min: to - from, max: to - from, unit: "time" });
   }
   rows.sort((a, b) => a.at - b.at);
   const shown = rows.slice(0, MAX_ROWS);
   const columns: readonly Column<Row>[] = [
     { key: "at", title: "Read", width: "140px", isNumber: true, cell: (row) => clock(plus(base, row.at)), value: (row) => String(plus(base, row.at)) },
     { key: "what", title: "What", cell: (row) => row.label, value: (row) => row.label },
-    { key: "value", title: "Value", width: "112px", isNumber: true, cell: (row) => valueText(row.value, kind.unit), value: (row) => row.value },
-    { key: "min", title: "Least", width: "112px", isNumber: true, cell: (row) => valueText(row.min, kind.unit), value: (row) => row.min },
-    { key: "max", title: "Most", width: "112px", isNumber: true, cell: (row) => valueText(row.max, kind.unit), value: (row) => row.max },
+    { key: "value", title: "Value", width: "112px", isNumber: true, cell: (row) => valueText(row.value, row.unit), value: (row) => row.value },
+    { key: "min", title: "Least", width: "112px", isNumber: true, cell: (row) => valueText(row.min, row.unit), value: (row) => row.min },
+    { key: "max", title: "Most", width: "112px", isNumber: true, cell: (row) => valueText(row.max, row.unit), value: (row) => row.max },
   ];
   const names = neededBy(kind).map((name) => `'${name}'`).join(", ");
   return (
     <Card title={kind.title} isFlush tools={<TableTools name={kind.key} columns={columns} rows={() => shown} sql={`SELECT name, loop, worker, at, value\nFROM metrics\nWHERE process = ${processId.value} AND name IN (${names})\nORDER BY at DESC\nLIMIT 1000`} />}>
-      <p class="body muted">{kind.about}. {summaryText(data, view, kind)}.{rows.length > shown.length && " The first rows are listed; zoom in for the rest."}</p>
+      <p class="body muted">{kind.about}. {summaryText(data, view, kind)}.{rows.length > shown.length && " The first rows are listed; zoom in for the rest."}{data.pauses && " Pauses of a millisecond and more are listed one by one"}{data.pauses?.knownFrom != null && `, from ${clock(plus(base, data.pauses.knownFrom))} on`}{data.pauses && "."}</p>
       <Table caption={`${kind.title}, ${plural(shown.length, "row")}`} columns={columns} total={shown.length} rowAt={(k) => shown[k]} rowKey={(row) => `${row.label} ${row.at}`} height={shown.length > 12 ? "360px" : ""} />
     </Card>
   );
