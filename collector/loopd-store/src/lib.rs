@@ -27,7 +27,7 @@ pub use file::{
 };
 pub use open::open;
 pub use options::{Durability, Retention, StoreOptions};
-pub use reader::{Reader, RowStream};
+pub use reader::{Reader, RowStream, WaitsOf};
 pub use rows::*;
 pub use schema::{Schema, SchemaColumn, SchemaFunction, SchemaView, schema};
 pub use settings::{

@@ -15,6 +15,7 @@ use loopd_model::{
 
 mod dumps;
 pub(crate) mod findings;
+mod lanes;
 mod notes;
 mod region;
 mod survivors;
@@ -23,6 +24,7 @@ mod waits;
 
 pub use dumps::*;
 pub use findings::{FindingRow, MAX_FINDINGS, MAX_MUTES};
+pub use lanes::*;
 pub use notes::*;
 pub use region::*;
 pub use survivors::*;

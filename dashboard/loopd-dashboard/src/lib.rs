@@ -15,6 +15,7 @@ mod demo;
 mod dumps;
 mod error;
 mod headers;
+mod lanes;
 mod live;
 mod mutes;
 mod notes;

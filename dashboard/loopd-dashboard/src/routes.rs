@@ -23,6 +23,10 @@ use crate::views::compare::{CompareFilter, CompareView};
 use crate::views::disk::DiskView;
 use crate::views::dumps::{DumpTaken, DumpView, DumpsView};
 use crate::views::findings::{FindingFilter, FindingsView};
+use crate::views::lanes::arrows::{ArrowsFilter, ArrowsView};
+use crate::views::lanes::metrics::{MetricLaneFilter, MetricLaneView, MetricNamesView};
+use crate::views::lanes::resource::{ResourceLaneFilter, ResourceLaneView};
+use crate::views::lanes::task::{TaskLaneFilter, TaskLaneView};
 use crate::views::leaks::LeaksView;
 use crate::views::marks::{MarkFilter, MarksView};
 use crate::views::metrics::{MetricFilter, MetricsView};
@@ -44,7 +48,9 @@ use crate::views::tile::{LAYOUT, MEDIA_TYPE, TileFilter};
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::{WaitFilter, WaitsView};
 use crate::views::{self, described, losses::LossesView};
-use crate::{assets, clock, demo, dumps, headers, live, mutes, notes, openapi, settings, tiles};
+use crate::{
+    assets, clock, demo, dumps, headers, lanes, live, mutes, notes, openapi, settings, tiles,
+};
 
 /// A query is text that a person wrote.
 const MAX_BODY: usize = 256 * 1024;
@@ -141,6 +147,43 @@ pub(crate) fn api() -> Api {
                 .filter::<RegionFilter>()
                 .json::<RegionView>()
                 .or_csv(),
+        )
+        .get(
+            "/lanes/task",
+            lanes::of_task,
+            About::new("timeline", "What one task did, step by step")
+                .more("Single polls and wakes where they are at most 5,000; at most 2,000 waits.")
+                .filter::<TaskLaneFilter>()
+                .json::<TaskLaneView>(),
+        )
+        .get(
+            "/lanes/resource",
+            lanes::of_resource,
+            About::new("timeline", "Who had one resource, and who waited for it")
+                .more("At most 2,000 waits, and holds.")
+                .filter::<ResourceLaneFilter>()
+                .json::<ResourceLaneView>(),
+        )
+        .get(
+            "/lanes/metrics",
+            lanes::of_metric,
+            About::new("timeline", "Metrics, step by step")
+                .filter::<MetricLaneFilter>()
+                .json::<MetricLaneView>(),
+        )
+        .get(
+            "/lanes/metric-names",
+            lanes::names,
+            About::new("timeline", "Which metrics a process has")
+                .params(vec![described::process()])
+                .json::<MetricNamesView>(),
+        )
+        .get(
+            "/lanes/arrows",
+            lanes::arrows_of,
+            About::new("timeline", "What led to a poll, and whom it woke")
+                .filter::<ArrowsFilter>()
+                .json::<ArrowsView>(),
         )
         .get(
             "/notes",

@@ -12,6 +12,7 @@ import "./style/frame.css";
 import "./style/parts.css";
 import "./style/pages.css";
 import "./style/timeline.css";
+import "./style/lanes.css";
 import "./style/flame.css";
 
 startTheme();

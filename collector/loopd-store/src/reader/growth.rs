@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use loopd_model::{DumpId, MarkLevel, ResourceId, TaskId, UnixNanos};
 
-use super::Reader;
 use super::grown::{HOUR, ORIGIN, fill};
 use super::watch::{self, Sent};
+use super::{Reader, WaitsOf};
 use crate::{
     MarkQuery, ProcessKey, ResourceQuery, RollupStep, SlowQuery, StoreOptions, TaskQuery, TaskSort,
     TaskState, WaitQuery,
@@ -107,6 +107,34 @@ async fn ask(reader: &Reader) -> Asked {
         }
     }
     ask!("resource", reader.resource(PROCESS, ResourceId(1)));
+    for (what, range) in [("the hour", (at(0), END)), ("the first half", EARLY)] {
+        ask!(
+            format!("task_stretch of {what}"),
+            reader.task_stretch(PROCESS, TASK, range, 300, 200)
+        );
+        ask!(
+            format!("metric_bands of {what}"),
+            reader.metric_bands(PROCESS, "queue_depth", range, 60)
+        );
+        for of in [WaitsOf::Task(TASK), WaitsOf::Resource(ResourceId(1))] {
+            ask!(
+                format!("waits_between of {what}, {of:?}"),
+                reader.waits_between(PROCESS, of, range, 100)
+            );
+        }
+        let resource = ResourceId(1);
+        ask!(
+            format!("holds_between of {what}"),
+            reader.holds_between(PROCESS, resource, range, 100)
+        );
+        let readings = reader.readings_between(PROCESS, resource, range, 100);
+        ask!(format!("readings_between of {what}"), readings);
+    }
+    let instant = (at(HOUR / 13), at(HOUR / 13 + 1));
+    ask!("poll_at", reader.poll_at(PROCESS, TASK, instant.0));
+    ask!("wake_before", reader.wake_before(PROCESS, TASK, instant.0, 1_000));
+    ask!("woken_by", reader.woken_by(PROCESS, TASK, instant, 10));
+    ask!("first_poll_at", reader.first_poll_at(PROCESS, TASK));
     ask!("holds of a task", reader.holds(PROCESS, None, Some(TASK), 100));
     ask!("holds", reader.holds(PROCESS, None, None, 100));
     for is_pending in [true, false] {

@@ -26,12 +26,12 @@ const NEXT_SERIES: &str = "SELECT * FROM (SELECT loop, worker FROM metric INDEXE
     LIMIT 1";
 
 /// The latest reading of a series before an instant.
-const LAST: &str = "SELECT at, value FROM metric INDEXED BY metric_by_lane
+pub(super) const LAST: &str = "SELECT at, value FROM metric INDEXED BY metric_by_lane
     WHERE process = ?1 AND name = ?2 AND loop = ?3 AND worker = ?4 AND at < ?5
     ORDER BY at DESC LIMIT 1";
 
 /// Loop and worker.
-type Lane = (i64, i64);
+pub(super) type Lane = (i64, i64);
 
 impl Reader {
     /// One metric in `points` even steps from `from` to `to`.
@@ -159,7 +159,12 @@ fn latest(db: &Connection, process: i64) -> rusqlite::Result<Vec<MetricRow>> {
 }
 
 /// The first series of a metric: one search for each, whatever readings they have.
-fn lanes(db: &Connection, process: i64, name: i64, max: usize) -> rusqlite::Result<Vec<Lane>> {
+pub(super) fn lanes(
+    db: &Connection,
+    process: i64,
+    name: i64,
+    max: usize,
+) -> rusqlite::Result<Vec<Lane>> {
     let mut next = db.prepare(NEXT_SERIES)?;
     let mut lanes = Vec::new();
     let mut after: Lane = (i64::MIN, i64::MIN);
@@ -173,7 +178,7 @@ fn lanes(db: &Connection, process: i64, name: i64, max: usize) -> rusqlite::Resu
     Ok(lanes)
 }
 
-fn read_last(
+pub(super) fn read_last(
     last: &mut Statement<'_>,
     key: (i64, i64, i64, i64, i64),
 ) -> rusqlite::Result<Option<(i64, f64)>> {
@@ -181,7 +186,7 @@ fn read_last(
 }
 
 /// The worker, if the series belongs to one.
-fn some(worker: i64) -> Option<WorkerId> {
+pub(super) fn some(worker: i64) -> Option<WorkerId> {
     u32::try_from(worker).ok().map(WorkerId)
 }
 

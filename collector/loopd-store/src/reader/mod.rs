@@ -16,6 +16,7 @@ mod grown;
 #[cfg(test)]
 mod growth;
 mod lives;
+mod metric_bands;
 mod metrics;
 mod notes;
 #[cfg(test)]
@@ -32,8 +33,10 @@ mod slowest;
 mod sources;
 mod spans;
 mod stream;
+mod stretches;
 mod survivors;
 mod task_spans;
+mod task_stretch;
 mod tasks;
 mod timeline;
 mod told;
@@ -52,6 +55,7 @@ use sqlx::{ColumnIndex, Row, Sqlite};
 pub(crate) use notes::{COLUMNS as NOTE_COLUMNS, note as read_note};
 pub(crate) use settings::of_process;
 pub use stream::RowStream;
+pub use stretches::WaitsOf;
 #[cfg(test)]
 pub(crate) use watch::begin as watch;
 

@@ -1,11 +1,11 @@
 //! The statements that must stay quick on a large database search by index.
 
-use loopd_model::{MarkLevel, TaskId, UnixNanos};
+use loopd_model::{MarkLevel, ResourceId, TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{
-    Reader, facts, lives, metrics, resources, sites, slow, survivors, tasks, timeline, told, waits,
-    waits_of,
+    Reader, WaitsOf, facts, lives, metric_bands, metrics, resources, sites, slow, stretches,
+    survivors, task_stretch, tasks, timeline, told, waits, waits_of,
 };
 use crate::{
     MarkQuery, ProcessKey, ResourceQuery, SlowQuery, StoreOptions, TaskQuery, TaskState, WaitQuery,
@@ -76,6 +76,15 @@ async fn no_large_table_is_read_from_end_to_end() {
     let at = waits_of::waits_at(process, "[1]", UnixNanos(1), 5);
     statements.push(at.sql().as_str().to_owned());
     statements.extend(survivors::statements());
+    statements.extend(metric_bands::STATEMENTS.map(str::to_owned));
+    statements.extend(task_stretch::STATEMENTS.map(str::to_owned));
+    let resource = ResourceId(1);
+    for of in [WaitsOf::Task(TaskId(1)), WaitsOf::Resource(resource)] {
+        let waits = stretches::waits(process, of, (1, 2), 10);
+        statements.push(waits.sql().as_str().to_owned());
+    }
+    statements.push(stretches::holds(process, resource, (1, 2), 10).sql().as_str().to_owned());
+    statements.push(stretches::readings(process, resource, (1, 2), 10).sql().as_str().to_owned());
     for sql in statements {
         let plan = plan(&reader, &sql).await;
         let large = [

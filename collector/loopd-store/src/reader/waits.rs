@@ -325,7 +325,7 @@ pub(super) fn later_holders_sql(each: usize) -> String {
     )
 }
 
-fn hold(row: &SqliteRow) -> Answer<HoldRow> {
+pub(super) fn hold(row: &SqliteRow) -> Answer<HoldRow> {
     Ok(HoldRow {
         resource: resource(row)?,
         task: task(row)?,

@@ -80,9 +80,19 @@ pub fn id(name: &'static str, about: &'static str) -> Param {
     new(name, ParamKind::Id, about)
 }
 
+/// An id without which there is no answer.
+pub fn needed_id(name: &'static str, about: &'static str) -> Param {
+    Param { is_required: true, ..id(name, about) }
+}
+
 /// An instant.
 pub fn instant(name: &'static str, about: &'static str) -> Param {
     new(name, ParamKind::Instant, about)
+}
+
+/// An instant without which there is no answer.
+pub fn needed_instant(name: &'static str, about: &'static str) -> Param {
+    Param { is_required: true, ..instant(name, about) }
 }
 
 /// `0` or `1`.

@@ -13,6 +13,7 @@ pub mod described;
 pub mod disk;
 pub mod dumps;
 pub mod findings;
+pub mod lanes;
 pub mod leaks;
 pub mod losses;
 pub mod marks;

@@ -14,6 +14,7 @@ mod disk;
 mod dumps;
 mod findings;
 mod json;
+mod lanes;
 mod live;
 mod mutes;
 mod notes;

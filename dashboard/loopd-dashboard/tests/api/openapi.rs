@@ -83,6 +83,7 @@ fn sample(param: &Value) -> String {
         schema if schema["type"] == "integer" => {
             schema["minimum"].as_u64().unwrap_or(1).to_string()
         }
+        schema if schema["pattern"].is_string() => "1".into(),
         _ => "rss_bytes".into(),
     }
 }

@@ -6,6 +6,7 @@ import { useApi } from "../api/use_api.ts";
 import { count, dateTime, duration, plural, UNKNOWN } from "../base/format.ts";
 import { instant, MICROSECOND } from "../base/instant.ts";
 import { link } from "../app/session.ts";
+import { Icon } from "../ui/icons.tsx";
 import { At, Card, Place, placeText } from "../ui/small.tsx";
 import { Stack } from "../ui/stack.tsx";
 import { Ready } from "../ui/states.tsx";
@@ -34,6 +35,7 @@ function Detail({ answer }: { answer: ResourceDetail }) {
           <p class="muted"><a href={link("/resources")}>Resources</a> / {resource.location ? placeText(resource.location) : "unknown place"}</p>
           <h1 class="row wrap">{resource.kind} {resource.name || <span class="mono">{resource.resource}</span>} <span class={`chip ${resource.closed_at ? "" : "accent"}`}>{resource.closed_at ? (resource.how ?? "closed") : "open"}</span></h1>
         </div>
+        <a class="button" href={link("/timeline", { pins: `r${resource.resource}` })} title="Who had it and who waited, over time"><Icon name="timeline" size={14} /> On the timeline</a>
       </header>
       <div class="two">
         <Card title="Facts">

@@ -81,7 +81,7 @@ function Detail({ answer }: { answer: TaskDetail }) {
 function lifeHref(task: Task): string {
   const from = instant(task.spawned_at!);
   const air = Math.max(task.lifetime ?? 0, MICROSECOND * 100) * 0.05;
-  return link("/timeline", { last: null, from: String(from - BigInt(Math.round(air))), to: String(from + BigInt(Math.round((task.lifetime ?? 0) + air + 1))), q: task.task });
+  return link("/timeline", { last: null, from: String(from - BigInt(Math.round(air))), to: String(from + BigInt(Math.round((task.lifetime ?? 0) + air + 1))), q: task.task, pins: `t${task.task}` });
 }
 
 function lifeText({ task, polls }: TaskDetail): string {

@@ -8,7 +8,11 @@ import { link, process, processId, range, startedAt } from "../app/session.ts";
 import { isTyping } from "../app/shortcuts.ts";
 import { CanvasView, type Matches } from "../timeline/canvas_view.tsx";
 import { Timeline } from "../timeline/controller.ts";
+import { useExtraLanes } from "../timeline/extra/chosen.ts";
+import { ExtraLanes, LaneTables } from "../timeline/extra/extra_lanes.tsx";
+import { FindingStrip, FindingTable, useFindingBadges } from "../timeline/finding_strip.tsx";
 import { onPageKey } from "../timeline/keys.ts";
+import { LossTable } from "../timeline/losses.tsx";
 import { Minimap } from "../timeline/minimap.tsx";
 import { PollPanel } from "../timeline/poll_panel.tsx";
 import { NotePanel } from "../timeline/note_panel.tsx";
@@ -43,6 +47,8 @@ function Whole({ loop }: { loop: string | null }) {
       timeline.dispose();
     };
   }, [timeline]);
+  const extra = useExtraLanes(timeline);
+  useFindingBadges(timeline);
   const query = place.value.query;
   const isTable = query.get("table") === "1";
   // The tables have no width of their own; without one nothing would be asked for.
@@ -63,8 +69,10 @@ function Whole({ loop }: { loop: string | null }) {
           <div class="timeline-main">
             {error && <p class="notice bad" role="alert">{error.message}</p>}
             {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
+            {!isTable && <FindingStrip timeline={timeline} />}
             {query.get("overlay") && <OverlayStrip timeline={timeline} isTable={isTable} />}
-            {isTable ? <TableTwin timeline={timeline} /> : <CanvasView timeline={timeline} matches={matches} />}
+            {isTable ? <TableTwin timeline={timeline}><FindingTable timeline={timeline} /><LossTable timeline={timeline} /><LaneTables timeline={timeline} lanes={extra} /></TableTwin> : <CanvasView timeline={timeline} matches={matches} />}
+            {!isTable && <ExtraLanes timeline={timeline} lanes={extra} />}
             <RegionPanel timeline={timeline} />
           </div>
           {timeline.notes.isShown.value ? <NotePanel timeline={timeline} /> : <PollPanel timeline={timeline} />}
@@ -103,7 +111,7 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
       <button type="button" class="button" title="Undo the last zoom (z)" onClick={() => timeline.back()}>Undo</button>
       <span class="muted nowrap" data-testid="span">{matches && !timeline.data.value?.isExact ? "Zoom in to highlight" : `${duration(timeline.view.value.span)} in view${timeline.data.value?.isExact ? " · every poll" : ""}`}</span>
       <span class="grow" />
-      <Legend />
+      <Legend hasLosses={(timeline.data.value?.losses.length ?? 0) > 0} />
       <button type="button" class="icon-button" aria-label="Notes" title="Notes of this run (b writes one)" aria-pressed={timeline.notes.isShown.value} onClick={() => (timeline.notes.isShown.peek() ? timeline.notes.close() : setQuery({ notes: true }))} data-testid="notes-button"><Icon name="note" /></button>
       <CopyButton label="Link" icon="link" text={() => window.location.href} />
       <button type="button" class="button" aria-pressed={isTable} title="The same as tables (v)" onClick={() => setQuery({ table: !isTable })}>as table</button>
@@ -111,12 +119,13 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
   );
 }
 
-function Legend() {
+function Legend({ hasLosses }: { hasLosses: boolean }) {
   return (
     <span class="legend" aria-label="Colours: length of a poll">
       {CLASSES.map((c) => <span key={c} class="nowrap"><i class={`c${c}`} />{CLASS_NAMES[c]}</span>)}
       <span class="nowrap"><i class="c-park" />parked</span>
       <span class="nowrap"><i class="c-hatch" />unknown</span>
+      {hasLosses && <span class="nowrap"><i class="c-lost" />lost</span>}
     </span>
   );
 }

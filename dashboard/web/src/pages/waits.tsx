@@ -13,6 +13,7 @@ import { lastAt, link, process, processId, startedAt } from "../app/session.ts";
 import { rfc3339 } from "../model/cli.ts";
 import { stepOf, within } from "../model/slider.ts";
 import { resourceText } from "../model/wait_graph.ts";
+import { Icon } from "../ui/icons.tsx";
 import { At, Place, Tabs } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
 import { Table, type Column } from "../ui/table.tsx";
@@ -160,7 +161,7 @@ export const WAIT_COLUMNS: readonly Column<Wait>[] = [
   { key: "length", title: "Waits for", width: "92px", isNumber: true, cell: (row) => duration(row.length), value: (row) => row.length },
   { key: "began_at", title: "Since", width: "112px", isNumber: true, cell: (row) => <At at={row.began_at} />, value: (row) => row.began_at },
   { key: "op", title: "To", width: "84px", cell: (row) => row.op, value: (row) => row.op },
-  { key: "resource", title: "Resource", width: "15%", cell: (row) => <WhatFor resource={row.resource} />, value: (row) => (row.resource ? resourceText(row.resource) : null) },
+  { key: "resource", title: "Resource", width: "15%", cell: (row) => <WhatFor resource={row.resource} row={row} />, value: (row) => (row.resource ? resourceText(row.resource) : null) },
   { key: "location", title: "At", cell: (row) => <Place text={row.location} />, value: (row) => row.location },
   { key: "holder", title: "Held up by", about: "Who holds it now, then whom that task waits for, and so on", width: "22%", cell: (row) => <Chain row={row} />, value: (row) => row.text },
   { key: "state", title: "State", width: "92px", cell: (row) => <span class={`chip ${row.state === "pending" ? "accent" : row.state === "ready" ? "" : "warn"}`}>{row.state}</span>, value: (row) => row.state },
@@ -171,9 +172,21 @@ export function TaskRef({ task, name }: { task: string | null; name: string | nu
   return <a href={link(`/tasks/${processId.value}/${task}`)}><span class="mono">{task}</span>{name && ` ${name}`}</a>;
 }
 
-function WhatFor({ resource }: { resource: ResourceRef | null }) {
+function WhatFor({ resource, row }: { resource: ResourceRef | null; row: Wait }) {
   if (!resource) return <span class="muted">not known</span>;
-  return <a href={link(`/resources/${processId.value}/${resource.resource}`)}>{resourceText(resource)}</a>;
+  return (
+    <>
+      <a class="quiet-link" href={onTimeline(row, resource.resource)} aria-label="On the timeline" title="Who had it and who waited, on the timeline"><Icon name="timeline" size={13} /></a>{" "}
+      <a href={link(`/resources/${processId.value}/${resource.resource}`)}>{resourceText(resource)}</a>
+    </>
+  );
+}
+
+/** The wait with as much air as it is long, with what is waited for and who waits. */
+function onTimeline(row: Wait, resource: string): string {
+  const air = Math.max(row.length, 1e6) * 0.5;
+  const began = instant(row.began_at);
+  return link("/timeline", { last: null, from: String(plus(began, -air)), to: String(plus(began, row.length + air)), pins: `r${resource}${row.task ? `,t${row.task}` : ""}` });
 }
 
 function Chain({ row }: { row: Wait }) {

@@ -10,10 +10,13 @@ import { readPalette, surface, type Palette } from "../ui/canvas.ts";
 import { useAxisSelect } from "./axis_select.ts";
 import type { Timeline } from "./controller.ts";
 import { Renderer } from "./draw.ts";
+import { drawBadges } from "./finding_strip.tsx";
+import { drawArrows } from "./draw_arrows.ts";
 import { drawAxis } from "./draw_axis.ts";
 import { laneAt, layoutLanes } from "./layout.ts";
 import { busyShare } from "./loader.ts";
 import { NoteStrip, NoteStripName, noteStripHeight } from "./note_strip.tsx";
+import { workerLosses } from "./losses.tsx";
 import { Tooltip } from "./tooltip.tsx";
 import { onTimelineKey } from "./keys.ts";
 
@@ -46,6 +49,8 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     };
     const started = performance.now();
     renderer.draw(target, scene, palette.current);
+    drawBadges(target.context, target.width, scene, timeline.badges.peek(), palette.current);
+    timeline.arrows.hints = drawArrows(target.context, target.width, scene, timeline.arrows.list.peek(), palette.current);
     const pointer = timeline.hover.peek();
     drawAxis(axis, scene.view, timeline.base, pointer?.x ?? null, palette.current);
     // For the journey and for anyone with the developer tools open: how long the last frame took.
@@ -57,7 +62,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     if (frame.current === 0) frame.current = requestAnimationFrame(draw);
   };
   useSignalEffect(() => {
-    void [timeline.view.value, timeline.data.value, timeline.far.value, timeline.hover.value, timeline.selected.value, timeline.selecting.region.value, timeline.selecting.begun.value, timeline.selecting.marks.value, timeline.notes.list.value, timeline.extent.value];
+    void [timeline.view.value, timeline.data.value, timeline.far.value, timeline.hover.value, timeline.selected.value, timeline.selecting.region.value, timeline.selecting.begun.value, timeline.selecting.marks.value, timeline.notes.list.value, timeline.extent.value, timeline.arrows.list.value, timeline.badges.value];
     schedule();
   });
   useEffect(() => {
@@ -111,8 +116,9 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
 
 function describe(timeline: Timeline, shares: readonly (number | null)[]): string {
   const slow = timeline.data.value?.slow.length ?? 0;
+  const lost = workerLosses(timeline.data.value).length;
   const lanes = timeline.lanes.value.map((lane, k) => `${lane.name} busy ${percent(shares[k])}`).join(", ");
-  return `${duration(timeline.view.value.span)} of ${plural(timeline.lanes.value.length, "worker")}: ${lanes}. ${plural(slow, "slow poll")} in view.`;
+  return `${duration(timeline.view.value.span)} of ${plural(timeline.lanes.value.length, "worker")}: ${lanes}. ${plural(slow, "slow poll")} in view.${lost > 0 ? ` ${plural(lost, "loss makes", "losses make")} it incomplete.` : ""}`;
 }
 
 function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Timeline, layout: ReturnType<typeof layoutLanes>): void {
@@ -168,7 +174,7 @@ function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Tim
       const { x, y, width } = local(event);
       if (down && !down.hasMoved && event.type === "pointerup") {
         const lane = laneAt(current.current, y);
-        timeline.select(lane == null ? null : timeline.pollAtPoint(x, width, lane));
+        if (!timeline.arrows.clickAt(x, y)) timeline.select(lane == null ? null : timeline.pollAtPoint(x, width, lane));
       }
       if (down?.isRegion && down.hasMoved) timeline.selecting.keep();
       down = null;

@@ -4,10 +4,12 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { between, instant, plus, type Instant, type Nanos } from "../base/instant.ts";
 import { duration } from "../base/format.ts";
 import { clamp, fit, focus, pan, toOffset, viewEnd, zoomAt, type Extent, type Offset, type View } from "../model/geometry.ts";
+import type { FindingBadge } from "../model/finding_badges.ts";
 import { cellStats, lastStartedBy, pollAt } from "../model/polls.ts";
 import { ALL, resolveRange, type Range } from "../model/range.ts";
 import { place, setQuery } from "../app/router.ts";
 import { isLive, lastAt, range, refresh, setRange } from "../app/session.ts";
+import { Arrows } from "./arrows.ts";
 import { pollOfIndex, pollOfSlow, type Lane, type PollItem, type SlowItem, type TimelineData } from "./data.ts";
 import { parsePollKey, pollKey } from "./links.ts";
 import { Loader } from "./loader.ts";
@@ -47,6 +49,11 @@ export class Timeline {
   readonly loader: Loader;
   readonly selecting: Selecting;
   readonly notes: Notes;
+  readonly arrows: Arrows;
+  /** Where findings lie. */
+  readonly badges = signal<readonly FindingBadge[]>([]);
+  /** CSS pixels that the view is wide on the screen; 0 while it is not shown. */
+  readonly shownWidth = signal(0);
   readonly extent = computed<Extent>(() => ({ from: this.far.value?.extent.from ?? 0, to: between(this.base, lastAt.value) }));
   /** Lanes in a stable order, known as soon as any answer is. */
   readonly lanes = computed<readonly Lane[]>(() => this.loader.data.value?.lanes ?? this.far.value?.lanes ?? []);
@@ -69,6 +76,7 @@ export class Timeline {
     this.loader = new Loader(process, base, loop);
     this.selecting = new Selecting(this);
     this.notes = new Notes(this);
+    this.arrows = new Arrows(process, this);
     this.stop = [
       effect(() => this.followRange()),
       effect(() => this.loader.need(isLive.value ? this.target.value : this.view.value, this.width, this.extent.value, isLive.value)),
@@ -82,11 +90,13 @@ export class Timeline {
     this.loader.dispose();
     this.selecting.dispose();
     this.notes.dispose();
+    this.arrows.dispose();
     if (this.urlTimer != null) clearTimeout(this.urlTimer);
   }
 
   resize(width: number): void {
     this.width = width;
+    this.shownWidth.value = width;
     this.loader.need(isLive.peek() ? this.target.peek() : this.view.peek(), width, this.extent.peek(), isLive.peek());
   }
 

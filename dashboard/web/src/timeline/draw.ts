@@ -11,6 +11,7 @@ import type { Lane, PollItem, SlowItem, TimelineData } from "./data.ts";
 import { drawRegion } from "./draw_region.ts";
 import { BADGE, bodyTop, type Layout } from "./layout.ts";
 import type { Mark } from "./selecting.ts";
+import { lossText, workerLosses } from "./losses.tsx";
 
 export interface Scene {
   readonly view: View;
@@ -195,11 +196,12 @@ function drawUnknown(target: Surface, scene: Scene, palette: Palette): void {
 }
 
 function drawLosses(target: Surface, scene: Scene, palette: Palette): void {
-  const losses = (scene.data ?? scene.far)?.losses ?? [];
+  const losses = [...workerLosses(scene.data ?? scene.far)].sort((a, b) => a.from - b.from);
   const { context: c, width, ratio } = target;
   const pattern = losses.length > 0 ? hatch(c, palette.loss, ratio, 7) : null;
   const bottom = bodyTop(scene.layout, scene.lanes.length - 1) + scene.layout.body;
   const top = bodyTop(scene.layout, 0);
+  let pillEnd = -Infinity;
   for (const { from, to, loss } of losses) {
     const x = Math.max(toPixel(scene.view, width, from), -2);
     const right = Math.min(toPixel(scene.view, width, to), width + 2);
@@ -209,8 +211,12 @@ function drawLosses(target: Surface, scene: Scene, palette: Palette): void {
     c.globalAlpha = 0.85;
     c.fillRect(x, top, w, bottom - top);
     c.globalAlpha = 1;
-    const text = `${count(loss.count)} ${loss.kind.replaceAll("_", " ")} events lost: ${loss.cause.replaceAll("_", " ").toLowerCase()}`;
-    drawPill(c, Math.max(x, 2), bottom - 18, w > 220 ? text : `${count(loss.count)} lost`, palette.loss, palette.surface, width);
+    const text = lossText(loss);
+    c.font = `600 11px ${palette.font}`;
+    const room = w > c.measureText(text).width + 12;
+    // Losses side by side, each with its pill, would write over one another.
+    if (!room && x < pillEnd) continue;
+    pillEnd = Math.max(x, 2) + drawPill(c, Math.max(x, 2), bottom - 18, room ? text : loss.count > 0 ? `${count(loss.count)} lost` : "lost", palette.loss, palette.surface, width) + 4;
   }
 }
 

@@ -21,6 +21,8 @@ export function onPageKey(event: KeyboardEvent, timeline: Timeline): boolean {
     z: () => timeline.back(),
     n: () => timeline.stepSlow(1),
     p: () => timeline.stepSlow(-1),
+    "[": () => timeline.arrows.step(-1),
+    "]": () => timeline.arrows.step(1),
     v: () => setQuery({ table: place.peek().query.get("table") !== "1" }),
     m: () => timeline.selecting.mark(pointed(timeline)),
     b: () => timeline.notes.begin(pointed(timeline)),

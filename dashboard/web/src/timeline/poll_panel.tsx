@@ -10,6 +10,7 @@ import { link, processId } from "../app/session.ts";
 import { Icon } from "../ui/icons.tsx";
 import { Place, placeText } from "../ui/small.tsx";
 import { Stack } from "../ui/stack.tsx";
+import { ArrowsPanel, PinButton } from "./arrows_panel.tsx";
 import type { Timeline } from "./controller.ts";
 import type { PollItem } from "./data.ts";
 
@@ -42,7 +43,9 @@ function Panel({ timeline, poll }: { timeline: Timeline; poll: PollItem }) {
       <p class="row wrap">
         <button type="button" class="button" onClick={() => timeline.show(focus(poll.start, poll.length, 0.5, timeline.extent.peek()))}>Zoom to it</button>
         <a class="button" href={link(path)} data-testid="panel-open-task">Open task</a>
+        <PinButton timeline={timeline} task={poll.task} />
       </p>
+      <ArrowsPanel timeline={timeline} />
       {poll.isSlow && <SlowStack poll={poll} startAt={String(startAt)} detail={detail} />}
     </aside>
   );

@@ -1,5 +1,6 @@
 //! The same timeline as tables: for screen readers, for copying, and for people who think in rows.
 
+import type { ComponentChildren } from "preact";
 import { clock, count, duration, percent } from "../base/format.ts";
 import { plus, MICROSECOND, type Nanos } from "../base/instant.ts";
 import { viewEnd } from "../model/geometry.ts";
@@ -21,7 +22,8 @@ interface LaneRow {
   readonly max: Nanos;
 }
 
-export function TableTwin({ timeline }: { timeline: Timeline }) {
+/** `children`: tables of what lies below the workers. */
+export function TableTwin({ timeline, children }: { timeline: Timeline; children?: ComponentChildren }) {
   const data = timeline.data.value;
   const view = timeline.view.value;
   if (!data) return null;
@@ -39,6 +41,7 @@ export function TableTwin({ timeline }: { timeline: Timeline }) {
       <Card title={title} isFlush tools={<TableTools name="polls" columns={columns} rows={() => polls} sql={sqlOf(timeline)} />}>
         <Table caption={title} columns={columns} total={polls.length} rowAt={(k) => polls[k]} rowKey={(poll) => poll.key} height="480px" />
       </Card>
+      {children}
     </div>
   );
 }

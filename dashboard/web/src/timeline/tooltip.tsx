@@ -2,6 +2,8 @@
 
 import { clock, duration, percent, plural } from "../base/format.ts";
 import { plus, MICROSECOND } from "../base/instant.ts";
+import { toOffset } from "../model/geometry.ts";
+import { LossLines, lossesAt } from "./losses.tsx";
 import type { StretchStats, Timeline } from "./controller.ts";
 import type { PollItem } from "./data.ts";
 
@@ -16,10 +18,13 @@ export function Tooltip({ timeline }: { timeline: Timeline }) {
   const left = Math.min(canvas.left + hover.x + 14, window.innerWidth - WIDTH);
   const top = Math.min(canvas.top + hover.y + 18, window.innerHeight - 110);
   const sum = poll ? null : timeline.sumAtPoint(hover.x, canvas.width, hover.lane);
-  if (!poll && !sum) return null;
+  const view = timeline.view.value;
+  const losses = lossesAt(timeline, toOffset(view, canvas.width, hover.x), view.span / canvas.width);
+  if (!poll && !sum && losses.length === 0) return null;
   return (
     <div class="tip" style={{ left: `${left}px`, top: `${top}px` }} role="presentation" data-testid="tip">
-      {poll ? <OnePoll timeline={timeline} poll={poll} /> : <Stretch sum={sum!} />}
+      <LossLines losses={losses} />
+      {poll ? <OnePoll timeline={timeline} poll={poll} /> : sum && <Stretch sum={sum} />}
     </div>
   );
 }
