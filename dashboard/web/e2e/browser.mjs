@@ -79,7 +79,7 @@ export async function startWalk(base, out) {
       console.log(`ok    ${name} (${((Date.now() - before) / 1000).toFixed(1)} s)`);
     } catch (error) {
       failed += 1;
-      console.log(`FAIL  ${name}\n      ${String(error.message).split("\n").slice(0, 12).join("\n      ")}`);
+      console.log(`FAIL  ${name}\n      ${String(error.message).split("\n").slice(0, 16).join("\n      ")}`);
       await page.screenshot({ path: `${out}/failed-${failed}.png` }).catch(() => {});
     }
   }

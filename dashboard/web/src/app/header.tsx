@@ -34,7 +34,7 @@ function SearchButton() {
   const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
   const keys = isMac ? "⌘K" : "Ctrl K";
   return (
-    <button type="button" class="button search-button" aria-haspopup="dialog" aria-label="Search and commands" title={`Search, > for commands, = for SQL (${keys})`} onClick={() => (isOmniboxOpen.value = true)} data-testid="omnibox-open">
+    <button type="button" class="button search-button" aria-haspopup="dialog" aria-keyshortcuts={isMac ? "Meta+K" : "Control+K"} title={`Search, > for commands, = for SQL (${keys})`} onClick={() => (isOmniboxOpen.value = true)} data-testid="omnibox-open">
       <Icon name="search" size={14} /> <span>Search</span> <kbd>{keys}</kbd>
     </button>
   );
@@ -64,8 +64,9 @@ function ProcessPicker() {
   if (!current) return null;
   return (
     <div class="process-picker" ref={box}>
-      <button type="button" class="button" aria-expanded={isOpen} aria-label={`Process: ${current.app}, pid ${current.pid}, ${current.state}`} onClick={() => setOpen(!isOpen)} data-testid="process-picker">
+      <button type="button" class="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)} data-testid="process-picker">
         <span class={`dot ${current.state}`} />
+        <span class="visually-hidden">Process: </span>
         <b class="ellipsis">{current.app}</b>
         <span class="muted">pid {current.pid} · {current.state}</span>
         <Icon name="down" size={14} />

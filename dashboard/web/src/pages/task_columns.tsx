@@ -31,7 +31,7 @@ export function StateChip({ task }: { task: Task }) {
 }
 
 export const TASK_COLUMNS: readonly Column<Task>[] = [
-  { key: "warn", title: "", about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
+  { key: "warn", title: "Warnings", hidesTitle: true, about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
   { key: "task", title: "Task", width: "92px", cell: (task) => <span class="mono">{task.task}</span>, value: (task) => task.task },
   { key: "name", title: "Name", width: "13%", cell: (task) => task.name ?? <span class="muted">{UNKNOWN}</span>, value: (task) => task.name },
   { key: "location", title: "Spawned at", cell: (task) => <Place text={task.location && placeText(task.location)} />, value: (task) => (task.location ? placeText(task.location) : null) },

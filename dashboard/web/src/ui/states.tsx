@@ -12,10 +12,12 @@ export function Loading({ lines = 6 }: { lines?: number }) {
   );
 }
 
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+/** `isPage`: it is all that the page has. */
+export function Empty({ title, children, isPage = false }: { title: string; children?: ComponentChildren; isPage?: boolean }) {
+  const Heading = isPage ? "h1" : "h2";
   return (
     <div class="state" data-testid="empty">
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {children}
     </div>
   );
