@@ -1,7 +1,7 @@
 // What axe has against the page that is open.
 
 import { readFile } from "node:fs/promises";
-import { until } from "./browser.mjs";
+import { setTheme } from "./browser.mjs";
 
 const source = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const WIDE = { width: 1440, height: 900 };
@@ -30,9 +30,4 @@ export async function checkWithAxe(page) {
   await ask("light, narrow", {});
   await page.setViewportSize(WIDE);
   if (found.length > 0) throw new Error(`${found.length} violations\n${[...new Set(found)].slice(0, SHOWN).join("\n")}`);
-}
-
-async function setTheme(page, colorScheme) {
-  await page.emulateMedia({ colorScheme });
-  await until(() => page.evaluate((wanted) => document.documentElement.dataset.theme === wanted, colorScheme), `the page is ${colorScheme}`);
 }

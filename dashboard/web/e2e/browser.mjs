@@ -2,6 +2,7 @@
 // conditions that are waited for.
 
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 /** Longest wait for one condition. */
@@ -27,6 +28,12 @@ export async function until(condition, sentence, limit = LIMIT) {
   throw new Error(`${sentence} (waited ${limit} ms; last: ${last})`);
 }
 
+/** Has the system be light or dark, as long as nobody has chosen a theme in this page. */
+export async function setTheme(page, colorScheme) {
+  await page.emulateMedia({ colorScheme });
+  await until(() => page.evaluate((wanted) => document.documentElement.dataset.theme === wanted, colorScheme), `the page is ${colorScheme}`);
+}
+
 /** How many different colours the canvas shows, and the share of the most common one. */
 export async function pixels(testId, on) {
   return on.getByTestId(testId).evaluate((canvas) => {
@@ -38,6 +45,14 @@ export async function pixels(testId, on) {
       seen.set(color, (seen.get(color) ?? 0) + 1);
     }
     return { colors: seen.size, background: Math.max(...seen.values()) / (width * height) };
+  });
+}
+
+/** The page as `npm run build` left it in this folder, in the place of the one that is built into the binary. */
+async function serveFrom(folder, context) {
+  await context.route((url) => !url.pathname.startsWith("/api/"), (route) => {
+    const { pathname } = new URL(route.request().url());
+    return route.fulfill({ path: join(folder, pathname.split("/").at(-1).includes(".") ? pathname : "index.html") });
   });
 }
 
@@ -53,6 +68,7 @@ export async function startWalk(base, out) {
   /** A page in a context of its own; `options` are those of playwright's `newContext`. */
   async function newPage(options = {}) {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light", reducedMotion: "reduce", ...options });
+    if (process.env.LOOPD_DIST) await serveFrom(process.env.LOOPD_DIST, context);
     const page = await context.newPage();
     page.setDefaultTimeout(LIMIT);
     // A refused inline script or style is also a console error, so content security policy reports are among these.
