@@ -1,6 +1,8 @@
-//! The dashboard in a real browser: a demo runs, and a script walks through every page. What the demo has
-//! none of, a deadlock, a program of the zoo has recorded before.
+//! The dashboard in a real browser: a demo runs, and scripts walk through every page. What the demo has
+//! none of, a deadlock, a program of the zoo has recorded before; an example of the agent records names
+//! that are attacks.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -8,12 +10,13 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
-use crate::run::{cargo, execute, program, root, target};
+use crate::run::{cargo, execute, program, target};
 use crate::tools;
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Where the screenshots go [default: target/screenshots]
+    /// Takes a picture of every page, light and dark and at several widths, and leaves all of them
+    /// here; without it only those of the checks are taken, in target/screenshots
     #[arg(long)]
     screenshots: Option<PathBuf>,
     /// Use the release build
@@ -25,20 +28,39 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let profile: &[&str] = if args.release { &["--release"] } else { &[] };
     let mut build = cargo();
     build.args(["build", "--package", "loopd", "--package", "loopd-zoo"]);
+    build.args(["--package", "loopd-agent", "--bins", "--example", "hostile"]);
     build.args(profile).env("LOOPD_DASHBOARD", "require");
     execute(&mut build)?;
     let chromium = tools::chromium()?;
     tools::npm_packages()?;
-    let screenshots = args.screenshots.clone().unwrap_or_else(|| root().join("target/screenshots"));
+    let screenshots = args.screenshots.clone().unwrap_or_else(|| target().join("screenshots"));
     std::fs::create_dir_all(&screenshots).context("make the folder for screenshots")?;
 
     let demo = Demo::start(args.release)?;
-    // It is over before the journey begins, which is to open at the demo.
-    let mut zoo = Command::new(binaries(args.release).join("zoo"));
-    execute(zoo.args(["deadlock_two", "--for", "4s"]).env("LOOPD_ENDPOINT", &demo.url))?;
-    let mut journey = program("node");
-    journey.arg("dashboard/web/e2e/journey.mjs").arg(&demo.url).arg(screenshots);
-    execute(journey.env("CHROMIUM", chromium))
+    // They are over before the journey begins, which is to open at the demo.
+    for animal in ["deadlock_two", "connection_pool"] {
+        let mut zoo = Command::new(binaries(args.release).join("zoo"));
+        execute(zoo.args([animal, "--for", "4s"]).env("LOOPD_ENDPOINT", &demo.url))?;
+    }
+    let walk = |name: &str, of: &[&OsStr]| {
+        let mut walk = program("node");
+        walk.arg(format!("dashboard/web/e2e/{name}.mjs")).args(of).env("CHROMIUM", &chromium);
+        execute(&mut walk)
+    };
+    let (url, screenshots) = (OsStr::new(&demo.url), screenshots.as_os_str());
+    walk("journey", &[url, screenshots])?;
+    if args.screenshots.is_some() {
+        walk("pictures", &[url, screenshots])?;
+    }
+    // These have a loopd and a store of their own. They mostly wait for what they asked for.
+    let loopd = binaries(args.release).join("loopd");
+    let hostile = binaries(args.release).join("examples/hostile");
+    let own = [loopd.as_os_str(), hostile.as_os_str(), screenshots];
+    std::thread::scope(|scope| {
+        let accessible = scope.spawn(|| walk("accessible", &[url, screenshots]));
+        let outcome = walk("hostile", &own).and_then(|()| walk("states", &own));
+        accessible.join().unwrap_or_else(|_| bail!("a check panicked")).and(outcome)
+    })
 }
 
 /// Where cargo puts what it builds.

@@ -2,8 +2,7 @@
 //   node e2e/journey.mjs http://127.0.0.1:7411 /tmp/screenshots
 // Exits with 1 if anything is wrong; the last line is `N passed, M failed`.
 
-import { mkdir } from "node:fs/promises";
-import { chromium } from "playwright-core";
+import { check, pixels as pixelsOn, startWalk, until } from "./browser.mjs";
 
 const [base, out = "screenshots"] = process.argv.slice(2);
 if (!base) {
@@ -11,88 +10,17 @@ if (!base) {
   process.exit(2);
 }
 
-/** Longest wait for one condition. */
-const LIMIT = 15_000;
 /** Every rule is asked twice: a debug build takes its time. */
 const COMPARE_LIMIT = 45_000;
-const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-let passed = 0;
-let failed = 0;
-/** What the browser complained about since the last step. */
-const complaints = [];
-
-await mkdir(out, { recursive: true });
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: ARGS });
-const page = await newPage("light");
-
-async function newPage(colorScheme) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme, reducedMotion: "reduce" });
-  const fresh = await context.newPage();
-  fresh.setDefaultTimeout(LIMIT);
-  // A refused inline script or style is also a console error, so content security policy reports are among these.
-  fresh.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()}`));
-  fresh.on("pageerror", (error) => complaints.push(`exception: ${error.message}`));
-  fresh.on("requestfailed", (request) => {
-    // Requests that the page itself gave up, because a newer one took their place or a page was left, did not fail.
-    const reason = request.failure()?.errorText ?? "";
-    if (!reason.includes("ERR_ABORTED")) complaints.push(`request: ${request.url()} ${reason}`);
-  });
-  fresh.on("response", (response) => response.status() >= 400 && complaints.push(`answer: ${response.status()} ${response.url()}`));
-  return fresh;
-}
-
-async function step(name, action, { on = page } = {}) {
-  complaints.length = 0;
-  try {
-    await action(on);
-    if (complaints.length > 0) throw new Error(`the browser complained: ${complaints.join("; ")}`);
-    passed += 1;
-    console.log(`ok    ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAIL  ${name}\n      ${String(error.message).split("\n").slice(0, 6).join("\n      ")}`);
-    await on.screenshot({ path: `${out}/failed-${failed}.png` }).catch(() => {});
-  }
-}
-
-function check(condition, sentence) {
-  if (!condition) throw new Error(sentence);
-}
-
-async function until(condition, sentence, limit = LIMIT) {
-  const end = Date.now() + limit;
-  let last;
-  while (Date.now() < end) {
-    try {
-      last = await condition();
-      if (last) return last;
-    } catch (error) {
-      last = error.message;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`${sentence} (waited ${limit} ms; last: ${last})`);
-}
-
-const shot = (name, on = page) => on.screenshot({ path: `${out}/${name}.png` });
-const open = (path, on = page) => on.goto(new URL(path, base).href, { waitUntil: "load" });
+const walk = await startWalk(base, out);
+const page = await walk.newPage();
+const step = (name, action, { on = page } = {}) => walk.step(name, on, action);
+const shot = (name, on = page) => walk.shot(name, on);
+const open = (path, on = page) => walk.open(path, on);
+const pixels = (testId, on = page) => pixelsOn(testId, on);
 /** Opens a page from the navigation, as people do. */
 const go = (title) => page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true }).click();
-
-/** How many different colours the canvas shows, and the share of the most common one. */
-async function pixels(testId, on = page) {
-  return on.getByTestId(testId).evaluate((canvas) => {
-    const { width, height } = canvas;
-    const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-    const seen = new Map();
-    for (let k = 0; k < data.length; k += 4) {
-      const color = (data[k] << 16) | (data[k + 1] << 8) | data[k + 2];
-      seen.set(color, (seen.get(color) ?? 0) + 1);
-    }
-    return { colors: seen.size, background: Math.max(...seen.values()) / (width * height) };
-  });
-}
 
 await step("the page loads, connects and names a process", async () => {
   await open("/");
@@ -537,7 +465,7 @@ await step("a page nobody made says so", async () => {
   await page.getByTestId("empty").waitFor();
 });
 
-const dark = await newPage("dark");
+const dark = await walk.newPage({ colorScheme: "dark" });
 await step("the dark theme follows the system, and the switch is remembered", async (on) => {
   const background = () => on.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const brightness = async () => (await background()).match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
@@ -555,6 +483,4 @@ await step("the dark theme follows the system, and the switch is remembered", as
   check((await brightness()) > 500, "light survives a reload");
 }, { on: dark });
 
-await browser.close();
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+await walk.finish();

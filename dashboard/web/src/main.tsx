@@ -14,6 +14,7 @@ import "./style/pages.css";
 import "./style/timeline.css";
 import "./style/lanes.css";
 import "./style/flame.css";
+import "./style/forced.css";
 
 startTheme();
 startRouter();

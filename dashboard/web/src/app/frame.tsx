@@ -80,7 +80,8 @@ export function App() {
   const found = findPage(place.value.path);
   const title = found?.page.title ?? "Not found";
   useEffect(() => {
-    document.title = process.value ? `${title} · ${process.value.app} · loopd` : `${title} · loopd`;
+    // Isolated: a name that reads from right to left would turn the rest around.
+    document.title = process.value ? `${title} · \u2068${process.value.app}\u2069 · loopd` : `${title} · loopd`;
   }, [title, process.value?.app]);
   useEffect(() => {
     addEventListener("keydown", onKey);
@@ -109,7 +110,7 @@ export function App() {
 function Content({ found }: { found: { page: Page; params: Params } | null }) {
   if (!found) return <NotFound />;
   if (!found.page.needsNoProcess) {
-    if (processes.value == null) return processesError.value ? <Failed error={processesError.value} /> : <Loading />;
+    if (processes.value == null) return processesError.value ? <Failed error={processesError.value} isPage /> : <Loading />;
     if (process.value == null || isGreeting.value) return <FirstRun />;
   }
   const View = found.page.view;

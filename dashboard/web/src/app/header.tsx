@@ -32,7 +32,7 @@ function SearchButton() {
   const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
   const keys = isMac ? "⌘K" : "Ctrl K";
   return (
-    <button type="button" class="button search-button" aria-haspopup="dialog" aria-label="Search and commands" title={`Search, > for commands, = for SQL (${keys})`} onClick={() => (isOmniboxOpen.value = true)} data-testid="omnibox-open">
+    <button type="button" class="button search-button" aria-haspopup="dialog" aria-keyshortcuts={isMac ? "Meta+K" : "Control+K"} title={`Search, > for commands, = for SQL (${keys})`} onClick={() => (isOmniboxOpen.value = true)} data-testid="omnibox-open">
       <Icon name="search" size={14} /> <span>Search</span> <kbd>{keys}</kbd>
     </button>
   );

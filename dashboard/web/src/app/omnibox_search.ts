@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { apiUrl, get, isAbort, runQuery } from "../api/client.ts";
 import type { Finding, FindingsAnswer, Note, NotesAnswer, Resource, Task, TaskPage } from "../api/types.ts";
-import { atLeast, dateTime, shortPlace } from "../base/format.ts";
+import { atLeast, dateTime, nameText, shortPlace } from "../base/format.ts";
 import { instant, SECOND } from "../base/instant.ts";
 import { byMute, findingKey } from "../model/findings.ts";
 import { latest } from "../model/latest.ts";
@@ -138,7 +138,7 @@ function pageItems(pages: readonly NavPage[], wanted: string): Item[] {
 
 function taskItem(task: Task): Item {
   const place = task.location ? shortPlace(placeText(task.location)) : "unknown place";
-  return { key: `task ${task.task}`, title: task.name ?? `task ${task.task}`, detail: `${task.name == null ? "" : `task ${task.task} · `}${place} · ${task.outcome ?? task.state}`, icon: "tasks", to: link(`/tasks/${task.process}/${task.task}`) };
+  return { key: `task ${task.task}`, title: task.name == null ? `task ${task.task}` : nameText(task.name), detail: `${task.name == null ? "" : `task ${task.task} · `}${place} · ${task.outcome ?? task.state}`, icon: "tasks", to: link(`/tasks/${task.process}/${task.task}`) };
 }
 
 function findingItem(finding: Finding): Item {
@@ -159,7 +159,7 @@ function placeItem({ id, text }: Place, resources: readonly Resource[]): Item {
 
 function resourceItem(row: Resource): Item {
   const place = row.location ? ` · ${shortPlace(placeText(row.location))}` : "";
-  return { key: `resource ${row.resource}`, title: row.name || `${row.kind} ${row.resource}`, detail: `${row.kind}${place} · ${row.closed_at ? (row.how ?? "closed") : "open"}`, icon: "resources", to: link(`/resources/${processId.value}/${row.resource}`) };
+  return { key: `resource ${row.resource}`, title: row.name ? nameText(row.name) : `${row.kind} ${row.resource}`, detail: `${row.kind}${place} · ${row.closed_at ? (row.how ?? "closed") : "open"}`, icon: "resources", to: link(`/resources/${processId.value}/${row.resource}`) };
 }
 
 function commandGroups(list: readonly Command[], findings: readonly Finding[], wanted: string): Group[] {

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Loop, Process } from "../api/types.ts";
-import { ago, clock } from "../base/format.ts";
+import { ago, clock, nameText } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
 import { answers } from "../model/fleet.ts";
 import { href, withChanges } from "../model/query_string.ts";
@@ -18,15 +18,15 @@ export function ProcessPicker() {
   const [isOpen, setOpen] = useState(false);
   const close = () => setOpen(false);
   const box = useDismiss(isOpen, close);
-  const button = useRef<HTMLButtonElement>(null);
   const current = process.value;
   if (!current) return null;
   const chosen = chosenLoop(current);
   return (
-    <div class="process-picker" ref={box} onKeyDown={(event) => event.key === "Escape" && button.current?.focus()}>
-      <button ref={button} type="button" class="button" aria-expanded={isOpen} aria-haspopup="true" title="Process and loop" onClick={() => setOpen(!isOpen)} data-testid="process-picker">
+    <div class="process-picker" ref={box}>
+      <button type="button" class="button" aria-expanded={isOpen} title="Process and loop" onClick={() => setOpen(!isOpen)} data-testid="process-picker">
         <span class={`dot ${current.state}`} />
-        <b class="ellipsis">{current.app}</b>
+        <span class="visually-hidden">Process: </span>
+        <b class="ellipsis">{nameText(current.app)}</b>
         <span class="muted">pid {current.pid} · {current.state}</span>
         {chosen && <span class="muted ellipsis">· {loopLabel(chosen)}</span>}
         <Icon name="down" size={14} />
@@ -81,7 +81,7 @@ function ProcessItem({ process: p, isCurrent, close }: { process: Process; isCur
   return (
     <a href={href(path, withChanges(new URLSearchParams(), { process: p.process }))} aria-current={isCurrent ? "true" : undefined} onClick={close}>
       <span class={`dot ${p.state}`} />
-      <b class="ellipsis">{p.app}</b>
+      <b class="ellipsis">{nameText(p.app)}</b>
       {p.app_version && <span class="muted ellipsis">{p.app_version}</span>}
       <span class="muted">pid {p.pid} · {p.host}</span>
       <span class="grow" />
@@ -95,7 +95,7 @@ function chosenLoop(p: Process): Loop | null {
 }
 
 function loopLabel(it: Loop): string {
-  return it.name || `loop ${it.loop}`;
+  return it.name ? nameText(it.name) : `loop ${it.loop}`;
 }
 
 /** Up and down walk through the field and the links. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bytes, clock, compact, count, dateTime, duration, percent, plural, shortPlace } from "./format.ts";
+import { abridged, bytes, clock, compact, count, dateTime, duration, nameText, percent, plural, shortPlace } from "./format.ts";
 import { durationClass } from "./duration_class.ts";
 import { between, instant, plus, split } from "./instant.ts";
 
@@ -33,6 +33,17 @@ test("instants keep every nanosecond", () => {
   expect(plus(at, 5)).toBe(1795354987412345683n);
   expect(between(at, plus(at, 5))).toBe(5);
   expect(split(-1n)).toEqual({ millis: -1, nanos: 999_999 });
+});
+
+test("what is too long is abridged, and keeps its end", () => {
+  expect(abridged("src/cart.rs:88")).toBe("src/cart.rs:88");
+  expect(abridged("abcdefghijklmnop", 10)).toBe("abc…klmnop");
+  expect([...abridged("💥".repeat(300))].length).toBe(120);
+});
+
+test("a name without any shape is called blank", () => {
+  expect([" ", "\u200b\ufeff", "\u0007", ""].map(nameText)).toEqual(["(blank)", "(blank)", "(blank)", "(blank)"]);
+  expect(nameText(" x ")).toBe(" x ");
 });
 
 test("class bounds belong to the class above", () => {

@@ -119,6 +119,22 @@ function two(value: number): string {
   return String(value).padStart(2, "0");
 }
 
+/** Longer places and pieces of code are abridged in sentences and headings; the tooltip has all of it. */
+const LONGEST_SHOWN = 120;
+
+/** The beginning and the end of what is too long to be read: a path says most at its end. */
+export function abridged(text: string, most = LONGEST_SHOWN): string {
+  const letters = [...text];
+  if (letters.length <= most) return text;
+  const kept = most - 1;
+  return `${letters.slice(0, Math.floor(kept / 3)).join("")}…${letters.slice(letters.length - Math.ceil((kept * 2) / 3)).join("")}`;
+}
+
+/** A name that can be seen and clicked, also if the program gave one of blanks and of characters that have no shape. */
+export function nameText(name: string): string {
+  return /^[\p{C}\p{Z}]*$/u.test(name) ? "(blank)" : name;
+}
+
 /** `src/cart.rs:88` from the deepest part of a path: the last two folders are what people recognise. */
 export function shortPlace(place: string): string {
   // Python's packages and its own library say enough from their names on.

@@ -1,7 +1,7 @@
 //! The flame graph as a table: every function with its times.
 
 import { place, setQuery } from "../app/router.ts";
-import { duration, percent } from "../base/format.ts";
+import { duration, nameText, percent } from "../base/format.ts";
 import type { Func, FuncSum } from "../model/flame.ts";
 import { href, withChanges } from "../model/query_string.ts";
 import { Place } from "../ui/small.tsx";
@@ -64,5 +64,5 @@ function placeOf(sum: FuncSum): string | null {
 function FuncLink({ sum: { func }, isChosen }: { sum: FuncSum; isChosen: boolean }) {
   const { path, query } = place.value;
   const around = href(path, withChanges(query, { view: "sandwich", focus: func.id }));
-  return <a class={`place ${func.own ? "strong" : ""}`} href={around} aria-current={isChosen ? "true" : undefined} title={func.name}>{func.name}</a>;
+  return <a class={`place ${func.own ? "strong" : ""}`} href={around} aria-current={isChosen ? "true" : undefined} title={func.name}>{nameText(func.name)}</a>;
 }

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { apiUrl, post } from "../api/client.ts";
 import type { DumpAnswer, DumpedWait, DumpLine, DumpSummary, DumpTaken, Process } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { count, duration, plural } from "../base/format.ts";
+import { count, duration, nameText, plural } from "../base/format.ts";
 import { place, setQuery } from "../app/router.ts";
 import { link, process } from "../app/session.ts";
 import { At, Place, placeText } from "../ui/small.tsx";
@@ -100,7 +100,7 @@ function Line({ p, line }: { p: Process; line: DumpLine }) {
     <li style={{ "--depth": Math.min(line.depth, MAX_INDENT) }} class={line.depth === 0 ? "top" : undefined}>
       <div class="row">
         {line.parent && <span class="visually-hidden">awaited by {line.parent}:</span>}
-        <a href={link(`/tasks/${p.process}/${line.task}`)}><b>{line.name ?? `task ${line.task}`}</b></a>
+        <a href={link(`/tasks/${p.process}/${line.task}`)}><b>{line.name == null ? `task ${line.task}` : nameText(line.name)}</b></a>
         {line.name && <span class="mono muted">{line.task}</span>}
         {line.pointer && <span class={line.pointer === "cycle" ? "chip bad" : "muted"}>{POINTERS[line.pointer]}</span>}
         {line.wait && <Facts wait={line.wait} />}

@@ -56,7 +56,7 @@ export function FindingCard({ finding, isChosen, changed }: { finding: Finding; 
           {finding.rule !== CAPTURE_INCOMPLETE && <span class="muted">{ruleText(finding.rule)}</span>}
           {finding.harm > 0 && <span class="found-harm" title="Delay inflicted on others, or what was held times how long">harm <b>{duration(finding.harm)}</b></span>}
         </p>
-        <h3><Prose text={finding.title} /></h3>
+        <h2><Prose text={finding.title} /></h2>
         <p class="row wrap muted">
           {finding.location && <WholePlace text={finding.path ?? finding.location} />}
           <span>{plural(finding.occurrences, "time")}</span>

@@ -3,7 +3,7 @@ import { Empty } from "../ui/states.tsx";
 
 export function NotFound() {
   return (
-    <Empty title="There is no such page">
+    <Empty isPage title="There is no such page">
       <p>The address may be from another version of loopd. <a href={link("/")}>Go to the overview</a>.</p>
     </Empty>
   );

@@ -20,7 +20,7 @@ export function Overview() {
   const overview = useApi<Answer>(apiUrl("/overview", { process: id }), { live: true, subject: id });
   return (
     <div class="page" data-testid="overview">
-      <Ready of={overview} lines={12}>
+      <Ready of={overview} lines={12} isPage>
         {(answer) => (
           <>
             <DemoBar />
@@ -46,13 +46,12 @@ const LEVELS: Record<Answer["verdict"]["level"], [string, string, IconName]> = {
 function VerdictHead({ answer }: { answer: Answer }) {
   const [tone, word, icon] = LEVELS[answer.verdict.level];
   const p = answer.process;
-  const version = [[p.app, p.app_version].filter(Boolean).join(" "), p.host, `pid ${p.pid}`].filter(Boolean).join(" · ");
   return (
     <header class="verdict" data-testid="verdict">
       <span class={`chip ${tone}`}><Icon name={icon} size={12} /> {word}</span>
       <VerdictSentence text={answer.verdict.sentence} />
       <p class="muted">
-        {version} · {p.state === "live" ? `recording since ${dateTime(instant(p.started_at), SECOND)}` : `${p.state}, last seen ${ago(instant(p.last_at), now())}`}
+        <bdi>{[p.app, p.app_version].filter(Boolean).join(" ")}</bdi> · {p.host && <><bdi>{p.host}</bdi> · </>}pid {p.pid} · {p.state === "live" ? `recording since ${dateTime(instant(p.started_at), SECOND)}` : `${p.state}, last seen ${ago(instant(p.last_at), now())}`}
       </p>
     </header>
   );

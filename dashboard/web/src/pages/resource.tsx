@@ -21,7 +21,7 @@ export function ResourcePage({ params }: { params: Record<string, string> }) {
   const detail = useApi<ResourceDetail>(apiUrl(path), { live: true, subject: path });
   return (
     <div class="page" data-testid="resource">
-      <Ready of={detail} lines={12}>{(answer) => <Detail answer={answer} />}</Ready>
+      <Ready isPage of={detail} lines={12}>{(answer) => <Detail answer={answer} />}</Ready>
     </div>
   );
 }

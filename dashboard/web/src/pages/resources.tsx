@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
 import type { Resource, ResourceState } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { atLeast, count, duration, plural, significant, UNKNOWN } from "../base/format.ts";
+import { atLeast, count, duration, nameText, plural, significant, UNKNOWN } from "../base/format.ts";
 import { between, instant } from "../base/instant.ts";
 import { asCli } from "../app/as_cli.ts";
 import { navigate, place, setQuery } from "../app/router.ts";
@@ -57,7 +57,7 @@ function age(row: Resource): number {
 
 const COLUMNS: readonly Column<Resource>[] = [
   { key: "kind", title: "Kind", width: "96px", cell: (row) => row.kind, value: (row) => row.kind },
-  { key: "name", title: "Name", width: "17%", cell: (row) => row.name ? <a href={link(`/resources/${processId.value}/${row.resource}`)}>{row.name}</a> : <span class="muted">{UNKNOWN}</span>, value: (row) => row.name },
+  { key: "name", title: "Name", width: "17%", cell: (row) => row.name ? <a href={link(`/resources/${processId.value}/${row.resource}`)}>{nameText(row.name)}</a> : <span class="muted">{UNKNOWN}</span>, value: (row) => row.name },
   { key: "location", title: "Opened at", cell: (row) => <Place text={row.location && placeText(row.location)} />, value: (row) => (row.location ? placeText(row.location) : null) },
   { key: "task", title: "By task", width: "80px", cell: (row) => (row.task ? <a class="mono" href={link(`/tasks/${processId.value}/${row.task}`)}>{row.task}</a> : <span class="muted">no task</span>), value: (row) => row.task },
   { key: "waiters", title: "Waiters", about: "Tasks that wait for it now", width: "76px", isNumber: true, cell: (row) => <Waiters row={row} />, value: (row) => row.state?.waiters ?? null },

@@ -89,7 +89,7 @@ function SiteCard({ site, share, of, isOpen }: { site: Site; share: number; of: 
   const toggle = () => setQuery({ location: isOpen ? "none" : site.location });
   return (
     <li class="card site" data-testid="site">
-      <button type="button" class="site-head" aria-expanded={isOpen} onClick={toggle}>
+      <h2><button type="button" class="site-head" aria-expanded={isOpen} onClick={toggle}>
         <Chevron isOpen={isOpen} />
         <span class="site-title">
           <WholePlace text={site.location} />
@@ -101,7 +101,7 @@ function SiteCard({ site, share, of, isOpen }: { site: Site; share: number; of: 
         <Number name="polls" value={count(site.polls)} />
         <Number name="median" value={duration(site.p50)} />
         <Number name="worst" value={duration(site.max)} />
-      </button>
+      </button></h2>
       {isOpen && <SiteBody site={site} />}
     </li>
   );

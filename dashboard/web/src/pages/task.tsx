@@ -4,7 +4,7 @@ import { Fragment } from "preact";
 import { apiUrl } from "../api/client.ts";
 import type { Mark, Poll, Resource, Task, TaskDetail, Wait } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { count, dateTime, duration, plural, UNKNOWN } from "../base/format.ts";
+import { count, dateTime, duration, nameText, plural, UNKNOWN } from "../base/format.ts";
 import { between, instant, MICROSECOND } from "../base/instant.ts";
 import { durationClass } from "../base/duration_class.ts";
 import { asCli } from "../app/as_cli.ts";
@@ -26,7 +26,7 @@ export function TaskPage({ params }: { params: Record<string, string> }) {
   const detail = useApi<TaskDetail>(apiUrl(path), { live: true, subject: path });
   return (
     <div class="page" data-testid="task">
-      <Ready of={detail} lines={14}>{(answer) => <Detail answer={answer} />}</Ready>
+      <Ready of={detail} lines={14} isPage>{(answer) => <Detail answer={answer} />}</Ready>
     </div>
   );
 }
@@ -44,7 +44,7 @@ function Detail({ answer }: { answer: TaskDetail }) {
       <header class="title">
         <div class="grow">
           <p class="muted"><a href={link("/tasks")}>Tasks</a> / {task.location ? placeText(task.location) : "unknown place"}</p>
-          <h1 class="row wrap">{task.name ? `${task.name} ` : "Task "}<span class="mono">{task.task}</span> <StateChip task={task} />{list.map((text) => <span key={text} class="chip bad"><Icon name="warn" size={12} /> {text}</span>)}</h1>
+          <h1 class="row wrap">{task.name ? <><bdi>{nameText(task.name)}</bdi> </> : "Task "}<span class="mono">{task.task}</span> <StateChip task={task} />{list.map((text) => <span key={text} class="chip bad"><Icon name="warn" size={12} /> {text}</span>)}</h1>
         </div>
         {task.spawned_at && <a class="button" href={lifeHref(task)}><Icon name="timeline" size={14} /> Its life on the timeline</a>}
       </header>
@@ -113,7 +113,7 @@ function Facts({ answer: { task, children } }: { answer: TaskDetail }) {
       <dt>Polls</dt><dd>{count(task.polls)}, the longest {duration(task.max_poll_time)}</dd>
       <dt>Wakes</dt><dd>{task.wakes == null ? "not recorded" : <>{count(task.wakes)}, {count(task.self_wakes)} by itself{task.last_waker && <>, last by <TaskLink task={task.last_waker} process={task.process} /></>}</>}</dd>
       <dt>Children</dt><dd>{children === 0 ? "none" : plural(children, "task")}</dd>
-      {Object.entries(task.fields).map(([key, value]) => <Fragment key={key}><dt>{key}</dt><dd>{value}</dd></Fragment>)}
+      {Object.entries(task.fields).map(([key, value]) => <Fragment key={key}><dt>{nameText(key)}</dt><dd>{value}</dd></Fragment>)}
       <dt>Kind</dt><dd>{task.kind}{task.loop && task.loop !== "0" && ` on loop ${task.loop}`}</dd>
     </dl>
   );

@@ -1,7 +1,7 @@
 //! The columns of every table of tasks.
 
 import type { SlowPoll, Task } from "../api/types.ts";
-import { count, duration, plural, UNKNOWN } from "../base/format.ts";
+import { count, duration, nameText, plural, UNKNOWN } from "../base/format.ts";
 import { At, Place, placeText } from "../ui/small.tsx";
 import type { Column } from "../ui/table.tsx";
 import { Icon } from "../ui/icons.tsx";
@@ -31,9 +31,9 @@ export function StateChip({ task }: { task: Task }) {
 }
 
 export const TASK_COLUMNS: readonly Column<Task>[] = [
-  { key: "warn", title: "", about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
+  { key: "warn", title: "Warnings", hidesTitle: true, about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
   { key: "task", title: "Task", width: "92px", cell: (task) => <span class="mono">{task.task}</span>, value: (task) => task.task },
-  { key: "name", title: "Name", width: "13%", cell: (task) => task.name ?? <span class="muted">{UNKNOWN}</span>, value: (task) => task.name },
+  { key: "name", title: "Name", width: "13%", cell: (task) => task.name == null ? <span class="muted">{UNKNOWN}</span> : nameText(task.name), value: (task) => task.name },
   { key: "location", title: "Spawned at", cell: (task) => <Place text={task.location && placeText(task.location)} />, value: (task) => (task.location ? placeText(task.location) : null) },
   { key: "state", title: "State", width: "96px", cell: (task) => <StateChip task={task} />, value: (task) => task.outcome ?? task.state },
   { key: "spawned_at", title: "Start", width: "108px", isNumber: true, cell: (task) => <At at={task.spawned_at} />, value: (task) => task.spawned_at },

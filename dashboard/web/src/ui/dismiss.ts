@@ -8,7 +8,12 @@ export function useDismiss(isOpen: boolean, close: () => void) {
   useEffect(() => {
     if (!isOpen) return;
     const onPointer = (event: PointerEvent) => !box.current?.contains(event.target as Node) && close();
-    const onKey = (event: KeyboardEvent) => event.key === "Escape" && close();
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "Escape") return;
+      close();
+      // What had the focus inside is gone now.
+      box.current?.querySelector<HTMLElement>("button[aria-expanded]")?.focus();
+    };
     document.addEventListener("pointerdown", onPointer);
     document.addEventListener("keydown", onKey);
     return () => {

@@ -15,7 +15,7 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
       load().then((view) => { loaded = view; setLoaded(true); }).catch(() => setError(new Error("This page could not be fetched. Is `loopd serve` still running?")));
     };
     useEffect(() => { if (!loaded) start(); }, []);
-    if (error) return <Failed error={error} retry={start} />;
+    if (error) return <Failed error={error} retry={start} isPage />;
     const View = loaded;
     return View ? <View {...props} /> : <>{waiting()}</>;
   };

@@ -1,7 +1,7 @@
 //! Small parts: tabs, places, instants, bars.
 
 import type { ComponentChildren } from "preact";
-import { clock, dateTime, percent, shortPlace, UNKNOWN } from "../base/format.ts";
+import { abridged, clock, dateTime, percent, shortPlace, UNKNOWN } from "../base/format.ts";
 import { instant, type InstantText, type Nanos } from "../base/instant.ts";
 import type { Location } from "../api/types.ts";
 
@@ -22,7 +22,7 @@ export function placeText(location: Location | null | undefined): string {
 /** A source line, short to read and whole on hover. */
 export function Place({ text }: { text: string | null | undefined }) {
   if (!text) return <span class="muted">unknown place</span>;
-  return <span class="place" title={text}>{shortPlace(text)}</span>;
+  return <span class="place" title={text}><bdi dir="ltr">{abridged(shortPlace(text))}</bdi></span>;
 }
 
 /** The whole place for a headline: the folders step back, the file and line do not. */
@@ -30,9 +30,9 @@ export function WholePlace({ text }: { text: string | null | undefined }) {
   if (!text) return <span class="muted">unknown place</span>;
   const short = shortPlace(text);
   // Of a library only the part from its name and version on says anything.
-  if (!short.startsWith("…/")) return <b class="place big" title={text}>{short}</b>;
+  if (!short.startsWith("…/")) return <b class="place big" title={text}>{abridged(short)}</b>;
   const tail = short.slice(2);
-  return <b class="place big" title={text}><span class="muted">{text.slice(0, text.length - tail.length)}</span>{tail}</b>;
+  return <b class="place big" title={text}><span class="muted">{abridged(text.slice(0, text.length - tail.length))}</span>{abridged(tail)}</b>;
 }
 
 /** Wall time; the date is in the tooltip. */

@@ -12,20 +12,23 @@ export function Loading({ lines = 6 }: { lines?: number }) {
   );
 }
 
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+/** `isPage`: it is all that the page has. */
+export function Empty({ title, children, isPage = false }: { title: string; children?: ComponentChildren; isPage?: boolean }) {
+  const Heading = isPage ? "h1" : "h2";
   return (
     <div class="state" data-testid="empty">
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {children}
     </div>
   );
 }
 
-export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
+export function Failed({ error, retry, isPage = false }: { error: Error; retry?: () => void; isPage?: boolean }) {
+  const Heading = isPage ? "h1" : "h2";
   return (
     <div class="state" role="alert" data-testid="error">
       <Icon name="warn" size={24} />
-      <h2>This could not be loaded</h2>
+      <Heading>This could not be loaded</Heading>
       <p>{error.message}</p>
       {retry && <button class="button" onClick={retry}>Try again</button>}
     </div>
@@ -33,8 +36,8 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
 }
 
 /** Shows `children` once there is data; an error after that is a line above the old data, not instead of it. */
-export function Ready<T>({ of, children, lines }: { of: Loaded<T>; children: (data: T) => ComponentChildren; lines?: number }) {
-  if (of.data == null) return of.error ? <Failed error={of.error} retry={of.reload} /> : <Loading {...(lines ? { lines } : {})} />;
+export function Ready<T>({ of, children, lines, isPage = false }: { of: Loaded<T>; children: (data: T) => ComponentChildren; lines?: number; isPage?: boolean }) {
+  if (of.data == null) return of.error ? <Failed error={of.error} retry={of.reload} isPage={isPage} /> : <Loading {...(lines ? { lines } : {})} />;
   return (
     <>
       {of.error && (

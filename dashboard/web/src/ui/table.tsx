@@ -11,6 +11,8 @@ export const ROW_HEIGHT = 28;
 export interface Column<Row> {
   readonly key: string;
   readonly title: string;
+  /** There is no room for it: only read aloud. */
+  readonly hidesTitle?: boolean;
   /** What the column means, shown on hover. */
   readonly about?: string;
   readonly width?: string;
@@ -62,7 +64,7 @@ export function Table<Row>(props: TableProps<Row>) {
 
   const indices = Array.from({ length: Math.max(0, Math.min(shown.to, total) - shown.from) }, (_, k) => shown.from + k);
   return (
-    <div class="scroll" ref={box} style={height ? { height } : {}} onScroll={measure} data-testid={props.testId}>
+    <div class="scroll" ref={box} style={height ? { height } : {}} onScroll={measure} data-testid={props.testId} {...(height && !props.hrefOf ? { role: "region", "aria-label": caption, tabIndex: 0 } : {})}>
       <table class={`table ${props.isAuto ? "auto" : ""}`} aria-rowcount={total + 1} onKeyDown={(event) => moveFocus(event, props, box.current)}>
         <caption class="visually-hidden">{caption}</caption>
         <colgroup>{columns.map((column) => <col key={column.key} style={column.width ? { width: column.width } : {}} />)}</colgroup>
@@ -91,7 +93,7 @@ function Heading<Row>({ column, sort, onSort }: { column: Column<Row>; sort: Sor
           {column.title}
           {isSorted && <span aria-hidden="true">{sort.isDescending ? "↓" : "↑"}</span>}
         </button>
-      ) : column.title}
+      ) : column.hidesTitle ? <span class="visually-hidden">{column.title}</span> : column.title}
     </th>
   );
 }
