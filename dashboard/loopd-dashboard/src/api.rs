@@ -121,7 +121,10 @@ impl Api {
         let refusals =
             REFUSALS.map(|(status, about)| (status.to_string(), refusal(status, about).into()));
         components.responses.extend(refusals);
-        for (name, schema) in self.bodies {
+        for (name, mut schema) in self.bodies {
+            if let RefOr::T(Schema::Object(object)) = &mut schema {
+                object.properties.values_mut().for_each(lift_description);
+            }
             components.schemas.entry(name).or_insert(schema);
         }
         self.document

@@ -97,6 +97,7 @@ impl Described for StackFilter {
                 "Only those in polls of this site, named as `GET /api/v1/slow` names it.",
             ),
             id("task", "Only those in polls of this task."),
+            text("lanes", "Only those on these workers: LOOP.WORKER, several with commas between."),
         ]
     }
 }
