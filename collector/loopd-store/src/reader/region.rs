@@ -128,7 +128,8 @@ impl<'q> Sum<'q> {
             let time = length as u64;
             of_lane.polls += 1;
             of_lane.time = of_lane.time.saturating_add(time);
-            of_lane.busy_time += (end.min(to) - start.max(from)).max(0) as u64;
+            let inside = end.min(to).saturating_sub(start.max(from)).max(0) as u64;
+            of_lane.busy_time = of_lane.busy_time.saturating_add(inside);
             of_lane.max = of_lane.max.max(time);
             of_lane.slow += u64::from(length >= self.slow);
             self.lengths.push(time);

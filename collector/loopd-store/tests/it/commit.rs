@@ -251,6 +251,20 @@ async fn extreme_instants_ids_and_lengths_are_stored_without_overflow() {
     reader.timeline(store.process, first, last, 1_000).await.unwrap();
     reader.timeline(store.process, last, first, 0).await.unwrap();
     reader.polls(store.process, first, last, 10).await.unwrap();
+    let region = loopd_store::RegionQuery {
+        process: store.process,
+        from: first,
+        to: last,
+        lanes: None,
+        task: None,
+        limit: 1_000,
+        min_length: 0,
+        max_length: u64::MAX,
+        order: loopd_store::RegionOrder::Length,
+        is_descending: true,
+        rows: 10,
+    };
+    reader.region(region).await.unwrap();
     reader.tasks(&Default::default()).await.unwrap();
     reader.task_sites(store.process, last, u64::MAX, 9).await.unwrap();
     reader.resource_sites(store.process, last, u64::MAX, 9).await.unwrap();

@@ -428,7 +428,7 @@ async fn doctor_finds_what_is_wrong() {
 fn every_help_has_examples_and_json_keys() {
     for command in [
         "apps", "capture", "tasks", "task", "slow", "leaks", "findings", "check", "compare",
-        "report", "query", "export", "import", "db", "doctor",
+        "report", "notes", "query", "export", "import", "db", "doctor",
     ] {
         let run = loopd(&[command, "--help"]);
         assert_eq!(run.code, 0);
