@@ -46,19 +46,18 @@ fn measure(db: &Connection, since: UnixNanos) -> rusqlite::Result<DiskUse> {
     })?;
     let processes = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     // The length of a blob is in its row's first page.
-    let sql = "SELECT ifnull(sum(bytes), 0), min(start_at), max(end_at), count(*) FROM (
+    let sql = "SELECT ifnull(sum(bytes), 0), min(start_at), max(end_at) FROM (
             SELECT length(data) + 64 AS bytes, start_at, end_at
             FROM segment INDEXED BY segment_by_age
             WHERE kind < 4 AND end_at >= ?1 ORDER BY end_at DESC LIMIT ?2)";
     let row = |row: &rusqlite::Row<'_>| {
         let at = |i| row.get::<_, Option<i64>>(i);
-        Ok((row.get::<_, i64>(0)?, at(1)?, at(2)?, row.get::<_, i64>(3)?))
+        Ok((row.get::<_, i64>(0)?, at(1)?, at(2)?))
     };
-    let (recent, from, to, count) = db.query_row(sql, [since.0, MAX_SEGMENTS], row)?;
-    // Where more came than was looked at, the rate is that of the time they are of.
-    let from =
-        if count < MAX_SEGMENTS { Some(since.0) } else { from.map(|from| from.max(since.0)) };
-    let recent_time = from.zip(to).map_or(0, |(from, to)| unsigned(to.saturating_sub(from)));
+    let (recent, from, to) = db.query_row(sql, [since.0, MAX_SEGMENTS], row)?;
+    // The rate is that of the time they are of: a program may have begun since.
+    let time = from.zip(to).map(|(from, to)| unsigned(to.saturating_sub(from.max(since.0))));
+    let recent_time = time.unwrap_or(0);
     Ok(DiskUse {
         used_bytes: page.saturating_mul(pages.saturating_sub(free)),
         free_bytes: page.saturating_mul(free),

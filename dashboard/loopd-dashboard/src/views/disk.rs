@@ -31,7 +31,8 @@ pub struct DiskView {
     pub more_processes: u64,
     /// Since when single polls are kept; null when there are none.
     pub oldest_at: Option<UnixNanosText>,
-    /// Bytes of single polls, parks and wakes that come per second, over the last ten minutes; 0 if none came.
+    /// Bytes of single polls, parks and wakes that come per second, in the last ten minutes since the first of them; 0 if
+    /// none came.
     pub poll_bytes_per_s: f64,
     /// When all of the budget will be used at that rate, about, in nanoseconds from now; null without a budget
     /// or while nothing comes. 0 if it is.
