@@ -16,12 +16,16 @@ use loopd_model::{
 mod dumps;
 pub(crate) mod findings;
 mod survivors;
+mod task_life;
+mod task_terms;
 mod told;
 mod waits;
 
 pub use dumps::*;
 pub use findings::{FindingRow, MAX_FINDINGS, MAX_MUTES};
 pub use survivors::*;
+pub use task_life::*;
+pub use task_terms::*;
 pub use told::*;
 pub use waits::*;
 
@@ -402,6 +406,8 @@ pub struct TaskQuery {
     pub parent: Option<TaskId>,
     /// Of this sort; `None` for every sort but callbacks, which are in the list if it is of one place.
     pub kind: Option<TaskKind>,
+    /// And such that meet all of these.
+    pub terms: Vec<TaskTerm>,
     /// The order.
     pub sort: TaskSort,
     /// Largest first.

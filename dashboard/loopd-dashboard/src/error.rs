@@ -12,6 +12,9 @@ use crate::views::ViewError;
 pub struct ErrorBody {
     /// What was wrong and what to do.
     pub error: String,
+    /// Of a filter that cannot be read: where that is, from and to, in UTF-16 units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<(usize, usize)>,
 }
 
 /// A status and a sentence.
@@ -19,11 +22,13 @@ pub struct ErrorBody {
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) sentence: String,
+    /// Which part of a filter is wrong.
+    pub(crate) at: Option<(usize, usize)>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into() }
+        Self { status, sentence: sentence.into(), at: None }
     }
 
     pub(crate) fn bad_request(sentence: impl Into<String>) -> Self {
@@ -39,13 +44,19 @@ impl From<ViewError> for ApiError {
             | ViewError::NoResource { .. }
             | ViewError::NoDump { .. }
             | ViewError::Empty => StatusCode::NOT_FOUND,
-            ViewError::Invalid(_) | ViewError::Sql { .. } => StatusCode::BAD_REQUEST,
+            ViewError::Invalid(_) | ViewError::Filter { .. } | ViewError::Sql { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             ViewError::Store(source) => {
                 tracing::error!(error = error_chain(source), "the store could not be read");
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        Self::new(status, error.to_string())
+        let at = match &error {
+            ViewError::Filter { from, to, .. } => Some((*from, *to)),
+            _ => None,
+        };
+        Self { at, ..Self::new(status, error.to_string()) }
     }
 }
 
@@ -62,6 +73,6 @@ fn error_chain(error: &dyn std::error::Error) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(ErrorBody { error: self.sentence })).into_response()
+        (self.status, Json(ErrorBody { error: self.sentence, at: self.at })).into_response()
     }
 }

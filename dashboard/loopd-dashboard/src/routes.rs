@@ -27,6 +27,8 @@ use crate::views::stacks::{StackFilter, StacksView};
 use crate::views::status::StatusView;
 use crate::views::survivors::SurvivorFilter;
 use crate::views::task::TaskView;
+use crate::views::task_kin::TaskKinView;
+use crate::views::task_life::{LifeFilter, TaskLifeView};
 use crate::views::tasks::TaskFilter;
 use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::WaitFilter;
@@ -73,6 +75,8 @@ pub fn router(state: AppState) -> Router {
         .route("/timeline", get(timeline))
         .route("/tasks", get(tasks))
         .route("/tasks/{process}/{task}", get(task))
+        .route("/tasks/{process}/{task}/life", get(task_life))
+        .route("/tasks/{process}/{task}/kin", get(task_kin))
         .route("/slow", get(slow))
         .route("/stacks", get(stacks))
         .route("/leaks", get(leaks))
@@ -157,11 +161,36 @@ async fn task(
     pairs: Pairs,
 ) -> Answer<TaskView> {
     Params::new(pairs.0, &[])?;
+    let (process, task) = task_path(&process, &task)?;
+    Ok(Json(views::task::task(&state.reader, process, task).await?))
+}
+
+async fn task_life(
+    State(state): State<AppState>,
+    Path((process, task)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Answer<TaskLifeView> {
+    let filter = LifeFilter::parse(&Params::new(pairs.0, &LifeFilter::PARAMS)?)?;
+    let (process, task) = task_path(&process, &task)?;
+    Ok(Json(views::task_life::task_life(&state.reader, process, task, &filter).await?))
+}
+
+async fn task_kin(
+    State(state): State<AppState>,
+    Path((process, task)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Answer<TaskKinView> {
+    Params::new(pairs.0, &[])?;
+    let (process, task) = task_path(&process, &task)?;
+    Ok(Json(views::task_kin::task_kin(&state.reader, process, task).await?))
+}
+
+fn task_path(process: &str, task: &str) -> Result<(i64, u64), ApiError> {
     let (Ok(process), Ok(task)) = (process.parse(), task.parse()) else {
         let sentence = "the path must be /api/v1/tasks/PROCESS/TASK, both whole numbers";
         return Err(ApiError::bad_request(sentence));
     };
-    Ok(Json(views::task::task(&state.reader, process, task).await?))
+    Ok((process, task))
 }
 
 async fn slow(

@@ -13,6 +13,7 @@ import "./style/parts.css";
 import "./style/pages.css";
 import "./style/timeline.css";
 import "./style/flame.css";
+import "./style/task.css";
 
 startTheme();
 startRouter();

@@ -4,8 +4,8 @@ use loopd_model::{MarkLevel, TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{
-    Reader, facts, lives, metrics, resources, sites, slow, survivors, tasks, timeline, told, waits,
-    waits_of,
+    Reader, facts, lives, metrics, resources, sites, slow, survivors, task_kin, task_life, tasks,
+    timeline, told, waits, waits_of,
 };
 use crate::{
     MarkQuery, ProcessKey, ResourceQuery, SlowQuery, StoreOptions, TaskQuery, TaskState, WaitQuery,
@@ -76,6 +76,8 @@ async fn no_large_table_is_read_from_end_to_end() {
     let at = waits_of::waits_at(process, "[1]", UnixNanos(1), 5);
     statements.push(at.sql().as_str().to_owned());
     statements.extend(survivors::statements());
+    statements.extend(task_life::statements());
+    statements.extend(task_kin::statements());
     for sql in statements {
         let plan = plan(&reader, &sql).await;
         let large = [

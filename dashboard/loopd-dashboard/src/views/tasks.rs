@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::marks::fields_text;
 use super::params::{Params, QueryPairs, word};
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, is_false, words};
+use super::{ViewError, find_process, is_false, task_filter, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/tasks`.
@@ -24,6 +24,9 @@ pub struct TasksView {
     /// Whether more are alive than were looked through: the latest of each spawn location.
     #[serde(default, skip_serializing_if = "is_false")]
     pub more: bool,
+    /// The filter as a condition on the view `tasks` of SQL; empty without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub filter_sql: String,
     /// How many of them come before the first row.
     pub offset: u64,
     /// One page of them.
@@ -111,6 +114,8 @@ pub struct TaskFilter {
     pub state: Option<TaskState>,
     /// Part of the name or of the spawn location, or the id.
     pub q: Option<String>,
+    /// What they have to be, in the language of [`super::task_filter`].
+    pub filter: Option<String>,
     /// Spawned at this location.
     pub location: Option<u64>,
     /// Spawned by this task.
@@ -160,8 +165,10 @@ pub const STATES: [(&str, Option<TaskState>); 4] = [
 
 impl TaskFilter {
     /// The parameters that make a filter.
-    pub const PARAMS: [&str; 10] =
-        ["process", "state", "q", "location", "parent", "kind", "sort", "desc", "offset", "limit"];
+    pub const PARAMS: [&str; 11] = [
+        "process", "state", "q", "filter", "location", "parent", "kind", "sort", "desc", "offset",
+        "limit",
+    ];
 
     /// Reads the filter of a request.
     pub fn parse(params: &Params) -> Result<Self, ViewError> {
@@ -169,6 +176,7 @@ impl TaskFilter {
             process: params.parsed("process")?,
             state: params.one_of("state", &STATES)?.flatten(),
             q: params.text("q").map(str::to_owned),
+            filter: params.text("filter").map(str::to_owned),
             location: params.parsed("location")?,
             parent: params.parsed("parent")?,
             kind: params.one_of("kind", &KINDS)?,
@@ -185,6 +193,7 @@ impl TaskFilter {
             .add("process", self.process)
             .add("state", word(&STATES, self.state))
             .add("q", self.q.as_deref())
+            .add("filter", self.filter.as_deref())
             .add("location", self.location)
             .add("parent", self.parent)
             .add("kind", self.kind.map(words::kind))
@@ -202,6 +211,8 @@ impl TaskFilter {
 /// One page of tasks.
 pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, ViewError> {
     let process = find_process(reader, filter.process).await?.process;
+    let terms = task_filter::parse(filter.filter.as_deref().unwrap_or_default())?;
+    let filter_sql = task_filter::sql(&terms);
     let query = TaskQuery {
         process,
         state: filter.state,
@@ -209,6 +220,7 @@ pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, Vi
         location: filter.location.map(u64::cast_signed),
         parent: filter.parent.map(TaskId),
         kind: filter.kind,
+        terms,
         sort: filter.sort,
         is_descending: filter.desc,
         offset: filter.offset,
@@ -218,7 +230,8 @@ pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, Vi
     let searched_from = page.searched_from.map(UnixNanosText::from);
     let rows = page.rows.into_iter().map(Task::from).collect();
     let more = page.has_more_alive;
-    Ok(TasksView { total: page.total, searched_from, more, offset: filter.offset, rows })
+    let (total, offset) = (page.total, filter.offset);
+    Ok(TasksView { total, searched_from, more, filter_sql, offset, rows })
 }
 
 impl From<TaskRow> for Task {

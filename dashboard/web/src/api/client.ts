@@ -8,6 +8,8 @@ export class ApiError extends Error {
     message: string,
     /** 0 when no answer came at all. */
     readonly status: number,
+    /** Of a filter that cannot be read: which part, in UTF-16 units. */
+    readonly at: readonly [number, number] | null = null,
   ) {
     super(message);
   }
@@ -58,18 +60,19 @@ async function request<T>(url: string, init: RequestInit): Promise<T> {
     throw new ApiError("loopd does not answer. Is `loopd serve` still running?", 0);
   }
   if (response.ok) return (await response.json()) as T;
-  throw new ApiError(await errorSentence(response), response.status);
+  throw await errorOf(response);
 }
 
-async function errorSentence(response: Response): Promise<string> {
-  if (response.status === 401) return "loopd wants a token. Open the address that `loopd serve` printed, with its ?token=… part.";
+async function errorOf(response: Response): Promise<ApiError> {
+  const { status } = response;
+  if (status === 401) return new ApiError("loopd wants a token. Open the address that `loopd serve` printed, with its ?token=… part.", status);
   try {
-    const body = (await response.json()) as { error?: unknown };
-    if (typeof body.error === "string") return body.error;
+    const body = (await response.json()) as { error?: unknown; at?: [number, number] };
+    if (typeof body.error === "string") return new ApiError(body.error, status, body.at ?? null);
   } catch {
     // Not JSON: a proxy answered, or the connection broke half-way. The status is all we know.
   }
-  return `loopd answered ${response.status} ${response.statusText}`.trim();
+  return new ApiError(`loopd answered ${status} ${response.statusText}`.trim(), status);
 }
 
 export function isAbort(cause: unknown): boolean {

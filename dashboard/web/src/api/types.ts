@@ -367,6 +367,8 @@ export interface TaskPage {
   searched_from: InstantText | null;
   /** Whether more are alive than were looked through. */
   more?: boolean;
+  /** The filter as a condition on the view `tasks`; absent without one. */
+  filter_sql?: string;
   offset: number;
   rows: Task[];
 }
@@ -750,4 +752,137 @@ export interface Head {
   /** Grows with every commit; nothing more. */
   version: number;
   processes: { process: number; last_at: InstantText; state: ProcessState }[];
+}
+
+/** One task's life; everything in it is of the time from `from` to `to`. */
+export interface TaskLife {
+  process: number;
+  task: string;
+  begin: InstantText;
+  end: InstantText;
+  from: InstantText;
+  to: InstantText;
+  /** Whether that is less than was asked for. */
+  is_cut: boolean;
+  polls: number;
+  polls_counted: number;
+  /** Those with a wake that led to them. */
+  polls_woken: number;
+  parts: LifePart[];
+  waited: Waited[];
+  waited_total: number;
+  strip: LifeStrip;
+  lengths: LifeClass[];
+  delays: LifeClass[];
+  wakers: Waker[];
+  wakers_total: number;
+  /** How many polls were asked for. */
+  chosen: number;
+  rows: LifePoll[];
+}
+
+export interface LifePart {
+  state: "running" | "ready" | "queued" | "waiting" | "several" | "lost" | "unknown";
+  /** What it waited for; null unless `waiting`. */
+  what: string | null;
+  time: Nanos;
+}
+
+export interface Waited {
+  resource: string | null;
+  kind: string;
+  name: string;
+  op: string;
+  waits: number;
+  time: Nanos;
+  is_open: boolean;
+}
+
+/** Columns of equal length. */
+export interface LifeStrip {
+  step: Nanos;
+  running: Nanos[];
+  ready: Nanos[];
+  waiting: Nanos[];
+  lost: Nanos[];
+  max: Nanos[];
+  /** How many of the chosen polls overlap it; empty if none was chosen. */
+  chosen: number[];
+}
+
+/** `to` is the shortest that is too long for it. */
+export interface LifeClass {
+  from: Nanos;
+  to: Nanos | null;
+  count: number;
+}
+
+export interface Waker {
+  /** Null outside any task. */
+  task: string | null;
+  name: string | null;
+  location: Location | null;
+  polls: number;
+  wakes: number;
+  is_self: boolean;
+  delay: Nanos;
+  max_delay: Nanos;
+  last_at: InstantText;
+}
+
+export interface LifePoll extends Poll {
+  delay: Nanos | null;
+  by: string | null;
+  wakes: number;
+}
+
+/** What a task has to do with others. */
+export interface TaskKin {
+  process: number;
+  task: string;
+  /** The nearest first. */
+  ancestors: Task[];
+  ancestors_end: "root" | "gone" | "deep" | "circle";
+  gone: string | null;
+  /** Itself first; empty if it was not cancelled. */
+  cancelled: CancelledTask[];
+  cancelled_after: Task[];
+  cancelled_after_total: number;
+  siblings: { location: Location; ended: Population; alive: Population } | null;
+  searched_from: InstantText | null;
+  more?: boolean;
+}
+
+export interface CancelledTask {
+  task: string;
+  name: string | null;
+  location: Location | null;
+  ended_at: InstantText | null;
+  last_waker: string | null;
+  is_likely: boolean;
+  parent: string | null;
+  parent_outcome: string | null;
+  parent_ended_at: InstantText | null;
+}
+
+export interface Population {
+  tasks: number;
+  lifetime: Spread | null;
+  busy_time: Spread | null;
+  polls: Spread | null;
+  max_poll_time: Spread | null;
+}
+
+export interface Spread {
+  min: number;
+  p10: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  max: number;
+  /** Of the task asked for. */
+  own: number;
+  /** The share whose figure is less, and that whose figure is less or the same. */
+  below: number;
+  up_to: number;
 }
