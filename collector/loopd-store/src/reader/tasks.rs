@@ -1,5 +1,6 @@
 //! Lists of tasks, and single ones.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use loopd_model::{LoopId, Outcome, TaskId, TaskKind};
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// So many tasks that ended and have rows, the latest, are looked through for a list.
-const MAX_ROWS: i64 = 20_000 / SCALE as i64;
+const MAX_ROWS: i64 = 100_000 / SCALE as i64;
 /// So many that are alive; of more the latest of each spawn location.
 const MAX_ALIVE: i64 = 50_000 / SCALE as i64;
 /// So many of those that have none.
@@ -58,6 +59,14 @@ const JOINED: &str = "
     LEFT JOIN location l ON l.process = t.process AND l.location = t.spawn_location
     WHERE (t.spawned_at IS NOT NULL OR t.polls > 0 OR t.started_at IS NOT NULL
            OR t.name IS NOT NULL OR t.wakes > 0 OR t.fields IS NOT NULL)";
+
+/// Which tasks are on a page, with what they may be in order of.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT t.task, count(*) OVER () AS total, {LIFETIME} AS lifetime, {POLLS} AS all_polls,
+            {BUSY_TIME} AS all_busy_time, {MAX_POLL_TIME} AS longest"
+    )
+});
 
 pub(super) const LIFETIME: &str = "max(0, coalesce(t.ended_at, p.last_at)
     - coalesce(t.spawned_at, t.first_poll_at, t.ended_at, p.last_at))";
@@ -107,12 +116,36 @@ impl Reader {
                 Some(TaskState::Alive | TaskState::Running) => i64::MAX,
                 _ => searched_from.unwrap_or(i64::MIN),
             };
-            let mut count = listed("SELECT count(*)", query, some.as_deref(), since);
-            let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
-            let mut rows = listed(&columns(), query, some.as_deref(), since);
-            order(&mut rows, query);
-            let rows = rows.build().fetch_all(&mut **db).await?;
-            let rows = rows.iter().map(task_row).collect::<Answer<_>>()?;
+            // One look at all finds which are on the page, and how many there are; the rest of what is
+            // shown is read of those few alone.
+            let mut page = listed(&PAGE, query, some.as_deref(), since);
+            order(&mut page, query);
+            let page = page.build().fetch_all(&mut **db).await?;
+            let total: i64 = match page.first() {
+                Some(first) => first.try_get(1)?,
+                None if query.offset == 0 => 0,
+                None => {
+                    let mut count = listed("SELECT count(*)", query, some.as_deref(), since);
+                    count.build_query_scalar().fetch_one(&mut **db).await?
+                }
+            };
+            let ids = page.iter().map(|row| row.try_get(0)).collect::<Answer<Vec<i64>>>()?;
+            let among = serde_json::to_string(&ids).unwrap_or_default();
+            let mut sql = QueryBuilder::new(columns());
+            sql.push(" FROM json_each(").push_bind(&among);
+            sql.push(") j CROSS JOIN task t ON t.task = j.value").push(JOINED);
+            sql.push(" AND t.process = ").push_bind(query.process.0);
+            let mut rows = sql.build().fetch_all(&mut **db).await?;
+            if rows.len() < ids.len() {
+                // Some have no row of their own.
+                let mut sql = listed(&columns(), query, some.as_deref(), since);
+                sql.push(" AND t.task IN (SELECT value FROM json_each(").push_bind(&among).push("))");
+                rows = sql.build().fetch_all(&mut **db).await?;
+            }
+            let mut rows = rows.iter().map(task_row).collect::<Answer<Vec<_>>>()?;
+            let places: HashMap<u64, usize> =
+                ids.iter().enumerate().map(|(place, &task)| (task as u64, place)).collect();
+            rows.sort_by_key(|row| places.get(&row.task.0).copied());
             let searched_from = searched_from.map(UnixNanos);
             Ok(Page { total: super::unsigned(total), rows, searched_from, has_more_alive })
         };

@@ -17,4 +17,5 @@ mod server;
 mod settings;
 mod stacks;
 mod survivors;
+mod task_life;
 mod waits;

@@ -83,6 +83,6 @@ export function partName({ state, what }: NamedPart, hasWakes: boolean): string 
 
 /** The class of its colour. */
 export function partClass(state: LifePart["state"], k: number): string {
-  const classes = { running: "c-accent", ready: "c2", queued: "c-queued", waiting: `c-kind${k % 3}`, several: "c-several", lost: "c-lost", unknown: "c-wait" };
+  const classes = { running: "c-accent", ready: "c-ready", queued: "c-queued", waiting: `c-kind${k % 3}`, several: "c-several", lost: "c-lost", unknown: "c-wait" };
   return classes[state];
 }

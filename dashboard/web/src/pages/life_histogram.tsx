@@ -47,7 +47,7 @@ export function LifeHistogram({ by, classes, pick, label }: Props) {
               key={it.from} type="button" aria-pressed={isOn} aria-label={text} title={text} tabIndex={k === Math.max(chosen, 0) ? 0 : -1}
               class={pick && !isOn ? "faint" : ""} onClick={(event) => choose(it, event.shiftKey)}
             >
-              <i class={by === "length" ? `c${durationClass(it.from)}` : "c2"} style={{ height: `${logHeight(it.count, most) * 100}%` }} />
+              <i class={by === "length" ? `c${durationClass(it.from)}` : "c-ready"} style={{ height: `${logHeight(it.count, most) * 100}%` }} />
             </button>
           );
         })}

@@ -82,7 +82,9 @@ function drawStrip(canvas: HTMLCanvasElement, strip: Strip, pointed: number | nu
   c.fillStyle = palette.lane;
   c.fillRect(0, top, width, high);
   const hasChoice = strip.chosen.length > 0;
-  const pattern = hatch(c, palette.loss, ratio);
+  const lost = hatch(c, palette.loss, ratio);
+  // Striped, since polls of some lengths have the same colour.
+  const ready = hatch(c, palette.classes[2], ratio, 4) ?? palette.classes[2];
   for (let k = 0; k < columns; k += 1) {
     const x = Math.floor((k * width) / columns);
     const w = Math.max(Math.floor(((k + 1) * width) / columns) - x, 1);
@@ -97,10 +99,10 @@ function drawStrip(canvas: HTMLCanvasElement, strip: Strip, pointed: number | nu
     c.globalAlpha = isChosen ? 1 : FAINT;
     // A poll that does not fill its column is seen all the same: its height says how little it filled.
     let y = bar(strip.running[k]!, HEIGHT, palette.classes[durationClass(strip.max[k]!)], 4);
-    y = bar(strip.ready[k]!, y, palette.classes[2], strip.ready[k]! / strip.step > 0.02 ? 2 : 0);
+    y = bar(strip.ready[k]!, y, ready, strip.ready[k]! / strip.step > 0.02 ? 2 : 0);
     c.globalAlpha = 1;
     y = bar(strip.waiting[k]!, y, palette.park, 0);
-    if (pattern) bar(strip.lost[k]!, y, pattern, 3);
+    if (lost) bar(strip.lost[k]!, y, lost, 3);
     if (hasChoice && strip.chosen[k]! > 0) {
       c.fillStyle = palette.accent;
       c.fillRect(x, 0, Math.max(w, 2), MARKS - 3);
