@@ -14,6 +14,7 @@ pub mod leaks;
 pub mod rollup;
 pub mod runtime;
 pub mod slow;
+pub mod task_life;
 pub mod text;
 pub mod tiles;
 pub mod wait_graph;

@@ -19,6 +19,8 @@ mod lanes;
 mod notes;
 mod region;
 mod survivors;
+mod task_life;
+mod task_terms;
 mod told;
 mod waits;
 
@@ -28,6 +30,8 @@ pub use lanes::*;
 pub use notes::*;
 pub use region::*;
 pub use survivors::*;
+pub use task_life::*;
+pub use task_terms::*;
 pub use told::*;
 pub use waits::*;
 
@@ -408,6 +412,8 @@ pub struct TaskQuery {
     pub parent: Option<TaskId>,
     /// Of this sort; `None` for every sort but callbacks, which are in the list if it is of one place.
     pub kind: Option<TaskKind>,
+    /// And such that meet all of these.
+    pub terms: Vec<TaskTerm>,
     /// The order.
     pub sort: TaskSort,
     /// Largest first.

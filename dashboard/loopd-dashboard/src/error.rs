@@ -18,6 +18,10 @@ pub struct ErrorBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub at: Option<TextPlace>,
+    /// Which part of a filter cannot be read, from and to, in UTF-16 units; absent where it is not about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = [u64; 2], nullable = false)]
+    pub part: Option<(usize, usize)>,
 }
 
 /// A status and a sentence.
@@ -26,11 +30,13 @@ pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) sentence: String,
     pub(crate) at: Option<TextPlace>,
+    /// Which part of a filter is wrong.
+    pub(crate) part: Option<(usize, usize)>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into(), at: None }
+        Self { status, sentence: sentence.into(), at: None, part: None }
     }
 
     pub(crate) fn bad_request(sentence: impl Into<String>) -> Self {
@@ -47,7 +53,9 @@ impl From<ViewError> for ApiError {
             | ViewError::NoDump { .. }
             | ViewError::NoNote { .. }
             | ViewError::Empty => StatusCode::NOT_FOUND,
-            ViewError::Invalid(_) | ViewError::Sql { .. } => StatusCode::BAD_REQUEST,
+            ViewError::Invalid(_) | ViewError::Filter { .. } | ViewError::Sql { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             ViewError::Store(source) => {
                 tracing::error!(error = error_chain(source), "the store could not be read");
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -57,7 +65,11 @@ impl From<ViewError> for ApiError {
             ViewError::Sql { at, .. } => *at,
             _ => None,
         };
-        Self { at, ..Self::new(status, error.to_string()) }
+        let part = match &error {
+            ViewError::Filter { from, to, .. } => Some((*from, *to)),
+            _ => None,
+        };
+        Self { at, part, ..Self::new(status, error.to_string()) }
     }
 }
 
@@ -74,6 +86,7 @@ fn error_chain(error: &dyn std::error::Error) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(ErrorBody { error: self.sentence, at: self.at })).into_response()
+        (self.status, Json(ErrorBody { error: self.sentence, at: self.at, part: self.part }))
+            .into_response()
     }
 }

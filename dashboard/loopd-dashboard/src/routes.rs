@@ -43,6 +43,8 @@ use crate::views::stacks::{StackFilter, StacksView};
 use crate::views::status::StatusView;
 use crate::views::survivors::{SurvivorFilter, SurvivorsView};
 use crate::views::task::TaskView;
+use crate::views::task_kin::TaskKinView;
+use crate::views::task_life::{LifeFilter, TaskLifeView};
 use crate::views::tasks::{TaskFilter, TasksView};
 use crate::views::tile::{LAYOUT, MEDIA_TYPE, TileFilter};
 use crate::views::timeline::{TimelineFilter, TimelineView};
@@ -243,6 +245,20 @@ pub(crate) fn api() -> Api {
             About::new("tasks", "One page of tasks").filter::<TaskFilter>().json::<TasksView>().or_csv(),
         )
         .get("/tasks/{process}/{task}", task, About::new("tasks", "One task").json::<TaskView>())
+        .get(
+            "/tasks/{process}/{task}/life",
+            task_life,
+            About::new("tasks", "Where the time of a task went, and its polls by length and delay")
+                .more("Of more than a million polls the latest are looked through, and it says so.")
+                .filter::<LifeFilter>()
+                .json::<TaskLifeView>(),
+        )
+        .get(
+            "/tasks/{process}/{task}/kin",
+            task_kin,
+            About::new("tasks", "Who spawned a task, how it was cancelled, and what those like it are like")
+                .json::<TaskKinView>(),
+        )
         .post(
             "/processes/{process}/dump",
             settings::MAX_BODY,
@@ -523,11 +539,36 @@ async fn task(
     pairs: Pairs,
 ) -> Answer<TaskView> {
     Params::new(pairs.0, &[])?;
+    let (process, task) = task_path(&process, &task)?;
+    Ok(Json(views::task::task(&state.reader, process, task).await?))
+}
+
+async fn task_life(
+    State(state): State<AppState>,
+    Path((process, task)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Answer<TaskLifeView> {
+    let filter = LifeFilter::parse(&Params::new(pairs.0, &LifeFilter::PARAMS)?)?;
+    let (process, task) = task_path(&process, &task)?;
+    Ok(Json(views::task_life::task_life(&state.reader, process, task, &filter).await?))
+}
+
+async fn task_kin(
+    State(state): State<AppState>,
+    Path((process, task)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Answer<TaskKinView> {
+    Params::new(pairs.0, &[])?;
+    let (process, task) = task_path(&process, &task)?;
+    Ok(Json(views::task_kin::task_kin(&state.reader, process, task).await?))
+}
+
+fn task_path(process: &str, task: &str) -> Result<(i64, u64), ApiError> {
     let (Ok(process), Ok(task)) = (process.parse(), task.parse()) else {
         let sentence = "the path must be /api/v1/tasks/PROCESS/TASK, both whole numbers";
         return Err(ApiError::bad_request(sentence));
     };
-    Ok(Json(views::task::task(&state.reader, process, task).await?))
+    Ok((process, task))
 }
 
 async fn region(

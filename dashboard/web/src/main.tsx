@@ -15,6 +15,7 @@ import "./style/timeline.css";
 import "./style/lanes.css";
 import "./style/flame.css";
 import "./style/forced.css";
+import "./style/task.css";
 
 startTheme();
 startRouter();

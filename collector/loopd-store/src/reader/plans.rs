@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{
     Reader, WaitsOf, facts, lives, metric_bands, metrics, resources, sites, slow, stretches,
-    survivors, task_stretch, tasks, timeline, told, waits, waits_of,
+    survivors, task_kin, task_life, task_stretch, tasks, timeline, told, waits, waits_of,
 };
 use crate::{
     MarkQuery, ProcessKey, ResourceQuery, SlowQuery, StoreOptions, TaskQuery, TaskState, WaitQuery,
@@ -85,6 +85,8 @@ async fn no_large_table_is_read_from_end_to_end() {
     }
     statements.push(stretches::holds(process, resource, (1, 2), 10).sql().as_str().to_owned());
     statements.push(stretches::readings(process, resource, (1, 2), 10).sql().as_str().to_owned());
+    statements.extend(task_life::statements());
+    statements.extend(task_kin::statements());
     for sql in statements {
         let plan = plan(&reader, &sql).await;
         let large = [

@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// So many spans are unpacked for one question: about a tenth of a second.
-const SEARCH_BUDGET: usize = 8_000_000;
+pub(super) const SEARCH_BUDGET: usize = 8_000_000;
 /// So many segments are looked into: likewise.
-const MAX_SEGMENTS: usize = 5_000;
+pub(super) const MAX_SEGMENTS: usize = 5_000;
 /// What tasks of one place have in common is looked for so long before the last that is known.
 const STATS_RANGE: i64 = 3_600_000_000_000;
 
-const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
+pub(super) const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker, s.end_at
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
     WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at <= ?4
       AND ?5 BETWEEN s.min_task AND s.max_task

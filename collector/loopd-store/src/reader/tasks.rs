@@ -1,5 +1,6 @@
 //! Lists of tasks, and single ones.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use loopd_model::{LoopId, Outcome, TaskId, TaskKind};
@@ -10,12 +11,15 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use super::bounds::{MAX_PAGE, SCALE};
 use super::timeline::IS_RUNNING;
 use super::told::fields;
-use super::{Answer, Db, Reader, alive, amount, instant, location};
+use super::{Answer, Db, Reader, alive, amount, instant, location, task_terms};
 use crate::writer::tasks::ANY_TASK;
-use crate::{Page, ProcessKey, StoreError, TaskQuery, TaskRow, TaskSort, TaskState, UnixNanos};
+use crate::{
+    Page, ProcessKey, StoreError, TaskCondition, TaskIdOf, TaskQuery, TaskRow, TaskSort, TaskState,
+    TaskTerm, TaskText, UnixNanos,
+};
 
 /// So many tasks that ended and have rows, the latest, are looked through for a list.
-const MAX_ROWS: i64 = 20_000 / SCALE as i64;
+const MAX_ROWS: i64 = 100_000 / SCALE as i64;
 /// So many that are alive; of more the latest of each spawn location.
 const MAX_ALIVE: i64 = 50_000 / SCALE as i64;
 /// So many of those that have none.
@@ -56,20 +60,29 @@ const JOINED: &str = "
     WHERE (t.spawned_at IS NOT NULL OR t.polls > 0 OR t.started_at IS NOT NULL
            OR t.name IS NOT NULL OR t.wakes > 0 OR t.fields IS NOT NULL)";
 
-const LIFETIME: &str = "max(0, coalesce(t.ended_at, p.last_at)
+/// Which tasks are on a page, with what they may be in order of.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT t.task, count(*) OVER () AS total, {LIFETIME} AS lifetime, {POLLS} AS all_polls,
+            {BUSY_TIME} AS all_busy_time, {MAX_POLL_TIME} AS longest"
+    )
+});
+
+pub(super) const LIFETIME: &str = "max(0, coalesce(t.ended_at, p.last_at)
     - coalesce(t.spawned_at, t.first_poll_at, t.ended_at, p.last_at))";
 /// A blocking job is one long poll.
-const POLLS: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL THEN 1 ELSE t.polls END";
-const BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
+pub(super) const POLLS: &str =
+    "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL THEN 1 ELSE t.polls END";
+pub(super) const BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.busy_time END";
-const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
+pub(super) const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.max_poll_time END";
 /// A poll that began later refutes it.
-const UNWAKEABLE_AT: &str = "CASE WHEN t.ended_at IS NULL
+pub(super) const UNWAKEABLE_AT: &str = "CASE WHEN t.ended_at IS NULL
     AND t.unwakeable_at >= coalesce(t.last_poll_start, t.unwakeable_at) THEN t.unwakeable_at END";
 
 /// Looks only through the few polls without an end, whatever else the task did.
-fn is_running() -> String {
+pub(super) fn is_running() -> String {
     format!(
         "(t.ended_at IS NULL AND EXISTS (
             SELECT 1 FROM slow_poll s INDEXED BY slow_poll_unfinished
@@ -87,7 +100,7 @@ impl Reader {
             Some(TaskState::Ended) => Ok(Some(Vec::new())),
             Some(TaskState::Running) => in_long_polls(db, process).map(Some),
             _ if kind == Some(TaskKind::Callback) => Ok(Some(Vec::new())),
-            _ => alive::some_tasks(db, process, MAX_ALIVE),
+            _ => live_tasks(db, process),
         };
         let some = self.raw.ask(find).await.map_err(StoreError::sqlite("find live tasks"))?;
         let is_any = !matches!(state, Some(TaskState::Ended | TaskState::Running))
@@ -103,12 +116,38 @@ impl Reader {
                 Some(TaskState::Alive | TaskState::Running) => i64::MAX,
                 _ => searched_from.unwrap_or(i64::MIN),
             };
-            let mut count = listed("SELECT count(*)", query, some.as_deref(), since);
-            let total: i64 = count.build_query_scalar().fetch_one(&mut **db).await?;
-            let mut rows = listed(&columns(), query, some.as_deref(), since);
-            order(&mut rows, query);
-            let rows = rows.build().fetch_all(&mut **db).await?;
-            let rows = rows.iter().map(task_row).collect::<Answer<_>>()?;
+            // One look at all finds which are on the page, and how many there are; the rest of what is
+            // shown is read of those few alone.
+            let mut page = listed(&PAGE, query, some.as_deref(), since);
+            order(&mut page, query);
+            let page = page.build().fetch_all(&mut **db).await?;
+            let total: i64 = match page.first() {
+                Some(first) => first.try_get(1)?,
+                None if query.offset == 0 => 0,
+                None => {
+                    let mut count = listed("SELECT count(*)", query, some.as_deref(), since);
+                    count.build_query_scalar().fetch_one(&mut **db).await?
+                }
+            };
+            let ids = page.iter().map(|row| row.try_get(0)).collect::<Answer<Vec<i64>>>()?;
+            let among = serde_json::to_string(&ids).unwrap_or_default();
+            let mut sql = QueryBuilder::new(columns());
+            sql.push(" FROM json_each(").push_bind(&among);
+            sql.push(") j CROSS JOIN task t ON t.task = j.value").push(JOINED);
+            sql.push(" AND t.process = ").push_bind(query.process.0);
+            let mut rows = sql.build().fetch_all(&mut **db).await?;
+            if rows.len() < ids.len() {
+                // Some have no row of their own.
+                let mut sql = listed(&columns(), query, some.as_deref(), since);
+                sql.push(" AND t.task IN (SELECT value FROM json_each(")
+                    .push_bind(&among)
+                    .push("))");
+                rows = sql.build().fetch_all(&mut **db).await?;
+            }
+            let mut rows = rows.iter().map(task_row).collect::<Answer<Vec<_>>>()?;
+            let places: HashMap<u64, usize> =
+                ids.iter().enumerate().map(|(place, &task)| (task as u64, place)).collect();
+            rows.sort_by_key(|row| places.get(&row.task.0).copied());
             let searched_from = searched_from.map(UnixNanos);
             Ok(Page { total: super::unsigned(total), rows, searched_from, has_more_alive })
         };
@@ -154,8 +193,13 @@ fn in_long_polls(db: &Connection, process: i64) -> rusqlite::Result<Vec<i64>> {
     db.prepare(SQL)?.query_map((process, MAX_ALIVE), |row| row.get(0))?.collect()
 }
 
+/// The live tasks that a list looks through; `None` for all.
+pub(super) fn live_tasks(db: &Connection, process: i64) -> rusqlite::Result<Option<Vec<i64>>> {
+    alive::some_tasks(db, process, MAX_ALIVE)
+}
+
 /// Before which instant tasks that ended are too many to be looked through; `None` if they are not.
-async fn searched_from(db: &mut Db, process: ProcessKey) -> Answer<Option<i64>> {
+pub(super) async fn searched_from(db: &mut Db, process: ProcessKey) -> Answer<Option<i64>> {
     let sql = "SELECT ended_at FROM task INDEXED BY task_by_end
         WHERE process = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1 OFFSET ?";
     let row: Option<i64> =
@@ -187,7 +231,7 @@ pub(super) fn listed(
     some: Option<&[i64]>,
     since: i64,
 ) -> QueryBuilder<Sqlite> {
-    let id = query.text.as_deref().and_then(|text| text.parse::<u64>().ok());
+    let id = wanted_id(query);
     let mut sql = QueryBuilder::new("");
     let [alive, ended, records, one, some_alive, callbacks] = &*LISTED;
     match some {
@@ -218,9 +262,24 @@ pub(super) fn listed(
 /// Whether callbacks are listed with the tasks.
 fn has_callbacks(query: &TaskQuery) -> bool {
     match query.kind {
-        None => query.location.is_some(),
+        None => query.location.is_some() || query.terms.iter().any(wants_callbacks),
         Some(kind) => kind == TaskKind::Callback,
     }
+}
+
+fn wants_callbacks(term: &TaskTerm) -> bool {
+    !term.is_negated && term.any.contains(&TaskCondition::Kind(TaskKind::Callback))
+}
+
+/// The task whose id is asked for: it may have ended before all that is looked through.
+fn wanted_id(query: &TaskQuery) -> Option<u64> {
+    let id = |term: &TaskTerm| match term.any.as_slice() {
+        [TaskCondition::Id(TaskIdOf::Task, id)] if !term.is_negated => Some(*id),
+        [TaskCondition::Text(TaskText::Any, text, _)] if !term.is_negated => text.parse().ok(),
+        _ => None,
+    };
+    let text = query.text.as_deref().and_then(|text| text.parse::<u64>().ok());
+    text.or_else(|| query.terms.iter().find_map(id))
 }
 
 pub(super) fn columns() -> String {
@@ -267,6 +326,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
         sql.push(") OR t.task = ").push_bind(text.parse::<u64>().ok().map(|task| task as i64));
         sql.push(")");
     }
+    task_terms::push(sql, &query.terms);
 }
 
 pub(super) fn order(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
@@ -289,7 +349,7 @@ pub(super) fn order(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
     sql.push(" OFFSET ").push_bind(query.offset.min(i64::MAX as u64) as i64);
 }
 
-fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
+pub(super) fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
     let ended_at = instant(row, 4)?;
     let wakes = amount(row, 14)?;
     // Without a single wake there is nothing to say of them: the task was not wrapped.

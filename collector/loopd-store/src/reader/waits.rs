@@ -47,7 +47,8 @@ pub(super) const AFTER_LOSSES: &str = "w.began_at > coalesce((SELECT x.to_at
 
 /// When it ended, or the last that is known of it: where its end may have been lost, nobody knows
 /// what came after.
-const LAST_KNOWN: &str = "coalesce(w.ended_at, min(coalesce(t.ended_at, p.last_at), coalesce(
+pub(super) const LAST_KNOWN: &str =
+    "coalesce(w.ended_at, min(coalesce(t.ended_at, p.last_at), coalesce(
         (SELECT min(x.to_at) FROM loss x INDEXED BY loss_of_waits
         WHERE x.process = w.process AND x.to_at >= w.began_at
          AND (x.kind IS NULL OR x.kind = 9) AND x.cause <> 9), t.ended_at, p.last_at)))";

@@ -19,6 +19,7 @@ Examples:
   loopd tasks --app orders
   loopd tasks --state alive --sort lifetime
   loopd tasks --match src/report.rs --sort max_poll_time --limit 10
+  loopd tasks --filter 'state:idle life>1m -loc:src/pool.rs'
   loopd tasks --kind callback --sort max_poll_time
   loopd tasks --json --limit 1000 | jq 'select(.slow_polls > 0) | .task'
 
@@ -36,6 +37,19 @@ pub(crate) struct TasksArgs {
     /// Only tasks whose name or spawn location contains this, or whose id it is.
     #[arg(long = "match", value_name = "TEXT")]
     text: Option<String>,
+    /// Only tasks that meet all terms of a filter, as in `state:idle loc:handler busy>5ms`.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        allow_hyphen_values = true,
+        long_help = "Only tasks that meet all terms of a filter, as in `state:idle loc:handler busy>5ms`. A \
+        word or \"some words\" are looked for in the name and the spawn location. Fields are name, loc, \
+        field (texts that contain the value; = instead of : for the whole text), state (alive, idle, \
+        running, ended, unwakeable, or an outcome), outcome, kind, id, parent, waker, loop, and with \
+        < <= = >= >: life, busy, scheduled, worst (5ms, 1.5s), polls, slow, wakes, self (100, 5k). \
+        A comma is an or, a - before a term a not."
+    )]
+    filter: Option<String>,
     /// What to sort by, largest first (names and places from A on).
     #[arg(long, default_value = "busy_time", value_parser = names(&SORTS), hide_possible_values = true,
         long_help = "What to sort by, largest first (names and places from A on): task, name, \
@@ -107,6 +121,7 @@ impl TasksArgs {
             state: *state,
             kind: kind.copied(),
             q: self.text.clone(),
+            filter: self.filter.clone(),
             sort: *sort,
             desc: from_a_on == self.reverse,
             offset: self.offset,

@@ -32,6 +32,9 @@ pub mod stacks;
 pub mod status;
 pub mod survivors;
 pub mod task;
+pub mod task_filter;
+pub mod task_kin;
+pub mod task_life;
 pub mod tasks;
 pub mod text;
 pub mod tile;
@@ -88,6 +91,16 @@ pub enum ViewError {
     /// A parameter that makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// A filter that cannot be read, and where; places count UTF-16 units, as browsers do.
+    #[error("the filter cannot be read at character {}: {sentence}", from + 1)]
+    Filter {
+        /// What is wrong there.
+        sentence: String,
+        /// Where that begins.
+        from: usize,
+        /// Where it ends.
+        to: usize,
+    },
     /// A query that could not be answered, in words for the person who wrote it.
     #[error("{sentence}")]
     Sql {

@@ -12,7 +12,7 @@ use super::described::{Described, Param};
 use super::marks::fields_text;
 use super::params::{Params, QueryPairs, word};
 use super::text::{IdText, UnixNanosText};
-use super::{ViewError, find_process, is_false, vocabulary, words};
+use super::{ViewError, find_process, is_false, task_filter, vocabulary, words};
 use crate::csv::{Csv, optional};
 
 /// `GET /api/v1/tasks`.
@@ -26,6 +26,9 @@ pub struct TasksView {
     /// Whether more are alive than were looked through: the latest of each spawn location.
     #[serde(default, skip_serializing_if = "is_false")]
     pub more: bool,
+    /// The filter as a condition on the view `tasks` of SQL; empty without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub filter_sql: String,
     /// How many of them come before the first row.
     pub offset: u64,
     /// One page of them.
@@ -116,6 +119,8 @@ pub struct TaskFilter {
     pub state: Option<TaskState>,
     /// Part of the name or of the spawn location, or the id.
     pub q: Option<String>,
+    /// What they have to be, in the language of [`super::task_filter`].
+    pub filter: Option<String>,
     /// Spawned at this location.
     pub location: Option<u64>,
     /// Spawned by this task.
@@ -170,6 +175,10 @@ impl Described for TaskFilter {
             process(),
             words("state", &STATES, Some("all"), "In which state."),
             text("q", "Part of the name or of the spawn location, or the id."),
+            text(
+                "filter",
+                "Words and terms that all hold, as in `state:idle loc:handler busy>5ms`; the README lists them.",
+            ),
             id("location", "Only those spawned at this location, by its id."),
             id("parent", "Only those spawned by this task."),
             words(
@@ -188,8 +197,10 @@ impl Described for TaskFilter {
 
 impl TaskFilter {
     /// The parameters that make a filter.
-    pub const PARAMS: [&str; 10] =
-        ["process", "state", "q", "location", "parent", "kind", "sort", "desc", "offset", "limit"];
+    pub const PARAMS: [&str; 11] = [
+        "process", "state", "q", "filter", "location", "parent", "kind", "sort", "desc", "offset",
+        "limit",
+    ];
 
     /// Reads the filter of a request.
     pub fn parse(params: &Params) -> Result<Self, ViewError> {
@@ -197,6 +208,7 @@ impl TaskFilter {
             process: params.parsed("process")?,
             state: params.one_of("state", &STATES)?.flatten(),
             q: params.text("q").map(str::to_owned),
+            filter: params.text("filter").map(str::to_owned),
             location: params.parsed("location")?,
             parent: params.parsed("parent")?,
             kind: params.one_of("kind", &KINDS)?,
@@ -213,6 +225,7 @@ impl TaskFilter {
             .add("process", self.process)
             .add("state", word(&STATES, self.state))
             .add("q", self.q.as_deref())
+            .add("filter", self.filter.as_deref())
             .add("location", self.location)
             .add("parent", self.parent)
             .add("kind", self.kind.map(words::kind))
@@ -230,6 +243,8 @@ impl TaskFilter {
 /// One page of tasks.
 pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, ViewError> {
     let process = find_process(reader, filter.process).await?.process;
+    let terms = task_filter::parse(filter.filter.as_deref().unwrap_or_default())?;
+    let filter_sql = task_filter::sql(&terms);
     let query = TaskQuery {
         process,
         state: filter.state,
@@ -237,6 +252,7 @@ pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, Vi
         location: filter.location.map(u64::cast_signed),
         parent: filter.parent.map(TaskId),
         kind: filter.kind,
+        terms,
         sort: filter.sort,
         is_descending: filter.desc,
         offset: filter.offset,
@@ -246,7 +262,8 @@ pub async fn tasks(reader: &Reader, filter: &TaskFilter) -> Result<TasksView, Vi
     let searched_from = page.searched_from.map(UnixNanosText::from);
     let rows = page.rows.into_iter().map(Task::from).collect();
     let more = page.has_more_alive;
-    Ok(TasksView { total: page.total, searched_from, more, offset: filter.offset, rows })
+    let (total, offset) = (page.total, filter.offset);
+    Ok(TasksView { total, searched_from, more, filter_sql, offset, rows })
 }
 
 impl From<TaskRow> for Task {

@@ -35,6 +35,11 @@ macro_rules! words {
 words! {
     /// Which runtime loops are of; uvloop's are asyncio's.
     RuntimeName = "tokio" | "asyncio" | "unknown";
+    /// Where a part of a task's life went: `queued` is spawned and not yet polled, `ready` woken and not yet polled,
+    /// `several` waiting for several things at once, `lost` not known because records were lost.
+    LifeState = "running" | "ready" | "queued" | "waiting" | "several" | "lost" | "unknown";
+    /// Why there are no more ancestors.
+    AncestorsEnd = "root" | "gone" | "deep" | "circle";
     /// What the example service does.
     DemoStateName = "off" | "running" | "stopping" | "unavailable";
     /// Whether a capture layer works.

@@ -26,5 +26,6 @@ mod server;
 mod settings;
 mod stacks;
 mod survivors;
+mod task_life;
 mod tiles;
 mod waits;

@@ -556,10 +556,10 @@ function dumpView(p) {
   const frame = (fn, file, line, own = true) => ({ function: fn, file, line, own });
   const main = [frame("TaskGroup.__aexit__", "/usr/lib/python3.14/asyncio/taskgroups.py", 72, false), frame("main", "shop/app.py", 13)];
   const reserve = [frame("Lock.acquire", "/usr/lib/python3.14/asyncio/locks.py", 113, false), frame("reserve", "shop/stock.py", 40)];
-  const wait = (frames, awaits, resource = null) => ({ kind: "async", location: { id: "1", file: "shop/app.py", line: 7, column: 0 }, age: 3.2 * SECOND, ended_at: null, frames, awaits, resource });
+  const wait = (frames, awaits, resource = null, waited = 1.4 * SECOND) => ({ kind: "async", location: { id: "1", file: "shop/app.py", line: 7, column: 0 }, age: 3.2 * SECOND, waited, ended_at: null, frames, awaits, resource });
   const line = (task, depth, parent, name, rest, pointer = null) => ({ task: String(task), depth, parent: parent && String(parent), pointer, name, wait: rest });
   return {
-    process: p.process, dump: String(p.dumps), began_at: at(p, p.head), ended_at: at(p, p.head), tasks: 5, left_out: 0, reason: null,
+    process: p.process, dump: String(p.dumps), began_at: at(p, p.head), ended_at: at(p, p.head), tasks: 6, left_out: 0, reason: null,
     lines: [
       line(11, 0, null, "checkout", wait(main, "Future")),
       line(12, 1, 11, "reserve", wait(reserve, "Lock", { resource: "5", kind: "lock", name: "stock" })),
@@ -568,6 +568,7 @@ function dumpView(p) {
       line(14, 0, null, "reporter", wait([frame("sleep", "/usr/lib/python3.14/asyncio/tasks.py", 702, false), frame("report", "shop/report.py", 9)], "sleep")),
       line(12, 1, 14, "reserve", null, "above"),
       line(99, 1, 14, null, null, "missing"),
+      line(15, 0, null, "heartbeat", wait([frame("sleep", "/usr/lib/python3.14/asyncio/tasks.py", 702, false), frame("beat", "shop/app.py", 31)], "sleep", null, 0.6 * SECOND)),
     ],
   };
 }

@@ -10,6 +10,8 @@ export class ApiError extends Error {
     readonly status: number,
     /** Where in the statement that was sent. */
     readonly at: TextPlace | null = null,
+    /** Of a filter that cannot be read: which part, in UTF-16 units. */
+    readonly part: readonly [number, number] | null = null,
   ) {
     super(message);
   }
@@ -77,20 +79,19 @@ async function answer(url: string, init: RequestInit): Promise<Response> {
     throw new ApiError("loopd does not answer. Is `loopd serve` still running?", 0);
   }
   if (response.ok) return response;
-  const { sentence, at } = await errorOf(response);
-  throw new ApiError(sentence, response.status, at);
+  throw await errorOf(response);
 }
 
-async function errorOf(response: Response): Promise<{ sentence: string; at: TextPlace | null }> {
-  const sentence = (text: string) => ({ sentence: text, at: null });
-  if (response.status === 401) return sentence("loopd wants a token. Open the address that `loopd serve` printed, with its ?token=… part.");
+async function errorOf(response: Response): Promise<ApiError> {
+  const { status } = response;
+  if (status === 401) return new ApiError("loopd wants a token. Open the address that `loopd serve` printed, with its ?token=… part.", status);
   try {
-    const body = (await response.json()) as { error?: unknown; at?: TextPlace };
-    if (typeof body.error === "string") return { sentence: body.error, at: body.at ?? null };
+    const body = (await response.json()) as { error?: unknown; at?: TextPlace; part?: [number, number] };
+    if (typeof body.error === "string") return new ApiError(body.error, status, body.at ?? null, body.part ?? null);
   } catch {
     // Not JSON: a proxy answered, or the connection broke half-way. The status is all we know.
   }
-  return sentence(`loopd answered ${response.status} ${response.statusText}`.trim());
+  return new ApiError(`loopd answered ${status} ${response.statusText}`.trim(), status);
 }
 
 export function isAbort(cause: unknown): boolean {

@@ -8,7 +8,7 @@ const meaning = (path: string, key: string) => keysOf(path, COMMANDS).flatMap((g
 test("a page shows its own keys first, then those of all, and none of another page", () => {
   expect(titles("/timeline")).toEqual(["Move", "Find", "Select", "Search and commands", "Go to", "View"]);
   expect(titles("/tasks")).toEqual(["Search field", "Tables", "Search and commands", "Go to", "View"]);
-  expect(titles("/tasks/1/7")).toEqual(["Tables", "Search and commands", "Go to", "View"]);
+  expect(titles("/tasks/1/7")).toEqual(["Histograms", "Tables", "Search and commands", "Go to", "View"]);
   expect(titles("/")).toEqual(["Search and commands", "Go to", "View"]);
 });
 

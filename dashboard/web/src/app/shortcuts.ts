@@ -21,9 +21,10 @@ const GROUPS: readonly KeyGroup[] = [
   { title: "Select", on: /^\/timeline$/, keys: [["Shift drag", "time and workers; on the axis all workers"], ["m", "the selected poll; else begin here, again: end here"], ["Shift m", "all that is in view"], ["Shift ← →", "move the end of the selection"], ["Shift ↑ ↓", "one worker less, more"], ["b", "write a note to the selection, or here"]] },
   { title: "Flame graph", on: /^\/slow$/, keys: [["1 2 3", "time order, left heavy, sandwich"], ["i", "inverted: from what ran to its callers"], ["← →", "previous, next box"], ["↑ ↓", "caller, callee"], ["Enter", "zoom into the box"], ["Esc", "zoom out to the caller"]] },
   { title: "Statement", on: /^\/query$/, keys: [["Ctrl Enter", "run it"], ["Ctrl Space", "complete"], ["Esc Tab", "leave the statement"], ["/", "go to the statement"]] },
+  { title: "Histograms", on: /^\/tasks\/\d+\//, keys: [["← →", "bar before, after"], ["Enter", "choose its polls"], ["Shift ← →", "choose more"], ["Esc", "choose none"]] },
   { title: "Search field", on: /^\/(tasks|resources|waits|slow)$/, keys: [["/", "go to it"]] },
   { title: "Waits", on: /^\/waits$/, keys: [["← →", "slider: a step back, forth"], ["Shift ← →", "slider: a tenth of it"], ["+ −", "graph: zoom in, out"], ["← ↑ ↓ →", "graph: pan"], ["0", "graph: fit"], ["Space", "the chain of the node"], ["Enter", "open the node"]] },
-  { title: "Tables", on: /^\/(tasks|resources|waits|slow|leaks|query|compare)(\/|$)/, keys: [["↑ ↓", "row above, below"], ["PgUp PgDn", "a screen at a time"], ["Home End", "first, last row"], ["Enter", "open the row"]] },
+  { title: "Tables", on: /^\/(tasks|resources|waits|slow|leaks|query|compare)(\/|$)/, keys: [["↑ ↓", "row above, below"], ["k j", "the same"], ["PgUp PgDn", "a screen at a time"], ["Home End", "first, last row"], ["Enter", "open the row"]] },
   { title: OMNIBOX, keys: [["Ctrl K", "open the omnibox; on a Mac also ⌘ K"], ["↑ ↓", "choose in it"], ["Enter", "open what is chosen"], ["Esc", "close"]] },
 ];
 

@@ -1,5 +1,6 @@
-//! The stacks of slow polls as a flame graph: three views, three weights, a search, the change since before, and all of it as a table.
+//! The stacks of slow polls as a flame graph: three views, four weights, a search, the change since before, and all of it as a table.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
 import type { StacksAnswer } from "../api/types.ts";
@@ -16,6 +17,7 @@ import { pollHref } from "../timeline/links.ts";
 import { CopyButton } from "../ui/clipboard.tsx";
 import { Card, Tabs } from "../ui/small.tsx";
 import { Empty, Ready } from "../ui/states.tsx";
+import { Awaited } from "./awaited.tsx";
 import { FlameView } from "./canvas_view.tsx";
 import { FlameTable } from "./flame_table.tsx";
 import { signed } from "./labels.ts";
@@ -23,7 +25,7 @@ import type { Say } from "./tip.tsx";
 
 /** On the keys 1 to 3. */
 const VIEWS = [["time", "Time order"], ["heavy", "Left heavy"], ["sandwich", "Sandwich"]] as const;
-const WEIGHTS = [["all", "All time"], ["on", "On CPU"], ["off", "Off CPU"]] as const;
+const WEIGHTS = [["all", "All time"], ["on", "On CPU"], ["off", "Off CPU"], ["await", "Await"]] as const;
 type View = (typeof VIEWS)[number][0];
 
 /** What the address says of the graph. */
@@ -65,8 +67,25 @@ export interface FlameProps {
 
 /** Of a stretch, or else of the range of the page. Keys work only where the graph is what the page is about. */
 export function FlameCard({ of, searchKey = "q" }: FlameProps) {
-  const id = processId.value;
   const it = asked(searchKey);
+  // What tasks awaited is of a dump, and of no stretch.
+  return it.weight === "await" && !of ? <AwaitFlame it={it} /> : <SlowFlame it={it} of={of} />;
+}
+
+/** Where tasks have waited since when, of one dump: the time of tasks, not of threads. It has no order, and nothing before it. */
+function AwaitFlame({ it }: { it: Asked }) {
+  const view = it.view === "time" ? "heavy" : it.view;
+  return (
+    <Card title="Flame graph" testId="flame" className="flame" tools={<CopyLink />}>
+      <Awaited weights={<WeightTabs it={it} />}>
+        {(answer, said) => <Graph it={{ ...it, view, isDiff: false, site: null }} answer={answer} before={null} canDiff={false} hasKeys said={said} />}
+      </Awaited>
+    </Card>
+  );
+}
+
+function SlowFlame({ it, of }: { it: Asked; of: Stretch | undefined }) {
+  const id = processId.value;
   const isAll = !of && range.value.kind === "all";
   const { from, to } = of ?? resolveRange(range.value, startedAt.value, lastAt.peek());
   const lanes = of?.lanes ?? null;
@@ -80,7 +99,7 @@ export function FlameCard({ of, searchKey = "q" }: FlameProps) {
   return (
     <Card title="Flame graph" testId="flame" className="flame" tools={<CopyLink />}>
       <Ready of={now}>
-        {(answer) => answer.samples.length === 0 ? <NoStacks answer={answer} site={it.site} /> : <Graph it={it} answer={answer} before={it.isDiff && canDiff ? before.data : null} canDiff={canDiff} hasKeys={!of} />}
+        {(answer) => answer.samples.length === 0 ? <>{!of && <WeightTabs it={it} />}<NoStacks answer={answer} site={it.site} /></> : <Graph it={it} answer={answer} before={it.isDiff && canDiff ? before.data : null} canDiff={canDiff} hasKeys={!of} />}
       </Ready>
     </Card>
   );
@@ -88,6 +107,10 @@ export function FlameCard({ of, searchKey = "q" }: FlameProps) {
 
 function stacksUrl(id: number | null, site: string | null, range: { from: Instant; to: Instant } | null, lanes: string | null): string {
   return apiUrl("/stacks", { process: id, location: site, lanes, from: range && String(range.from), to: range && String(range.to) });
+}
+
+function WeightTabs({ it }: { it: Asked }) {
+  return <Tabs label="Weight" value={it.weight} options={WEIGHTS} onChange={(weight) => setQuery({ weight: weight === "all" ? null : weight, focus: null })} />;
 }
 
 function CopyLink() {
@@ -112,9 +135,11 @@ interface GraphProps {
   readonly before: StacksAnswer | null;
   readonly canDiff: boolean;
   readonly hasKeys: boolean;
+  /** What to say instead of the summary of slow polls. */
+  readonly said?: ComponentChildren;
 }
 
-function Graph({ it, answer, before, canDiff, hasKeys }: GraphProps) {
+function Graph({ it, answer, before, canDiff, hasKeys, said }: GraphProps) {
   const model = useModel(it, answer, before);
   const { funcs, stacks, total, table } = model;
   const matches = useMemo(() => search(it.q, stacks, funcs), [it.q, stacks, funcs]);
@@ -125,7 +150,7 @@ function Graph({ it, answer, before, canDiff, hasKeys }: GraphProps) {
   return (
     <div class="stack">
       <Toolbar it={it} canDiff={canDiff} model={model} />
-      <Summary it={it} answer={answer} model={model} heaviest={heaviest} />
+      {said ?? <Summary it={it} answer={answer} model={model} heaviest={heaviest} />}
       <div class="flame-status row wrap">
         <Legend isDiff={before != null && it.view !== "time"} />
         <span class="grow" />
@@ -266,11 +291,11 @@ function SandwichView({ model, func, matches, isDiff }: { model: Model; func: nu
 function Toolbar({ it, canDiff, model }: { it: Asked; canDiff: boolean; model: Model }) {
   return (
     <div class="row wrap flame-toolbar" role="toolbar" aria-label="Flame graph">
-      <Tabs label="View" value={it.view} options={VIEWS} onChange={(view) => showView(it, view, model)} />
-      <Tabs label="Weight" value={it.weight} options={WEIGHTS} onChange={(weight) => setQuery({ weight: weight === "all" ? null : weight })} />
+      <Tabs label="View" value={it.view} options={it.weight === "await" ? VIEWS.slice(1) : VIEWS} onChange={(view) => showView(it, view, model)} />
+      <WeightTabs it={it} />
       <Toggle name="Inverted" title="From what ran to its callers (i)" isOn={it.isInverted} isEnabled={it.view !== "sandwich"} onChange={(inverted) => setQuery({ inverted, focus: null })} />
       <Toggle name="Whole stacks" title="Also the runtime that calls the program" isOn={it.isWhole} isEnabled onChange={(whole) => setQuery({ whole, focus: it.view === "sandwich" ? it.focus : null })} />
-      <Toggle name="Diff" title={canDiff ? "Against the range before, of the same length" : "There is nothing before this range: choose a later one"} isOn={it.isDiff && canDiff} isEnabled={canDiff} onChange={(diff) => setQuery({ diff })} />
+      {it.weight !== "await" && <Toggle name="Diff" title={canDiff ? "Against the range before, of the same length" : "There is nothing before this range: choose a later one"} isOn={it.isDiff && canDiff} isEnabled={canDiff} onChange={(diff) => setQuery({ diff })} />}
       {it.site && <button type="button" class="button" title="All sites again" onClick={() => setQuery({ site: null, focus: null })} data-testid="flame-site">only {shortPlace(it.site)} ×</button>}
       <input
         class="field search" type="search" data-search placeholder="Highlight function or file ( / )" aria-label="Highlight functions in the flame graph" value={it.q}

@@ -5,7 +5,8 @@
 import type { Frame, StackSample, StacksAnswer } from "../api/types.ts";
 import type { InstantText, Nanos } from "../base/instant.ts";
 
-export type Weight = "all" | "on" | "off";
+/** Awaited time is of another answer, in which all samples count. */
+export type Weight = "all" | "on" | "off" | "await";
 
 /** A function, or what stands for one. */
 export interface Func {
@@ -82,7 +83,7 @@ function funcOf(frame: Frame, funcs: Funcs): number {
 }
 
 export function isWeighed(sample: Pick<StackSample, "on_cpu">, weight: Weight): boolean {
-  return weight === "all" || sample.on_cpu === (weight === "on");
+  return weight === "all" || weight === "await" || sample.on_cpu === (weight === "on");
 }
 
 /** How long each stack was seen. */

@@ -43,7 +43,7 @@ export function Slow() {
         )}
       </header>
       <Ready of={slow}>
-        {(answer) => answer.sites.length === 0 ? <NothingSlow /> : (
+        {(answer) => answer.sites.length === 0 ? <><NothingSlow />{(process.value?.runtime !== "tokio" || place.value.query.get("weight") === "await") && <FlameCard />}</> : (
           <>
             <Sites answer={answer} />
             <FlameCard />

@@ -2,23 +2,23 @@
 
 import { Fragment } from "preact";
 import { apiUrl } from "../api/client.ts";
-import type { Mark, Poll, Resource, Task, TaskDetail, Wait } from "../api/types.ts";
+import type { Mark, Resource, Task, TaskDetail, Wait } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
 import { count, dateTime, duration, nameText, plural, UNKNOWN } from "../base/format.ts";
 import { between, instant, MICROSECOND } from "../base/instant.ts";
-import { durationClass } from "../base/duration_class.ts";
 import { asCli } from "../app/as_cli.ts";
 import { link } from "../app/session.ts";
 import { pollHref } from "../timeline/links.ts";
 import { Icon } from "../ui/icons.tsx";
-import { At, Card, Place, placeText, SplitBar } from "../ui/small.tsx";
+import { At, Card, Place, placeText } from "../ui/small.tsx";
 import { Prose } from "../ui/prose.tsx";
 import { Stack } from "../ui/stack.tsx";
 import { Ready } from "../ui/states.tsx";
 import { Table, type Column } from "../ui/table.tsx";
 import { TableTools } from "../ui/table_tools.tsx";
-import { LifeStrip } from "./life_strip.tsx";
 import { doing, StateChip, warnings } from "./task_columns.tsx";
+import { Kin } from "./task_kin.tsx";
+import { Life } from "./task_life.tsx";
 
 export function TaskPage({ params }: { params: Record<string, string> }) {
   const { process, task } = params as { process: string; task: string };
@@ -50,23 +50,10 @@ function Detail({ answer }: { answer: TaskDetail }) {
       </header>
       {answer.waits.map((wait) => <p key={wait.wait} class={`notice ${wait.cycle ? "bad" : ""}`} data-testid="task-waits"><span class="grow"><Prose text={wait.text} /></span>{wait.resource && <a href={link(`/resources/${task.process}/${wait.resource.resource}`)}>{wait.resource.kind || "resource"}</a>}</p>)}
       {task.unwakeable_at && <p class="notice bad">Since <At at={task.unwakeable_at} /> it is pending with nothing left that could wake it: every waker that it gave away was dropped.</p>}
-      <Card title="Life" tools={<span class="muted table-tools">{lifeText(answer)}</span>}>
-        <div class="stack">
-          <LifeStrip task={task} polls={answer.polls} />
-          <Latency task={task} />
-        </div>
-      </Card>
-      <div class="two">
-        <Card title="Facts"><Facts answer={answer} /></Card>
-        <Card title="Polls by length"><Histogram classes={answer.poll_histogram} /><Siblings answer={answer} /></Card>
-      </div>
+      <Life task={task} />
       {answer.slow.length > 0 && <SlowOnes answer={answer} />}
-      <div class="two">
-        <Card title="Slowest polls" isFlush tools={<TableTools name={`task-${task.task}-polls`} columns={POLL_COLUMNS} rows={() => answer.slowest} sql={pollSql(task)} />}>
-          {answer.slowest.length === 0 ? <p class="body muted">{task.polls === 0 ? "Never polled." : "Its polls are no longer stored."}</p> : <Table caption="Slowest polls" columns={POLL_COLUMNS} total={answer.slowest.length} rowAt={(k) => answer.slowest[k]} rowKey={(poll) => poll.start_at} height="320px" />}
-        </Card>
-        <Wakes answer={answer} />
-      </div>
+      <Card title="Facts"><Facts answer={answer} /></Card>
+      <Kin task={task} children={answer.children} />
       {(answer.past_waits.length > 0 || answer.marks.length > 0) && (
         <div class="two">
           <PastWaits answer={answer} />
@@ -84,28 +71,10 @@ function lifeHref(task: Task): string {
   return link("/timeline", { last: null, from: String(from - BigInt(Math.round(air))), to: String(from + BigInt(Math.round((task.lifetime ?? 0) + air + 1))), q: task.task, pins: `t${task.task}` });
 }
 
-function lifeText({ task, polls }: TaskDetail): string {
-  return polls.length < task.polls ? `last ${count(polls.length)} of ${plural(task.polls, "poll")}` : plural(task.polls, "poll");
-}
-
-/** The three parts of a lifetime; scheduled time is only known where wakes are recorded. */
-function Latency({ task }: { task: Task }) {
-  const lifetime = task.lifetime ?? 0;
-  const scheduled = task.scheduled_time ?? 0;
-  const idle = Math.max(0, lifetime - task.busy_time - scheduled);
-  const parts = [
-    { name: "busy", value: task.busy_time, className: "c-accent", text: duration(task.busy_time) },
-    { name: "scheduled", value: scheduled, className: "c2", text: task.scheduled_time == null ? "not recorded" : duration(scheduled) },
-    { name: task.scheduled_time == null ? "idle or scheduled" : "idle", value: idle, className: "c-wait", text: duration(idle) },
-  ];
-  return <SplitBar label="Where its lifetime went" parts={parts} />;
-}
-
 function Facts({ answer: { task, children } }: { answer: TaskDetail }) {
-  const siblings = task.location && link("/tasks", { location: String(task.location.id), place: placeText(task.location) });
   return (
-    <dl class="facts" data-testid="task-facts">
-      <dt>Spawned at</dt><dd><Place text={task.location && placeText(task.location)} />{siblings && <> · <a href={siblings}>siblings</a></>}</dd>
+    <dl class="facts columns" data-testid="task-facts">
+      <dt>Spawned at</dt><dd><Place text={task.location && placeText(task.location)} /></dd>
       <dt>By</dt><dd>{task.parent ? <TaskLink task={task.parent} process={task.process} /> : "no task"}</dd>
       <dt>Start</dt><dd>{task.spawned_at ? dateTime(instant(task.spawned_at), MICROSECOND) : "lost"}</dd>
       <dt>End</dt><dd>{task.ended_at ? <>{dateTime(instant(task.ended_at), MICROSECOND)} · {task.outcome}</> : "still alive"}</dd>
@@ -123,38 +92,6 @@ function TaskLink({ task, process }: { task: string; process: number }) {
   return <a class="mono" href={link(`/tasks/${process}/${task}`)}>{task}</a>;
 }
 
-function Histogram({ classes }: { classes: TaskDetail["poll_histogram"] }) {
-  const most = Math.max(1, ...classes.map((row) => row.count));
-  const first = classes.findIndex((row) => row.count > 0);
-  if (first < 0) return <p class="muted">No polls are stored.</p>;
-  const last = classes.findLastIndex((row) => row.count > 0);
-  return (
-    <table class="histogram">
-      <caption class="visually-hidden">Number of polls by length</caption>
-      <tbody>
-        {classes.slice(first, last + 1).map((row, k) => (
-          <tr key={k}>
-            <th scope="row">{row.le_ns == null ? "longer" : `≤ ${duration(row.le_ns)}`}</th>
-            <td><i class={`c${durationClass((row.le_ns ?? 1e12) - 1)}`} style={{ width: `${(row.count / most) * 100}%` }} /></td>
-            <td class="end">{count(row.count)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
-function Siblings({ answer: { task, location_stats: stats } }: { answer: TaskDetail }) {
-  if (!stats || stats.tasks < 2) return null;
-  const mean = task.polls > 0 ? task.busy_time / task.polls : null;
-  return (
-    <p class="muted after" data-testid="siblings">
-      {plural(stats.tasks, "task")} of this location: half of their polls take up to {duration(stats.p50)}, 99 % up to {duration(stats.p99)}.
-      {mean != null && ` This one takes ${duration(mean)} on average, ${duration(task.max_poll_time)} at most.`}
-    </p>
-  );
-}
-
 function SlowOnes({ answer }: { answer: TaskDetail }) {
   return (
     <Card title={`What blocked (${plural(answer.slow.length, "slow poll")})`} testId="task-slow">
@@ -166,31 +103,6 @@ function SlowOnes({ answer }: { answer: TaskDetail }) {
           </div>
         ))}
       </div>
-    </Card>
-  );
-}
-
-const POLL_COLUMNS: readonly Column<Poll>[] = [
-  { key: "start_at", title: "Start", cell: (poll) => <a href={pollHref(poll)}><At at={poll.start_at} resolution={MICROSECOND} /></a>, value: (poll) => poll.start_at },
-  { key: "length", title: "Length", width: "96px", isNumber: true, cell: (poll) => duration(poll.length), value: (poll) => poll.length },
-  { key: "worker", title: "Worker", width: "80px", isNumber: true, cell: (poll) => poll.worker, value: (poll) => poll.worker },
-];
-
-type Wake = TaskDetail["wakes"][number];
-
-function Wakes({ answer: { task, wakes } }: { answer: TaskDetail }) {
-  const newest = [...wakes].reverse();
-  const columns: readonly Column<Wake>[] = [
-    { key: "at", title: "Woken", cell: (wake) => <At at={wake.at} resolution={MICROSECOND} />, value: (wake) => wake.at },
-    { key: "delay", title: "Then waited", about: "From the wake to the poll it led to", width: "104px", isNumber: true, cell: (wake) => duration(wake.delay), value: (wake) => wake.delay },
-    { key: "by", title: "By", width: "104px", isNumber: true, cell: (wake) => (wake.by ? <TaskLink task={wake.by} process={task.process} /> : <span class="muted">no task</span>), value: (wake) => wake.by },
-    { key: "count", title: "Wakes", about: "Wakes that came before the poll", width: "64px", isNumber: true, cell: (wake) => count(wake.count), value: (wake) => wake.count },
-  ];
-  return (
-    <Card title="Newest wakes" isFlush tools={<TableTools name={`task-${task.task}-wakes`} columns={columns} rows={() => newest} cli={taskAsCli(task)} />}>
-      {newest.length === 0 ? (
-        <p class="body muted">{task.wakes == null ? <>Wakes of this task are not recorded. <a href={link("/sources")}>What would turn them on</a></> : "None is stored."}</p>
-      ) : <Table caption="Newest wakes" columns={columns} total={newest.length} rowAt={(k) => newest[k]} rowKey={(wake) => wake.at} height="320px" />}
     </Card>
   );
 }
@@ -241,8 +153,4 @@ function Resources({ list }: { list: readonly Resource[] }) {
       </ul>
     </Card>
   );
-}
-
-function pollSql(task: Task): string {
-  return `SELECT wall_time(start_at) AS started, duration(length) AS took, worker\nFROM polls\nWHERE process = ${task.process} AND task = ${task.task}\nORDER BY length DESC\nLIMIT 20`;
 }

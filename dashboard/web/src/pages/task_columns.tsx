@@ -31,18 +31,18 @@ export function StateChip({ task }: { task: Task }) {
 }
 
 export const TASK_COLUMNS: readonly Column<Task>[] = [
-  { key: "warn", title: "Warnings", hidesTitle: true, about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
+  { key: "warn", title: "Warnings", hidesTitle: true, about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, priority: 2, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
   { key: "task", title: "Task", width: "92px", cell: (task) => <span class="mono">{task.task}</span>, value: (task) => task.task },
-  { key: "name", title: "Name", width: "13%", cell: (task) => task.name == null ? <span class="muted">{UNKNOWN}</span> : nameText(task.name), value: (task) => task.name },
-  { key: "location", title: "Spawned at", cell: (task) => <Place text={task.location && placeText(task.location)} />, value: (task) => (task.location ? placeText(task.location) : null) },
-  { key: "state", title: "State", width: "96px", cell: (task) => <StateChip task={task} />, value: (task) => task.outcome ?? task.state },
-  { key: "spawned_at", title: "Start", width: "108px", isNumber: true, cell: (task) => <At at={task.spawned_at} />, value: (task) => task.spawned_at },
-  { key: "lifetime", title: "Lifetime", about: "From spawn to end, or to the newest data", width: "88px", isNumber: true, cell: (task) => duration(task.lifetime), value: (task) => task.lifetime },
-  { key: "polls", title: "Polls", width: "72px", isNumber: true, cell: (task) => count(task.polls), value: (task) => task.polls },
-  { key: "busy_time", title: "Busy", about: "Time inside polls", width: "84px", isNumber: true, cell: (task) => duration(task.busy_time), value: (task) => task.busy_time },
-  { key: "scheduled_time", title: "Scheduled", about: "Time between a wake and the poll it led to; needs wakes", width: "92px", isNumber: true, cell: (task) => duration(task.scheduled_time), value: (task) => task.scheduled_time },
-  { key: "max_poll_time", title: "Worst poll", width: "92px", isNumber: true, cell: (task) => <span class={task.slow_polls > 0 ? "hot" : ""}>{duration(task.max_poll_time)}</span>, value: (task) => task.max_poll_time },
-  { key: "wakes", title: "Wakes", width: "68px", isNumber: true, cell: (task) => count(task.wakes), value: (task) => task.wakes },
+  { key: "name", title: "Name", least: 140, cell: (task) => task.name == null ? <span class="muted">{UNKNOWN}</span> : nameText(task.name), value: (task) => task.name },
+  { key: "location", title: "Spawned at", least: 176, cell: (task) => <Place text={task.location && placeText(task.location)} />, value: (task) => (task.location ? placeText(task.location) : null) },
+  { key: "state", title: "State", width: "96px", priority: 1, cell: (task) => <StateChip task={task} />, value: (task) => task.outcome ?? task.state },
+  { key: "spawned_at", title: "Start", width: "108px", isNumber: true, priority: 7, cell: (task) => <At at={task.spawned_at} />, value: (task) => task.spawned_at },
+  { key: "lifetime", title: "Lifetime", about: "From spawn to end, or to the newest data", width: "88px", isNumber: true, priority: 5, cell: (task) => duration(task.lifetime), value: (task) => task.lifetime },
+  { key: "polls", title: "Polls", width: "72px", isNumber: true, priority: 6, cell: (task) => count(task.polls), value: (task) => task.polls },
+  { key: "busy_time", title: "Busy", about: "Time inside polls", width: "84px", isNumber: true, priority: 3, cell: (task) => duration(task.busy_time), value: (task) => task.busy_time },
+  { key: "scheduled_time", title: "Scheduled", about: "Time between a wake and the poll it led to; needs wakes", width: "92px", isNumber: true, priority: 8, cell: (task) => duration(task.scheduled_time), value: (task) => task.scheduled_time },
+  { key: "max_poll_time", title: "Worst poll", width: "92px", isNumber: true, priority: 4, cell: (task) => <span class={task.slow_polls > 0 ? "hot" : ""}>{duration(task.max_poll_time)}</span>, value: (task) => task.max_poll_time },
+  { key: "wakes", title: "Wakes", width: "68px", isNumber: true, priority: 9, cell: (task) => count(task.wakes), value: (task) => task.wakes },
 ];
 
 function Warn({ task }: { task: Task }) {

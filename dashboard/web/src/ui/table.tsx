@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { fitColumns } from "../model/column_fit.ts";
 import { rowWindow, type RowWindow } from "../model/window.ts";
 import { Icon } from "./icons.tsx";
 
@@ -16,6 +17,9 @@ export interface Column<Row> {
   /** What the column means, shown on hover. */
   readonly about?: string;
   readonly width?: string;
+  /** In a fitted table: what a column without a width needs, in pixels, and how soon it goes when room is short; 0 never goes. */
+  readonly least?: number;
+  readonly priority?: number;
   readonly isNumber?: boolean;
   /** False for columns that the server cannot sort by. */
   readonly isSortable?: boolean;
@@ -46,12 +50,17 @@ export interface TableProps<Row> {
   readonly onWindow?: (window: RowWindow) => void;
   /** Columns as wide as their text needs, for rows whose shape is not known beforehand. */
   readonly isAuto?: boolean;
+  /** Leaves out lesser columns where there is no room for all. */
+  readonly isFitted?: boolean;
   readonly testId?: string;
 }
 
-export function Table<Row>(props: TableProps<Row>) {
-  const { caption, columns, total, rowAt, height } = props;
+export function Table<Row>(given: TableProps<Row>) {
+  const { caption, total, rowAt, height } = given;
   const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  const columns = given.isFitted ? fitColumns(given.columns, width) : given.columns;
+  const props = { ...given, columns };
   const [view, setView] = useState<RowWindow>(() => rowWindow(total, ROW_HEIGHT, 0, 800));
   const measure = () => {
     if (!height || !box.current) return;
@@ -59,6 +68,15 @@ export function Table<Row>(props: TableProps<Row>) {
     setView((old) => (old.from === next.from && old.to === next.to && old.below === next.below ? old : next));
   };
   useEffect(measure, [total, height]);
+  useEffect(() => {
+    const observer = new ResizeObserver(() => {
+      if (!box.current) return;
+      setWidth(box.current.clientWidth);
+      measure();
+    });
+    observer.observe(box.current!);
+    return () => observer.disconnect();
+  }, [total, height]);
   const shown: RowWindow = height ? view : { from: 0, to: total, above: 0, below: 0 };
   useEffect(() => props.onWindow?.(shown), [shown.from, shown.to, total]);
 
@@ -73,7 +91,7 @@ export function Table<Row>(props: TableProps<Row>) {
         </thead>
         <tbody>
           {shown.above > 0 && <Spacer height={shown.above} span={columns.length} />}
-          {indices.map((index) => <TableRow key={index} index={index} row={rowAt(index)} {...props} />)}
+          {indices.map((index) => <TableRow key={index} index={index} isFirst={index === shown.from} row={rowAt(index)} {...props} />)}
           {shown.below > 0 && <Spacer height={shown.below} span={columns.length} />}
         </tbody>
       </table>
@@ -98,7 +116,7 @@ function Heading<Row>({ column, sort, onSort }: { column: Column<Row>; sort: Sor
   );
 }
 
-function TableRow<Row>({ index, row, columns, hrefOf, open }: TableProps<Row> & { index: number; row: Row | undefined }) {
+function TableRow<Row>({ index, isFirst, row, columns, hrefOf, open }: TableProps<Row> & { index: number; isFirst: boolean; row: Row | undefined }) {
   if (row === undefined) {
     return (
       <tr class="pending" aria-rowindex={index + 2}>
@@ -113,7 +131,7 @@ function TableRow<Row>({ index, row, columns, hrefOf, open }: TableProps<Row> & 
     if (href && !isOnControl && !isSelecting) open?.(href);
   };
   return (
-    <tr aria-rowindex={index + 2} data-index={index} tabIndex={href ? (index === 0 ? 0 : -1) : undefined} style={href ? { cursor: "pointer" } : {}} onClick={onClick}>
+    <tr aria-rowindex={index + 2} data-index={index} tabIndex={href ? (isFirst ? 0 : -1) : undefined} style={href ? { cursor: "pointer" } : {}} onClick={onClick}>
       {columns.map((column) => {
         const text = column.value?.(row);
         return (
@@ -134,7 +152,7 @@ function Spacer({ height, span }: { height: number; span: number }) {
   );
 }
 
-/** Arrow keys, Page, Home and End move the focused row; Enter opens it. Rows outside the window are scrolled in first. */
+/** Arrow keys, j and k, Page, Home and End move the focused row; Enter opens it. Rows outside the window are scrolled in first. */
 function moveFocus<Row>(event: KeyboardEvent, props: TableProps<Row>, box: HTMLDivElement | null): void {
   const focused = event.target instanceof HTMLElement && event.target.tagName === "TR" ? event.target : null;
   if (!focused || !box) return;
@@ -144,7 +162,8 @@ function moveFocus<Row>(event: KeyboardEvent, props: TableProps<Row>, box: HTMLD
     if (row !== undefined && props.hrefOf) props.open?.(props.hrefOf(row));
     return;
   }
-  const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20, Home: -Infinity, End: Infinity };
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 20, PageUp: -20, Home: -Infinity, End: Infinity };
   const step = steps[event.key];
   if (step == null) return;
   event.preventDefault();
