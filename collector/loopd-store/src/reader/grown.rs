@@ -48,7 +48,7 @@ const ROWS: &[&str] = &[
     "dumped_task SELECT 1, 1, i + 1, 0, at, 1 + i % 5, 1, 1",
     "finding SELECT 1, 'blocking_call', 'src/a.rs:' || i, 2, 50, 1, 3, 'blocked', NULL, 1, at, at, at,
         NULL, 1, '{}' WHERE i < 500",
-    "note (process, from_at, to_at, text, made_at) SELECT 1, at, at, 'deploy ' || i, at WHERE i < 5000",
+    "note (process, from_at, to_at, text, made_at) SELECT 1, at, at, 'deploy ' || i, at WHERE i < 2000",
     "finding_mute SELECT 'app ' || i, 'blocking_call', 'src/a.rs:' || i, '', at WHERE i < 1000",
     "setting SELECT 3, '', i + 10, '{}'",
     "setting SELECT 2, 'app ' || i, 0, '{}' WHERE i < 2000",

@@ -5,7 +5,7 @@ use loopd_model::UnixNanos;
 use crate::ProcessKey;
 
 /// So many notes are kept in all: people write them by hand.
-pub const MAX_NOTES: usize = 5_000;
+pub const MAX_NOTES: usize = 2_000;
 /// A note has no more bytes of text than this.
 pub const MAX_NOTE_TEXT: usize = 4_096;
 /// And its author's name no more than this.

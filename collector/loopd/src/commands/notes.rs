@@ -46,7 +46,7 @@ pub(crate) struct NotesArgs {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// How many to show.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=5000))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=2000))]
     limit: u64,
     /// Print one JSON object per line, with the keys of the HTTP API.
     #[arg(long)]

@@ -165,7 +165,7 @@ async fn what_is_no_note_is_refused_in_words() {
     let response = server.send(form.body(Body::from("{}")).unwrap()).await;
     assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let answer = text(server.get(&format!("{PATH}?limit=0")).await).await;
-    assert!(answer.contains("`limit` must be from 1 to 5000"), "{answer}");
+    assert!(answer.contains("`limit` must be from 1 to 2000"), "{answer}");
     assert_eq!(texts(&server, "").await, Vec::<String>::new(), "nothing was written");
 }
 
