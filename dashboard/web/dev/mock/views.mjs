@@ -1,6 +1,7 @@
 // The answers of the mock API, one function per route.
 
 import { region } from "./region.mjs";
+import { kinView, lifeView } from "./task.mjs";
 import * as w from "./world.mjs";
 import { schema } from "./schema.mjs";
 
@@ -38,6 +39,11 @@ export function answer(world, path, q) {
   const process = world.processes.find((p) => String(p.process) === q.get("process")) ?? world.processes[0];
   const task = /^\/tasks\/(\d+)\/(\d+)$/.exec(path);
   if (task) return taskView(world.processes.find((p) => String(p.process) === task[1]), Number(task[2]));
+  const of = /^\/tasks\/(\d+)\/(\d+)\/(life|kin)$/.exec(path);
+  if (of) {
+    const view = taskView(world.processes.find((p) => String(p.process) === of[1]), Number(of[2]));
+    return of[3] === "life" ? lifeView(view, q) : kinView(view);
+  }
   const agent = /^\/processes\/(\d+)\/agent$/.exec(path);
   if (agent) return agentView(world.processes.find((p) => String(p.process) === agent[1]));
   const found = /^\/processes\/(\d+)\/findings$/.exec(path);
@@ -307,7 +313,7 @@ function tasks(p, q) {
   const offset = Number(q.get("offset") ?? 0);
   const limit = Math.min(Number(q.get("limit") ?? 100), 1000);
   const state = q.get("state") ?? "all";
-  const text = (q.get("q") ?? "").toLowerCase();
+  const text = (q.get("q") ?? q.get("filter") ?? "").toLowerCase();
   const location = q.get("location");
   const all = [];
   for (let k = 0; k < taskCount(p); k += 1) {
