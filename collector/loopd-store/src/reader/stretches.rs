@@ -114,31 +114,25 @@ pub(super) fn waits(
 ) -> QueryBuilder<Sqlite> {
     let column = of.column();
     let mut sql = QueryBuilder::new(columns());
-    sql.push(" FROM (SELECT y.* FROM wait y WHERE y.process = ").push_bind(process.0);
+    sql.push(" FROM (");
     let (all, pending) = (format!("wait_by_{column}"), format!("wait_pending_by_{column}"));
-    let most = limit as i64 + 1;
+    let (most, few) = (limit as i64 + 1, MAX_BEFORE as i64);
     for (glue, index, state, order, least, before, most) in [
-        ("AND y.wait IN (SELECT wait FROM (", &all, "", "DESC", from, to, most),
-        ("UNION SELECT wait FROM (", &all, "", "DESC", i64::MIN, from, MAX_BEFORE as i64),
-        (
-            "UNION SELECT wait FROM (",
-            &pending,
-            "AND w.ended_at IS NULL ",
-            "ASC",
-            i64::MIN,
-            to,
-            MAX_BEFORE as i64,
-        ),
+        ("", &all, "", "DESC", from, to, most),
+        (" UNION ", &all, "", "DESC", i64::MIN, from, few),
+        (" UNION ", &pending, "AND w.ended_at IS NULL ", "ASC", i64::MIN, to, few),
     ] {
         sql.push(format!(
-            " {glue}SELECT w.wait FROM wait w INDEXED BY {index} WHERE w.{column} = "
+            "{glue}SELECT wait FROM (SELECT w.wait FROM wait w INDEXED BY {index} WHERE w.{column} = "
         ));
         sql.push_bind(of.id()).push(" AND w.process = ").push_bind(process.0);
         sql.push(format!(" {state}AND w.began_at >= ")).push_bind(least);
         sql.push(" AND w.began_at < ").push_bind(before);
         sql.push(format!(" ORDER BY w.began_at {order} LIMIT ")).push_bind(most).push(")");
     }
-    sql.push(")) w").push(JOINED).push(" AND (w.ended_at IS NULL OR w.ended_at >= ");
+    // Crossed, because SQLite would rather go through all waits of the process.
+    sql.push(") k CROSS JOIN wait w ON w.wait = k.wait AND w.process = ").push_bind(process.0);
+    sql.push(JOINED).push(" AND (w.ended_at IS NULL OR w.ended_at >= ");
     sql.push_bind(from).push(") ORDER BY w.began_at DESC LIMIT ").push_bind(most);
     sql
 }
