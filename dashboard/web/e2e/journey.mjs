@@ -289,7 +289,7 @@ await step("the omnibox finds a task by its name or line, and Enter opens its pa
   // The demo gives its tasks no names; then they go by the line that spawned them.
   const name = await page.evaluate(async () => {
     const { processes } = await (await fetch("/api/v1/processes")).json();
-    const { process } = processes.find((it) => it.app !== "deadlock_two");
+    const { process } = processes.find((it) => it.state === "live");
     const { rows } = await (await fetch(`/api/v1/tasks?process=${process}&limit=1000`)).json();
     const { file, line } = rows.find((task) => task.location).location;
     return rows.find((task) => task.name)?.name ?? `${file.split("/").at(-1)}:${line}`;

@@ -1,7 +1,7 @@
 // Every page, and what can be open on it: what has to look right, be reachable by keyboard, and be clean for axe.
 //
 // A scene is `{ name, path, ready, open?, isMain? }`: the path is opened, `ready` is what it shows once it has its data, and `open` opens
-// what the page has besides. `isMain` is each page as it is first seen.
+// what the page has besides. `isMain` says that it is a page as it is first seen.
 
 import { pixels, until } from "./browser.mjs";
 
@@ -9,18 +9,18 @@ const by = (testId) => `[data-testid=${testId}]`;
 const press = (key) => (page) => page.keyboard.press(key);
 const click = (testId) => (page) => page.getByTestId(testId).first().click();
 
-/** With these of what `base` has recorded: a process, one of its tasks and one of its resources; another one with a deadlock, if there is one. */
-export async function findSubjects(base, app = null) {
+/** Of what `base` has recorded: the demo, or else the newest process, one of its tasks and one of its resources; and programs of the zoo that are looked at as well. */
+export async function findSubjects(base) {
   const get = async (path) => (await fetch(new URL(path, base))).json();
   const { processes } = await get("/api/v1/processes");
-  const { process } = processes.find((it) => (app ? it.app === app : it.app !== "deadlock_two"));
+  const named = (app) => processes.find((it) => it.app === app)?.process;
+  const process = named("orders") ?? processes[0].process;
   const tasks = await get(`/api/v1/tasks?process=${process}&sort=busy_time&desc=1&limit=1`);
   const resources = await get(`/api/v1/resources?process=${process}&state=all&limit=1`);
-  const stuck = processes.find((it) => it.app === "deadlock_two");
-  return { process, task: tasks.rows[0]?.task, resource: resources.rows[0]?.resource, deadlock: stuck?.process ?? process };
+  return { process, task: tasks.rows[0]?.task, resource: resources.rows[0]?.resource, deadlock: named("deadlock_two") ?? process, healthy: named("connection_pool") };
 }
 
-export function scenesOf({ process, task, resource, deadlock }) {
+export function scenesOf({ process, task, resource, deadlock, healthy }) {
   const p = `process=${process}`;
   const list = [
     { name: "overview", path: `/?${p}`, ready: by("verdict"), isMain: true },
@@ -56,6 +56,7 @@ export function scenesOf({ process, task, resource, deadlock }) {
     { name: "not-found", path: "/nowhere", ready: by("empty") },
   ];
   if (resource) list.splice(-5, 0, { name: "resource", path: `/resources/${process}/${resource}?${p}`, ready: "main h1", isMain: true });
+  if (healthy) list.push({ name: "overview-healthy", path: `/?process=${healthy}`, ready: by("verdict") });
   return list;
 }
 
