@@ -1,6 +1,8 @@
 //! The dashboard in a real browser: a demo runs, and a script walks through every page. What the demo has
 //! none of, a deadlock, a program of the zoo has recorded before.
 
+mod journeys;
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -24,7 +26,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let profile: &[&str] = if args.release { &["--release"] } else { &[] };
     let mut build = cargo();
-    build.args(["build", "--package", "loopd", "--package", "loopd-zoo"]);
+    build.args(["build", "--package", "loopd", "--package", "loopd-zoo", "--bins"]);
+    build.args(journeys::FEED);
     build.args(profile).env("LOOPD_DASHBOARD", "require");
     execute(&mut build)?;
     let chromium = tools::chromium()?;
@@ -37,8 +40,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut zoo = Command::new(binaries(args.release).join("zoo"));
     execute(zoo.args(["deadlock_two", "--for", "4s"]).env("LOOPD_ENDPOINT", &demo.url))?;
     let mut journey = program("node");
-    journey.arg("dashboard/web/e2e/journey.mjs").arg(&demo.url).arg(screenshots);
-    execute(journey.env("CHROMIUM", chromium))
+    journey.arg("dashboard/web/e2e/journey.mjs").arg(&demo.url).arg(&screenshots);
+    execute(journey.env("CHROMIUM", &chromium))?;
+    // The demo would only make them slower.
+    drop(demo);
+    journeys::run(&binaries(args.release), &screenshots, &chromium)
 }
 
 /// Where cargo puts what it builds.

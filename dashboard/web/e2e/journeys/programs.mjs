@@ -1,7 +1,7 @@
 // What is recorded: programs of the zoo, of which it is known which line is to blame, and feeds, which say what is in them.
 
 import { execFile, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -15,7 +15,8 @@ const RECORDINGS = {
   tasks: { feed: ["tasks"] },
   shop1: { feed: ["version", "1"] },
   shop2: { feed: ["version", "2"] },
-  sleeper: { zoo: "sleep_in_handler", seconds: 4 },
+  receiver: { zoo: "std_receive", seconds: 5 },
+  sleeper: { zoo: "sleep_in_handler", seconds: 3 },
 };
 
 export class Programs {
@@ -61,7 +62,6 @@ export class Programs {
 /** The processes that a process has started and that have not ended. */
 export async function childrenOf(pid) {
   // Each thread has its own.
-  const { readdir } = await import("node:fs/promises");
   const found = [];
   for (const thread of await readdir(`/proc/${pid}/task`)) {
     const children = await readFile(`/proc/${pid}/task/${thread}/children`, "utf8").catch(() => "");
