@@ -34,8 +34,9 @@ export async function frame({ job, browser, newPage, row }) {
 /** Polls that begin in a range. */
 async function countPolls(url, process, from, to) {
   const sql = `select count(*) from polls where process = ${process} and start_at >= ${from} and start_at < ${to}`;
-  const answer = await fetch(new URL("/api/v1/query", url), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ sql, limit: 1 }) });
-  const { rows } = await answer.json();
+  const answer = await fetch(new URL("/api/v1/query", url), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ sql, limit: 1, timeout_ms: 60_000 }) });
+  const { rows, error } = await answer.json();
+  if (!answer.ok) throw new Error(`${sql}: ${error}`);
   return Number(rows[0][0]);
 }
 

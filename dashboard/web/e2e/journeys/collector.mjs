@@ -56,7 +56,9 @@ export class Collector {
 
   /** The one number that a query gives. */
   async number(sql) {
-    const answer = await fetch(new URL("/api/v1/query", this.url), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ sql, limit: 1 }) });
-    return Number((await answer.json()).rows[0][0]);
+    const answer = await fetch(new URL("/api/v1/query", this.url), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ sql, limit: 1, timeout_ms: 30_000 }) });
+    const { rows, error } = await answer.json();
+    if (!answer.ok) throw new Error(`${sql}: ${error}`);
+    return Number(rows[0][0]);
   }
 }

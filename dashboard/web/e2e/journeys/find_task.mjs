@@ -4,18 +4,20 @@ export const title = "a task is found by its name among a hundred thousand";
 export const needs = ["tasks"];
 
 const LEAST_TASKS = 100_000;
+/** All names are looked through: a debug build takes its time. */
+const LIMIT = 45_000;
 
 export async function run({ collector, recorded: { tasks }, walk, page }) {
   const { process } = await collector.process(tasks.app);
-  const stored = await collector.number(`select count(*) from tasks where process = ${process}`);
-  check(stored === tasks.tasks && stored > LEAST_TASKS, `${stored} of ${tasks.tasks} tasks are stored`);
+  check(tasks.tasks > LEAST_TASKS, "there are enough of them");
+  await until(async () => (await collector.number(`select count(*) from tasks where process = ${process}`)) === tasks.tasks, `${tasks.tasks} tasks are stored`);
   await walk.open(`/tasks?process=${process}`, page);
   const row = page.getByTestId("task-table").locator("tbody tr[data-index='0']");
   await until(async () => /order-\d+/.test(await row.innerText()), "the first row is loaded");
   await page.locator("main").focus();
   await page.keyboard.press("/");
   await page.keyboard.type(tasks.name);
-  await until(async () => (await row.innerText()).includes(tasks.name), `the first row is ${tasks.name}`);
+  await until(async () => (await row.innerText()).includes(tasks.name), `the first row is ${tasks.name}`, LIMIT);
   check(/^1 task\b/.test(await page.getByTestId("task-total").innerText()), "there is one of that name");
   await row.focus();
   await page.keyboard.press("Enter");

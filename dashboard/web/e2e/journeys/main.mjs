@@ -14,13 +14,14 @@ import * as blockingLine from "./blocking_line.mjs";
 import * as compare from "./compare.mjs";
 import * as findTask from "./find_task.mjs";
 import * as liveStall from "./live_stall.mjs";
+import * as overlay from "./overlay.mjs";
 import * as query from "./query.mjs";
 import * as restart from "./restart.mjs";
 import * as sharedLink from "./shared_link.mjs";
 import * as survivors from "./survivors.mjs";
 import * as zoom from "./zoom.mjs";
 
-const JOURNEYS = { blockingLine, findTask, zoom, sharedLink, query, compare, survivors, liveStall, restart };
+const JOURNEYS = { blockingLine, findTask, zoom, sharedLink, query, overlay, compare, survivors, liveStall, restart };
 
 const [bin, out = "screenshots"] = process.argv.slice(2);
 if (!bin) {

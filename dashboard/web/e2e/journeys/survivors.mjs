@@ -19,6 +19,7 @@ export async function run({ collector, programs, walk, page }) {
   const [, left, born] = /(\d+) of (\d+) still alive/.exec(await site.innerText());
   check(left === born, `none of ${born} has ended, but ${left} are said to be left`);
   const mark = new URL(page.url()).searchParams.get("mark");
+  // Those that the page has not counted yet may be there, too.
   const counted = await collector.number(`select count(*) from tasks where process = ${process} and state = 'alive' and spawned_at >= ${mark} and location like '%${line.split("/").at(-1)}'`);
   check(counted >= Number(left), `the database has ${counted} of them, the page ${left}`);
   await walk.shot("journey-survivors-marked", page);
