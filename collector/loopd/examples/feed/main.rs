@@ -57,7 +57,8 @@ enum What {
     },
 }
 
-#[tokio::main(flavor = "current_thread")]
+// Two threads, so that the stream is served while a batch is made.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let told: Value = match cli.what {

@@ -42,7 +42,7 @@ process.on("exit", () => {
 const walk = await startWalk(collector.url, out);
 const page = await walk.newPage();
 const stage = { collector, programs, walk, page, recorded: {} };
-// One after the other, and before anything is looked at: a busy machine would only make all of them slow.
+// What a journey needs is recorded to its end before it begins: a busy machine would only make both slow.
 for (const [name, journey] of chosen) {
   for (const prepare of journey.needs ?? []) stage.recorded[prepare] ??= await programs.record(prepare);
   await walk.step(journey.title, page, () => journey.run(stage), { mayComplain: journey.mayComplain });
