@@ -2,9 +2,11 @@
 //! none of, a deadlock, a program of the zoo has recorded before; an example of the agent records names
 //! that are attacks.
 
+mod journeys;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -29,6 +31,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut build = cargo();
     build.args(["build", "--package", "loopd", "--package", "loopd-zoo"]);
     build.args(["--package", "loopd-agent", "--bins", "--example", "hostile"]);
+    build.args(journeys::FEED);
     build.args(profile).env("LOOPD_DASHBOARD", "require");
     execute(&mut build)?;
     let chromium = tools::chromium()?;
@@ -60,7 +63,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let accessible = scope.spawn(|| walk("accessible", &[url, screenshots]));
         let outcome = walk("hostile", &own).and_then(|()| walk("states", &own));
         accessible.join().unwrap_or_else(|_| bail!("a check panicked")).and(outcome)
-    })
+    })?;
+    // The demo would only make them slower.
+    drop(demo);
+    journeys::run(&binaries(args.release), Path::new(screenshots), &chromium)
 }
 
 /// Where cargo puts what it builds.

@@ -1,7 +1,8 @@
-//! `cargo xtask bench agent|python|store`: what things cost, in release, as ratios within one run.
+//! `cargo xtask bench agent|python|store|dashboard`: what things cost, in release, as ratios within one run.
 
 mod agent;
 mod build;
+mod dashboard;
 mod instructions;
 mod plan;
 mod python;
@@ -28,15 +29,20 @@ pub(crate) struct Args {
     /// Only cases whose name contains this
     #[arg(long, default_value = "")]
     case: String,
-    /// How many polls the stores hold that `bench store` reads, as in 1M,10M,100M
+    /// How many polls the stores hold that `bench store` reads, as in 1M,10M,100M; or the one that
+    /// `bench dashboard` looks at [default there: 100M]
     #[arg(long, value_name = "SIZES")]
     polls: Option<String>,
-    /// Where `bench store` writes; a directory for temporary files if absent
+    /// Where `bench store` writes, a directory for temporary files if absent; where `bench dashboard`
+    /// looks for its store, and leaves it [default there: target/bench]
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
     /// Leave the stores in --dir, so that the next run only reads them
     #[arg(long, requires = "dir")]
     keep: bool,
+    /// For how long `bench dashboard` has live data arrive; they stand for an hour [default: 6]
+    #[arg(long)]
+    minutes: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,13 +54,20 @@ enum What {
     /// What the collector stores in a second and in how many bytes, what reading it takes, and how
     /// well it keeps to a budget, beside bare SQLite and Perfetto traces
     Store,
+    /// What the dashboard weighs in the browser: its shell, its start, tiles, frames and memory
+    Dashboard,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let is_of_store = args.polls.is_some() || args.dir.is_some();
     anyhow::ensure!(
-        !is_of_store || args.what == What::Store,
-        "only `bench store` takes --polls, --dir and --keep"
+        !is_of_store || matches!(args.what, What::Store | What::Dashboard),
+        "only `bench store` and `bench dashboard` take --polls and --dir"
+    );
+    anyhow::ensure!(!args.keep || args.what == What::Store, "only `bench store` takes --keep");
+    anyhow::ensure!(
+        args.minutes.is_none() || args.what == What::Dashboard,
+        "only `bench dashboard` takes --minutes"
     );
     anyhow::ensure!(
         !args.instructions || args.what == What::Agent,
@@ -65,5 +78,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         What::Agent => agent::run(args),
         What::Python => python::run(args),
         What::Store => store::run(args),
+        What::Dashboard => dashboard::run(args),
     }
 }
