@@ -60,7 +60,13 @@ pub(crate) async fn show(pairs: Pairs) -> Result<Response, ApiError> {
 /// The methods that a path takes, as a sentence has them: `GET and PATCH`. `None` where no route is.
 pub(crate) fn methods(path: &str) -> Option<String> {
     let (_, item) = DOCUMENT.paths.paths.iter().find(|(template, _)| is_like(path, template))?;
-    let methods = [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch)];
+    let methods = [
+        ("GET", &item.get),
+        ("POST", &item.post),
+        ("PUT", &item.put),
+        ("PATCH", &item.patch),
+        ("DELETE", &item.delete),
+    ];
     let methods = methods.into_iter().filter(|(_, operation)| operation.is_some());
     Some(methods.map(|(name, _)| name).collect::<Vec<_>>().join(" and "))
 }
