@@ -314,6 +314,7 @@ fn refusal(status: u16, about: &str) -> Response {
 fn operation_id(path: &str, method: &HttpMethod) -> String {
     let method = match method {
         HttpMethod::Post => "post",
+        HttpMethod::Put => "put",
         HttpMethod::Patch => "patch",
         HttpMethod::Delete => "delete",
         _ => "get",

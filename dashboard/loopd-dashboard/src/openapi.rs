@@ -63,6 +63,7 @@ pub(crate) fn methods(path: &str) -> Option<String> {
     let methods = [
         ("GET", &item.get),
         ("POST", &item.post),
+        ("PUT", &item.put),
         ("PATCH", &item.patch),
         ("DELETE", &item.delete),
     ];
