@@ -139,7 +139,9 @@ impl Reader {
             if rows.len() < ids.len() {
                 // Some have no row of their own.
                 let mut sql = listed(&columns(), query, some.as_deref(), since);
-                sql.push(" AND t.task IN (SELECT value FROM json_each(").push_bind(&among).push("))");
+                sql.push(" AND t.task IN (SELECT value FROM json_each(")
+                    .push_bind(&among)
+                    .push("))");
                 rows = sql.build().fetch_all(&mut **db).await?;
             }
             let mut rows = rows.iter().map(task_row).collect::<Answer<Vec<_>>>()?;
