@@ -16,10 +16,14 @@ const MAX_CANCELLED: i64 = 100;
 /// So many tasks are named at once.
 pub(super) const MAX_NAMED: usize = 200;
 
+// Not over `any_task`, of which a join would look at every task.
 const NAMED: &str = "SELECT t.task, n.text AS name, t.spawn_location, l.file, l.line, l.column
-    FROM json_each(?2) j CROSS JOIN any_task t ON t.process = ?1 AND t.task = j.value
-    LEFT JOIN name n ON n.process = t.process AND n.name = t.name
-    LEFT JOIN location l ON l.process = t.process AND l.location = t.spawn_location";
+    FROM (SELECT t.task, t.name, t.spawn_location FROM json_each(?2) j
+            CROSS JOIN task t ON t.process = ?1 AND t.task = j.value
+          UNION ALL SELECT k.task, k.name, k.spawn_location FROM json_each(?2) j
+            CROSS JOIN task_records k ON k.process = ?1 AND k.task = j.value) t
+    LEFT JOIN name n ON n.process = ?1 AND n.name = t.name
+    LEFT JOIN location l ON l.process = ?1 AND l.location = t.spawn_location";
 
 impl Reader {
     /// What the tasks of one spawn location are like; the latest of them, as lists of tasks look at.
