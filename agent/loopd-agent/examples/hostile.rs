@@ -173,7 +173,7 @@ fn run(loop_: &EmbeddedLoop, names: &[String], length: Duration) {
             label,
         });
         step(thread, loop_, next, Duration::from_micros(50));
-        if next % 16 == 0 {
+        if next.is_multiple_of(16) {
             embed::ended(next, Outcome::Raised);
         }
         next += 1;
