@@ -205,6 +205,8 @@ mod dump;
 mod dumps;
 #[doc(hidden)]
 pub mod embed;
+#[cfg(feature = "event-loop")]
+pub mod event_loop;
 mod exporter;
 mod fds;
 mod fork;
@@ -253,6 +255,8 @@ pub use config::{Config, StartError};
 pub use dump::{DumpError, dump_tasks};
 #[cfg(feature = "layer")]
 pub use layer::layer;
+#[cfg(feature = "event-loop")]
+pub use event_loop::{EventLoop, run};
 pub use loopd_agent_macros::main;
 pub use loopd_model::{Coverage, CoverageState, DropCause, RecordKind};
 pub use marks::{Mark, mark};
