@@ -68,7 +68,9 @@ fn cancel_all(event_loop: &EventLoop) -> Result<()> {
     if tasks.is_empty() {
         return Ok(());
     }
-    tasks.iter().for_each(|task| drop(task.cancel()));
+    for task in &tasks {
+        task.cancel();
+    }
     let all_done = event_loop.create_future::<()>();
     let left = Rc::new(std::cell::Cell::new(tasks.len()));
     for TaskRef(task) in &tasks {
