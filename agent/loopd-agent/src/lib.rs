@@ -253,10 +253,10 @@ pub use config::{Config, StartError};
     any(target_arch = "aarch64", target_arch = "x86_64")
 ))]
 pub use dump::{DumpError, dump_tasks};
-#[cfg(feature = "layer")]
-pub use layer::layer;
 #[cfg(feature = "event-loop")]
 pub use event_loop::{EventLoop, run};
+#[cfg(feature = "layer")]
+pub use layer::layer;
 pub use loopd_agent_macros::main;
 pub use loopd_model::{Coverage, CoverageState, DropCause, RecordKind};
 pub use marks::{Mark, mark};

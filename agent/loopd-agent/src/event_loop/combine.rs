@@ -116,11 +116,15 @@ impl<R: 'static> Gather<R> {
         for (index, cell) in outer.cells.iter().enumerate() {
             let weak: Weak<Gathering<T, R>> = Rc::downgrade(&outer);
             cell.state.on_done(move |core: &Rc<Core>| {
-                core.schedule_named(place, || "gather", move || {
-                    if let Some(outer) = weak.upgrade() {
-                        outer.one_is_done(index, is_first_error, finish);
-                    }
-                });
+                core.schedule_named(
+                    place,
+                    || "gather",
+                    move || {
+                        if let Some(outer) = weak.upgrade() {
+                            outer.one_is_done(index, is_first_error, finish);
+                        }
+                    },
+                );
             });
         }
         if outer.cells.is_empty()
@@ -172,9 +176,7 @@ impl<R: Clone + 'static> Future for Gather<R> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
         match self.outer.state() {
-            Some(state) => {
-                state.poll(|| self.outer.clone().as_cancel(), &self.is_waiting, context)
-            }
+            Some(state) => state.poll(|| self.outer.clone().as_cancel(), &self.is_waiting, context),
             None => Poll::Ready(Err(LoopError::NotRunning.into())),
         }
     }
@@ -195,15 +197,19 @@ pub fn shield<T: Clone + 'static>(task: &Task<T>) -> Promise<T> {
     }
     let (inner, weak) = (Rc::downgrade(&task.cell), Rc::downgrade(&outer.cell));
     task.cell.state.on_done(move |core| {
-        core.schedule_named(place, || "shield", move || {
-            let Some(inner) = inner.upgrade() else { return };
-            let Some(outer) = weak.upgrade() else { return };
-            if outer.is_cancelled() {
-                inner.state.is_retrieved.set(true);
-            } else {
-                outer.complete(inner.state.result());
-            }
-        });
+        core.schedule_named(
+            place,
+            || "shield",
+            move || {
+                let Some(inner) = inner.upgrade() else { return };
+                let Some(outer) = weak.upgrade() else { return };
+                if outer.is_cancelled() {
+                    inner.state.is_retrieved.set(true);
+                } else {
+                    outer.complete(inner.state.result());
+                }
+            },
+        );
     });
     outer
 }
@@ -263,9 +269,8 @@ impl<F> Timeout<F> {
 
     fn begin(&self) -> Result<Begun> {
         let event_loop = EventLoop::running()?;
-        let task = running::current_task().ok_or(LoopError::InvalidState(
-            "a timeout is only possible in a task of the loop",
-        ))?;
+        let task = running::current_task()
+            .ok_or(LoopError::InvalidState("a timeout is only possible in a task of the loop"))?;
         let is_expired = Rc::new(Cell::new(false));
         let expire = {
             let (is_expired, task) = (is_expired.clone(), Rc::downgrade(&task));

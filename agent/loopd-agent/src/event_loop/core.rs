@@ -171,7 +171,13 @@ impl Core {
     }
 
     #[inline]
-    fn callback<F, R>(&self, place: Place, name: fn() -> &'static str, call: F, when: Option<Instant>) -> Rc<Callback<F>>
+    fn callback<F, R>(
+        &self,
+        place: Place,
+        name: fn() -> &'static str,
+        call: F,
+        when: Option<Instant>,
+    ) -> Rc<Callback<F>>
     where
         F: FnOnce() -> R + 'static,
         R: CallbackResult + 'static,
@@ -196,7 +202,12 @@ impl Core {
 
     /// Has a callback run in the next turn. The loop is open.
     #[inline]
-    pub(super) fn schedule_named<F, R>(&self, place: Place, name: fn() -> &'static str, call: F) -> Handle
+    pub(super) fn schedule_named<F, R>(
+        &self,
+        place: Place,
+        name: fn() -> &'static str,
+        call: F,
+    ) -> Handle
     where
         F: FnOnce() -> R + 'static,
         R: CallbackResult + 'static,
@@ -217,7 +228,12 @@ impl Core {
     }
 
     /// Has a callback run at an instant.
-    pub(super) fn schedule_at<F, R>(self: &Rc<Self>, place: Place, when: Instant, call: F) -> TimerHandle
+    pub(super) fn schedule_at<F, R>(
+        self: &Rc<Self>,
+        place: Place,
+        when: Instant,
+        call: F,
+    ) -> TimerHandle
     where
         F: FnOnce() -> R + 'static,
         R: CallbackResult + 'static,

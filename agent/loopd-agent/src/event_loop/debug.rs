@@ -96,7 +96,11 @@ impl fmt::Display for ExceptionContext {
 /// Where a loop has no handler, or the handler itself panics.
 pub(super) fn log(context: &ExceptionContext) {
     match context.check.is_error() {
-        true => tracing::error!(target: "loopd::event_loop", check = context.check.name(), "{context}"),
-        false => tracing::warn!(target: "loopd::event_loop", check = context.check.name(), "{context}"),
+        true => {
+            tracing::error!(target: "loopd::event_loop", check = context.check.name(), "{context}")
+        }
+        false => {
+            tracing::warn!(target: "loopd::event_loop", check = context.check.name(), "{context}")
+        }
     }
 }

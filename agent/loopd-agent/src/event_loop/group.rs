@@ -93,11 +93,15 @@ impl TaskGroup {
         inner.tasks.borrow_mut().push(task.cell.clone());
         let (group, cell) = (Rc::downgrade(inner), Rc::downgrade(&task.cell));
         task.cell.state.on_done(move |core| {
-            core.schedule_named(Location::caller(), || "TaskGroup", move || {
-                if let (Some(group), Some(cell)) = (group.upgrade(), cell.upgrade()) {
-                    group.one_is_done(&*cell);
-                }
-            });
+            core.schedule_named(
+                Location::caller(),
+                || "TaskGroup",
+                move || {
+                    if let (Some(group), Some(cell)) = (group.upgrade(), cell.upgrade()) {
+                        group.one_is_done(&*cell);
+                    }
+                },
+            );
         });
         Ok(task)
     }

@@ -14,8 +14,8 @@ mod handle;
 mod promise;
 mod record;
 mod remote;
-mod running;
 mod runner;
+mod running;
 mod signals;
 mod sleep;
 mod tasks;
@@ -130,11 +130,15 @@ impl EventLoop {
     fn run_until_done<T: Clone + 'static>(&self, task: &Task<T>, place: Place) -> Result<T> {
         let core = Rc::downgrade(&self.0);
         let stop = task.cell.state.on_done(move |on| {
-            on.schedule_named(place, || "EventLoop::run_until_complete", move || {
-                if let Some(core) = core.upgrade() {
-                    core.stop();
-                }
-            });
+            on.schedule_named(
+                place,
+                || "EventLoop::run_until_complete",
+                move || {
+                    if let Some(core) = core.upgrade() {
+                        core.stop();
+                    }
+                },
+            );
         });
         let ran = self.0.run(place);
         task.remove_done_callback(stop);
@@ -354,10 +358,11 @@ impl EventLoop {
         let promise = Promise::new(&self.0, Location::caller());
         let pending = threads::Pending::new(self.0.remote.clone(), promise.clone());
         // In a thread of its own: waiting for the others would block the loop.
-        let waiting = std::thread::Builder::new().name("loop-shutdown".to_owned()).spawn(move || {
-            executor.shutdown(true);
-            pending.complete(Ok(()));
-        });
+        let waiting =
+            std::thread::Builder::new().name("loop-shutdown".to_owned()).spawn(move || {
+                executor.shutdown(true);
+                pending.complete(Ok(()));
+            });
         match waiting {
             Ok(_) => promise.await,
             Err(source) => {
@@ -426,7 +431,8 @@ impl EventLoop {
     ) -> Result<(), LoopError> {
         let place = Location::caller();
         self.0.check_open()?;
-        let refused = |error| LoopError::Io { action: "listen to a signal", source: Arc::new(error) };
+        let refused =
+            |error| LoopError::Io { action: "listen to a signal", source: Arc::new(error) };
         let listening = {
             let _inside = self.0.runtime_handle().enter();
             let kind = tokio::signal::unix::SignalKind::from_raw(signal);

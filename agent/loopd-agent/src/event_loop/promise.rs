@@ -71,7 +71,8 @@ impl<T> State<T> {
     }
 
     pub(super) fn name(&self) -> Option<Rc<str>> {
-        let made = || Some(format!("Task-{}", self.nth.get()).into()).filter(|_| self.nth.get() > 0);
+        let made =
+            || Some(format!("Task-{}", self.nth.get()).into()).filter(|_| self.nth.get() > 0);
         self.name.borrow().clone().or_else(made)
     }
 
@@ -147,8 +148,7 @@ impl<T> State<T> {
 
     fn wake_when_done(&self, waker: &Waker) {
         let mut done = self.done.borrow_mut();
-        let is_known =
-            |done: &Done| matches!(done, Done::Wake(known) if known.will_wake(waker));
+        let is_known = |done: &Done| matches!(done, Done::Wake(known) if known.will_wake(waker));
         if !done.iter().any(is_known) {
             done.push(Done::Wake(waker.clone()));
         }

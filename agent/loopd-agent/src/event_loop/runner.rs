@@ -76,12 +76,16 @@ fn cancel_all(event_loop: &EventLoop) -> Result<()> {
     for TaskRef(task) in &tasks {
         let (all_done, left): (Promise<()>, _) = (all_done.clone(), left.clone());
         task.on_done(Box::new(move |core| {
-            core.schedule_named(Location::caller(), || "loopd_agent::run", move || {
-                left.set(left.get() - 1);
-                if left.get() == 0 {
-                    let _ = all_done.set_result(());
-                }
-            });
+            core.schedule_named(
+                Location::caller(),
+                || "loopd_agent::run",
+                move || {
+                    left.set(left.get() - 1);
+                    if left.get() == 0 {
+                        let _ = all_done.set_result(());
+                    }
+                },
+            );
         }));
     }
     event_loop.run_until_complete(all_done)?;

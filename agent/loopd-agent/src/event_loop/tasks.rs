@@ -20,8 +20,8 @@ use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{CallbackResult, drop_quietly};
 use super::promise::{CallbackId, Cancel, State};
-use super::remote::{Item, Remote};
 use super::record::{self, Name};
+use super::remote::{Item, Remote};
 use super::{EventLoop, running};
 
 static NEXT_NAME: AtomicU64 = AtomicU64::new(1);
@@ -318,8 +318,7 @@ impl<T: 'static> AnyTask for TaskCell<T> {
         let polled = {
             let _stepping = Stepping::enter(core, task);
             let mut context = Context::from_waker(&task.waker);
-            let polled =
-                catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut context)));
+            let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut context)));
             match polled {
                 Ok(Poll::Pending) => None,
                 Ok(Poll::Ready(result)) => Some(result),

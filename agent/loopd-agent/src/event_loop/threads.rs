@@ -193,16 +193,20 @@ impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
         }
         let shared = self.shared.clone();
         LoopHandle::new(self.remote.clone())
-            .call(Location::caller(), || "ThreadsafeFuture::cancel", move || {
-                let Some(key) = shared.lock().task else { return Ok(()) };
-                if let Some(core) = running::running() {
-                    let task = core.tasks.borrow().get(key).cloned();
-                    if let Some(task) = task {
-                        task.cancel(None);
+            .call(
+                Location::caller(),
+                || "ThreadsafeFuture::cancel",
+                move || {
+                    let Some(key) = shared.lock().task else { return Ok(()) };
+                    if let Some(core) = running::running() {
+                        let task = core.tasks.borrow().get(key).cloned();
+                        if let Some(task) = task {
+                            task.cancel(None);
+                        }
                     }
-                }
-                Ok(())
-            })
+                    Ok(())
+                },
+            )
             .is_ok()
     }
 }

@@ -188,7 +188,7 @@ impl Chance {
 #[test]
 fn any_timers_fire_in_order_none_early_none_lost_none_twice() {
     for seed in 1..=20 {
-        let mut chance = Chance(seed * 0x9e37_79b9_7f4a_7c15);
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
         with_loop(|it| {
             let fired = Rc::new(RefCell::new(Vec::new()));
             let begin = it.time();

@@ -847,7 +847,7 @@ def run_sweeps_up(log):
         try:
             await asyncio.sleep(100)
         except asyncio.CancelledError:
-            log(f"{name} heard")
+            log(f"{name} heard -")
             raise
 
     async def main():
