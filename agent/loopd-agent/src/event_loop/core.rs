@@ -410,19 +410,14 @@ impl Core {
         self.check_may_run()?;
         self.record.open(&self.handle, self.made_at);
         self.running_since.set(Some(since));
-        let ran = {
-            let _running = Running::enter(self);
-            let _ends = Ends(self);
-            let (runtime, local) = (self.runtime.borrow(), self.local());
-            match (runtime.as_ref(), local) {
-                (Some(runtime), Some(local)) => {
-                    runtime.block_on(local.run_until(Turns { core: self, left: 0, sleep: None }));
-                    Ok(())
-                }
-                _ => Err(LoopError::Closed),
-            }
+        let _running = Running::enter(self);
+        let _ends = Ends(self);
+        let (runtime, local) = (self.runtime.borrow(), self.local());
+        let (Some(runtime), Some(local)) = (runtime.as_ref(), local) else {
+            return Err(LoopError::Closed);
         };
-        ran
+        runtime.block_on(local.run_until(Turns { core: self, left: 0, sleep: None }));
+        Ok(())
     }
 
     pub(super) fn check_may_run(&self) -> Result<(), LoopError> {

@@ -1,7 +1,108 @@
 //! asyncio's event loop for Rust, recorded from its first callback on.
 //!
-//! DOCS
-#![doc = ""]
+//! ```
+//! use std::time::Duration;
+//! use loopd_agent::event_loop::{create_task, sleep, wait_for, EventLoop};
+//!
+//! # fn main() -> loopd_agent::event_loop::Result<()> {
+//! let total = loopd_agent::run(async {
+//!     EventLoop::running()?.call_soon(|| println!("first"))?;
+//!     let task = create_task(async {
+//!         sleep(Duration::from_millis(1)).await?;
+//!         Ok(20)
+//!     })?;
+//!     let other = wait_for(Duration::from_secs(1), async { Ok(22) }).await?;
+//!     Ok(task.await? + other)
+//! })?;
+//! assert_eq!(total, 42);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Turns
+//!
+//! There is one queue. What is scheduled, callbacks and the steps of tasks alike, joins its end. A turn
+//! moves the timers that are due into the queue, by deadline and then by registration, and runs exactly
+//! what is in it then: what is scheduled meanwhile is for the next turn. That is asyncio's order, and the
+//! crate's tests compare it with CPython's, scenario by scenario.
+//!
+//! A loop belongs to one thread, and so do its callbacks, futures and results: none need be `Send`. The
+//! compiler sees to that, so that there is no check for calls from the wrong thread as asyncio's debug mode
+//! has; other threads have a [`LoopHandle`].
+//!
+//! The loop is one future on a current-thread runtime of tokio's. All of tokio's sockets, timers, locks and
+//! channels work in its tasks, as do `tokio::spawn` and `tokio::task::spawn_local`. Between turns tokio looks
+//! at its sockets and its own tasks, at the latest after 61 callbacks and steps, or the one turn that had
+//! more. Timers have tokio's resolution of a millisecond, never early.
+//!
+//! # Errors
+//!
+//! A task's future returns a [`Result`]; its [`Error`] stands for Python's exceptions. Any error of the
+//! program becomes one by `?`, and so does a panic, which goes no further than the task or callback it
+//! happened in. What nobody awaits is told to the exception handler: failing callbacks, tasks whose error
+//! was never looked at, tasks that were pending when their loop was closed. Each is also recorded, and
+//! shown among the findings. With `panic = "abort"` a panic ends the program, as everywhere.
+//!
+//! # Cancellation
+//!
+//! Python throws an exception into the coroutine. A future of Rust's can only be polled or dropped, so
+//! here [`Task::cancel`] does what asyncio's does as far as it goes, and then has two ways to be heard:
+//!
+//! 1. If the task awaits another task, a [`Promise`], [`gather`] or [`sleep`], that is cancelled in its
+//!    place, and ends with [`Error::Cancelled`], which the await in the task then gives. The awaited task
+//!    may handle it and give a result after all, and then the outer one is not cancelled.
+//! 2. Else the task makes a step, and the await in it that is of this module gives the error:
+//!    those above, [`yield_now`], [`wait_for`] and [`cancellable`], which makes any future one that hears.
+//! 3. If the task awaits something that cannot hear, such as a socket of tokio's, its future is dropped in
+//!    that step, as tokio's `abort` does it.
+//!
+//! Who is given the error may pass it on with `?`, which ends the task as cancelled; clean up first, also by
+//! awaiting; or ignore it and go on. A request counts until it is taken back by [`Task::uncancel`], by which
+//! [`wait_for`] and [`TaskGroup`] tell their own from others. A task cancelled before its first step never
+//! begins. Several things awaited at once by the task itself (`select!`, `join!`) are all cancelled.
+//!
+//! # What is recorded
+//!
+//! Of each loop: when it was made and closed, its parks, turns and ready callbacks. Of each task: where and
+//! by whom it was made, its name, each step with who woke it, its end and its error. Of each line that
+//! schedules callbacks: all runs, with who scheduled them, or how late their timer was; they are one task of
+//! the kind `callback`. Of each job of an executor: when it was queued, begun and ended. A loop that is
+//! dropped without [`EventLoop::close`] is an unclosed resource, with the line that made it.
+//!
+//! # Beside asyncio's
+//!
+//! | asyncio | here |
+//! |---|---|
+//! | `get_running_loop`, `get_event_loop`, `set_event_loop`, `new_event_loop` | [`EventLoop::running`], [`EventLoop::current`], [`EventLoop::set_current`], [`EventLoop::new`] |
+//! | `asyncio.run` | [`run`]; `Runner` is not there: make an [`EventLoop`] |
+//! | `run_until_complete`, `run_forever`, `stop`, `is_running`, `is_closed`, `close` | the same; also [`EventLoop::run_until_task_completes`] for a task that there is |
+//! | `shutdown_asyncgens` | [`EventLoop::shutdown_finalizers`]: Rust has no asynchronous generators, but what is to be done at the end can be registered |
+//! | `shutdown_default_executor`, `run_in_executor`, `set_default_executor` | the same; without a timeout, which [`wait_for`] gives; no pools of processes |
+//! | `call_soon`, `call_later`, `call_at`, `time` | the same; instants are tokio's, not numbers |
+//! | `call_soon_threadsafe`, `run_coroutine_threadsafe` | [`LoopHandle`]; the future is made in the loop's thread, since it need not be `Send`; the call cannot be cancelled |
+//! | `Handle`, `TimerHandle`: `cancel`, `cancelled`, `when` | the same |
+//! | `get_context`, the argument `context` | not there: Rust has no context variables; closures keep what they need |
+//! | `create_future`, `Future` | [`EventLoop::create_future`], [`Promise`] |
+//! | `create_task`, `Task` | the same; the loop keeps its tasks alive, where asyncio's keeps them weakly |
+//! | `set_task_factory`, `get_task_factory`, eager tasks | not there: a task's first step is always in the next turn |
+//! | `Task.get_stack`, `print_stack`, `get_coro` | not there: the state of a future is the compiler's secret; `dump_tasks` of this crate is for tokio's tasks |
+//! | `cancel`, `cancelling`, `uncancel`, `cancelled`, `done`, `result`, `exception`, `add_done_callback`, `remove_done_callback`, `get_name`, `set_name` | the same; `cancel` with a word is [`Task::cancel_with`]; callbacks are removed by the [`CallbackId`] that adding them gave |
+//! | `all_tasks`, `current_task` | the same; what is done is not among them |
+//! | `gather`, `wait_for`, `timeout_at`, `shield`, `TaskGroup`, `sleep` | the same; [`gather_results`] for `return_exceptions`; `gather` takes tasks, so that it is seen what is started |
+//! | `wait`, `as_completed` | not there: `tokio::select!` and the combinators of `futures` do that |
+//! | `set_exception_handler`, `call_exception_handler`, `default_exception_handler` | the same; the default is an event of `tracing` |
+//! | `add_signal_handler`, `remove_signal_handler` | the same, on Unix; tokio never gives a signal back to the system |
+//! | `add_reader`, `add_writer`, `sock_…`, `create_connection`, `create_server`, `start_tls`, `connect_read_pipe`, `sendfile`, `getaddrinfo`, subprocesses, streams, transports and protocols | not there: tokio's sockets, pipes, processes and files, and those of this crate's [`net`](crate::net), are used in tasks |
+//! | debug mode: slow callbacks and steps | the same: [`EventLoop::slow_callback_duration`]; recorded with a stack while they last, also without debug mode |
+//! | debug mode: calls from the wrong thread | the compiler refuses them |
+//! | debug mode: coroutines that were never awaited | the compiler warns of futures that are not used |
+//! | debug mode: where tasks and handles were made | always known |
+//! | debug mode: slow selectors | not there: parks are recorded |
+//! | tasks destroyed while pending, errors never retrieved, unclosed loops | the same, also without debug mode |
+//! | unclosed transports | what the guards of this crate and [`Tracked`](crate::Tracked) tell |
+//! | policies, child watchers | not there: deprecated |
+//!
+//! Debug mode also tells of callbacks that were still to run when the loop was closed.
 
 mod combine;
 mod core;

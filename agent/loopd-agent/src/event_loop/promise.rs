@@ -25,11 +25,13 @@ pub(super) trait Cancel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackId(u64);
 
+/// Gives the loop what it is to call.
+pub(super) type OnDone = Box<dyn FnOnce(&Rc<Core>)>;
+
 /// What happens once there is a result.
 enum Done {
     Wake(Waker),
-    /// Gives the loop what it is to call.
-    Call(CallbackId, Box<dyn FnOnce(&Rc<Core>)>),
+    Call(CallbackId, OnDone),
 }
 
 /// See the module.

@@ -24,8 +24,8 @@ use crate::tracked::Opened;
 use super::debug::ExceptionContext;
 use super::error::{Error, Place};
 
-/// What the marks of complaints are called.
-const TARGET: &str = "event_loop";
+/// What the marks of complaints are called, as those of Python's loops: the collector knows them by it.
+const TARGET: &str = "asyncio";
 /// Places told apart as callbacks of one loop. What is scheduled at others is told as one more.
 const MAX_CALLBACKS: usize = 4 << 10;
 /// Places looked up without a table.
@@ -112,7 +112,9 @@ impl Recording {
             return;
         }
         for (_, task) in self.callbacks.take() {
-            self.ended(task, Outcome::Completed, None);
+            if is_recording() {
+                embed::ended(task, Outcome::Completed);
+            }
         }
         self.near.iter().for_each(|near| near.set((0, 0)));
         if let Some(opened) = self.opened.take() {
@@ -173,7 +175,7 @@ impl Recording {
         label
     }
 
-    /// A task, or what stands for a callback, ended.
+    /// A task ended.
     pub(super) fn ended(&self, task: u64, outcome: Outcome, error: Option<&Error>) {
         if task == 0 {
             return;
@@ -226,7 +228,6 @@ impl Recording {
                 kind: TaskKind::Callback,
                 label: embed::label(name),
             });
-            add(&self.gauges.alive_tasks, 1);
             task
         });
         self.near[(key >> 3) % NEAR].set((key, task));

@@ -19,7 +19,7 @@ use super::core::Core;
 use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{CallbackResult, drop_quietly};
-use super::promise::{CallbackId, Cancel, State};
+use super::promise::{CallbackId, Cancel, OnDone, State};
 use super::record::{self, Name};
 use super::remote::{Item, Remote};
 use super::{EventLoop, running};
@@ -194,7 +194,7 @@ pub(super) trait AnyTask: Cancel {
     fn peek_error(&self) -> Option<Error>;
     /// An error of it counts as seen.
     fn set_retrieved(&self);
-    fn on_done(&self, call: Box<dyn FnOnce(&Rc<Core>)>) -> CallbackId;
+    fn on_done(&self, call: OnDone) -> CallbackId;
     fn cancelled(&self) -> bool;
 }
 
@@ -390,7 +390,7 @@ impl<T: 'static> AnyTask for TaskCell<T> {
         self.state.is_retrieved.set(true);
     }
 
-    fn on_done(&self, call: Box<dyn FnOnce(&Rc<Core>)>) -> CallbackId {
+    fn on_done(&self, call: OnDone) -> CallbackId {
         self.state.on_done(call)
     }
 

@@ -230,15 +230,18 @@ impl<T> fmt::Debug for ThreadsafeFuture<T> {
     }
 }
 
+/// Gives a promise its result.
+type Keep = Box<dyn FnOnce(Box<dyn Any>)>;
+
 /// Promises that other threads will keep, by number: they cannot have the promise itself.
 #[derive(Default)]
 pub(super) struct Promised {
     next: Cell<u64>,
-    waiting: RefCell<HashMap<u64, Box<dyn FnOnce(Box<dyn Any>)>>>,
+    waiting: RefCell<HashMap<u64, Keep>>,
 }
 
 impl Promised {
-    fn add(&self, keep: Box<dyn FnOnce(Box<dyn Any>)>) -> u64 {
+    fn add(&self, keep: Keep) -> u64 {
         let number = self.next.replace(self.next.get() + 1);
         self.waiting.borrow_mut().insert(number, keep);
         number

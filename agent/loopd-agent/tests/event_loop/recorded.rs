@@ -83,7 +83,7 @@ fn loops_tasks_steps_callbacks_and_complaints() {
     let complaints: Vec<_> = seen
         .events()
         .filter_map(|event| match &event.kind {
-            EventKind::Mark { target, level, fields, .. } if target == "event_loop" => {
+            EventKind::Mark { target, level, fields, .. } if target == "asyncio" => {
                 Some((*level, fields[0].1.clone()))
             }
             _ => None,
