@@ -64,6 +64,7 @@
 //! | `LOOPD_TRACING` | `true` | whether [`Config::tracing`] may take effect, should the program ask for it |
 //! | `LOOPD_TRACING_FILTER` | none | which of the program's own spans and events to record, like `orders=debug,info` |
 //! | `LOOPD_TOKEN` | none | what the collector asks for, if it asks |
+//! | `LOOPD_DEBUG` | `false` | whether each `EventLoop` is made in debug mode |
 //!
 //! A value that cannot be used makes [`Config::start`] return an error that names it. Under
 //! `#[loopd_agent::main]` the program then runs without being recorded, and
@@ -92,6 +93,12 @@
 //! blocking jobs and `block_on` roots that do not go through this crate, and in any case how a task
 //! ended that does not. What the program finds worth knowing it can say with [`mark!`] and
 //! [`Task::field`].
+//!
+//! # An event loop as asyncio has it
+//!
+//! The module [`event_loop`] (a feature that is on by default) has asyncio's loop: callbacks and tasks in
+//! one queue, turn by turn, with handles, cancellation, groups, executors and debug mode. All that runs on
+//! it is recorded with no further work: `loopd_agent::run(async { … })` is all that a program needs.
 //!
 //! # What tokio itself tells
 //!
@@ -205,6 +212,8 @@ mod dump;
 mod dumps;
 #[doc(hidden)]
 pub mod embed;
+#[cfg(feature = "event-loop")]
+pub mod event_loop;
 mod exporter;
 mod fds;
 mod fork;
@@ -251,6 +260,8 @@ pub use config::{Config, StartError};
     any(target_arch = "aarch64", target_arch = "x86_64")
 ))]
 pub use dump::{DumpError, dump_tasks};
+#[cfg(feature = "event-loop")]
+pub use event_loop::{EventLoop, run};
 #[cfg(feature = "layer")]
 pub use layer::layer;
 pub use loopd_agent_macros::main;

@@ -132,6 +132,23 @@ impl Loop {
         }
     }
 
+    /// It is an `EventLoop` on this runtime, whose thread is its one worker.
+    #[cfg(feature = "event-loop")]
+    pub(crate) fn open_event_loop(
+        self: &Arc<Self>,
+        handle: &Handle,
+        gauges: Arc<embed::LoopGauges>,
+    ) {
+        let _ = self.facts.set(LoopFacts { flavor: "loopd EventLoop".into(), workers: 1 });
+        if let Some(recorder) = get()
+            && is_recording()
+        {
+            let origin = LoopOrigin::Attached;
+            recorder.remember(handle, self, origin);
+            recorder.send(Control::LoopOpened(self.clone(), Gauges::Embedded(gauges), origin));
+        }
+    }
+
     /// Its runtime is gone, since `began` in ticks.
     pub(crate) fn close(self: Arc<Self>, began: u64) {
         self.is_closed.store(true, Release);

@@ -1,4 +1,4 @@
-//! What asyncio itself complains of, grouped by check and line, with what it means and how to mend it.
+//! What asyncio itself complains of, and loopd's `EventLoop` as it, grouped by check and line, with what it means and how to mend it.
 //!
 //! Agents tell each complaint as a mark of the target [`TARGET`], with the check's name in the field
 //! [`FIELD`]. A check that this version does not know is shown in its own words.
@@ -139,7 +139,7 @@ const UNKNOWN: Explanation = Explanation {
     fix: "See the message, and use the same version of agent and loopd.",
 };
 
-const EXPLANATIONS: [(&str, Explanation); 17] = [
+const EXPLANATIONS: [(&str, Explanation); 25] = [
     (
         "never_awaited",
         Explanation {
@@ -289,6 +289,70 @@ const EXPLANATIONS: [(&str, Explanation); 17] = [
             what: "an error that the loop was told of",
             why: "asyncio, or a library on top, met an error that belongs to nobody's await.",
             fix: "See the message and the exception; `loop.set_exception_handler(…)` sees them too.",
+        },
+    ),
+    (
+        "callback_failed",
+        Explanation {
+            what: "a callback of an `EventLoop` that failed",
+            why: "Nobody awaits a callback: its error or panic goes to the exception handler, and what it was to do is not done.",
+            fix: "Handle the error in the callback, or make the callback a task that somebody awaits.",
+        },
+    ),
+    (
+        "error_never_retrieved",
+        Explanation {
+            what: "an error of a task that nobody looked at",
+            why: "The task failed, and whoever started it went on as if it had not.",
+            fix: "Await the task, start it in a `TaskGroup`, or look at `task.exception()` in `task.add_done_callback(…)`.",
+        },
+    ),
+    (
+        "pending_task_destroyed",
+        Explanation {
+            what: "a task that was dropped while it was pending",
+            why: "Its loop was closed before it was done, so that what it had still to do is not done.",
+            fix: "Await or cancel the task before the loop is closed, as `loopd_agent::run(…)` does.",
+        },
+    ),
+    (
+        "slow_callback",
+        Explanation {
+            what: "a callback or step that held an `EventLoop` for long",
+            why: "Everything else on the loop waited meanwhile.",
+            fix: "Move blocking work to `run_in_executor(…)`, and divide long computations by `yield_now().await`.",
+        },
+    ),
+    (
+        "event_loop_unclosed",
+        Explanation {
+            what: "an `EventLoop` that was dropped without being closed",
+            why: "What it had scheduled was dropped without a word, and so were its tasks.",
+            fix: "Use `loopd_agent::run(…)`, or call `close()` when the loop is not needed any more.",
+        },
+    ),
+    (
+        "callback_never_run",
+        Explanation {
+            what: "a callback that was still to run when its `EventLoop` was closed",
+            why: "What it was to do is not done.",
+            fix: "Run the loop until it has run, or cancel its handle.",
+        },
+    ),
+    (
+        "shutdown_failed",
+        Explanation {
+            what: "an error of a task that `loopd_agent::run` cancelled at its end",
+            why: "The task did not take its cancellation well, and nobody waits for it any more.",
+            fix: "Let the cancellation pass with `?`, and await or cancel the task before the main one returns.",
+        },
+    ),
+    (
+        "finalizer_failed",
+        Explanation {
+            what: "a finalizer of an `EventLoop` that failed",
+            why: "What it was to clean up may be left over.",
+            fix: "See the error, and handle it in the finalizer.",
         },
     ),
 ];

@@ -21,7 +21,8 @@ const MAX_MESSAGE: usize = 300;
 const MAX_FIELDS: usize = 6;
 
 fn check(facts: &Facts) -> Verdict {
-    if facts.runtime == Runtime::Tokio {
+    // An `EventLoop`, which runs on tokio, checks itself as well.
+    if facts.runtime == Runtime::Tokio && facts.complaints.is_empty() {
         return Verdict::NotApplicable("only asyncio checks itself");
     }
     let found = checks::findings(facts.complaints.iter().cloned());
@@ -121,6 +122,15 @@ mod tests {
         assert_eq!(of("from_the_future").rule, "asyncio");
         let told: Vec<_> = of("never_awaited").evidence.into_iter().map(|it| it.text).collect();
         assert_eq!(told, ["coroutine 'pay' was never awaited by anybody", "coroutine: pay"]);
+    }
+
+    #[test]
+    fn an_event_loop_on_tokio_complains_as_well() {
+        let failed = complaint("callback_failed", Some("src/main.rs:3"), MarkLevel::Error);
+        let facts = Facts { runtime: Runtime::Tokio, ..facts(vec![failed]) };
+        let line =
+            "error src/main.rs:3: a callback of an `EventLoop` that failed, at `src/main.rs:3`";
+        check(&RULE, &facts, &[line]);
     }
 
     #[test]

@@ -1,0 +1,347 @@
+//! Several things awaited together, for a while, or out of reach of a cancellation.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::core::Core;
+use super::error::{Cancelled, Error, LoopError, Place, Result};
+use super::handle::{Handle, TimerHandle};
+use super::promise::{Cancel, Promise, State};
+use super::sleep::delivery;
+use super::tasks::{Task, TaskCell, TaskCore};
+use super::{EventLoop, after, running};
+
+/// The results of several tasks, in the order in which they are given; or the first error, in which case
+/// the others go on. Cancelling what awaits this cancels all of them.
+#[track_caller]
+pub fn gather<T: Clone + 'static>(tasks: impl IntoIterator<Item = Task<T>>) -> Gather<Vec<T>> {
+    let tasks: Vec<_> = tasks.into_iter().collect();
+    let finish = |cells: &[Rc<TaskCell<T>>]| {
+        cells.iter().map(|cell| cell.state.result()).collect::<Result<Vec<T>>>()
+    };
+    Gather::new(tasks, Location::caller(), true, finish)
+}
+
+/// The results of several tasks, and the errors of those that failed among them: asyncio's
+/// `gather(…, return_exceptions=True)`.
+#[track_caller]
+pub fn gather_results<T: Clone + 'static>(
+    tasks: impl IntoIterator<Item = Task<T>>,
+) -> Gather<Vec<Result<T>>> {
+    let tasks: Vec<_> = tasks.into_iter().collect();
+    let finish = |cells: &[Rc<TaskCell<T>>]| {
+        Ok(cells.iter().map(|cell| cell.state.result()).collect::<Vec<_>>())
+    };
+    Gather::new(tasks, Location::caller(), false, finish)
+}
+
+/// Made by [`gather`] and [`gather_results`].
+#[must_use = "the tasks run without it; their results are got by awaiting it"]
+pub struct Gather<R> {
+    outer: Rc<dyn Outer<R>>,
+    is_waiting: Cell<bool>,
+}
+
+impl<R> fmt::Debug for Gather<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather").finish_non_exhaustive()
+    }
+}
+
+/// What a [`Gather`] awaits.
+trait Outer<R>: Cancel {
+    fn state(&self) -> Option<&State<R>>;
+    fn as_cancel(self: Rc<Self>) -> Rc<dyn Cancel>;
+}
+
+struct Gathering<T, R> {
+    /// `None` where no loop runs, and nothing was given that has one.
+    state: Option<State<R>>,
+    cells: Vec<Rc<TaskCell<T>>>,
+    left: Cell<usize>,
+    is_cancel_requested: Cell<bool>,
+}
+
+impl<T: Clone + 'static, R: 'static> Outer<R> for Gathering<T, R> {
+    fn state(&self) -> Option<&State<R>> {
+        self.state.as_ref()
+    }
+
+    fn as_cancel(self: Rc<Self>) -> Rc<dyn Cancel> {
+        self
+    }
+}
+
+impl<T: 'static, R> Cancel for Gathering<T, R> {
+    fn cancel(&self, message: Option<&str>) -> bool {
+        if self.state.as_ref().is_none_or(State::is_done) {
+            return false;
+        }
+        let mut is_any = false;
+        for cell in &self.cells {
+            is_any |= Cancel::cancel(&**cell, message);
+        }
+        if is_any {
+            self.is_cancel_requested.set(true);
+        }
+        is_any
+    }
+}
+
+impl<R: 'static> Gather<R> {
+    fn new<T: Clone + 'static>(
+        tasks: Vec<Task<T>>,
+        place: Place,
+        is_first_error: bool,
+        finish: fn(&[Rc<TaskCell<T>>]) -> Result<R>,
+    ) -> Self {
+        let cells: Vec<_> = tasks.into_iter().map(|task| task.cell).collect();
+        let of_task = cells.first().and_then(|cell| cell.core.loop_.upgrade());
+        let core = of_task.or_else(running::running);
+        let state = core.map(|core| State::new(&core, place, "_GatheringFuture"));
+        let outer = Rc::new(Gathering {
+            state,
+            left: Cell::new(cells.len()),
+            cells,
+            is_cancel_requested: Cell::new(false),
+        });
+        for (index, cell) in outer.cells.iter().enumerate() {
+            let weak: Weak<Gathering<T, R>> = Rc::downgrade(&outer);
+            cell.state.on_done(move |core: &Rc<Core>| {
+                core.schedule_named(
+                    place,
+                    || "gather",
+                    move || {
+                        if let Some(outer) = weak.upgrade() {
+                            outer.one_is_done(index, is_first_error, finish);
+                        }
+                    },
+                );
+            });
+        }
+        if outer.cells.is_empty()
+            && let Some(state) = &outer.state
+        {
+            state.complete(finish(&[]));
+        }
+        Self { outer, is_waiting: Cell::new(false) }
+    }
+}
+
+impl<T: Clone + 'static, R: 'static> Gathering<T, R> {
+    fn one_is_done(
+        &self,
+        index: usize,
+        is_first_error: bool,
+        finish: fn(&[Rc<TaskCell<T>>]) -> Result<R>,
+    ) {
+        self.left.set(self.left.get() - 1);
+        let (Some(state), Some(cell)) = (&self.state, self.cells.get(index)) else { return };
+        if state.is_done() {
+            cell.state.is_retrieved.set(true);
+            return;
+        }
+        if is_first_error && let Some(error) = cell.state.peek_error() {
+            cell.state.is_retrieved.set(true);
+            state.complete(Err(error));
+            return;
+        }
+        if self.left.get() == 0 {
+            let result = finish(&self.cells);
+            state.complete(match self.is_cancel_requested.get() {
+                true => Err(Cancelled::default().into()),
+                false => result,
+            });
+        }
+    }
+}
+
+impl<R: Clone + 'static> Gather<R> {
+    /// Cancels all of its tasks; says whether one was not done yet.
+    pub fn cancel(&self) -> bool {
+        self.outer.cancel(None)
+    }
+}
+
+impl<R: Clone + 'static> Future for Gather<R> {
+    type Output = Result<R>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
+        match self.outer.state() {
+            Some(state) => state.poll(|| self.outer.clone().as_cancel(), &self.is_waiting, context),
+            None => Poll::Ready(Err(LoopError::NotRunning.into())),
+        }
+    }
+}
+
+/// The result of a task, such that cancelling what awaits this does not cancel the task.
+#[track_caller]
+pub fn shield<T: Clone + 'static>(task: &Task<T>) -> Promise<T> {
+    let place = Location::caller();
+    let core = task.cell.core.loop_.upgrade().or_else(running::running);
+    let outer = match core {
+        Some(core) => Promise::new(&core, place),
+        None => return Promise::of_nobody(place),
+    };
+    if task.done() {
+        outer.cell.complete(task.cell.state.result());
+        return outer;
+    }
+    let (inner, weak) = (Rc::downgrade(&task.cell), Rc::downgrade(&outer.cell));
+    task.cell.state.on_done(move |core| {
+        core.schedule_named(
+            place,
+            || "shield",
+            move || {
+                let Some(inner) = inner.upgrade() else { return };
+                let Some(outer) = weak.upgrade() else { return };
+                if outer.is_cancelled() {
+                    inner.state.is_retrieved.set(true);
+                } else {
+                    outer.complete(inner.state.result());
+                }
+            },
+        );
+    });
+    outer
+}
+
+/// Awaits a future for a while; then cancels it, waits until it has ended, and says
+/// [`TimedOut`](Error::TimedOut). Works as asyncio's `timeout` does: what is cancelled is the running task,
+/// which awaits the future and nothing else.
+#[track_caller]
+pub fn wait_for<T, F>(delay: Duration, future: F) -> Timeout<F>
+where
+    F: Future<Output = Result<T>>,
+{
+    Timeout::new(Limit::After(delay), future, Location::caller())
+}
+
+/// The same up to an instant.
+#[track_caller]
+pub fn timeout_at<T, F>(when: Instant, future: F) -> Timeout<F>
+where
+    F: Future<Output = Result<T>>,
+{
+    Timeout::new(Limit::At(when), future, Location::caller())
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    After(Duration),
+    At(Instant),
+}
+
+enum Timer {
+    Soon(Handle),
+    Later(TimerHandle),
+}
+
+/// Made by [`wait_for`].
+#[must_use = "nothing is awaited by making it"]
+pub struct Timeout<F> {
+    limit: Limit,
+    place: Place,
+    future: Option<Pin<Box<F>>>,
+    begun: Option<Begun>,
+}
+
+struct Begun {
+    task: Rc<TaskCore>,
+    /// Requests to cancel the task that were there before.
+    requests: u32,
+    timer: Timer,
+    is_expired: Rc<Cell<bool>>,
+}
+
+impl<F> Timeout<F> {
+    fn new(limit: Limit, future: F, place: Place) -> Self {
+        Self { limit, place, future: Some(Box::pin(future)), begun: None }
+    }
+
+    fn begin(&self) -> Result<Begun> {
+        let event_loop = EventLoop::running()?;
+        let task = running::current_task()
+            .ok_or(LoopError::InvalidState("a timeout is only possible in a task of the loop"))?;
+        let is_expired = Rc::new(Cell::new(false));
+        let expire = {
+            let (is_expired, task) = (is_expired.clone(), Rc::downgrade(&task));
+            move || {
+                if let Some(task) = task.upgrade() {
+                    is_expired.set(true);
+                    task.cancel(None);
+                }
+            }
+        };
+        let (now, core) = (Instant::now(), &event_loop.0);
+        let when = match self.limit {
+            Limit::After(delay) => after(delay),
+            Limit::At(when) => when,
+        };
+        let timer = match when <= now {
+            true => Timer::Soon(core.schedule_named(self.place, || "timeout", expire)),
+            false => Timer::Later(core.schedule_at(self.place, when, expire)),
+        };
+        Ok(Begun { requests: task.cancelling(), task, timer, is_expired })
+    }
+}
+
+impl<F> Drop for Timeout<F> {
+    fn drop(&mut self) {
+        match self.begun.take().map(|begun| begun.timer) {
+            Some(Timer::Soon(handle)) => handle.cancel(),
+            Some(Timer::Later(handle)) => handle.cancel(),
+            None => {}
+        }
+    }
+}
+
+impl<F> fmt::Debug for Timeout<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout").finish_non_exhaustive()
+    }
+}
+
+impl<T, F: Future<Output = Result<T>>> Future for Timeout<F> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        if self.begun.is_none() {
+            self.begun = Some(self.begin()?);
+        }
+        let this = &mut *self;
+        let (Some(future), Some(begun)) = (&mut this.future, &this.begun) else {
+            return Poll::Pending;
+        };
+        let result = match future.as_mut().poll(context) {
+            Poll::Ready(result) => result,
+            // What is inside did not hear of it.
+            Poll::Pending => match delivery() {
+                Some(cancelled) => Err(cancelled.into()),
+                None => return Poll::Pending,
+            },
+        };
+        this.future = None;
+        // From here on it cancels nothing.
+        match &begun.timer {
+            Timer::Soon(handle) => handle.cancel(),
+            Timer::Later(handle) => handle.cancel(),
+        }
+        if !begun.is_expired.get() {
+            return Poll::Ready(result);
+        }
+        let is_ours = begun.task.uncancel() <= begun.requests;
+        Poll::Ready(match result {
+            Err(Error::Cancelled(_)) if is_ours => Err(Error::TimedOut),
+            result => result,
+        })
+    }
+}

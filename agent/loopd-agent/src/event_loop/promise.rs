@@ -1,0 +1,372 @@
+//! A result that is not there yet: what asyncio calls `Future`, alone and as a part of each task.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use super::core::Core;
+use super::debug::{Check, ExceptionContext};
+use super::error::{Cancelled, Error, LoopError, Place, Result};
+use super::handle::CallbackResult;
+use super::tasks::TaskCore;
+use super::{EventLoop, running};
+
+/// Something that can be told to end early.
+pub(super) trait Cancel {
+    /// Says whether it was still to be told.
+    fn cancel(&self, message: Option<&str>) -> bool;
+}
+
+/// Names a callback, so that it can be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallbackId(u64);
+
+/// Gives the loop what it is to call.
+pub(super) type OnDone = Box<dyn FnOnce(&Rc<Core>)>;
+
+/// What happens once there is a result.
+enum Done {
+    Wake(Waker),
+    Call(CallbackId, OnDone),
+}
+
+/// See the module.
+pub(super) struct State<T> {
+    pub(super) loop_: Weak<Core>,
+    pub(super) made_at: Place,
+    result: RefCell<Option<Result<T>>>,
+    done: RefCell<Vec<Done>>,
+    next_id: Cell<u64>,
+    /// Whether somebody has seen the result, or nobody needs to.
+    pub(super) is_retrieved: Cell<bool>,
+    /// What it is called in what is said of an error that nobody saw.
+    what: &'static str,
+    /// Of a task: its name.
+    pub(super) name: RefCell<Option<Rc<str>>>,
+    /// Of a task without a name: which it is.
+    pub(super) nth: Cell<u64>,
+    pub(super) number: Cell<u64>,
+}
+
+impl<T> State<T> {
+    pub(super) fn new(core: &Rc<Core>, made_at: Place, what: &'static str) -> Self {
+        Self::of_loop(Rc::downgrade(core), made_at, what)
+    }
+
+    fn of_loop(loop_: Weak<Core>, made_at: Place, what: &'static str) -> Self {
+        Self {
+            loop_,
+            made_at,
+            result: RefCell::new(None),
+            done: RefCell::default(),
+            next_id: Cell::new(0),
+            is_retrieved: Cell::new(false),
+            what,
+            name: RefCell::new(None),
+            nth: Cell::new(0),
+            number: Cell::new(0),
+        }
+    }
+
+    pub(super) fn name(&self) -> Option<Rc<str>> {
+        let made =
+            || Some(format!("Task-{}", self.nth.get()).into()).filter(|_| self.nth.get() > 0);
+        self.name.borrow().clone().or_else(made)
+    }
+
+    #[inline]
+    pub(super) fn is_done(&self) -> bool {
+        self.result.borrow().is_some()
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        matches!(&*self.result.borrow(), Some(Err(Error::Cancelled(_))))
+    }
+
+    /// There is a result now; what waits for it is scheduled in the order in which it came. `false` if
+    /// there was one already.
+    pub(super) fn complete(&self, result: Result<T>) -> bool {
+        if self.is_done() {
+            return false;
+        }
+        *self.result.borrow_mut() = Some(result);
+        let done = std::mem::take(&mut *self.done.borrow_mut());
+        if done.is_empty() {
+            return true;
+        }
+        let core = self.loop_.upgrade().filter(|core| !core.is_closed());
+        for done in done {
+            match done {
+                Done::Wake(waker) => waker.wake(),
+                Done::Call(_, call) => {
+                    if let Some(core) = &core {
+                        call(core);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn error(&self) -> Result<Option<Error>> {
+        self.is_retrieved.set(true);
+        match &*self.result.borrow() {
+            None => Err(LoopError::InvalidState("there is no result yet").into()),
+            Some(Err(Error::Cancelled(cancelled))) => Err(Error::Cancelled(cancelled.clone())),
+            Some(Err(error)) => Ok(Some(error.clone())),
+            Some(Ok(_)) => Ok(None),
+        }
+    }
+
+    /// The error, if there is one, without anybody having seen it.
+    pub(super) fn peek_error(&self) -> Option<Error> {
+        self.result.borrow().as_ref()?.as_ref().err().cloned()
+    }
+
+    /// Has `call` scheduled once there is a result: at once if it is there.
+    pub(super) fn on_done(&self, call: impl FnOnce(&Rc<Core>) + 'static) -> CallbackId {
+        let id = CallbackId(self.next_id.replace(self.next_id.get() + 1));
+        if self.is_done() {
+            if let Some(core) = self.loop_.upgrade().filter(|core| !core.is_closed()) {
+                call(&core);
+            }
+        } else {
+            self.done.borrow_mut().push(Done::Call(id, Box::new(call)));
+        }
+        id
+    }
+
+    pub(super) fn remove(&self, id: CallbackId) -> bool {
+        let mut done = self.done.borrow_mut();
+        let place = done.iter().position(|done| matches!(done, Done::Call(of, _) if *of == id));
+        let removed = place.map(|place| done.remove(place));
+        drop(done);
+        removed.is_some()
+    }
+
+    fn wake_when_done(&self, waker: &Waker) {
+        let mut done = self.done.borrow_mut();
+        let is_known = |done: &Done| matches!(done, Done::Wake(known) if known.will_wake(waker));
+        if !done.iter().any(is_known) {
+            done.push(Done::Wake(waker.clone()));
+        }
+    }
+}
+
+impl<T: Clone> State<T> {
+    pub(super) fn result(&self) -> Result<T> {
+        match self.try_result() {
+            Some(result) => result,
+            None => Err(LoopError::InvalidState("there is no result yet").into()),
+        }
+    }
+
+    pub(super) fn try_result(&self) -> Option<Result<T>> {
+        let result = self.result.borrow().clone()?;
+        self.is_retrieved.set(true);
+        Some(result)
+    }
+
+    /// One poll of a future that waits for the result. `is_waiting` is that future's own: whether it was
+    /// polled before.
+    pub(super) fn poll(
+        &self,
+        canceller: impl FnOnce() -> Rc<dyn Cancel>,
+        is_waiting: &Cell<bool>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<T>> {
+        let task = running::current_task();
+        // A task that was cancelled while it slept hears of that first, as in asyncio: the result stays
+        // where it is.
+        if is_waiting.get()
+            && let Some(cancelled) = task.as_ref().and_then(|task| task.take_delivery())
+        {
+            is_waiting.set(false);
+            return Poll::Ready(Err(cancelled.into()));
+        }
+        if let Some(result) = self.try_result() {
+            is_waiting.set(false);
+            return Poll::Ready(result);
+        }
+        if let Some(cancelled) = task.as_ref().and_then(|task| task.take_delivery()) {
+            return Poll::Ready(Err(cancelled.into()));
+        }
+        is_waiting.set(true);
+        self.wake_when_done(context.waker());
+        if let Some(task) = task {
+            task.waits_for(context.waker(), canceller);
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for State<T> {
+    fn drop(&mut self) {
+        let Some(Err(error)) = &*self.result.borrow() else { return };
+        if self.is_retrieved.get() || error.is_cancelled() {
+            return;
+        }
+        if let Some(core) = self.loop_.upgrade() {
+            let message = format!("{} exception was never retrieved", self.what);
+            let context = ExceptionContext {
+                error: Some(error.clone()),
+                task: self.name(),
+                number: self.number.get(),
+                ..ExceptionContext::new(Check::NeverRetrieved, message, Some(self.made_at))
+            };
+            core.complain(&context);
+        }
+    }
+}
+
+/// A result that somebody will set: asyncio's `loop.create_future()`. Clones are the same promise;
+/// awaiting one gives its result, as often as it is asked for.
+///
+/// A task that is cancelled while it awaits a promise cancels the promise, as in asyncio.
+pub struct Promise<T> {
+    pub(super) cell: Rc<State<T>>,
+    is_waiting: Cell<bool>,
+}
+
+impl<T> Clone for Promise<T> {
+    fn clone(&self) -> Self {
+        Self { cell: self.cell.clone(), is_waiting: Cell::new(false) }
+    }
+}
+
+impl<T> fmt::Debug for Promise<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match (self.done(), self.cancelled()) {
+            (false, _) => "pending",
+            (true, true) => "cancelled",
+            (true, false) => "finished",
+        };
+        write!(f, "<Promise {state} made at {}>", self.cell.made_at)
+    }
+}
+
+impl<T: 'static> Promise<T> {
+    pub(super) fn new(core: &Rc<Core>, made_at: Place) -> Self {
+        let cell = Rc::new(State::new(core, made_at, "Future"));
+        Self { cell, is_waiting: Cell::new(false) }
+    }
+
+    /// Of no loop: awaiting it is an error.
+    pub(super) fn of_nobody(made_at: Place) -> Self {
+        let cell = State::of_loop(Weak::new(), made_at, "Future");
+        cell.complete(Err(LoopError::Gone.into()));
+        Self { cell: Rc::new(cell), is_waiting: Cell::new(false) }
+    }
+
+    /// Sets the result. An error if there is one already, or it was cancelled.
+    pub fn set_result(&self, value: T) -> Result<(), LoopError> {
+        self.complete(Ok(value))
+    }
+
+    /// Sets the error that awaiting it gives.
+    pub fn set_exception(&self, error: impl Into<Error>) -> Result<(), LoopError> {
+        self.complete(Err(error.into()))
+    }
+
+    fn complete(&self, result: Result<T>) -> Result<(), LoopError> {
+        match self.cell.complete(result) {
+            true => Ok(()),
+            false => Err(LoopError::InvalidState("there is a result already")),
+        }
+    }
+
+    /// Cancels it; says whether it was still pending.
+    pub fn cancel(&self) -> bool {
+        Cancel::cancel(&*self.cell, None)
+    }
+
+    /// Cancels it with a word about why.
+    pub fn cancel_with(&self, message: &str) -> bool {
+        Cancel::cancel(&*self.cell, Some(message))
+    }
+
+    /// Calls `call` soon after there is a result; what is added first is called first.
+    #[track_caller]
+    pub fn add_done_callback<F, R>(&self, call: F) -> CallbackId
+    where
+        F: FnOnce(&Self) -> R + 'static,
+        R: CallbackResult + 'static,
+    {
+        let (place, weak) = (Location::caller(), Rc::downgrade(&self.cell));
+        self.cell.on_done(move |core| {
+            let Some(cell) = weak.upgrade() else { return };
+            let promise = Self { cell, is_waiting: Cell::new(false) };
+            core.schedule(place, move || call(&promise));
+        })
+    }
+
+    /// Takes a callback back; says whether it was there.
+    pub fn remove_done_callback(&self, id: CallbackId) -> bool {
+        self.cell.remove(id)
+    }
+
+    /// Whose loop it is; `None` once that is gone.
+    pub fn get_loop(&self) -> Option<EventLoop> {
+        self.cell.loop_.upgrade().map(EventLoop)
+    }
+}
+
+impl<T> Promise<T> {
+    /// Whether there is a result, or an error, or it was cancelled.
+    pub fn done(&self) -> bool {
+        self.cell.is_done()
+    }
+
+    /// Whether it was cancelled.
+    pub fn cancelled(&self) -> bool {
+        self.cell.is_cancelled()
+    }
+
+    /// The error it ended with, if it did. An error in itself if it was cancelled, or is not done.
+    pub fn exception(&self) -> Result<Option<Error>> {
+        self.cell.error()
+    }
+}
+
+impl<T: Clone> Promise<T> {
+    /// The result, if it is there.
+    pub fn result(&self) -> Result<T> {
+        self.cell.result()
+    }
+}
+
+impl<T> Cancel for State<T> {
+    fn cancel(&self, message: Option<&str>) -> bool {
+        self.complete(Err(Cancelled::new(message).into()))
+    }
+}
+
+impl<T: Clone + 'static> Future for Promise<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        self.cell.poll(|| self.cell.clone(), &self.is_waiting, context)
+    }
+}
+
+impl<T: Clone + 'static> Future for &Promise<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        self.cell.poll(|| self.cell.clone(), &self.is_waiting, context)
+    }
+}
+
+impl TaskCore {
+    /// It waits for something that can be cancelled in its place, if it waits by its own waker and not
+    /// by that of something in between.
+    pub(super) fn waits_for(&self, waker: &Waker, canceller: impl FnOnce() -> Rc<dyn Cancel>) {
+        if self.waker.will_wake(waker) {
+            self.waiters.borrow_mut().push(canceller());
+        }
+    }
+}

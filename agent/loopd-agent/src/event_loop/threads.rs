@@ -1,0 +1,300 @@
+//! What other threads may do with a loop, and what comes back to it from them.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::error::{LoopError, Place, Result};
+use super::handle::CallbackResult;
+use super::promise::Promise;
+use super::record;
+use super::remote::{Call, Item, Remote};
+use super::tasks::{TaskCell, TaskKey};
+use super::{EventLoop, running};
+
+/// A loop as other threads may have it.
+#[derive(Clone)]
+pub struct LoopHandle {
+    remote: Arc<Remote>,
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopHandle").finish_non_exhaustive()
+    }
+}
+
+impl LoopHandle {
+    pub(super) fn new(remote: Arc<Remote>) -> Self {
+        Self { remote }
+    }
+
+    /// Calls `call` in the loop's thread, soon; wakes the loop if it sleeps. In there,
+    /// [`EventLoop::running`] is the loop.
+    #[track_caller]
+    pub fn call_soon_threadsafe<F, R>(&self, call: F) -> Result<(), LoopError>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: CallbackResult,
+    {
+        let name = std::any::type_name::<F>;
+        self.call(Location::caller(), name, move || call().into_result())
+    }
+
+    fn call(
+        &self,
+        place: Place,
+        name: fn() -> &'static str,
+        call: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<(), LoopError> {
+        let (call, scheduled) = (Box::new(call), record::now());
+        self.remote.push(Item::Call(Call { call, place, name, scheduled }))
+    }
+
+    /// Has the future that `make` makes, in the loop's thread, run as a task there.
+    ///
+    /// It is made there because a future of a loop need not be one that may change threads.
+    #[track_caller]
+    pub fn run_coroutine_threadsafe<T, F>(
+        &self,
+        make: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<ThreadsafeFuture<T>, LoopError>
+    where
+        T: Clone + Send + 'static,
+        F: Future<Output = Result<T>> + 'static,
+    {
+        let place = Location::caller();
+        let shared = Arc::new(Shared::default());
+        let setter = Setter(shared.clone());
+        self.call(place, std::any::type_name::<F>, move || {
+            let event_loop = EventLoop::running()?;
+            let mut state = setter.0.lock();
+            if state.is_cancelled {
+                return Ok(());
+            }
+            let label = std::any::type_name::<F>();
+            let task = TaskCell::spawn(&event_loop.0, Box::pin(make()), None, label, place);
+            state.task = Some(task.core.key);
+            drop(state);
+            let weak = std::rc::Rc::downgrade(&task);
+            task.state.on_done(move |_| {
+                if let Some(result) = weak.upgrade().and_then(|task| task.state.try_result()) {
+                    setter.0.set(result);
+                }
+            });
+            Ok(())
+        })?;
+        Ok(ThreadsafeFuture { shared, remote: self.remote.clone() })
+    }
+}
+
+/// What becomes of a future that another thread gave to a loop: to be waited for, or awaited.
+pub struct ThreadsafeFuture<T> {
+    shared: Arc<Shared<T>>,
+    remote: Arc<Remote>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    result: Option<Result<T>>,
+    waker: Option<Waker>,
+    task: Option<TaskKey>,
+    is_cancelled: bool,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        let state = State { result: None, waker: None, task: None, is_cancelled: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, result: Result<T>) {
+        let mut state = self.lock();
+        if state.result.is_some() {
+            return;
+        }
+        state.result = Some(result);
+        let waker = state.waker.take();
+        drop(state);
+        self.changed.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Dropped without a result, there will be none.
+struct Setter<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Setter<T> {
+    fn drop(&mut self) {
+        let is_cancelled = self.0.lock().is_cancelled;
+        self.0.set(Err(match is_cancelled {
+            true => super::Cancelled::default().into(),
+            false => LoopError::Gone.into(),
+        }));
+    }
+}
+
+impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
+    /// Waits for the result, for a while if one is given. Blocks the calling thread, which must not be the
+    /// loop's.
+    pub fn result(&self, timeout: Option<Duration>) -> Result<T> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(result) = &state.result {
+                return result.clone();
+            }
+            state = match deadline {
+                None => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(super::Error::TimedOut);
+                    }
+                    let waited = self.shared.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Whether there is a result.
+    pub fn done(&self) -> bool {
+        self.shared.lock().result.is_some()
+    }
+
+    /// Asks the task to end; says whether it was not done yet.
+    pub fn cancel(&self) -> bool {
+        {
+            let mut state = self.shared.lock();
+            if state.result.is_some() {
+                return false;
+            }
+            state.is_cancelled = true;
+        }
+        let shared = self.shared.clone();
+        LoopHandle::new(self.remote.clone())
+            .call(
+                Location::caller(),
+                || "ThreadsafeFuture::cancel",
+                move || {
+                    let Some(key) = shared.lock().task else { return Ok(()) };
+                    if let Some(core) = running::running() {
+                        let task = core.tasks.borrow().get(key).cloned();
+                        if let Some(task) = task {
+                            task.cancel(None);
+                        }
+                    }
+                    Ok(())
+                },
+            )
+            .is_ok()
+    }
+}
+
+impl<T: Clone + Send + 'static> Future for ThreadsafeFuture<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let mut state = self.shared.lock();
+        if let Some(result) = &state.result {
+            return Poll::Ready(result.clone());
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl<T> fmt::Debug for ThreadsafeFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadsafeFuture").finish_non_exhaustive()
+    }
+}
+
+/// Gives a promise its result.
+type Keep = Box<dyn FnOnce(Box<dyn Any>)>;
+
+/// Promises that other threads will keep, by number: they cannot have the promise itself.
+#[derive(Default)]
+pub(super) struct Promised {
+    next: Cell<u64>,
+    waiting: RefCell<HashMap<u64, Keep>>,
+}
+
+impl Promised {
+    fn add(&self, keep: Keep) -> u64 {
+        let number = self.next.replace(self.next.get() + 1);
+        self.waiting.borrow_mut().insert(number, keep);
+        number
+    }
+
+    fn keep(&self, number: u64, result: Box<dyn Any>) {
+        let keep = self.waiting.borrow_mut().remove(&number);
+        if let Some(keep) = keep {
+            keep(result);
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        super::handle::drop_quietly(self.waiting.take());
+    }
+}
+
+/// What another thread has of a promise. Dropped without a result, the promise ends in an error.
+pub(super) struct Pending<T: Send + 'static> {
+    remote: Arc<Remote>,
+    number: u64,
+    result: Option<Result<T>>,
+}
+
+impl<T: Send + 'static> Pending<T> {
+    /// For a promise of the loop with this remote part, which is one of this thread's.
+    pub(super) fn new(remote: Arc<Remote>, promise: Promise<T>) -> Self {
+        let keep = move |result: Box<dyn Any>| {
+            if let Ok(result) = result.downcast::<Result<T>>() {
+                promise.cell.complete(*result);
+            }
+        };
+        let number = running::with_own(&remote, |core| core.promised.add(Box::new(keep)));
+        // Of no number there is nothing to keep.
+        Self { remote, number: number.unwrap_or(u64::MAX), result: None }
+    }
+
+    pub(super) fn complete(mut self, result: Result<T>) {
+        self.result = Some(result);
+    }
+}
+
+impl<T: Send + 'static> Drop for Pending<T> {
+    fn drop(&mut self) {
+        let result = self.result.take().unwrap_or(Err(LoopError::ExecutorShutDown.into()));
+        let number = self.number;
+        let call = move || {
+            if let Some(core) = running::running() {
+                core.promised.keep(number, Box::new(result));
+            }
+            Ok(())
+        };
+        let name = || "EventLoop::run_in_executor";
+        let _ = LoopHandle::new(self.remote.clone()).call(Location::caller(), name, call);
+    }
+}

@@ -1,0 +1,358 @@
+//! What asyncio has no word for: panics, futures that know nothing of the loop, and exact timers.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loopd_agent::event_loop::{
+    self, Check, Error, EventLoop, Executor, LoopError, ThreadPool, cancellable, create_task,
+    current_task, sleep,
+};
+
+fn with_loop(run: impl FnOnce(&EventLoop)) {
+    let event_loop = EventLoop::new().unwrap();
+    run(&event_loop);
+    event_loop.close().unwrap();
+}
+
+type Told = Rc<RefCell<Vec<(Check, String)>>>;
+
+/// What the handler of a loop is told.
+fn told(event_loop: &EventLoop) -> Told {
+    let told = Told::default();
+    let own = told.clone();
+    event_loop.set_exception_handler(move |_, context| {
+        own.borrow_mut().push((context.check, context.to_string()));
+    });
+    told
+}
+
+#[test]
+fn a_panic_goes_no_further_than_its_callback() {
+    with_loop(|it| {
+        let told = told(it);
+        let is_called = Rc::new(Cell::new(false));
+        let own = is_called.clone();
+        it.call_soon(|| {
+            if true {
+                panic!("on purpose");
+            }
+        })
+        .unwrap();
+        it.call_soon(move || own.set(true)).unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+        assert!(is_called.get());
+        let told = told.borrow();
+        assert_eq!(told[0].0, Check::CallbackFailed);
+        assert!(told[0].1.contains("on purpose") && told[0].1.contains("own.rs"), "{told:?}");
+    });
+}
+
+#[test]
+fn a_panic_is_the_error_of_its_task() {
+    let ran = event_loop::run(async {
+        let task = create_task::<(), _>(async { panic!("on purpose") })?;
+        Ok(matches!(task.await, Err(Error::Panicked(text)) if &*text == "on purpose"))
+    });
+    assert!(ran.unwrap());
+}
+
+#[test]
+fn a_handler_that_panics_ends_nothing() {
+    with_loop(|it| {
+        it.set_exception_handler(|_, _| panic!("on purpose"));
+        it.call_soon(|| Err::<(), _>(Error::new("x"))).unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+    });
+}
+
+#[test]
+fn what_belongs_to_tokio_works_inside() {
+    let ran = event_loop::run(async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let server = create_task(async move {
+            let (mut socket, _) = listener.accept().await?;
+            let mut bytes = [0; 5];
+            socket.read_exact(&mut bytes).await?;
+            socket.write_all(&bytes).await?;
+            Ok(())
+        })?;
+        let spawned = tokio::spawn(async { 1 });
+        let local = tokio::task::spawn_local(async { 2 });
+        let mut socket = tokio::net::TcpStream::connect(address).await?;
+        socket.write_all(b"hello").await?;
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).await?;
+        server.await?;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || sender.send(3));
+        Ok((bytes, spawned.await? + local.await? + receiver.await?))
+    });
+    assert_eq!(ran.unwrap(), (b"hello".to_vec(), 6));
+}
+
+#[test]
+fn a_future_that_cannot_hear_is_dropped() {
+    struct Dropped(Rc<Cell<bool>>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+    let is_dropped = Rc::new(Cell::new(false));
+    let own = is_dropped.clone();
+    let ran = event_loop::run(async move {
+        let guard = Dropped(own);
+        let task = create_task(async move {
+            let _guard = guard;
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            Ok(())
+        })?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        Ok((&task).await.is_err_and(|error| error.is_cancelled()) && task.cancelled())
+    });
+    assert!(ran.unwrap() && is_dropped.get());
+}
+
+#[test]
+fn cancellable_makes_any_future_hear() {
+    let ran = event_loop::run(async {
+        let task = create_task(async {
+            let slept = cancellable(tokio::time::sleep(Duration::from_secs(100))).await;
+            sleep(Duration::ZERO).await?;
+            Ok(slept.is_err())
+        })?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        task.await
+    });
+    assert!(ran.unwrap());
+}
+
+#[test]
+fn a_task_that_awaits_itself_hears_so() {
+    let ran = event_loop::run(async {
+        let own = Rc::new(RefCell::new(None::<event_loop::Task<bool>>));
+        let of = own.clone();
+        let task = create_task(async move {
+            let task = of.borrow().clone();
+            let error = match task {
+                Some(task) => task.await,
+                None => Ok(false),
+            };
+            Ok(matches!(error, Err(Error::Loop(LoopError::AwaitsItself))))
+        })?;
+        *own.borrow_mut() = Some(task.clone());
+        let heard = task.await;
+        own.take();
+        heard
+    });
+    assert!(ran.unwrap());
+}
+
+#[test]
+fn equal_deadlines_are_by_registration() {
+    with_loop(|it| {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let when = it.time() + Duration::from_millis(2);
+        for n in 0..50 {
+            let order = order.clone();
+            it.call_at(when, move || order.borrow_mut().push(n)).unwrap();
+        }
+        let stopping = it.clone();
+        it.call_at(when, move || stopping.stop()).unwrap();
+        it.run_forever().unwrap();
+        assert_eq!(*order.borrow(), (0..50).collect::<Vec<_>>());
+    });
+}
+
+/// Numbers that look like chance, and are the same each time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+#[test]
+fn any_timers_fire_in_order_none_early_none_lost_none_twice() {
+    for seed in 1..=20 {
+        let mut chance = Chance(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        with_loop(|it| {
+            let fired = Rc::new(RefCell::new(Vec::new()));
+            let begin = it.time();
+            let (mut timers, mut expected) = (Vec::new(), Vec::new());
+            for n in 0..chance.below(200) {
+                let when = begin + Duration::from_micros(chance.below(6_000));
+                let (fired, own) = (fired.clone(), it.clone());
+                let call = move || {
+                    assert!(own.time() >= when, "early");
+                    fired.borrow_mut().push((when, n));
+                };
+                timers.push((it.call_at(when, call).unwrap(), when, n));
+            }
+            for (timer, when, n) in &timers {
+                assert_eq!(timer.when(), *when);
+                if chance.below(3) == 0 {
+                    timer.cancel();
+                } else {
+                    expected.push((*when, *n));
+                }
+            }
+            let stopping = it.clone();
+            it.call_at(begin + Duration::from_millis(8), move || stopping.stop()).unwrap();
+            it.run_forever().unwrap();
+            expected.sort();
+            assert_eq!(*fired.borrow(), expected, "seed {seed}");
+        });
+    }
+}
+
+#[test]
+fn debug_mode_tells_of_what_is_slow_and_of_what_never_ran() {
+    let it = EventLoop::new().unwrap();
+    let told = told(&it);
+    it.set_debug(true);
+    it.set_slow_callback_duration(Duration::ZERO);
+    it.call_soon(|| ()).unwrap();
+    it.stop();
+    it.run_forever().unwrap();
+    it.call_soon(|| ()).unwrap();
+    it.close().unwrap();
+    let checks: Vec<_> = told.borrow().iter().map(|(check, _)| *check).collect();
+    assert_eq!(checks, [Check::Slow, Check::NeverRun]);
+}
+
+#[test]
+fn what_is_refused_names_both_places() {
+    with_loop(|it| {
+        it.call_soon(|| {
+            let other = EventLoop::new()?;
+            let refused = other.run_forever();
+            other.close()?;
+            let text = refused.unwrap_err().to_string();
+            assert_eq!(text.matches("own.rs").count(), 3, "{text}");
+            Ok::<_, LoopError>(())
+        })
+        .unwrap();
+        let told = told(it);
+        it.stop();
+        it.run_forever().unwrap();
+        assert!(told.borrow().is_empty(), "{told:?}");
+    });
+}
+
+#[test]
+fn inside_a_runtime_of_tokios_no_loop_runs() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    with_loop(|it| {
+        let ran = runtime.block_on(async { it.run_forever() });
+        assert!(matches!(ran, Err(LoopError::InsideRuntime)));
+    });
+}
+
+#[test]
+fn a_job_that_was_cancelled_in_the_queue_does_not_run() {
+    let ran = event_loop::run(async {
+        let it = EventLoop::running()?;
+        let pool: Arc<dyn Executor> = Arc::new(ThreadPool::new(1, "one"));
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let first = it.run_in_executor(Some(&pool), move || Ok(receiver.recv().is_ok()))?;
+        let second = it.run_in_executor(Some(&pool), || -> event_loop::Result<()> {
+            unreachable!("it was cancelled")
+        })?;
+        assert!(second.cancel());
+        sender.send(())?;
+        assert!(first.await?);
+        let waiting = pool.clone();
+        it.run_in_executor(None, move || {
+            waiting.shutdown(true);
+            Ok(())
+        })?
+        .await
+    });
+    ran.unwrap();
+}
+
+#[test]
+fn finalizers_run_last_first_before_the_end() {
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let own = order.clone();
+    let ran = event_loop::run(async move {
+        for n in [1, 2] {
+            let own = own.clone();
+            EventLoop::running()?.add_finalizer(move || async move {
+                sleep(Duration::ZERO).await?;
+                own.borrow_mut().push(n);
+                Ok(())
+            });
+        }
+        Ok(())
+    });
+    ran.unwrap();
+    assert_eq!(*order.borrow(), [2, 1]);
+}
+
+#[test]
+fn a_cancelled_run_of_another_thread() {
+    let it = EventLoop::new().unwrap();
+    let handle = it.handle();
+    let thread = std::thread::spawn(move || {
+        let future = handle
+            .run_coroutine_threadsafe(|| async { sleep(Duration::from_secs(100)).await })
+            .unwrap();
+        assert!(future.cancel());
+        let result = future.result(Some(Duration::from_secs(10)));
+        handle.call_soon_threadsafe(|| EventLoop::running().unwrap().stop()).unwrap();
+        result
+    });
+    it.run_forever().unwrap();
+    assert!(thread.join().unwrap().is_err_and(|error| error.is_cancelled()));
+    let late = it.handle();
+    it.close().unwrap();
+    assert!(matches!(late.call_soon_threadsafe(|| ()), Err(LoopError::Closed)));
+}
+
+#[test]
+fn a_task_hears_of_a_wake_from_another_thread() {
+    let ran = event_loop::run(async {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let task = create_task(async move { Ok(receiver.await?) })?;
+        sleep(Duration::ZERO).await?;
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            sender.send(9)
+        });
+        assert!(current_task().is_some());
+        task.await
+    });
+    assert_eq!(ran.unwrap(), 9);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_is_a_callback() {
+    let it = EventLoop::new().unwrap();
+    let stopping = it.clone();
+    let signal = 10; // SIGUSR1 where Linux is.
+    it.add_signal_handler(signal, move || stopping.stop()).unwrap();
+    let process = std::process::id().to_string();
+    let thread = std::thread::spawn(move || {
+        std::process::Command::new("kill").args(["-10", &process]).status().unwrap()
+    });
+    it.run_forever().unwrap();
+    assert!(thread.join().unwrap().success());
+    assert!(it.remove_signal_handler(signal) && !it.remove_signal_handler(signal));
+    it.close().unwrap();
+}
