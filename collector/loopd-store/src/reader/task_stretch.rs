@@ -262,9 +262,10 @@ fn spread(sums: &mut [u64], steps: Steps, (from, to): (i64, i64), start: i64, le
     if start >= end {
         return;
     }
-    for step in steps.of(start)..=steps.of(end - 1) {
-        let (first, last) = (steps.start(step).max(start), steps.start(step + 1).min(end));
-        sums[step] = sums[step].saturating_add(last.saturating_sub(first).max(0) as u64);
+    let (first, last) = (steps.of(start), steps.of(end - 1));
+    for (step, sum) in sums.iter_mut().enumerate().take(last + 1).skip(first) {
+        let (from, to) = (steps.start(step).max(start), steps.start(step + 1).min(end));
+        *sum = sum.saturating_add(to.saturating_sub(from).max(0) as u64);
     }
 }
 

@@ -277,8 +277,8 @@ async fn wakers_and_chosen_polls_are_those_of_sql() {
         assert!(rows.iter().all(|poll| poll["by"].as_str().unwrap_or("0") == id));
         assert!(rows.windows(2).all(|pair| pair[0]["delay"].as_u64() >= pair[1]["delay"].as_u64()));
     }
-    let named =
-        view["wakers"].as_array().unwrap().iter().find(|it| it["task"] == SUBJECT.to_string());
+    let subject = SUBJECT.to_string();
+    let named = view["wakers"].as_array().unwrap().iter().find(|it| it["task"] == *subject);
     assert_eq!(named.unwrap()["name"], "the subject");
     let latest = server.json(&format!("{path}?sort=start_at&limit=3")).await;
     let expected = sql(
