@@ -69,7 +69,7 @@ function VerdictSentence({ text }: { text: string }) {
 }
 
 /** More of them are for their own page. */
-const MAX_HEADLINES = 5;
+const MAX_HEADLINES = 4;
 
 function Headlines({ list }: { list: readonly Headline[] }) {
   return (

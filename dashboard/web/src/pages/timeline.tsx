@@ -98,7 +98,7 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
   return (
     <div class="toolbar" role="toolbar" aria-label="Timeline">
       <input
-        class="field search" type="search" data-search placeholder="Highlight place or task ( / )" aria-label="Highlight polls of a place or task" value={place.value.query.get("q") ?? ""}
+        class="field search" type="search" data-search placeholder="Highlight place or task" aria-label="Highlight polls of a place or task" value={place.value.query.get("q") ?? ""}
         onInput={(event) => setQuery({ q: event.currentTarget.value })}
         onKeyDown={(event) => {
           if (event.key === "Enter" && matches) timeline.stepMatch(matches);

@@ -23,7 +23,7 @@ export interface ChartProps {
 /** The index under the pointer, shared by all charts on the page so that they can be read against each other. */
 const pointed = signal<number | null>(null);
 const HEIGHT = 112;
-const PAD = { top: 8, bottom: 18, right: 2, left: 44 };
+const PAD = { top: 8, bottom: 18, right: 2, left: 58 };
 
 export function Chart(props: ChartProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
