@@ -430,6 +430,6 @@ async fn filters_find_what_their_sql_finds() {
         server.get(&format!("/api/v1/tasks?process={process}&filter=loc:x%20busi%3E5ms")).await;
     assert_eq!(wrong.status(), http::StatusCode::BAD_REQUEST);
     let wrong: Value = serde_json::from_str(&text(wrong).await).unwrap();
-    assert_eq!(wrong["at"], json!([6, 10]));
+    assert_eq!(wrong["part"], json!([6, 10]));
     assert!(wrong["error"].as_str().unwrap().contains("character 7"), "{wrong}");
 }
