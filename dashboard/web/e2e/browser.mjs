@@ -115,3 +115,13 @@ export async function startWalk(base, out) {
     },
   };
 }
+
+/** Writes a statement into the page Query as a person does: a script that sets the text makes the browser copy its colours as styles. */
+export async function writeSql(page, sql) {
+  const editor = page.getByTestId("sql");
+  await editor.focus();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.press("Delete");
+  await page.keyboard.insertText(sql);
+  return editor;
+}

@@ -1,4 +1,4 @@
-import { check, until } from "../browser.mjs";
+import { check, until, writeSql } from "../browser.mjs";
 
 export const title = "the rows of a query lie on the timeline where they happened";
 export const needs = ["day"];
@@ -7,8 +7,7 @@ export async function run({ collector, recorded: { day }, walk, page }) {
   const { process } = await collector.process(day.app);
   const sql = `SELECT start_at, length, task FROM polls WHERE process = ${process} AND length >= ${day.needle_length}`;
   await walk.open(`/query?process=${process}`, page);
-  const editor = page.getByTestId("sql");
-  await editor.fill(sql);
+  const editor = await writeSql(page, sql);
   await editor.press("Control+Enter");
   await page.getByTestId("query-result").waitFor();
   await page.getByRole("button", { name: "Timeline", exact: true }).click();

@@ -1,4 +1,4 @@
-import { check, until } from "../browser.mjs";
+import { check, until, writeSql } from "../browser.mjs";
 
 export const title = "SQL is run, and its result is right";
 export const needs = ["tasks"];
@@ -7,8 +7,7 @@ export async function run({ collector, recorded: { tasks }, walk, page }) {
   const { process } = await collector.process(tasks.app);
   const sql = `SELECT count(*) AS tasks, sum(polls) AS polls, sum(state = 'alive') AS alive FROM tasks WHERE process = ${process}`;
   await walk.open(`/query?process=${process}`, page);
-  const editor = page.getByTestId("sql");
-  await editor.fill(sql);
+  const editor = await writeSql(page, sql);
   await editor.press("Control+Enter");
   const result = page.getByTestId("query-result");
   const wanted = [tasks.tasks, tasks.tasks, tasks.alive];
