@@ -299,11 +299,16 @@ pub async fn region(reader: &Reader, filter: &RegionFilter) -> Result<RegionView
         is_descending: filter.desc,
         rows: filter.limit,
     };
-    let timeline = reader.timeline(process.process, range.from, range.to, BUCKETS).await?;
+    let is_gone = reader.polls_gone_until(process.process, range.from).await?.is_some();
+    // The finest tiles go with the polls, and would agree that there were none.
+    let timeline = match is_gone {
+        true => reader.lasting_timeline(process.process, range.from, range.to, BUCKETS).await?,
+        false => reader.timeline(process.process, range.from, range.to, BUCKETS).await?,
+    };
     let whole = Whole::of(&timeline, &query);
     let mut view = RegionView::new(&process, &query, &whole);
     // What a task did is in no tile: of one alone the polls are few.
-    let may_be_exact = query.task.is_some() || whole.polls <= MAX_EXACT as u64;
+    let may_be_exact = query.task.is_some() || (!is_gone && whole.polls <= MAX_EXACT as u64);
     if may_be_exact
         && let Some(region) = reader.region(query.clone()).await?
         && (query.task.is_some() || region.lengths.len() as u64 + region.unfinished >= whole.inside)
@@ -318,7 +323,7 @@ pub async fn region(reader: &Reader, filter: &RegionFilter) -> Result<RegionView
         );
         return Err(ViewError::Invalid(sentence));
     }
-    view.why = Some(if may_be_exact {
+    view.why = Some(if is_gone || may_be_exact {
         "single polls of a part of this range are no longer kept".to_owned()
     } else {
         format!("there are more than {} polls to look at", count_text(MAX_EXACT as u64))
