@@ -4,19 +4,20 @@
 use loopd_model::{LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
 use rusqlite::Connection;
 
+use super::bounds::SCALE;
 use super::metrics::Steps;
 use super::{Db, Reader};
 use crate::segments::{self, Found, Place, Wanted, Wants};
 use crate::{LaneId, PollRow, ProcessKey, StoreError, TaskStretch, WakeRow, WokenRow};
 
 /// So many spans are unpacked for one kind of record: some 30 ms.
-const SEARCH_BUDGET: usize = 2_000_000;
+pub(super) const SEARCH_BUDGET: usize = 2_000_000;
 /// So many segments are looked into: likewise.
-const MAX_SEGMENTS: usize = 2_000;
+pub(super) const MAX_SEGMENTS: usize = 2_000 / SCALE as usize;
 
 /// Segments that overlap a range, latest first; of one task if `?5` is not 0. They end no later after the
 /// range than the longest segment is long.
-const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker, s.end_at
+pub(super) const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker, s.end_at
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
     WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at < ?4
         AND s.end_at <= ?4 + coalesce((SELECT end_at - start_at

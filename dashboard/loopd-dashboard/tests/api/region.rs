@@ -184,6 +184,8 @@ async fn a_poll_without_an_end_is_counted_by_itself() {
         (&true.into(), &0.into(), &1.into())
     );
     assert_eq!((&view["histogram"], &view["mean"]), (&json!([]), &Value::Null));
+    assert_eq!(region(&server, &format!("{what}&task=10")).await["unfinished"], 1);
+    assert_eq!(region(&server, &format!("{what}&task=11")).await["unfinished"], 0);
 }
 
 fn stuck() -> Event {
@@ -296,4 +298,18 @@ async fn a_short_range_of_which_polls_are_gone_is_not_exact() {
     assert_eq!(view["polls"], 50_000, "coarser tiles have them");
     let empty = format!("process={process}&from={}&to={}", after(SECOND), after(2 * SECOND));
     assert_eq!(region(&server, &empty).await["exact"], false, "nobody knows");
+}
+
+#[tokio::test]
+async fn a_task_of_which_polls_are_gone_has_no_exact_numbers() {
+    let server = Server::empty().await;
+    let process = add_crowded(&server).await;
+    let what = format!("process={process}&task=7&from={}&to={}", after(0), after(2 * SECOND));
+    let view = region(&server, &what).await;
+    assert_eq!((&view["exact"], &view["polls"]), (&true.into(), &1_000.into()));
+    drop_polls(&server).await;
+    let view = region(&server, &what).await;
+    assert_eq!((&view["exact"], &view["polls"]), (&false.into(), &0.into()));
+    let why = view["why"].as_str().unwrap();
+    assert!(why.contains("no longer kept"), "{why}");
 }
