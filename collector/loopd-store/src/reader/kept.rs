@@ -1,6 +1,6 @@
 //! Until when polls of a process may be gone, of which nothing but their number is known.
 
-use loopd_model::{RecordKind, UnixNanos};
+use loopd_model::{RecordKind, TaskId, UnixNanos};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Reader;
@@ -12,6 +12,7 @@ const FIRST: &str = "SELECT end_at FROM segment INDEXED BY segment_by_time
 /// The index holds the numbers.
 const KEPT: &str = "SELECT ifnull(sum(spans), 0) FROM segment INDEXED BY segment_by_time
     WHERE process = ?1 AND kind = ?2";
+const FIRST_POLL: &str = "SELECT first_poll_at FROM any_task WHERE process = ?1 AND task = ?2";
 const STORED: &str = "SELECT stored FROM ledger_entry WHERE process = ?1 AND kind = ?2";
 
 impl Reader {
@@ -40,6 +41,20 @@ pub(super) fn polls_gone_until(
     let kept: i64 = db.query_row(KEPT, key, |row| row.get(0))?;
     let stored: Option<i64> = db.query_row(STORED, key, |row| row.get(0)).optional()?;
     Ok((kept < stored.unwrap_or(0)).then(|| first.unwrap_or(i64::MAX)))
+}
+
+/// The same of the polls of one task in a range, which has none before its first.
+pub(super) fn task_polls_gone_until(
+    db: &Connection,
+    process: i64,
+    task: TaskId,
+    (from, to): (i64, i64),
+) -> rusqlite::Result<Option<i64>> {
+    let key = (process, task.0 as i64);
+    let first: Option<Option<i64>> = db.query_row(FIRST_POLL, key, |row| row.get(0)).optional()?;
+    let from = first.flatten().map_or(from, |first| first.max(from));
+    let until = if from < to { polls_gone_until(db, process, from)? } else { None };
+    Ok(until.map(|until| until.min(to)))
 }
 
 /// What is sent to SQLite, for the test of its plans.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use loopd_model::{LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::kept::polls_gone_until;
+use super::kept::{polls_gone_until, task_polls_gone_until};
 use super::spans::add_places;
 use super::task_stretch::{MAX_SEGMENTS, SEARCH_BUDGET, SEGMENTS};
 use super::{Answer, Db, Reader};
@@ -24,8 +24,6 @@ const CHOOSE_EVERY: usize = 4;
 const UNFINISHED: &str = "SELECT loop, worker FROM slow_poll INDEXED BY slow_poll_unfinished
     WHERE process = ?1 AND length IS NULL AND last_at > ?2 AND start_at < ?3
         AND (?4 = 0 OR task = ?4)";
-
-const FIRST_POLL: &str = "SELECT first_poll_at FROM any_task WHERE process = ?1 AND task = ?2";
 
 impl Reader {
     /// Adds up the polls that overlap a range; those without an end are only counted.
@@ -107,16 +105,14 @@ fn read(db: &Connection, query: &RegionQuery) -> rusqlite::Result<RegionAnswer> 
     Ok(if is_damaged { RegionAnswer::Damaged(region) } else { RegionAnswer::Exact(region) })
 }
 
-/// Whether polls of the range may be gone. A task has none before its first.
+/// Whether polls of the range may be gone.
 fn is_gone(db: &Connection, query: &RegionQuery) -> rusqlite::Result<bool> {
-    let mut from = query.from.0;
-    if let Some(task) = query.task {
-        let key = (query.process.0, task.0 as i64);
-        let first: Option<Option<i64>> =
-            db.query_row(FIRST_POLL, key, |row| row.get(0)).optional()?;
-        from = from.max(first.flatten().unwrap_or(from));
-    }
-    Ok(from < query.to.0 && polls_gone_until(db, query.process.0, from)?.is_some())
+    let (process, range) = (query.process.0, (query.from.0, query.to.0));
+    let until = match query.task {
+        Some(task) => task_polls_gone_until(db, process, task, range)?,
+        None => polls_gone_until(db, process, range.0)?,
+    };
+    Ok(until.is_some())
 }
 
 fn lane(loop_id: i64, worker: i64) -> LaneId {
@@ -244,7 +240,7 @@ async fn place_rows(db: &mut Db, process: ProcessKey, rows: &mut [RegionPoll]) -
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const PROCESS: &str =
@@ -252,8 +248,8 @@ mod tests {
             agent_version, coverage, slow_threshold, origin, durable_seq, state, last_at)
         VALUES (1, x'01', '', '', '', 1, '{}', '', '', '[]', 100, 0, 1, 3, 1000)";
 
-    /// Segments that cannot be read, so many of tasks 5 to 9.
-    async fn store(segments: usize) -> (tempfile::TempDir, Reader) {
+    /// So many segments of tasks 5 to 9 that cannot be read; each ends a nanosecond after the one before.
+    pub(in crate::reader) async fn store(segments: usize) -> (tempfile::TempDir, Reader) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("loopd.db");
         let (writer, reader) = crate::open(crate::StoreOptions::new(&path)).await.unwrap();

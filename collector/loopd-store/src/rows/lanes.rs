@@ -32,9 +32,9 @@ pub struct TaskStretch {
     pub polls: Vec<PollRow>,
     /// Single wakes, likewise.
     pub wakes: Vec<WakeRow>,
-    /// Whether `polls` and `wakes` have all.
+    /// Whether `polls` and `wakes` have all that was found.
     pub is_exact: bool,
-    /// What ended before this was not looked at; `None` if all was.
+    /// Of what ended before this some is not kept, cannot be read or was not looked at; `None` if all was.
     pub known_from: Option<UnixNanos>,
 }
 

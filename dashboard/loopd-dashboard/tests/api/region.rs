@@ -313,3 +313,14 @@ async fn a_task_of_which_polls_are_gone_has_no_exact_numbers() {
     let why = view["why"].as_str().unwrap();
     assert!(why.contains("no longer kept"), "{why}");
 }
+
+#[tokio::test]
+async fn a_lane_of_a_task_is_not_known_where_its_polls_are_gone() {
+    let server = Server::empty().await;
+    let process = add_crowded(&server).await;
+    let range = format!("process={process}&task=7&from={}&to={}", after(0), after(2 * SECOND));
+    let path = format!("/api/v1/lanes/task?{range}");
+    assert_eq!(server.json(&path).await["known_from"], Value::Null);
+    drop_polls(&server).await;
+    assert_eq!(server.json(&path).await["known_from"], after(2 * SECOND).to_string());
+}
