@@ -68,6 +68,15 @@ pub struct ReadingRow {
     pub locked: Option<bool>,
 }
 
+/// Metrics over a stretch of time that is cut into even steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricBands {
+    /// The series of each, in the order in which they were asked for.
+    pub metrics: Vec<Vec<MetricBand>>,
+    /// How many steps: no more than was asked for.
+    pub steps: usize,
+}
+
 /// One series of a metric over a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricBand {
