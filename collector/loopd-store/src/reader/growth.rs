@@ -114,7 +114,7 @@ async fn ask(reader: &Reader) -> Asked {
         );
         ask!(
             format!("metric_bands of {what}"),
-            reader.metric_bands(PROCESS, "queue_depth", range, 60)
+            reader.metric_bands(PROCESS, &["queue_depth".to_owned()], range, 60)
         );
         for of in [WaitsOf::Task(TASK), WaitsOf::Resource(ResourceId(1))] {
             ask!(

@@ -15,6 +15,7 @@ mod findings;
 mod grown;
 #[cfg(test)]
 mod growth;
+mod kept;
 mod lives;
 mod metric_bands;
 mod metrics;

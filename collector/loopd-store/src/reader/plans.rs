@@ -4,7 +4,7 @@ use loopd_model::{MarkLevel, ResourceId, TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{
-    Reader, WaitsOf, facts, lives, metric_bands, metrics, resources, sites, slow, stretches,
+    Reader, WaitsOf, facts, kept, lives, metric_bands, metrics, resources, sites, slow, stretches,
     survivors, task_kin, task_life, task_stretch, tasks, timeline, told, waits, waits_of,
 };
 use crate::{
@@ -77,6 +77,7 @@ async fn no_large_table_is_read_from_end_to_end() {
     statements.push(at.sql().as_str().to_owned());
     statements.extend(survivors::statements());
     statements.extend(metric_bands::STATEMENTS.map(str::to_owned));
+    statements.extend(kept::STATEMENTS.map(str::to_owned));
     statements.extend(task_stretch::STATEMENTS.map(str::to_owned));
     let resource = ResourceId(1);
     for of in [WaitsOf::Task(TaskId(1)), WaitsOf::Resource(resource)] {

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use loopd_model::{LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::spans::{SEGMENTS, add_places};
+use super::kept::{polls_gone_until, task_polls_gone_until};
+use super::spans::add_places;
+use super::task_stretch::{MAX_SEGMENTS, SEARCH_BUDGET, SEGMENTS};
 use super::{Answer, Db, Reader};
 use crate::segments::{self, Found, Place, Wanted, Wants};
 use crate::{
-    LaneId, LaneSpans, ProcessKey, Region, RegionLane, RegionOrder, RegionPoll, RegionQuery,
-    SpanRow, Spans, StoreError,
+    LaneId, LaneSpans, ProcessKey, Region, RegionAnswer, RegionLane, RegionOrder, RegionPoll,
+    RegionQuery, SpanRow, Spans, StoreError,
 };
 
 /// Among so many times the rows that are wanted the best are chosen anew.
@@ -20,19 +22,24 @@ const CHOOSE_EVERY: usize = 4;
 
 /// Polls that began and of which nobody has seen the end.
 const UNFINISHED: &str = "SELECT loop, worker FROM slow_poll INDEXED BY slow_poll_unfinished
-    WHERE process = ?1 AND length IS NULL AND last_at > ?2 AND start_at < ?3";
+    WHERE process = ?1 AND length IS NULL AND last_at > ?2 AND start_at < ?3
+        AND (?4 = 0 OR task = ?4)";
 
 impl Reader {
-    /// Adds up the polls that overlap a range; those without an end are only counted. `None` if there are
-    /// more than `query.limit`, or if some could not be read.
-    pub async fn region(&self, query: RegionQuery) -> Result<Option<Region>, StoreError> {
+    /// Adds up the polls that overlap a range; those without an end are only counted.
+    pub async fn region(&self, query: RegionQuery) -> Result<RegionAnswer, StoreError> {
         let process = query.process;
         let question = move |db: &Connection| read(db, &query);
-        let region = self.raw.ask(question).await.map_err(StoreError::sqlite("read a region"))?;
-        let Some(mut region) = region else { return Ok(None) };
-        let add = async |db: &mut Db| place_rows(db, process, &mut region.rows).await;
-        self.ask("read the places of polls", add).await?;
-        Ok(Some(region))
+        let asked = self.raw.ask(question).await;
+        let mut answer = asked.map_err(StoreError::sqlite("read a region"))?;
+        if let RegionAnswer::Exact(region)
+        | RegionAnswer::Damaged(region)
+        | RegionAnswer::Gone(region) = &mut answer
+        {
+            let add = async |db: &mut Db| place_rows(db, process, &mut region.rows).await;
+            self.ask("read the places of polls", add).await?;
+        }
+        Ok(answer)
     }
 
     /// Gives polls the order that is asked for, and says where their tasks were spawned.
@@ -48,7 +55,7 @@ impl Reader {
     }
 }
 
-fn read(db: &Connection, query: &RegionQuery) -> rusqlite::Result<Option<Region>> {
+fn read(db: &Connection, query: &RegionQuery) -> rusqlite::Result<RegionAnswer> {
     let sql = "SELECT slow_threshold FROM process WHERE id = ?";
     let slow: Option<i64> = db.query_row(sql, [query.process.0], |row| row.get(0)).optional()?;
     let mut sum = Sum::new(query, slow.unwrap_or(i64::MAX));
@@ -61,27 +68,51 @@ fn read(db: &Connection, query: &RegionQuery) -> rusqlite::Result<Option<Region>
     };
     let mut statement = db.prepare(SEGMENTS)?;
     let kind = RecordKind::Poll as i64;
-    let mut rows = statement.query((query.process.0, kind, query.from.0, query.to.0))?;
+    let task = query.task.map_or(0, |task| task.0) as i64;
+    let mut rows = statement.query((query.process.0, kind, query.from.0, query.to.0, task))?;
+    let (mut unpacked, mut looked_into, mut is_damaged) = (0, 0, false);
     while let Some(row) = rows.next()? {
         let lane = lane(row.get(2)?, row.get(3)?);
         if !query.has(lane) {
             continue;
         }
+        // Of all tasks every poll that is unpacked is wanted.
+        let is_spent = unpacked >= SEARCH_BUDGET || looked_into >= MAX_SEGMENTS;
+        if query.task.is_some() && is_spent {
+            return Ok(RegionAnswer::TooMany);
+        }
         let place = Place { id: row.get(0)?, origin: row.get(1)? };
         let found = segments::read(db, place, &wanted)?;
+        unpacked += found.unpacked;
+        looked_into += 1;
+        is_damaged |= found.is_damaged;
         sum.add(lane, &found);
-        if found.is_damaged || sum.lengths.len() > query.limit {
-            return Ok(None);
+        if sum.lengths.len() > query.limit {
+            return Ok(RegionAnswer::TooMany);
         }
     }
     let mut statement = db.prepare(UNFINISHED)?;
     let lanes = statement
-        .query_map((query.process.0, query.from.0, query.to.0), |row| {
+        .query_map((query.process.0, query.from.0, query.to.0, task), |row| {
             Ok(lane(row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let unfinished = lanes.into_iter().filter(|lane| query.has(*lane)).count() as u64;
-    Ok(Some(sum.finish(unfinished)))
+    let region = sum.finish(unfinished);
+    if is_gone(db, query)? {
+        return Ok(RegionAnswer::Gone(region));
+    }
+    Ok(if is_damaged { RegionAnswer::Damaged(region) } else { RegionAnswer::Exact(region) })
+}
+
+/// Whether polls of the range may be gone.
+fn is_gone(db: &Connection, query: &RegionQuery) -> rusqlite::Result<bool> {
+    let (process, range) = (query.process.0, (query.from.0, query.to.0));
+    let until = match query.task {
+        Some(task) => task_polls_gone_until(db, process, task, range)?,
+        None => polls_gone_until(db, process, range.0)?,
+    };
+    Ok(until.is_some())
 }
 
 fn lane(loop_id: i64, worker: i64) -> LaneId {
@@ -206,4 +237,65 @@ async fn place_rows(db: &mut Db, process: ProcessKey, rows: &mut [RegionPoll]) -
         row.place = location.and_then(|location| spans.places.get(location)).cloned();
     }
     Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const PROCESS: &str =
+        "INSERT INTO process (id, uuid, app, app_version, host, pid, labels, agent,
+            agent_version, coverage, slow_threshold, origin, durable_seq, state, last_at)
+        VALUES (1, x'01', '', '', '', 1, '{}', '', '', '[]', 100, 0, 1, 3, 1000)";
+
+    /// So many segments of tasks 5 to 9 that cannot be read; each ends a nanosecond after the one before.
+    pub(in crate::reader) async fn store(segments: usize) -> (tempfile::TempDir, Reader) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("loopd.db");
+        let (writer, reader) = crate::open(crate::StoreOptions::new(&path)).await.unwrap();
+        writer.close().await.unwrap();
+        let db = Connection::open(path).unwrap();
+        db.execute(PROCESS, []).unwrap();
+        for at in 0..segments as i64 {
+            let sql = "INSERT INTO segment (process, kind, loop, worker, start_at, end_at, spans,
+                    max_length, min_task, max_task, merged, data)
+                VALUES (1, 1, 1, 0, ?1, ?1 + 1, 1, 1, 5, 9, 1, x'00')";
+            db.execute(sql, [at]).unwrap();
+        }
+        (directory, reader)
+    }
+
+    fn of(task: Option<u64>) -> RegionQuery {
+        RegionQuery {
+            process: ProcessKey(1),
+            from: UnixNanos(0),
+            to: UnixNanos(1_000),
+            lanes: None,
+            task: task.map(TaskId),
+            limit: 10,
+            min_length: 0,
+            max_length: u64::MAX,
+            order: RegionOrder::Start,
+            is_descending: false,
+            rows: 10,
+        }
+    }
+
+    #[tokio::test]
+    async fn polls_that_cannot_be_read_are_not_taken_for_too_many() {
+        let (_directory, reader) = store(3).await;
+        for task in [None, Some(7)] {
+            let answer = reader.region(of(task)).await.unwrap();
+            assert!(matches!(answer, RegionAnswer::Damaged(_)), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn segments_of_other_tasks_are_passed_by_and_those_of_one_are_bounded() {
+        let (_directory, reader) = store(MAX_SEGMENTS + 1).await;
+        let answer = reader.region(of(Some(10))).await.unwrap();
+        assert!(matches!(answer, RegionAnswer::Exact(_)), "{answer:?}");
+        let answer = reader.region(of(Some(7))).await.unwrap();
+        assert!(matches!(answer, RegionAnswer::TooMany), "{answer:?}");
+    }
 }

@@ -11,7 +11,7 @@ use crate::{LaneId, LaneSpans, ProcessKey, SpanRow, Spans, StoreError};
 
 /// Segments that overlap a range. The search begins and ends by the index, which has ends: no segment is
 /// longer than the longest, so none that ends much later than the range began in it.
-pub(super) const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
+const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
     WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at < ?4
         AND s.end_at <= ?4 + coalesce((SELECT end_at - start_at

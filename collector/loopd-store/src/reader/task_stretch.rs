@@ -4,19 +4,21 @@
 use loopd_model::{LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
 use rusqlite::Connection;
 
+use super::bounds::SCALE;
+use super::kept::task_polls_gone_until;
 use super::metrics::Steps;
 use super::{Db, Reader};
 use crate::segments::{self, Found, Place, Wanted, Wants};
 use crate::{LaneId, PollRow, ProcessKey, StoreError, TaskStretch, WakeRow, WokenRow};
 
 /// So many spans are unpacked for one kind of record: some 30 ms.
-const SEARCH_BUDGET: usize = 2_000_000;
+pub(super) const SEARCH_BUDGET: usize = 2_000_000;
 /// So many segments are looked into: likewise.
-const MAX_SEGMENTS: usize = 2_000;
+pub(super) const MAX_SEGMENTS: usize = 2_000 / SCALE as usize;
 
 /// Segments that overlap a range, latest first; of one task if `?5` is not 0. They end no later after the
 /// range than the longest segment is long.
-const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker, s.end_at
+pub(super) const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker, s.end_at
     FROM process p CROSS JOIN segment s INDEXED BY segment_by_time ON s.process = p.id
     WHERE p.id = ?1 AND s.kind = ?2 AND s.end_at >= ?3 AND s.start_at < ?4
         AND s.end_at <= ?4 + coalesce((SELECT end_at - start_at
@@ -36,7 +38,7 @@ struct Search {
 }
 
 impl Search {
-    /// Gives what each segment holds to `each`. What ended before the instant that it returns was not
+    /// Gives what each segment holds to `each`. Of what ended before the instant that it returns not all was
     /// looked at.
     fn each(
         self,
@@ -55,10 +57,10 @@ impl Search {
             columns,
             ..Wanted::default()
         };
-        let (mut unpacked, mut looked_into) = (0, 0);
+        let (mut unpacked, mut looked_into, mut damaged_until) = (0, 0, None);
         while let Some(row) = segments.next()? {
             if unpacked >= SEARCH_BUDGET || looked_into >= MAX_SEGMENTS {
-                return Ok(Some(UnixNanos(row.get(4)?)));
+                return Ok(damaged_until.or(Some(UnixNanos(row.get(4)?))));
             }
             let place = Place { id: row.get(0)?, origin: row.get(1)? };
             let loop_id = LoopId(row.get::<_, i64>(2)? as u64);
@@ -66,9 +68,13 @@ impl Search {
             let found = segments::read(db, place, &wanted)?;
             unpacked += found.unpacked;
             looked_into += 1;
+            // The latest that is damaged comes first.
+            if found.is_damaged && damaged_until.is_none() {
+                damaged_until = Some(UnixNanos(row.get(4)?));
+            }
             each(lane, &found);
         }
-        Ok(None)
+        Ok(damaged_until)
     }
 }
 
@@ -96,7 +102,8 @@ impl Reader {
             let wakes = search(RecordKind::Wake).each(db, |_, found| {
                 (0..found.start.len()).for_each(|at| made.add_wake(wake(found, at)));
             })?;
-            Ok(made.finish(polls.max(wakes)))
+            let gone = task_polls_gone_until(db, process, task, (from, to))?.map(UnixNanos);
+            Ok(made.finish(polls.max(wakes).max(gone)))
         };
         let found = self.raw.ask(read).await;
         found.map_err(StoreError::sqlite("read what a task did"))
@@ -290,5 +297,17 @@ mod tests {
         check(199, 50, [0, 0, 0, 1]);
         check(50, 50, [0; 4]);
         check(200, 50, [0; 4]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_not_known() {
+        let (_directory, reader) = crate::reader::region::tests::store(3).await;
+        let known_from = async |task: u64| {
+            let range = (UnixNanos(0), UnixNanos(1_000));
+            let stretch = reader.task_stretch(ProcessKey(1), TaskId(task), range, 1, 10).await;
+            stretch.unwrap().known_from
+        };
+        assert_eq!(known_from(7).await, Some(UnixNanos(3)), "the last of them ends then");
+        assert_eq!(known_from(10).await, None, "none of them can have it");
     }
 }

@@ -10,6 +10,7 @@ use loopd_model::{TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{Answer, Db, Reader, amount, lane};
+use crate::writer::FINE_LEVELS;
 use crate::{LaneId, MAX_TIMELINE_SLOW, ProcessKey, SlowSpan, StoreError, Timeline, TimelineLane};
 
 /// Even the coarsest level gives no more buckets than this: 208 days. What is older is left out.
@@ -55,9 +56,14 @@ struct Range {
 }
 
 impl Range {
-    fn new(process: ProcessKey, from: UnixNanos, to: UnixNanos, max_buckets: u32) -> Self {
+    fn new(
+        process: ProcessKey,
+        (from, to): (UnixNanos, UnixNanos),
+        max_buckets: u32,
+        finest: u8,
+    ) -> Self {
         let length = to.0.saturating_sub(from.0).max(1) as u64;
-        let level = level_for(length, u64::from(max_buckets));
+        let level = level_for(length, u64::from(max_buckets)).max(finest);
         let last = bucket_of(level, to.0.max(from.0.saturating_add(1)) - 1);
         let first = bucket_of(level, from.0).max(last.saturating_sub(MAX_BUCKETS as i64 - 1));
         Self { process: process.0, level, first, buckets: (last - first + 1) as usize }
@@ -82,7 +88,21 @@ impl Reader {
         to: UnixNanos,
         max_buckets: u32,
     ) -> Result<Timeline, StoreError> {
-        let range = Range::new(process, from, to, max_buckets);
+        self.timeline_of(Range::new(process, (from, to), max_buckets, 0)).await
+    }
+
+    /// The same without the levels that retention removes together with single polls.
+    pub async fn lasting_timeline(
+        &self,
+        process: ProcessKey,
+        from: UnixNanos,
+        to: UnixNanos,
+        max_buckets: u32,
+    ) -> Result<Timeline, StoreError> {
+        self.timeline_of(Range::new(process, (from, to), max_buckets, FINE_LEVELS)).await
+    }
+
+    async fn timeline_of(&self, range: Range) -> Result<Timeline, StoreError> {
         let read = async |db: &mut Db| {
             let mut strips = read_tiles(db, &range).await?;
             add_long_polls(db, &range, &mut strips).await?;
@@ -101,6 +121,7 @@ impl Reader {
         };
         let timeline = self.ask("read the timeline", read).await?;
         let shown = Some((timeline.from_at, timeline.to_at));
+        let process = ProcessKey(range.process);
         Ok(Timeline { losses: self.losses_between(process, shown).await?, ..timeline })
     }
 }

@@ -32,9 +32,9 @@ pub struct TaskStretch {
     pub polls: Vec<PollRow>,
     /// Single wakes, likewise.
     pub wakes: Vec<WakeRow>,
-    /// Whether `polls` and `wakes` have all.
+    /// Whether `polls` and `wakes` have all that was found.
     pub is_exact: bool,
-    /// What ended before this was not looked at; `None` if all was.
+    /// Of what ended before this some is not kept, cannot be read or was not looked at; `None` if all was.
     pub known_from: Option<UnixNanos>,
 }
 
@@ -66,6 +66,15 @@ pub struct ReadingRow {
     pub waiters: Option<u64>,
     /// Whether it is locked.
     pub locked: Option<bool>,
+}
+
+/// Metrics over a stretch of time that is cut into even steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricBands {
+    /// The series of each, in the order in which they were asked for.
+    pub metrics: Vec<Vec<MetricBand>>,
+    /// How many steps: no more than was asked for.
+    pub steps: usize,
 }
 
 /// One series of a metric over a stretch of time.

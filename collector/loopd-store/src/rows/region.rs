@@ -52,7 +52,20 @@ pub enum RegionOrder {
     Task,
 }
 
-/// Exact sums over the polls that overlap a stretch of time.
+/// What single polls say of a stretch of time.
+#[derive(Clone, Debug)]
+pub enum RegionAnswer {
+    /// All of them.
+    Exact(Region),
+    /// Without those that could not be read.
+    Damaged(Region),
+    /// Without those that are no longer kept.
+    Gone(Region),
+    /// There are more than were asked for, or more than are searched for those of one task.
+    TooMany,
+}
+
+/// Sums over the polls that overlap a stretch of time.
 #[derive(Clone, Debug, Default)]
 pub struct Region {
     /// Of each lane that has any.

@@ -39,6 +39,7 @@ pub(crate) use checkpoint::wal_path;
 pub(crate) use dumps::MAX_DUMPS;
 pub use head::{Head, HeadProcess};
 pub(crate) use lanes::tile_long_polls;
+pub(crate) use maintain::FINE_LEVELS;
 pub use maintain::Maintained;
 pub use sessions::{How, Session};
 

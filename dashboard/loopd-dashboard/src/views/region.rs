@@ -2,14 +2,15 @@
 //! polls themselves.
 //!
 //! Up to [`MAX_EXACT`] polls all of it comes from the polls and is exact. Of more, or where single polls are
-//! no longer kept, sums come from tiles and lengths from roll-ups, and the answer says so.
+//! no longer kept, sums come from tiles and lengths from roll-ups, and the answer says so. Of one task, which
+//! has no tiles, they are those of the polls that can be read.
 
 use loopd_analysis::histogram::Histogram;
 use loopd_analysis::tiles::Cell;
 use loopd_model::{LoopId, TaskId, UnixNanos, WorkerId};
 use loopd_store::{
-    LaneId, MAX_TIMELINE_SLOW, ProcessRow, Reader, RegionOrder, RegionPoll, RegionQuery,
-    RollupStep, Timeline,
+    LaneId, MAX_TIMELINE_SLOW, ProcessRow, Reader, RegionAnswer, RegionOrder, RegionPoll,
+    RegionQuery, RollupStep, Timeline,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -282,6 +283,9 @@ pub(crate) fn lanes_text(lanes: &[LaneId]) -> String {
     lanes.collect::<Vec<_>>().join(",")
 }
 
+const GONE: &str = "single polls of a part of this range are no longer kept";
+const DAMAGED: &str = "single polls of a part of this range are damaged";
+
 /// What ran in a stretch of time on some workers.
 pub async fn region(reader: &Reader, filter: &RegionFilter) -> Result<RegionView, ViewError> {
     let process = find_process(reader, filter.process).await?;
@@ -299,29 +303,53 @@ pub async fn region(reader: &Reader, filter: &RegionFilter) -> Result<RegionView
         is_descending: filter.desc,
         rows: filter.limit,
     };
-    let timeline = reader.timeline(process.process, range.from, range.to, BUCKETS).await?;
+    let is_gone = reader.polls_gone_until(process.process, range.from).await?.is_some();
+    // The finest tiles go with the polls, and would agree that there were none.
+    let timeline = match is_gone {
+        true => reader.lasting_timeline(process.process, range.from, range.to, BUCKETS).await?,
+        false => reader.timeline(process.process, range.from, range.to, BUCKETS).await?,
+    };
     let whole = Whole::of(&timeline, &query);
     let mut view = RegionView::new(&process, &query, &whole);
-    // What a task did is in no tile: of one alone the polls are few.
-    let may_be_exact = query.task.is_some() || whole.polls <= MAX_EXACT as u64;
-    if may_be_exact
-        && let Some(region) = reader.region(query.clone()).await?
-        && (query.task.is_some() || region.lengths.len() as u64 + region.unfinished >= whole.inside)
-    {
-        view.fill_exact(&timeline, region);
+    if query.task.is_some() {
+        // What a task did is in no tile: there is nothing to fall back to but what can be read.
+        let region = match reader.region(query).await? {
+            RegionAnswer::Exact(region) => region,
+            RegionAnswer::Damaged(region) => {
+                view.why = Some(DAMAGED.to_owned());
+                region
+            }
+            RegionAnswer::Gone(region) => {
+                view.why = Some(GONE.to_owned());
+                region
+            }
+            RegionAnswer::TooMany => {
+                let sentence = "there are more polls in it than are searched for those of one task; \
+                                choose a shorter range";
+                return Err(ViewError::Invalid(sentence.to_owned()));
+            }
+        };
+        view.fill_polls(&timeline, region);
         return Ok(view);
     }
-    if query.task.is_some() {
-        let sentence = format!(
-            "the task has more than {} polls in it; choose a shorter range",
-            count_text(MAX_EXACT as u64)
-        );
-        return Err(ViewError::Invalid(sentence));
-    }
-    view.why = Some(if may_be_exact {
-        "single polls of a part of this range are no longer kept".to_owned()
+    let too_many =
+        || format!("there are more than {} polls to look at", count_text(MAX_EXACT as u64));
+    view.why = Some(if is_gone {
+        GONE.to_owned()
+    } else if whole.polls > MAX_EXACT as u64 {
+        too_many()
     } else {
-        format!("there are more than {} polls to look at", count_text(MAX_EXACT as u64))
+        match reader.region(query.clone()).await? {
+            RegionAnswer::Exact(region)
+                if region.lengths.len() as u64 + region.unfinished >= whole.inside =>
+            {
+                view.fill_polls(&timeline, region);
+                return Ok(view);
+            }
+            RegionAnswer::Exact(_) | RegionAnswer::Gone(_) => GONE.to_owned(),
+            RegionAnswer::Damaged(_) => DAMAGED.to_owned(),
+            RegionAnswer::TooMany => too_many(),
+        }
     });
     view.fill_sums(&timeline, &query, &whole);
     view.add_lengths(reader, &query).await?;
@@ -393,8 +421,8 @@ impl RegionView {
         }
     }
 
-    fn fill_exact(&mut self, timeline: &Timeline, region: loopd_store::Region) {
-        self.exact = true;
+    fn fill_polls(&mut self, timeline: &Timeline, region: loopd_store::Region) {
+        self.exact = self.why.is_none();
         for it in &region.lanes {
             self.time = self.time.saturating_add(it.time);
             self.slow += it.slow;

@@ -184,6 +184,8 @@ async fn a_poll_without_an_end_is_counted_by_itself() {
         (&true.into(), &0.into(), &1.into())
     );
     assert_eq!((&view["histogram"], &view["mean"]), (&json!([]), &Value::Null));
+    assert_eq!(region(&server, &format!("{what}&task=10")).await["unfinished"], 1);
+    assert_eq!(region(&server, &format!("{what}&task=11")).await["unfinished"], 0);
 }
 
 fn stuck() -> Event {
@@ -246,4 +248,79 @@ async fn where_single_polls_are_gone_sums_stay_and_are_said_to_be_approximate() 
         .map(|bar| bar["polls"].as_u64().unwrap())
         .sum();
     assert_eq!(counted, 1_002);
+}
+
+/// Adds a program with so many polls that they take more room than their tiles: one every 20 microseconds of
+/// its first second, in 1000 of which task 7 was polled.
+async fn add_crowded(server: &Server) -> i64 {
+    let mut process = recording::process(42, "crowded");
+    process.anchor.unix = UnixNanos(START);
+    let anchor = Anchor { at: Nanos(2 * SECOND), unix: UnixNanos(START).at(Nanos(2 * SECOND)) };
+    let polls: Vec<Span> = (0..50_000u64)
+        .map(|i| Span {
+            start: Nanos(i * 20 * MICRO),
+            length: i * i * 31 % (19 * MICRO),
+            task: TaskId(if i % 50 == 0 { 7 } else { 10 + i * i % 1_009 }),
+            count: 1,
+            ..Span::default()
+        })
+        .collect();
+    let segments = vec![recording::segment(0, RecordKind::Poll, &polls)];
+    let events = vec![recording::opened()];
+    let mut batch = Batch { seq: 1, anchor, events, segments, ..Batch::default() };
+    batch.ledger = recording::ledger(&batch);
+    recording::store(&mut *server.writer.lock().await, &process, batch).await.0
+}
+
+/// Takes the polls of all processes away, and the tiles that go with them.
+async fn drop_polls(server: &Server) {
+    let mut writer = server.writer.lock().await;
+    let now = UnixNanos(after(3_600 * SECOND));
+    let keep = Retention { max_age: None, max_bytes: None, max_process_bytes: None };
+    while writer.maintain(now, &keep).await.unwrap().more {}
+    let keep = Retention { max_process_bytes: Some(1), ..keep };
+    writer.maintain(now, &keep).await.unwrap();
+    assert_eq!(sql(server, "SELECT count(*) FROM polls").await, [0]);
+}
+
+#[tokio::test]
+async fn a_short_range_of_which_polls_are_gone_is_not_exact() {
+    let server = Server::empty().await;
+    let process = add_crowded(&server).await;
+    let what = format!("process={process}&from={}&to={}", after(0), after(2 * SECOND));
+    let view = region(&server, &what).await;
+    assert_eq!((&view["exact"], &view["polls"]), (&true.into(), &50_000.into()));
+    drop_polls(&server).await;
+    let view = region(&server, &what).await;
+    assert_eq!(view["exact"], false);
+    let why = view["why"].as_str().unwrap();
+    assert!(why.contains("no longer kept"), "{why}");
+    assert_eq!(view["polls"], 50_000, "coarser tiles have them");
+    let empty = format!("process={process}&from={}&to={}", after(SECOND), after(2 * SECOND));
+    assert_eq!(region(&server, &empty).await["exact"], false, "nobody knows");
+}
+
+#[tokio::test]
+async fn a_task_of_which_polls_are_gone_has_no_exact_numbers() {
+    let server = Server::empty().await;
+    let process = add_crowded(&server).await;
+    let what = format!("process={process}&task=7&from={}&to={}", after(0), after(2 * SECOND));
+    let view = region(&server, &what).await;
+    assert_eq!((&view["exact"], &view["polls"]), (&true.into(), &1_000.into()));
+    drop_polls(&server).await;
+    let view = region(&server, &what).await;
+    assert_eq!((&view["exact"], &view["polls"]), (&false.into(), &0.into()));
+    let why = view["why"].as_str().unwrap();
+    assert!(why.contains("no longer kept"), "{why}");
+}
+
+#[tokio::test]
+async fn a_lane_of_a_task_is_not_known_where_its_polls_are_gone() {
+    let server = Server::empty().await;
+    let process = add_crowded(&server).await;
+    let range = format!("process={process}&task=7&from={}&to={}", after(0), after(2 * SECOND));
+    let path = format!("/api/v1/lanes/task?{range}");
+    assert_eq!(server.json(&path).await["known_from"], Value::Null);
+    drop_polls(&server).await;
+    assert_eq!(server.json(&path).await["known_from"], after(2 * SECOND).to_string());
 }

@@ -12,6 +12,7 @@ use loopd_model::UnixNanos;
 use tracing::warn;
 
 pub(super) use orphans::Orphans;
+pub(crate) use retain::FINE_LEVELS;
 
 use super::Writer;
 use crate::{Retention, StoreError};

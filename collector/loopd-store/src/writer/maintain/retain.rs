@@ -17,7 +17,7 @@ use crate::Retention;
 /// So many segments are removed in one step: some 5 MB of pages, for which no commit waits long.
 const MAX_SEGMENTS: i64 = 16;
 /// Levels with buckets of up to 4 ms, which cost about as much as the polls.
-const FINE_LEVELS: u8 = 2;
+pub(crate) const FINE_LEVELS: u8 = 2;
 /// So many rows of any other table.
 pub(super) const MAX_ROWS: i64 = 2_000;
 /// So many readings of resources are kept, some 100 MB: beside the latest of each, what they say is

@@ -125,6 +125,10 @@ impl MetricLaneFilter {
             let sentence = format!("`names` may have {MAX_NAMES} names, not {}", names.len());
             return Err(ViewError::Invalid(sentence));
         }
+        let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+        if let Some((_, name)) = twice {
+            return Err(ViewError::Invalid(format!("`names` has {name:?} twice")));
+        }
         Ok(Self {
             process: params.parsed("process")?,
             names,
@@ -143,14 +147,15 @@ pub async fn metric_lane(
     let process = find_process(reader, filter.process).await?;
     let range = Range::new(&process, filter.from, filter.to, DEFAULT_RANGE)?;
     let (key, stretch) = (process.process, (range.from, range.to));
-    let mut metrics = Vec::new();
-    for name in &filter.names {
-        let bands = reader.metric_bands(key, name, stretch, filter.width as usize).await?;
-        let series = bands.iter().map(|band| BandSeries::new(band, range.from)).collect();
-        metrics.push(MetricBands { name: name.clone(), series });
-    }
+    let width = filter.width as usize;
+    let found = reader.metric_bands(key, &filter.names, stretch, width).await?;
+    let metrics = filter.names.iter().zip(&found.metrics).map(|(name, bands)| MetricBands {
+        name: name.clone(),
+        series: bands.iter().map(|band| BandSeries::new(band, range.from)).collect(),
+    });
+    let metrics = metrics.collect();
     let (t0, t1) = (range.from.into(), range.to.into());
-    Ok(MetricLaneView { t0, t1, steps: u64::from(filter.width), metrics })
+    Ok(MetricLaneView { t0, t1, steps: found.steps as u64, metrics })
 }
 
 /// Which metrics a process has.
