@@ -80,3 +80,32 @@ async fn notes_outlast_what_is_around_them_and_end_with_their_process() {
     store.maintain_all(late, &keep).await;
     assert_eq!(texts(&store.reader).await, ["of all"]);
 }
+
+#[tokio::test]
+async fn a_run_that_is_replaced_keeps_what_was_written_here() {
+    let mut store = Store::new().await;
+    let process = store.process;
+    store.note(text(Some(process), 5, 5, "there")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, target) = (folder.path().join("file.db"), folder.path().join("target.db"));
+    export_file(&store.path(), &file, &[process], None, None).await.unwrap();
+    let options = StoreOptions::new(&target);
+    import_file(&file, &options, false).await.unwrap();
+
+    let (mut writer, reader) = loopd_store::open(options.clone()).await.unwrap();
+    let (notes, _) = reader.notes(&ALL).await.unwrap();
+    let process = notes[0].note_text.process;
+    let edit = NoteChange::Edit {
+        note: notes[0].note,
+        note_text: text(process, 5, 5, "there, but written anew"),
+    };
+    writer.change_note(&edit, UnixNanos(ORIGIN + 2)).await.unwrap();
+    let add = NoteChange::Add(text(process, 9, 9, "here"));
+    writer.change_note(&add, UnixNanos(ORIGIN + 3)).await.unwrap();
+    let (before, _) = reader.notes(&ALL).await.unwrap();
+    writer.close().await.unwrap();
+
+    let imported = import_file(&file, &options, true).await.unwrap();
+    assert!(imported.processes[0].is_added && !imported.rows.contains_key("note"));
+    assert_eq!(reader.notes(&ALL).await.unwrap().0, before);
+}
