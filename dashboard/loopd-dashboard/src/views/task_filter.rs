@@ -376,7 +376,7 @@ fn term_sql(term: &TaskTerm) -> String {
 }
 
 fn condition_sql(condition: &TaskCondition) -> String {
-    let literal = |text: &str| format!("'{}'", text.to_lowercase().replace('\'', "''"));
+    let literal = |text: &str| format!("'{}'", text.to_ascii_lowercase().replace('\'', "''"));
     match condition {
         TaskCondition::Text(of, text, is_whole) => {
             let one = |column: &str| match is_whole {
@@ -451,6 +451,7 @@ mod tests {
         check("-state:ended", "NOT coalesce(state = 'ended', 0)");
         check("-kind:blocking,local", "NOT coalesce(kind = 'blocking' OR kind = 'local', 0)");
         check("parent:17 WORST>1m", "parent = 17\n  AND max_poll_time > 60000000000");
+        check("name:ÄRZTE", "instr(lower(name), 'Ärzte') > 0");
         check("name:o'clock", "instr(lower(name), 'o''clock') > 0");
         check("slow:0", "slow_polls = 0");
     }
