@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::support::*;
 use loopd_model::UnixNanos;
 use loopd_store::{
-    How, NoteChange, NoteOutcome, NoteQuery, NoteText, ProcessKey, Reader, Retention, StoreError,
-    StoreOptions, export_file, import_file,
+    How, NoteChange, NoteEdit, NoteOutcome, NoteQuery, NoteText, ProcessKey, Reader, Retention,
+    StoreError, StoreOptions, export_file, import_file,
 };
 
 const ALL: NoteQuery =
@@ -95,10 +95,8 @@ async fn a_run_that_is_replaced_keeps_what_was_written_here() {
     let (mut writer, reader) = loopd_store::open(options.clone()).await.unwrap();
     let (notes, _) = reader.notes(&ALL).await.unwrap();
     let process = notes[0].note_text.process;
-    let edit = NoteChange::Edit {
-        note: notes[0].note,
-        note_text: text(process, 5, 5, "there, but written anew"),
-    };
+    let edit = NoteEdit { text: Some("there, but written anew".into()), ..NoteEdit::default() };
+    let edit = NoteChange::Edit { note: notes[0].note, edit };
     writer.change_note(&edit, UnixNanos(ORIGIN + 2)).await.unwrap();
     let add = NoteChange::Add(text(process, 9, 9, "here"));
     writer.change_note(&add, UnixNanos(ORIGIN + 3)).await.unwrap();
@@ -108,4 +106,27 @@ async fn a_run_that_is_replaced_keeps_what_was_written_here() {
     let imported = import_file(&file, &options, true).await.unwrap();
     assert!(imported.processes[0].is_added && !imported.rows.contains_key("note"));
     assert_eq!(reader.notes(&ALL).await.unwrap().0, before);
+}
+
+#[tokio::test]
+async fn an_edit_changes_what_it_names_and_nothing_that_another_did() {
+    let mut store = Store::new().await;
+    store.note(text(None, 5, 9, "first")).await;
+    let edits = [
+        NoteEdit { text: Some("second".into()), ..NoteEdit::default() },
+        NoteEdit { author: Some(Some("ann".into())), ..NoteEdit::default() },
+        NoteEdit { from: Some(UnixNanos(ORIGIN + 7)), ..NoteEdit::default() },
+    ];
+    for edit in edits {
+        let change = NoteChange::Edit { note: 1, edit };
+        store.writer.change_note(&change, UnixNanos(ORIGIN)).await.unwrap();
+    }
+    let expected = NoteText { author: Some("ann".into()), ..text(None, 7, 9, "second") };
+    assert_eq!(store.reader.note(1).await.unwrap().unwrap().note_text, expected);
+
+    let edit = NoteEdit { from: Some(UnixNanos(ORIGIN + 10)), ..NoteEdit::default() };
+    let change = NoteChange::Edit { note: 1, edit };
+    let refused = store.writer.change_note(&change, UnixNanos(ORIGIN)).await.unwrap();
+    assert!(matches!(refused, NoteOutcome::Backwards { .. }), "{refused:?}");
+    assert_eq!(store.reader.note(1).await.unwrap().unwrap().note_text, expected);
 }
