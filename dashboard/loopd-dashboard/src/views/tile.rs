@@ -66,8 +66,8 @@ impl Described for TileFilter {
         use super::described::text;
         vec![text(
             "store",
-            "The `epoch` of the store that is meant, as in `/api/v1/status`. Only with it may a tile be kept without \
-             asking again. If the server shows another store, there is no such tile.",
+            "The `epoch` of the store that is meant, as in `/api/v1/status`. If the server shows another store, there \
+             is no such tile.",
         )]
     }
 }

@@ -151,7 +151,7 @@ export class Loader {
     }
   }
 
-  /** Names the store, without which no tile could be kept by the browser. Null if loopd does not say; the tiles then say what is wrong. */
+  /** Names the store, so that no tile is of another. Null if loopd does not say; the tiles then say what is wrong. */
   private storeEpoch(): Promise<string | null> {
     this.store ??= get<Status>(apiUrl("/status")).then(
       (status) => status.store.epoch,
