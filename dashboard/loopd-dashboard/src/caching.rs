@@ -1,4 +1,4 @@
-//! Answers that a browser may keep, and need not get twice.
+//! Answers that a browser may keep, but has to ask for again, and need not get twice.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -6,22 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// How long an answer may be used without asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// Not at all: it may be kept, but has to be asked for again, which is cheap if it is still the same.
-    Ask,
-    /// For a day: nothing of it can change but by what retention removes, and that may be seen so much longer.
-    Day,
-}
-
 /// The answer; without its body if the one who asks has it already.
-pub(crate) fn respond(
-    headers: &HeaderMap,
-    keep: Keep,
-    content_type: &'static str,
-    body: Vec<u8>,
-) -> Response {
+pub(crate) fn respond(headers: &HeaderMap, content_type: &'static str, body: Vec<u8>) -> Response {
     let tag = tag(&body);
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known = known.flat_map(|value| value.split(',')).any(|value| {
@@ -33,11 +19,7 @@ pub(crate) fn respond(
     } else {
         ([(CONTENT_TYPE, content_type)], body).into_response()
     };
-    let kept = match keep {
-        Keep::Ask => "private, no-cache",
-        Keep::Day => "private, max-age=86400, immutable",
-    };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(kept));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -64,7 +64,7 @@ pub struct DemoRequest {
     pub run: bool,
 }
 
-const UNAVAILABLE: &str = "this server runs no demo: only `loopd serve` on a loopback address does; \
+const UNAVAILABLE: &str = "this server runs no demo: only `loopd serve` on a loopback address and without --allow-host does; \
     `loopd demo` in a terminal works anywhere";
 
 pub(crate) async fn show(State(state): State<AppState>, pairs: Pairs) -> Answer<DemoView> {

@@ -8,8 +8,8 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use loopd_model::UnixNanos;
 use loopd_store::{
-    MAX_NOTE_AUTHOR, MAX_NOTE_TEXT, MAX_NOTES, NoteChange, NoteOutcome, NoteText, ProcessKey,
-    StoreError,
+    MAX_NOTE_AUTHOR, MAX_NOTE_TEXT, MAX_NOTES, NoteChange, NoteEdit, NoteOutcome, NoteText,
+    ProcessKey, StoreError,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -105,10 +105,13 @@ pub(crate) async fn add(
         process: new.process.map(ProcessKey),
         from: UnixNanos(new.from.0),
         to: UnixNanos(new.to.unwrap_or(new.from).0),
-        text: new.text,
-        author: new.author,
+        text: checked_text(new.text)?,
+        author: checked_author(new.author)?,
     };
-    change(&state, NoteChange::Add(checked(note_text)?)).await
+    if note_text.from > note_text.to {
+        return Err(backwards(note_text.from, note_text.to));
+    }
+    change(&state, NoteChange::Add(note_text)).await
 }
 
 pub(crate) async fn edit(
@@ -120,28 +123,14 @@ pub(crate) async fn edit(
     Params::new(pairs.0, &[])?;
     let note = number(&note)?;
     let Json(patch) = body.map_err(unreadable)?;
-    let before = state.reader.note(note).await.map_err(ViewError::from)?;
-    let mut note_text = before.ok_or(ViewError::NoNote { note })?.note_text;
-    let was_instant = note_text.from == note_text.to;
-    if let Some(from) = patch.from {
-        note_text.from = UnixNanos(from.0);
-    }
-    match patch.to {
-        Some(Some(to)) => note_text.to = UnixNanos(to.0),
-        Some(None) => note_text.to = note_text.from,
-        None if was_instant => note_text.to = note_text.from,
-        None => {}
-    }
-    if let Some(text) = patch.text {
-        note_text.text = text;
-    }
-    if let Some(author) = patch.author {
-        note_text.author = author;
-    }
-    if let Some(process) = patch.process {
-        note_text.process = process.map(ProcessKey);
-    }
-    change(&state, NoteChange::Edit { note, note_text: checked(note_text)? }).await
+    let edit = NoteEdit {
+        process: patch.process.map(|process| process.map(ProcessKey)),
+        from: patch.from.map(|from| UnixNanos(from.0)),
+        to: patch.to.map(|to| to.map(|to| UnixNanos(to.0))),
+        text: patch.text.map(checked_text).transpose()?,
+        author: patch.author.map(checked_author).transpose()?,
+    };
+    change(&state, NoteChange::Edit { note, edit }).await
 }
 
 pub(crate) async fn remove(
@@ -153,26 +142,37 @@ pub(crate) async fn remove(
     change(&state, NoteChange::Remove { note: number(&note)? }).await
 }
 
-/// A note that may be kept: without space around its text, and with no author rather than one without a name.
-fn checked(mut it: NoteText) -> Result<NoteText, ApiError> {
-    it.text = it.text.trim().to_owned();
-    it.author = it.author.map(|author| author.trim().to_owned()).filter(|it| !it.is_empty());
-    if it.text.is_empty() || it.text.len() > MAX_NOTE_TEXT {
+/// A text that may be kept, without space around it.
+fn checked_text(text: String) -> Result<String, ApiError> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > MAX_NOTE_TEXT {
         let sentence = format!("`text` must have from 1 to {MAX_NOTE_TEXT} bytes");
         return Err(ApiError::bad_request(sentence));
     }
-    if it.author.as_ref().is_some_and(|author| author.len() > MAX_NOTE_AUTHOR) {
+    without_nul(text)
+}
+
+/// An author that may be kept; nobody rather than one without a name.
+fn checked_author(author: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(author) = author.as_deref().map(str::trim).filter(|it| !it.is_empty()) else {
+        return Ok(None);
+    };
+    if author.len() > MAX_NOTE_AUTHOR {
         let sentence = format!("`author` must have at most {MAX_NOTE_AUTHOR} bytes");
         return Err(ApiError::bad_request(sentence));
     }
-    if it.text.contains('\0') || it.author.as_ref().is_some_and(|author| author.contains('\0')) {
+    without_nul(author).map(Some)
+}
+
+fn without_nul(text: &str) -> Result<String, ApiError> {
+    if text.contains('\0') {
         return Err(ApiError::bad_request("a note has no NUL bytes"));
     }
-    if it.from > it.to {
-        let sentence = format!("`from` ({}) must not be after `to` ({})", it.from, it.to);
-        return Err(ApiError::bad_request(sentence));
-    }
-    Ok(it)
+    Ok(text.to_owned())
+}
+
+fn backwards(from: UnixNanos, to: UnixNanos) -> ApiError {
+    ApiError::bad_request(format!("`from` ({from}) must not be after `to` ({to})"))
 }
 
 async fn change(state: &AppState, change: NoteChange) -> Answer<Note> {
@@ -187,6 +187,7 @@ async fn change(state: &AppState, change: NoteChange) -> Answer<Note> {
     match noter(change).await.map_err(refused)? {
         NoteOutcome::Done(row) => Ok(Json(row.into())),
         NoteOutcome::Unknown => Err(ViewError::NoNote { note: asked }.into()),
+        NoteOutcome::Backwards { from, to } => Err(backwards(from, to)),
         NoteOutcome::Full => Err(ApiError::new(
             StatusCode::CONFLICT,
             format!("there are {MAX_NOTES} notes already; remove some first"),

@@ -124,16 +124,17 @@ pub(crate) fn api() -> Api {
             About::new("timeline", "A piece of the timeline, as bytes")
                 .more(
                     "A tile of zoom z is 2^z nanoseconds long; the one with the number n begins at n · 2^z \
-                     nanoseconds after 1970. It has 512 buckets, or fewer of the finest, and single polls where that \
+                     nanoseconds after 1970. It has at most 512 buckets, and single polls where that \
                      is little enough.\n\n\
-                     It is sealed once its process has said goodbye: then nothing of it changes but by what \
-                     retention removes, and with `store` it may be kept for a day without asking. Until then even \
-                     what is long past can change, when an agent that was cut off sends what it kept, or a poll that \
-                     began long ago ends; such a tile has an `ETag`, and is answered with 304 while it is the same.",
+                     It is sealed once its process has said goodbye: then nothing of it changes while the server \
+                     runs but by what retention removes. Until then even what is long past can change, when an agent \
+                     that was cut off sends what it kept, or a poll that began long ago ends. Any tile is to be asked \
+                     for again, since after an import the same address may mean another recording; while it is the \
+                     same, the answer to its `ETag` is 304.",
                 )
                 .filter::<TileFilter>()
                 .bytes(MEDIA_TYPE, LAYOUT)
-                .header("cache-control", "`immutable` for a day, or `no-cache`: ask again.")
+                .header("cache-control", "`no-cache`: ask again.")
                 .header("etag", "The same only for the same bytes.")
                 .refused(304, "The one that was sent before is still right."),
         )

@@ -1,15 +1,15 @@
-//! `GET /api/v1/tiles/{process}/{zoom}/{tile}`: a piece of the timeline as bytes, kept by the browser where that is
-//! honest.
+//! `GET /api/v1/tiles/{process}/{zoom}/{tile}`: a piece of the timeline as bytes.
 //!
 //! A tile is sealed once its process has said goodbye. Until then even what is long past can change: an agent that
-//! was cut off sends what it kept when it is back, and a poll that began long ago ends. Such a tile is asked for
-//! again each time, and not sent again while it is the same.
+//! was cut off sends what it kept when it is back, and a poll that began long ago ends. A page keeps what is sealed
+//! for as long as it is open; the browser asks each time, and is not sent again what is the same: after an import
+//! the same address may mean another recording.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
-use crate::caching::{self, Keep};
+use crate::caching;
 use crate::error::ApiError;
 use crate::routes::Pairs;
 use crate::state::AppState;
@@ -38,7 +38,5 @@ pub(crate) async fn show(
         }
     }
     let tile = tile::tile(&state.reader, process, zoom, number).await?;
-    // Without the store's name the same address may mean another process tomorrow.
-    let keep = if tile.is_sealed && filter.store.is_some() { Keep::Day } else { Keep::Ask };
-    Ok(caching::respond(&headers, keep, MEDIA_TYPE, tile.encode()))
+    Ok(caching::respond(&headers, MEDIA_TYPE, tile.encode()))
 }

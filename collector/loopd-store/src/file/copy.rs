@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, named_params, params};
 
-use super::tables::{self, Column, DERIVED, PARTS, SHARED, Table};
+use super::tables::{self, Column, DERIVED, NOTES, PARTS, SHARED, Table};
 
 /// The key of a process there and here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,8 @@ pub(super) fn process(db: &Connection, source: i64, target: Option<i64>) -> rusq
     Ok(db.last_insert_rowid())
 }
 
-/// Copies everything else of a process that lies in the range. Returns how many rows, by table.
+/// Copies everything else of a process that lies in the range, but no note that is there. Returns how many
+/// rows, by table.
 pub(super) fn rows(
     db: &Connection,
     keys: Keys,
@@ -101,9 +102,14 @@ fn of_table(
     let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
     let values: Vec<_> = columns.iter().map(|column| value(&table.name, column)).collect();
     let time = range.and_then(|_| table.in_range("s")).unwrap_or_else(|| "true".to_owned());
+    // When it was made is what no edit changes of a note.
+    let is_new = match table.name == NOTES {
+        true => "s.made_at NOT IN (SELECT made_at FROM main.note WHERE process = :target)",
+        false => "true",
+    };
     let sql = format!(
         "INSERT INTO main.{name} ({}) SELECT {} FROM source.{name} s
-         WHERE s.process = :source AND ({time})",
+         WHERE s.process = :source AND ({time}) AND {is_new}",
         names.join(", "),
         values.join(", "),
     );

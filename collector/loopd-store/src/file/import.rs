@@ -36,7 +36,7 @@ pub struct ImportedProcess {
 
 /// Adds every process of the database `file` to the one that `options` name, which nobody may write
 /// to meanwhile. Processes get new numbers. One that is there already is left out, or with
-/// `replace` removed first.
+/// `replace` removed first, all but its notes: of the file's, those are added that are not there yet.
 ///
 /// All or nothing: the file is checked from end to end before, and copied in one transaction. One of
 /// an older loopd is brought up to date in a copy beside the database.
@@ -136,7 +136,7 @@ fn known(db: &Connection, source: i64) -> rusqlite::Result<Option<i64>> {
     db.query_row(sql, [source], |row| row.get(0))
 }
 
-/// Removes all of a process.
+/// Removes all of a process but its notes.
 fn remove(db: &Connection, process: i64) -> rusqlite::Result<()> {
     for (part, column, owner) in tables::PARTS {
         let sql = format!(
@@ -145,7 +145,7 @@ fn remove(db: &Connection, process: i64) -> rusqlite::Result<()> {
         );
         db.execute(&sql, [process])?;
     }
-    for table in tables::of_processes(db)? {
+    for table in tables::of_processes(db)?.iter().filter(|table| table.name != tables::NOTES) {
         let sql =
             format!("DELETE FROM main.\"{}\" WHERE {} = ?1", table.name, table.process_column());
         db.execute(&sql, [process])?;

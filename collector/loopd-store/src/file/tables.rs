@@ -44,6 +44,9 @@ pub(super) const SHARED: [(&str, &str, &str, &str); 5] = [
 /// Tables that triggers keep up to date with others.
 pub(super) const DERIVED: [&str; 3] = ["usage", "slow_poll_count", "loss_sum"];
 
+/// What people wrote here: it stays while its process does, whatever else of that is replaced.
+pub(super) const NOTES: &str = "note";
+
 /// Tables of which every row belongs to a row of another: table, column, the table whose id it has.
 pub(super) const PARTS: [(&str, &str, &str); 1] = [("task_void", "segment", "segment")];
 
@@ -181,6 +184,7 @@ mod tests {
         let find = |name: &str| tables.iter().find(|table| table.name == name).unwrap();
         WHOLE.iter().chain(&OF_FILE).for_each(|name| assert_eq!(find(name).name, *name));
         DERIVED.iter().for_each(|name| assert_eq!(find(name).name, *name));
+        assert!(find(NOTES).has("made_at"));
         for (table, column, owner) in PARTS {
             assert!(find(table).has(column) && find(owner).columns[0].is_rowid, "{table}.{column}");
         }

@@ -84,7 +84,8 @@ fn push_text(sql: &mut QueryBuilder<Sqlite>, of: TaskText, text: &str, is_whole:
         TaskText::Fields => &["t.fields"],
     };
     // Not LIKE: nobody who types a name means `_` and `%` as wildcards.
-    let wanted = text.to_lowercase();
+    // As `lower` of SQLite, which knows no other letters.
+    let wanted = text.to_ascii_lowercase();
     sql.push("(");
     for (at, text) in texts.iter().enumerate() {
         sql.push(if at > 0 { " OR " } else { "" });

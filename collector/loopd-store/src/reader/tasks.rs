@@ -320,7 +320,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &TaskQuery) {
     }
     if let Some(text) = query.text.as_deref().filter(|text| !text.is_empty()) {
         // Not LIKE: nobody who types a name means `_` and `%` as wildcards.
-        let text = text.to_lowercase();
+        let text = text.to_ascii_lowercase();
         sql.push(" AND (instr(lower(n.text), ").push_bind(text.clone());
         sql.push(") OR instr(lower(l.file || ':' || l.line), ").push_bind(text.clone());
         sql.push(") OR t.task = ").push_bind(text.parse::<u64>().ok().map(|task| task as i64));

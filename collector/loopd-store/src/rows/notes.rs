@@ -26,6 +26,40 @@ pub struct NoteText {
     pub author: Option<String>,
 }
 
+/// What is to be different of a note; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NoteEdit {
+    /// About which process; `Some(None)` for all of them.
+    pub process: Option<Option<ProcessKey>>,
+    /// From when on. An instant that is moved stays one.
+    pub from: Option<UnixNanos>,
+    /// To when; `Some(None)` for an instant.
+    pub to: Option<Option<UnixNanos>>,
+    /// What it says.
+    pub text: Option<String>,
+    /// Who says so; `Some(None)` for nobody.
+    pub author: Option<Option<String>>,
+}
+
+impl NoteEdit {
+    pub(crate) fn apply(&self, it: &mut NoteText) {
+        let was_instant = it.from == it.to;
+        it.from = self.from.unwrap_or(it.from);
+        it.to = match self.to {
+            Some(to) => to.unwrap_or(it.from),
+            None if was_instant => it.from,
+            None => it.to,
+        };
+        it.process = self.process.unwrap_or(it.process);
+        if let Some(text) = &self.text {
+            it.text.clone_from(text);
+        }
+        if let Some(author) = &self.author {
+            it.author.clone_from(author);
+        }
+    }
+}
+
 /// A note as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoteRow {
@@ -59,12 +93,12 @@ pub struct NoteQuery {
 pub enum NoteChange {
     /// Make it.
     Add(NoteText),
-    /// Write something else.
+    /// Change some of it.
     Edit {
         /// Which.
         note: i64,
-        /// What it says from now on.
-        note_text: NoteText,
+        /// What of it.
+        edit: NoteEdit,
     },
     /// Remove it.
     Remove {
@@ -80,6 +114,13 @@ pub enum NoteOutcome {
     Done(NoteRow),
     /// There is no such note.
     Unknown,
+    /// It would end before it begins, and stays as it was.
+    Backwards {
+        /// It would begin then,
+        from: UnixNanos,
+        /// and end then.
+        to: UnixNanos,
+    },
     /// There are [`MAX_NOTES`] already.
     Full,
 }

@@ -242,7 +242,14 @@ fn offset_of(error: &rusqlite::Error) -> Option<usize> {
 fn refused(message: &str, sql: &str, offset: Option<usize>) -> QueryError {
     let schema = schema::schema();
     let views = || schema.views.iter().map(|view| view.name).collect::<Vec<_>>().join(", ");
-    let hint = if message.contains("no such column") {
+    let is_missing_view = message.strip_prefix("no such table: ").is_some_and(|missing| {
+        let missing = missing.strip_prefix("main.").unwrap_or(missing);
+        schema.views.iter().any(|view| view.name.eq_ignore_ascii_case(missing))
+    });
+    let hint = if is_missing_view {
+        "an older loopd wrote this file; open it once with `loopd serve --db FILE`, which brings it up to date"
+            .to_owned()
+    } else if message.contains("no such column") {
         format!("the columns are: {}", columns_named(sql))
     } else if message.contains("no such table") || message.contains("prohibited") {
         format!("the views to query are {}", views())

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::support::*;
 use loopd_model::UnixNanos;
 use loopd_store::{
-    How, NoteChange, NoteOutcome, NoteQuery, NoteText, ProcessKey, Reader, Retention, StoreError,
-    StoreOptions, export_file, import_file,
+    How, NoteChange, NoteEdit, NoteOutcome, NoteQuery, NoteText, ProcessKey, Reader, Retention,
+    StoreError, StoreOptions, export_file, import_file,
 };
 
 const ALL: NoteQuery =
@@ -79,4 +79,54 @@ async fn notes_outlast_what_is_around_them_and_end_with_their_process() {
     store.writer.end_session(process, How::Goodbye { ledger: Vec::new() }, ended_at).await.unwrap();
     store.maintain_all(late, &keep).await;
     assert_eq!(texts(&store.reader).await, ["of all"]);
+}
+
+#[tokio::test]
+async fn a_run_that_is_replaced_keeps_what_was_written_here() {
+    let mut store = Store::new().await;
+    let process = store.process;
+    store.note(text(Some(process), 5, 5, "there")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, target) = (folder.path().join("file.db"), folder.path().join("target.db"));
+    export_file(&store.path(), &file, &[process], None, None).await.unwrap();
+    let options = StoreOptions::new(&target);
+    import_file(&file, &options, false).await.unwrap();
+
+    let (mut writer, reader) = loopd_store::open(options.clone()).await.unwrap();
+    let (notes, _) = reader.notes(&ALL).await.unwrap();
+    let process = notes[0].note_text.process;
+    let edit = NoteEdit { text: Some("there, but written anew".into()), ..NoteEdit::default() };
+    let edit = NoteChange::Edit { note: notes[0].note, edit };
+    writer.change_note(&edit, UnixNanos(ORIGIN + 2)).await.unwrap();
+    let add = NoteChange::Add(text(process, 9, 9, "here"));
+    writer.change_note(&add, UnixNanos(ORIGIN + 3)).await.unwrap();
+    let (before, _) = reader.notes(&ALL).await.unwrap();
+    writer.close().await.unwrap();
+
+    let imported = import_file(&file, &options, true).await.unwrap();
+    assert!(imported.processes[0].is_added && !imported.rows.contains_key("note"));
+    assert_eq!(reader.notes(&ALL).await.unwrap().0, before);
+}
+
+#[tokio::test]
+async fn an_edit_changes_what_it_names_and_nothing_that_another_did() {
+    let mut store = Store::new().await;
+    store.note(text(None, 5, 9, "first")).await;
+    let edits = [
+        NoteEdit { text: Some("second".into()), ..NoteEdit::default() },
+        NoteEdit { author: Some(Some("ann".into())), ..NoteEdit::default() },
+        NoteEdit { from: Some(UnixNanos(ORIGIN + 7)), ..NoteEdit::default() },
+    ];
+    for edit in edits {
+        let change = NoteChange::Edit { note: 1, edit };
+        store.writer.change_note(&change, UnixNanos(ORIGIN)).await.unwrap();
+    }
+    let expected = NoteText { author: Some("ann".into()), ..text(None, 7, 9, "second") };
+    assert_eq!(store.reader.note(1).await.unwrap().unwrap().note_text, expected);
+
+    let edit = NoteEdit { from: Some(UnixNanos(ORIGIN + 10)), ..NoteEdit::default() };
+    let change = NoteChange::Edit { note: 1, edit };
+    let refused = store.writer.change_note(&change, UnixNanos(ORIGIN)).await.unwrap();
+    assert!(matches!(refused, NoteOutcome::Backwards { .. }), "{refused:?}");
+    assert_eq!(store.reader.note(1).await.unwrap().unwrap().note_text, expected);
 }

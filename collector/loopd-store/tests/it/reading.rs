@@ -130,6 +130,31 @@ async fn the_timeline_shows_a_long_poll_before_it_ends() {
 }
 
 #[tokio::test]
+async fn capital_letters_that_are_not_ascii_find_themselves() {
+    let mut store = story().await;
+    let named = EventKind::TaskNamed { task: TASK, name: NameId(70) };
+    store
+        .stored(Batch {
+            names: vec![Name { id: NameId(70), text: "Ärzte TAG".into() }],
+            events: vec![at(1_200, named)],
+            ..Batch::default()
+        })
+        .await;
+    let term = TaskTerm {
+        any: vec![TaskCondition::Text(TaskText::Name, "Ärzte tag".into(), false)],
+        is_negated: false,
+    };
+    let any = TaskQuery { process: store.process, limit: 10, ..TaskQuery::default() };
+    for query in [
+        TaskQuery { terms: vec![term], ..any.clone() },
+        TaskQuery { text: Some("ÄRZTE".into()), ..any },
+    ] {
+        let rows = store.reader.tasks(&query).await.unwrap().rows;
+        assert_eq!(rows.iter().map(|row| row.task).collect::<Vec<_>>(), [TASK]);
+    }
+}
+
+#[tokio::test]
 async fn tasks_are_filtered_sorted_and_paged() {
     let store = story().await;
     let ids = async |query: TaskQuery| {

@@ -143,7 +143,6 @@ impl Client {
         let (client, path) = (self.clone(), format!("/notes/{note}"));
         in_the_background(move || {
             let request = client.agent.delete(client.address(&path));
-            let request = request.header("content-type", "application/json");
             client.answer(client.with_token(request).call())
         })
         .await

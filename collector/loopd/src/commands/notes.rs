@@ -61,6 +61,8 @@ pub(crate) async fn run(args: NotesArgs, global: &Global) -> anyhow::Result<Exit
     let is_of_time = args.from.is_some() || args.to.is_some();
     let process = match args.app.as_deref() {
         None if !is_of_time => None,
+        // Notes about all runs need none.
+        None => source.process(None).await.ok(),
         app => Some(source.process(app).await?),
     };
     let newest = process.as_ref().map_or_else(now, |process| UnixNanos(process.last_at.0));

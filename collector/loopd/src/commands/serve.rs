@@ -141,8 +141,8 @@ impl ServeArgs {
             },
             token: self.token()?,
             allow_hosts: self.allow_host.clone(),
-            // Who can reach it from elsewhere may not start programs here.
-            has_demo: self.listen.ip().is_loopback(),
+            // Who can reach it from elsewhere may not start programs here. Another name means a proxy.
+            has_demo: self.listen.ip().is_loopback() && self.allow_host.is_empty(),
         })
     }
 
@@ -202,5 +202,30 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    #[test]
+    fn only_who_is_here_may_start_the_demo() {
+        let has_demo = |flags: &[&str]| {
+            let typed = [&["serve", "--db", "loopd.db"], flags].concat();
+            Typed::try_parse_from(typed).unwrap().args.config().unwrap().has_demo
+        };
+        assert!(has_demo(&[]));
+        assert!(has_demo(&["--listen", "[::1]:7411"]));
+        assert!(!has_demo(&["--listen", "0.0.0.0:7411"]));
+        assert!(!has_demo(&["--allow-host", "loopd.example.org"]));
     }
 }

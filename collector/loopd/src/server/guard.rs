@@ -142,9 +142,10 @@ fn check_site<B>(request: &Request<B>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A form of a foreign page can send any body but JSON without the browser asking us first.
+/// A form of a foreign page can send any body but JSON without the browser asking us first. None can `DELETE`.
 fn check_content<B>(request: &Request<B>) -> Result<(), Refusal> {
-    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+    let plain = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE];
+    if plain.contains(request.method()) {
         return Ok(());
     }
     let content_type = content_type(request.headers());

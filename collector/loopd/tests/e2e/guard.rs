@@ -51,6 +51,29 @@ fn a_form_cannot_query() {
 }
 
 #[test]
+fn a_note_is_removed_as_the_api_says_and_by_no_other_site() {
+    let dir = tempdir().unwrap();
+    let loopd = Loopd::start(&dir);
+    let send = |line: &str, headers: &str, body: &str| {
+        loopd.ask(&format!(
+            "{line} HTTP/1.1\r\nconnection: close\r\n{}{headers}content-length: {}\r\n\r\n{body}",
+            loopd.host(),
+            body.len(),
+        ))
+    };
+    let json = "content-type: application/json\r\n";
+    let made = send("POST /api/v1/notes", json, r#"{"from":"5","text":"deployed"}"#);
+    assert!(made.starts_with("HTTP/1.1 200 "), "{made}");
+    let foreign = send("DELETE /api/v1/notes/1", "origin: http://evil.test\r\n", "");
+    assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
+    let gone = loopd.ask(&format!(
+        "DELETE /api/v1/notes/1 HTTP/1.1\r\nconnection: close\r\n{}\r\n",
+        loopd.host()
+    ));
+    assert!(gone.starts_with("HTTP/1.1 200 ") && gone.contains("deployed"), "{gone}");
+}
+
+#[test]
 fn with_a_token_nothing_is_shown_without_it() {
     let dir = tempdir().unwrap();
     let token = dir.path().join("token");

@@ -8,7 +8,7 @@ use std::process::Output;
 
 use loopd_dashboard::{AppState, ServerInfo, ServerStatus, router};
 use loopd_model::UnixNanos;
-use loopd_store::{Reader, Retention, Writer};
+use loopd_store::{NoteChange, NoteText, Reader, Retention, StoreOptions, Writer};
 use parquet::basic::{LogicalType, Type};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -376,6 +376,18 @@ fn a_file_that_is_no_database_is_5() {
     let run = loopd(&["apps", "--db", path.to_str().unwrap()]);
     assert_eq!(run.code, 5, "{run:?}");
     assert!(run.err.contains("notes.txt"), "{run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_about_all_runs_are_listed_where_nothing_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("loopd.db");
+    let (mut writer, _reader) = loopd_store::open(StoreOptions::new(&path)).await.unwrap();
+    let at = UnixNanos(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap());
+    let note = NoteText { from: at, to: at, text: "deployed".into(), ..NoteText::default() };
+    writer.change_note(&NoteChange::Add(note), at).await.unwrap();
+    let run = loopd(&["notes", "--from", "-1h", "--db", path.to_str().unwrap()]);
+    assert!(run.code == 0 && run.out.contains("deployed"), "{run:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,8 @@ use super::{ViewError, words};
 
 /// Longer ones are not read: nobody types them.
 const MAX_LENGTH: usize = 2_000;
-/// More terms than that are refused: each costs a look at every task.
-const MAX_TERMS: usize = 32;
+/// More values than that, of all terms together, are refused: each costs a look at every task.
+const MAX_VALUES: usize = 32;
 
 /// What a field is.
 #[derive(Clone, Copy, Debug)]
@@ -83,17 +83,12 @@ const STATES: [(&str, TaskCondition); 5] = [
 pub fn parse(text: &str) -> Result<Vec<TaskTerm>, ViewError> {
     if text.len() > MAX_LENGTH {
         let sentence = format!("it is longer than {MAX_LENGTH} bytes");
-        return Err(Parser { text, at: 0 }.wrong(sentence, 0, text.len()));
+        return Err(Parser { text, at: 0, values: 0 }.wrong(sentence, 0, text.len()));
     }
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser { text, at: 0, values: 0 };
     let mut terms = Vec::new();
     while parser.skip_space() {
-        let start = parser.at;
         terms.push(parser.term()?);
-        if terms.len() > MAX_TERMS {
-            let sentence = format!("there are more than {MAX_TERMS} terms");
-            return Err(parser.wrong(sentence, start, parser.at));
-        }
     }
     Ok(terms)
 }
@@ -101,6 +96,8 @@ pub fn parse(text: &str) -> Result<Vec<TaskTerm>, ViewError> {
 struct Parser<'t> {
     text: &'t str,
     at: usize,
+    /// How many values there were so far.
+    values: usize,
 }
 
 impl<'t> Parser<'t> {
@@ -266,6 +263,20 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// A value that ends here, if it is not one too many.
+    fn counted(
+        &mut self,
+        value: String,
+        start: usize,
+    ) -> Result<(String, usize, usize), ViewError> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            let sentence = format!("there are more than {MAX_VALUES} values");
+            return Err(self.wrong(sentence, start, self.at));
+        }
+        Ok((value, start, self.at))
+    }
+
     /// A word or a text in quotes, and where it stands. Of several values a comma ends a word.
     fn value(&mut self, is_one_of_several: bool) -> Result<(String, usize, usize), ViewError> {
         let start = self.at;
@@ -274,7 +285,7 @@ impl<'t> Parser<'t> {
             while let Some(next) = self.rest().chars().next() {
                 self.at += next.len_utf8();
                 match next {
-                    '"' => return Ok((value, start, self.at)),
+                    '"' => return self.counted(value, start),
                     '\\' if self.rest().starts_with(['"', '\\']) => {
                         value.extend(self.rest().chars().next());
                         self.at += 1;
@@ -286,7 +297,7 @@ impl<'t> Parser<'t> {
         }
         let is_end = |c: char| c.is_whitespace() || (is_one_of_several && c == ',');
         self.at += self.rest().find(is_end).unwrap_or(self.rest().len());
-        Ok((self.text[start..self.at].to_owned(), start, self.at))
+        self.counted(self.text[start..self.at].to_owned(), start)
     }
 }
 
@@ -365,7 +376,7 @@ fn term_sql(term: &TaskTerm) -> String {
 }
 
 fn condition_sql(condition: &TaskCondition) -> String {
-    let literal = |text: &str| format!("'{}'", text.to_lowercase().replace('\'', "''"));
+    let literal = |text: &str| format!("'{}'", text.to_ascii_lowercase().replace('\'', "''"));
     match condition {
         TaskCondition::Text(of, text, is_whole) => {
             let one = |column: &str| match is_whole {
@@ -440,6 +451,7 @@ mod tests {
         check("-state:ended", "NOT coalesce(state = 'ended', 0)");
         check("-kind:blocking,local", "NOT coalesce(kind = 'blocking' OR kind = 'local', 0)");
         check("parent:17 WORST>1m", "parent = 17\n  AND max_poll_time > 60000000000");
+        check("name:ÄRZTE", "instr(lower(name), 'Ärzte') > 0");
         check("name:o'clock", "instr(lower(name), 'o''clock') > 0");
         check("slow:0", "slow_polls = 0");
     }
@@ -483,7 +495,9 @@ mod tests {
         check_wrong("name:\"x", (5, 7), "not closed");
         // As JavaScript counts: the emoji is two.
         check_wrong("😀 kind:x", (8, 9), "is no kind");
-        check_wrong(&"x ".repeat(40), (64, 65), "more than 32 terms");
+        check_wrong(&"x ".repeat(40), (64, 65), "more than 32 values");
+        check_wrong(&format!("loc:{}", "a,".repeat(40)), (68, 69), "more than 32 values");
+        check_wrong(&format!("-loc:{}b \"c\"", "a,".repeat(31)), (69, 72), "more than 32 values");
         check_wrong(&"x".repeat(3_000), (0, 3_000), "longer than");
     }
 }

@@ -1,7 +1,7 @@
 //! The timeline in pieces that always begin and end at the same instants, and their binary form.
 //!
 //! A tile of zoom `z` is 2^z nanoseconds long and has a number: that of zoom 29 and number 5 is from 5 · 2^29 to
-//! 6 · 2^29 nanoseconds after 1970. It has what [`timeline`] gives for that range at 512 buckets, as bytes that a
+//! 6 · 2^29 nanoseconds after 1970. It has what [`timeline`] gives for that range at 512 buckets at most, as bytes that a
 //! browser uses as they are. [`LAYOUT`] is the whole of the format.
 
 use loopd_model::UnixNanos;
@@ -43,14 +43,14 @@ the place in `locations` or 4294967295, `l` (u32); of its parks `s` and `d` (f64
 const VERSION: u8 = 1;
 const IS_EXACT: u8 = 1;
 const IS_SEALED: u8 = 2;
-/// A tile has so many buckets, unless it is shorter than that many of the finest.
+/// A tile has at most so many buckets.
 const BUCKETS: u32 = 512;
 /// Stands for a place that is not known.
 const NOWHERE: u32 = u32::MAX;
 /// 33 µs: fewer polls than this would fit in are never looked at alone.
 pub const MIN_ZOOM: u8 = 15;
-/// 417 days.
-pub const MAX_ZOOM: u8 = 55;
+/// 39 hours: a longer tile would have more buckets, since there are none coarser.
+pub const MAX_ZOOM: u8 = 47;
 /// Beyond this a browser's numbers are no longer exact.
 const MAX_EXACT_NUMBER: u64 = 1 << 53;
 
@@ -66,8 +66,8 @@ impl Described for TileFilter {
         use super::described::text;
         vec![text(
             "store",
-            "The `epoch` of the store that is meant, as in `/api/v1/status`. Only with it may a tile be kept without \
-             asking again. If the server shows another store, there is no such tile.",
+            "The `epoch` of the store that is meant, as in `/api/v1/status`. If the server shows another store, there \
+             is no such tile.",
         )]
     }
 }
@@ -335,7 +335,7 @@ mod tests {
                     .collect::<BTreeMap<_, _>>()
             }),
         };
-        Tile { view, zoom: 15 + numbers.below(41) as u8, is_sealed: numbers.below(2) == 1 }
+        Tile { view, zoom: 15 + numbers.below(33) as u8, is_sealed: numbers.below(2) == 1 }
     }
 
     /// Tiles and what is in them, for the tests of the page that reads them.

@@ -61,9 +61,9 @@ export async function getBytes(url: string, accept: string, signal?: AbortSignal
   return (await answer(url, { signal: signal ?? null, headers: { accept } })).arrayBuffer();
 }
 
-/** Has the server remove something; answers with what it was. The guard wants to see that no form sent it. */
+/** Has the server remove something; answers with what it was. */
 export async function remove<T>(url: string): Promise<T> {
-  return request<T>(url, { method: "DELETE", headers: { "content-type": "application/json", accept: "application/json" } });
+  return request<T>(url, { method: "DELETE", headers: { accept: "application/json" } });
 }
 
 async function request<T>(url: string, init: RequestInit): Promise<T> {

@@ -83,7 +83,8 @@ export class Loader {
     const data = this.data.peek();
     if (!data || this.shown?.zoom !== zoomFor(view.span, width)) return false;
     const late = (view.span / width) * LATE_PIXELS;
-    return data.covers.from <= Math.max(view.start, extent.from) + 1 && data.covers.to >= Math.min(viewEnd(view), extent.to) - late;
+    const oldest = tileExtent(this.shown.zoom, this.wanted(view, width, extent).first, this.base).from;
+    return data.covers.from <= Math.max(view.start, extent.from, oldest) + 1 && data.covers.to >= Math.min(viewEnd(view), extent.to) - late;
   }
 
   private wanted(view: View, width: number, extent: Extent): Wanted {
@@ -151,7 +152,7 @@ export class Loader {
     }
   }
 
-  /** Names the store, without which no tile could be kept by the browser. Null if loopd does not say; the tiles then say what is wrong. */
+  /** Names the store, so that no tile is of another. Null if loopd does not say; the tiles then say what is wrong. */
   private storeEpoch(): Promise<string | null> {
     this.store ??= get<Status>(apiUrl("/status")).then(
       (status) => status.store.epoch,

@@ -88,7 +88,16 @@ fn a_form_cannot_post() {
         check("POST", "/api/v1/query", &[HOST_OK, ("content-type", content_type)], 415);
     }
     check("POST", "/api/v1/query", &[HOST_OK], 415);
-    check("DELETE", "/", &[HOST_OK], 415);
+    check("PATCH", "/api/v1/notes/1", &[HOST_OK], 415);
+}
+
+#[test]
+fn what_no_form_can_send_needs_no_body_to_show_it() {
+    check("DELETE", "/api/v1/notes/1", &[HOST_OK], 100);
+    check("DELETE", "/api/v1/notes/1", &[HOST_OK, ("origin", "http://evil.test")], 403);
+    check("DELETE", "/api/v1/notes/1", &[HOST_OK, ("sec-fetch-site", "cross-site")], 403);
+    // What a browser asks before: nobody allows it.
+    check("OPTIONS", "/api/v1/notes/1", &[HOST_OK, ("origin", "http://evil.test")], 403);
 }
 
 #[test]
