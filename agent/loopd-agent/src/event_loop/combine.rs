@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{Handle, TimerHandle};
-use super::promise::{Cancel, Promise, State};
+use super::promise::{Cancel, Next, Promise, State, cancel};
 use super::sleep::delivery;
 use super::tasks::{Task, TaskCell, TaskCore};
 use super::{EventLoop, after, running};
@@ -81,18 +81,14 @@ impl<T: Clone + 'static, R: 'static> Outer<R> for Gathering<T, R> {
 }
 
 impl<T: 'static, R> Cancel for Gathering<T, R> {
-    fn cancel(&self, message: Option<&str>) -> bool {
-        if self.state.as_ref().is_none_or(State::is_done) {
-            return false;
-        }
-        let mut is_any = false;
-        for cell in &self.cells {
-            is_any |= Cancel::cancel(&**cell, message);
-        }
-        if is_any {
-            self.is_cancel_requested.set(true);
-        }
-        is_any
+    fn is_open(&self) -> bool {
+        let is_pending = self.state.as_ref().is_some_and(|state| !state.is_done());
+        is_pending && self.cells.iter().any(|cell| cell.is_open())
+    }
+
+    fn tell(&self, _message: Option<&str>, next: &mut Vec<Next>) {
+        self.is_cancel_requested.set(true);
+        next.extend(self.cells.iter().rev().map(|cell| Next::Tell(cell.clone())));
     }
 }
 
@@ -167,7 +163,7 @@ impl<T: Clone + 'static, R: 'static> Gathering<T, R> {
 impl<R: Clone + 'static> Gather<R> {
     /// Cancels all of its tasks; says whether one was not done yet.
     pub fn cancel(&self) -> bool {
-        self.outer.cancel(None)
+        cancel(&*self.outer, None)
     }
 }
 
@@ -277,7 +273,7 @@ impl<F> Timeout<F> {
             move || {
                 if let Some(task) = task.upgrade() {
                     is_expired.set(true);
-                    task.cancel(None);
+                    task.cancel();
                 }
             }
         };

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::error::{Error, LoopError, Result};
-use super::promise::Promise;
+use super::promise::{Promise, cancel};
 use super::tasks::{AnyTask, Task, TaskCore};
 use super::{EventLoop, running};
 
@@ -166,7 +166,7 @@ impl Inner {
         self.is_aborting.set(true);
         let tasks = self.tasks.borrow().clone();
         for task in tasks.iter().filter(|task| !task.is_done()) {
-            task.cancel(None);
+            cancel(&**task, None);
         }
     }
 
@@ -186,7 +186,7 @@ impl Inner {
             if !self.is_exiting.get() {
                 // The body is to end as well.
                 self.is_parent_cancelled.set(true);
-                self.parent.cancel(None);
+                self.parent.cancel();
             }
         }
     }

@@ -17,8 +17,40 @@ use super::{EventLoop, running};
 
 /// Something that can be told to end early.
 pub(super) trait Cancel {
-    /// Says whether it was still to be told.
-    fn cancel(&self, message: Option<&str>) -> bool;
+    /// Whether it has not ended yet.
+    fn is_open(&self) -> bool;
+
+    /// Tells it; what is to be told next goes to the end of `next`, the first one last.
+    fn tell(&self, message: Option<&str>, next: &mut Vec<Next>);
+}
+
+/// What is left to do of a cancellation.
+pub(super) enum Next {
+    Tell(Rc<dyn Cancel>),
+    /// All that this task waits for has been told.
+    Leave(Rc<TaskCore>),
+}
+
+/// Cancels something, or in its place what it waits for; says whether it had not ended yet.
+pub(super) fn cancel(what: &dyn Cancel, message: Option<&str>) -> bool {
+    let is_open = what.is_open();
+    if is_open {
+        let mut next = Vec::new();
+        what.tell(message, &mut next);
+        tell_all(next, message);
+    }
+    is_open
+}
+
+/// A list and no recursion: tasks may wait for each other in a long chain, or in a circle.
+pub(super) fn tell_all(mut next: Vec<Next>, message: Option<&str>) {
+    while let Some(one) = next.pop() {
+        match one {
+            Next::Tell(what) if what.is_open() => what.tell(message, &mut next),
+            Next::Tell(_) => {}
+            Next::Leave(task) => task.is_cancelling.set(false),
+        }
+    }
 }
 
 /// Names a callback, so that it can be removed.
@@ -281,12 +313,12 @@ impl<T: 'static> Promise<T> {
 
     /// Cancels it; says whether it was still pending.
     pub fn cancel(&self) -> bool {
-        Cancel::cancel(&*self.cell, None)
+        cancel(&*self.cell, None)
     }
 
     /// Cancels it with a word about why.
     pub fn cancel_with(&self, message: &str) -> bool {
-        Cancel::cancel(&*self.cell, Some(message))
+        cancel(&*self.cell, Some(message))
     }
 
     /// Calls `call` soon after there is a result; what is added first is called first.
@@ -340,8 +372,12 @@ impl<T: Clone> Promise<T> {
 }
 
 impl<T> Cancel for State<T> {
-    fn cancel(&self, message: Option<&str>) -> bool {
-        self.complete(Err(Cancelled::new(message).into()))
+    fn is_open(&self) -> bool {
+        !self.is_done()
+    }
+
+    fn tell(&self, message: Option<&str>, _next: &mut Vec<Next>) {
+        self.complete(Err(Cancelled::new(message).into()));
     }
 }
 

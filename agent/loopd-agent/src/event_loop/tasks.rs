@@ -19,7 +19,7 @@ use super::core::Core;
 use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{CallbackResult, drop_quietly};
-use super::promise::{CallbackId, Cancel, OnDone, State};
+use super::promise::{CallbackId, Cancel, Next, OnDone, State, cancel, tell_all};
 use super::record::{self, Name};
 use super::remote::{Item, Remote};
 use super::{EventLoop, running};
@@ -131,6 +131,8 @@ pub(super) struct TaskCore {
     requests: Cell<u32>,
     is_started: Cell<bool>,
     is_stepping: Cell<bool>,
+    /// Whether what it waits for is being told that it was cancelled.
+    pub(super) is_cancelling: Cell<bool>,
 }
 
 impl TaskCore {
@@ -163,22 +165,37 @@ impl TaskCore {
         self.requests.get()
     }
 
-    pub(super) fn cancel(&self, message: Option<&str>) -> bool {
+    /// One more request to end, which goes to what it waits for, if that can hear.
+    fn tell(self: &Rc<Self>, message: Option<&str>, next: &mut Vec<Next>) {
         self.requests.set(self.requests.get() + 1);
-        let waiters = self.waiters.borrow().clone();
-        let mut is_passed_on = false;
-        for waiter in waiters {
-            is_passed_on |= waiter.cancel(message);
-        }
-        if is_passed_on {
-            return true;
+        // In a circle of tasks the request has come back to one that passed it on: somebody has to hear.
+        if !self.is_cancelling.get() && self.pass_on(next) {
+            return;
         }
         self.must_cancel.set(true);
         *self.cancel_message.borrow_mut() = message.map(Into::into);
         if !self.is_stepping.get() {
             self.alarm.ring();
         }
+    }
+
+    /// Has what it waits for told, if any of that can hear.
+    fn pass_on(self: &Rc<Self>, next: &mut Vec<Next>) -> bool {
+        let waiters = self.waiters.borrow();
+        if !waiters.iter().any(|waiter| waiter.is_open()) {
+            return false;
+        }
+        self.is_cancelling.set(true);
+        next.push(Next::Leave(self.clone()));
+        next.extend(waiters.iter().rev().cloned().map(Next::Tell));
         true
+    }
+
+    /// Cancels the task, which is not done.
+    pub(super) fn cancel(self: &Rc<Self>) {
+        let mut next = Vec::new();
+        self.tell(None, &mut next);
+        tell_all(next, None);
     }
 }
 
@@ -238,6 +255,7 @@ impl<T: 'static> TaskCell<T> {
             requests: Cell::new(0),
             is_started: Cell::new(false),
             is_stepping: Cell::new(false),
+            is_cancelling: Cell::new(false),
         });
         let state = State::new(core, made_at, "Task");
         state.number.set(number);
@@ -304,7 +322,9 @@ impl<T: 'static> AnyTask for TaskCell<T> {
         let task = &self.core;
         let at = task.alarm.woken_at.swap(0, Acquire);
         let wake = (at != 0).then(|| (at, task.alarm.woken_by.load(Relaxed)));
-        task.alarm.is_due.store(false, Release);
+        // A swap and no store: what others did before they rang, and found a step due already, is to be seen
+        // by the poll that follows, and nothing of that poll may come before this.
+        task.alarm.is_due.swap(false, AcqRel);
         let Some(mut body) = self.body.take() else { return };
         let step = core.record.begin(task.number);
         task.is_delivering.set(task.must_cancel.get());
@@ -404,22 +424,23 @@ impl<T: 'static> TaskCell<T> {
     /// it hears of it in a step of its own.
     fn cancel_what_it_awaits(&self) {
         let task = &self.core;
-        let waiters = task.waiters.borrow().clone();
-        let message = task.cancel_message.borrow().clone();
-        let mut is_passed_on = false;
-        for waiter in waiters {
-            is_passed_on |= waiter.cancel(message.as_deref());
-        }
-        match is_passed_on {
+        let mut next = Vec::new();
+        match task.pass_on(&mut next) {
             true => task.must_cancel.set(false),
             false => task.alarm.ring(),
         }
+        let message = task.cancel_message.borrow().clone();
+        tell_all(next, message.as_deref());
     }
 }
 
 impl<T: 'static> Cancel for TaskCell<T> {
-    fn cancel(&self, message: Option<&str>) -> bool {
-        !self.state.is_done() && self.core.cancel(message)
+    fn is_open(&self) -> bool {
+        !self.state.is_done()
+    }
+
+    fn tell(&self, message: Option<&str>, next: &mut Vec<Next>) {
+        self.core.tell(message, next);
     }
 }
 
@@ -457,12 +478,12 @@ impl<T: 'static> Task<T> {
     /// Asks the task to end; says whether it was not done yet. See [the module](super#cancellation) for
     /// how it hears of that.
     pub fn cancel(&self) -> bool {
-        Cancel::cancel(&*self.cell, None)
+        cancel(&*self.cell, None)
     }
 
     /// The same, with a word about why.
     pub fn cancel_with(&self, message: &str) -> bool {
-        Cancel::cancel(&*self.cell, Some(message))
+        cancel(&*self.cell, Some(message))
     }
 
     /// Takes one request to cancel back, for those who have dealt with it; says how many are left.
@@ -577,12 +598,12 @@ impl PartialEq for TaskRef {
 impl TaskRef {
     /// As [`Task::cancel`].
     pub fn cancel(&self) -> bool {
-        self.0.cancel(None)
+        cancel(&*self.0, None)
     }
 
     /// As [`Task::cancel_with`].
     pub fn cancel_with(&self, message: &str) -> bool {
-        self.0.cancel(Some(message))
+        cancel(&*self.0, Some(message))
     }
 
     /// As [`Task::uncancel`].

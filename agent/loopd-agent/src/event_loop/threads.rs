@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{LoopError, Place, Result};
 use super::handle::CallbackResult;
-use super::promise::Promise;
+use super::promise::{Promise, cancel};
 use super::record;
 use super::remote::{Call, Item, Remote};
 use super::tasks::{TaskCell, TaskKey};
@@ -201,7 +201,7 @@ impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
                     if let Some(core) = running::running() {
                         let task = core.tasks.borrow().get(key).cloned();
                         if let Some(task) = task {
-                            task.cancel(None);
+                            cancel(&*task, None);
                         }
                     }
                     Ok(())

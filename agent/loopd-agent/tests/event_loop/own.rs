@@ -356,3 +356,41 @@ fn a_signal_is_a_callback() {
     assert!(it.remove_signal_handler(signal) && !it.remove_signal_handler(signal));
     it.close().unwrap();
 }
+
+#[test]
+fn tasks_that_wait_for_each_other_can_be_cancelled() {
+    let ran = event_loop::run(async {
+        let other = Rc::new(RefCell::new(None::<event_loop::Task<()>>));
+        let of = other.clone();
+        let first = create_task(async move {
+            let task = of.borrow().clone();
+            match task {
+                Some(task) => task.await,
+                None => Ok(()),
+            }
+        })?;
+        let of = first.clone();
+        let second = create_task(of)?;
+        *other.borrow_mut() = Some(second.clone());
+        sleep(Duration::ZERO).await?;
+        first.cancel();
+        let ended = [first.await, second.await];
+        other.take();
+        Ok(ended.iter().flatten().count())
+    });
+    assert_eq!(ran.unwrap(), 0, "both are cancelled");
+}
+
+#[test]
+fn a_long_chain_of_tasks_can_be_cancelled() {
+    let ran = event_loop::run(async {
+        let mut last = create_task(sleep(Duration::from_secs(100)))?;
+        for _ in 0..50_000 {
+            last = create_task(last)?;
+        }
+        sleep(Duration::ZERO).await?;
+        last.cancel();
+        Ok((&last).await.is_err() && last.cancelled())
+    });
+    assert!(ran.unwrap());
+}
