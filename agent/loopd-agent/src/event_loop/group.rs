@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::error::{Error, LoopError, Result};
 use super::promise::{Promise, cancel};
+use super::sleep::cancellable;
 use super::tasks::{AnyTask, Task, TaskCore};
 use super::{EventLoop, running};
 
@@ -71,7 +72,9 @@ impl TaskGroup {
         });
         // If this future is dropped, so are the tasks told to end.
         let left = Left(inner.clone());
-        let result = body(Self(inner.clone())).await;
+        // Whatever the body awaits, it hears that a task has failed; else the parent's future would be dropped,
+        // and the error with it.
+        let result = cancellable(body(Self(inner.clone()))).await.and_then(|result| result);
         let result = inner.exit(result).await;
         drop(left);
         result

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopd_agent::event_loop::{
-    self, Check, Error, EventLoop, Executor, LoopError, ThreadPool, cancellable, create_task,
-    current_task, sleep,
+    self, Check, Error, EventLoop, Executor, LoopError, TaskGroup, ThreadPool, cancellable,
+    create_task, current_task, sleep,
 };
 
 fn with_loop(run: impl FnOnce(&EventLoop)) {
@@ -393,4 +393,18 @@ fn a_long_chain_of_tasks_can_be_cancelled() {
         Ok((&last).await.is_err() && last.cancelled())
     });
     assert!(ran.unwrap());
+}
+
+#[test]
+fn a_group_keeps_the_error_of_its_task_whatever_its_body_awaits() {
+    let ran = event_loop::run(async {
+        let result: event_loop::Result<()> = TaskGroup::scope(async |group| {
+            group.create_task::<(), _>(async { Err(Error::new("x")) })?;
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            Ok(())
+        })
+        .await;
+        Ok(result.unwrap_err().to_string())
+    });
+    assert!(ran.unwrap().ends_with("; x"));
 }
