@@ -255,6 +255,7 @@ struct Begun {
     /// Requests to cancel the task that were there before.
     requests: u32,
     timer: Timer,
+    /// Whether it has cancelled the task, and not taken that back.
     is_expired: Rc<Cell<bool>>,
 }
 
@@ -292,10 +293,14 @@ impl<F> Timeout<F> {
 
 impl<F> Drop for Timeout<F> {
     fn drop(&mut self) {
-        match self.begun.take().map(|begun| begun.timer) {
-            Some(Timer::Soon(handle)) => handle.cancel(),
-            Some(Timer::Later(handle)) => handle.cancel(),
-            None => {}
+        let Some(begun) = self.begun.take() else { return };
+        match &begun.timer {
+            Timer::Soon(handle) => handle.cancel(),
+            Timer::Later(handle) => handle.cancel(),
+        }
+        // Left before its end: its request is not for what comes after it.
+        if begun.is_expired.get() {
+            begun.task.take_back(begun.requests);
         }
     }
 }
@@ -334,7 +339,8 @@ impl<T, F: Future<Output = Result<T>>> Future for Timeout<F> {
         if !begun.is_expired.get() {
             return Poll::Ready(result);
         }
-        let is_ours = begun.task.uncancel() <= begun.requests;
+        begun.is_expired.set(false);
+        let is_ours = begun.task.take_back(begun.requests);
         Poll::Ready(match result {
             Err(Error::Cancelled(_)) if is_ours => Err(Error::TimedOut),
             result => result,

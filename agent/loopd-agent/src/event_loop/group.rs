@@ -126,7 +126,7 @@ impl Inner {
             Err(error) if error.is_cancelled() => Some(error.clone()),
             _ => None,
         };
-        if self.is_parent_cancelled.get() && self.parent.uncancel() == 0 {
+        if self.is_parent_cancelled.get() && self.parent.take_back(0) {
             // It was the group that cancelled, and nobody else.
             cancelled = None;
         }
@@ -201,6 +201,9 @@ struct Left(Rc<Inner>);
 impl Drop for Left {
     fn drop(&mut self) {
         if !self.0.is_body_over.get() {
+            if self.0.is_parent_cancelled.get() && !self.0.is_exiting.get() {
+                self.0.parent.take_back(0);
+            }
             self.0.abort();
         }
     }

@@ -161,6 +161,17 @@ impl TaskCore {
         requests
     }
 
+    /// A scope takes its own request back; says whether only those are left that were there `before` it. If
+    /// so, nobody is to hear of it any more, even if nobody has.
+    pub(super) fn take_back(&self, before: u32) -> bool {
+        let is_ours = self.uncancel() <= before;
+        if is_ours {
+            self.must_cancel.set(false);
+            self.is_delivering.set(false);
+        }
+        is_ours
+    }
+
     pub(super) fn cancelling(&self) -> u32 {
         self.requests.get()
     }

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use loopd_agent::event_loop::{
     self, Check, Error, EventLoop, Executor, LoopError, TaskGroup, ThreadPool, cancellable,
-    create_task, current_task, sleep,
+    create_task, current_task, sleep, wait_for,
 };
 
 fn with_loop(run: impl FnOnce(&EventLoop)) {
@@ -407,4 +408,64 @@ fn a_group_keeps_the_error_of_its_task_whatever_its_body_awaits() {
         Ok(result.unwrap_err().to_string())
     });
     assert!(ran.unwrap().ends_with("; x"));
+}
+
+#[test]
+fn a_timeout_that_comes_too_late_cancels_nothing_after_it() {
+    let ran = event_loop::run(async {
+        let begin = std::time::Instant::now();
+        // Nobody wakes it: it is looked at when the timeout has cancelled the task.
+        let late = std::future::poll_fn(move |_| match begin.elapsed() {
+            time if time < Duration::from_millis(2) => Poll::Pending,
+            _ => Poll::Ready(Ok(5)),
+        });
+        let value = wait_for(Duration::from_millis(5), late).await?;
+        sleep(Duration::ZERO).await?;
+        Ok((value, current_task().unwrap().cancelling()))
+    });
+    assert_eq!(ran.unwrap(), (5, 0));
+}
+
+#[test]
+fn a_timeout_that_is_dropped_takes_its_request_back() {
+    let ran = event_loop::run(async {
+        let begin = std::time::Instant::now();
+        let other = std::future::poll_fn(move |_| match begin.elapsed() {
+            time if time < Duration::from_millis(2) => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        let never = std::future::pending::<event_loop::Result<()>>();
+        tokio::select! {
+            biased;
+            () = other => {}
+            _ = wait_for(Duration::from_millis(5), never) => {}
+        }
+        sleep(Duration::ZERO).await?;
+        Ok(current_task().unwrap().cancelling())
+    });
+    assert_eq!(ran.unwrap(), 0);
+}
+
+#[test]
+fn a_group_whose_body_does_not_hear_cancels_nothing_after_it() {
+    let ran = event_loop::run(async {
+        let has_failed = Rc::new(Cell::new(false));
+        let of_task = has_failed.clone();
+        let result = TaskGroup::scope(async |group| {
+            group.create_task::<(), _>(async move {
+                of_task.set(true);
+                Err(Error::new("x"))
+            })?;
+            let is_over = |_: &mut Context<'_>| match has_failed.get() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
+            std::future::poll_fn(is_over).await;
+            Ok(())
+        })
+        .await;
+        sleep(Duration::ZERO).await?;
+        Ok((result.is_err(), current_task().unwrap().cancelling()))
+    });
+    assert_eq!(ran.unwrap(), (true, 0));
 }
