@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{Handle, TimerHandle};
-use super::promise::{Cancel, Next, Promise, State, cancel};
+use super::promise::{Cancel, Next, Promise, State, Waiting, cancel};
 use super::sleep::delivery;
 use super::tasks::{Task, TaskCell, TaskCore};
 use super::{EventLoop, after, running};
@@ -47,7 +47,7 @@ pub fn gather_results<T: Clone + 'static>(
 #[must_use = "the tasks run without it; their results are got by awaiting it"]
 pub struct Gather<R> {
     outer: Rc<dyn Outer<R>>,
-    is_waiting: Cell<bool>,
+    waiting: Waiting,
 }
 
 impl<R> fmt::Debug for Gather<R> {
@@ -99,7 +99,7 @@ impl<R: 'static> Gather<R> {
         is_first_error: bool,
         finish: fn(&[Rc<TaskCell<T>>]) -> Result<R>,
     ) -> Self {
-        let cells: Vec<_> = tasks.into_iter().map(|task| task.cell).collect();
+        let cells: Vec<_> = tasks.iter().map(|task| task.cell.clone()).collect();
         let of_task = cells.first().and_then(|cell| cell.core.loop_.upgrade());
         let core = of_task.or_else(running::running);
         let state = core.map(|core| State::new(&core, place, "_GatheringFuture"));
@@ -128,7 +128,7 @@ impl<R: 'static> Gather<R> {
         {
             state.complete(finish(&[]));
         }
-        Self { outer, is_waiting: Cell::new(false) }
+        Self { outer, waiting: Waiting::default() }
     }
 }
 
@@ -167,12 +167,20 @@ impl<R: Clone + 'static> Gather<R> {
     }
 }
 
+impl<R> Drop for Gather<R> {
+    fn drop(&mut self) {
+        if let Some(state) = self.outer.state() {
+            state.forget(&self.waiting);
+        }
+    }
+}
+
 impl<R: Clone + 'static> Future for Gather<R> {
     type Output = Result<R>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
         match self.outer.state() {
-            Some(state) => state.poll(|| self.outer.clone().as_cancel(), &self.is_waiting, context),
+            Some(state) => state.poll(|| self.outer.clone().as_cancel(), &self.waiting, context),
             None => Poll::Ready(Err(LoopError::NotRunning.into())),
         }
     }
@@ -214,20 +222,20 @@ pub fn shield<T: Clone + 'static>(task: &Task<T>) -> Promise<T> {
 /// [`TimedOut`](Error::TimedOut). Works as asyncio's `timeout` does: what is cancelled is the running task,
 /// which awaits the future and nothing else.
 #[track_caller]
-pub fn wait_for<T, F>(delay: Duration, future: F) -> Timeout<F>
+pub fn wait_for<T, F>(delay: Duration, future: F) -> Timeout<F::IntoFuture>
 where
-    F: Future<Output = Result<T>>,
+    F: IntoFuture<Output = Result<T>>,
 {
-    Timeout::new(Limit::After(delay), future, Location::caller())
+    Timeout::new(Limit::After(delay), future.into_future(), Location::caller())
 }
 
 /// The same up to an instant.
 #[track_caller]
-pub fn timeout_at<T, F>(when: Instant, future: F) -> Timeout<F>
+pub fn timeout_at<T, F>(when: Instant, future: F) -> Timeout<F::IntoFuture>
 where
-    F: Future<Output = Result<T>>,
+    F: IntoFuture<Output = Result<T>>,
 {
-    Timeout::new(Limit::At(when), future, Location::caller())
+    Timeout::new(Limit::At(when), future.into_future(), Location::caller())
 }
 
 #[derive(Clone, Copy)]
@@ -322,12 +330,16 @@ impl<T, F: Future<Output = Result<T>>> Future for Timeout<F> {
         let (Some(future), Some(begun)) = (&mut this.future, &this.begun) else {
             return Poll::Pending;
         };
+        let before = begun.task.next_waiter.get();
         let result = match future.as_mut().poll(context) {
             Poll::Ready(result) => result,
             // What is inside did not hear of it.
             Poll::Pending => match delivery() {
                 Some(cancelled) => Err(cancelled.into()),
-                None => return Poll::Pending,
+                None => {
+                    begun.task.hears_itself_since(before);
+                    return Poll::Pending;
+                }
             },
         };
         this.future = None;

@@ -59,7 +59,9 @@
 //! Who is given the error may pass it on with `?`, which ends the task as cancelled; clean up first, also by
 //! awaiting; or ignore it and go on. A request counts until it is taken back by [`Task::uncancel`], by which
 //! [`wait_for`] and [`TaskGroup`] tell their own from others. A task cancelled before its first step never
-//! begins. Several things awaited at once by the task itself (`select!`, `join!`) are all cancelled.
+//! begins. Several things awaited at once by the task itself (`select!`, `join!`) are all cancelled. A task
+//! or promise counts as awaited in the step in which it was polled, until the future is dropped: give `select!`
+//! the task, a clone or `&task`; `&mut task` stays awaited until the step ends.
 //!
 //! # What is recorded
 //!

@@ -19,7 +19,7 @@ use super::core::Core;
 use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{CallbackResult, drop_quietly};
-use super::promise::{CallbackId, Cancel, Next, OnDone, State, cancel, tell_all};
+use super::promise::{CallbackId, Cancel, Next, OnDone, State, Waiting, cancel, tell_all};
 use super::record::{self, Name};
 use super::remote::{Item, Remote};
 use super::{EventLoop, running};
@@ -122,7 +122,10 @@ pub(super) struct TaskCore {
     /// As it is recorded; 0 if nothing was when it was made.
     pub(super) number: u64,
     /// What it waits for that can be cancelled in its place; empty while it runs.
-    pub(super) waiters: RefCell<Vec<Rc<dyn Cancel>>>,
+    pub(super) waiters: RefCell<Vec<(u64, Rc<dyn Cancel>)>>,
+    pub(super) next_waiter: Cell<u64>,
+    /// Whether it also waits for something that hears of a cancellation only in a step of the task.
+    hears_itself: Cell<bool>,
     /// Whether it is to hear that it was cancelled.
     must_cancel: Cell<bool>,
     cancel_message: RefCell<Option<Rc<str>>>,
@@ -190,16 +193,39 @@ impl TaskCore {
         }
     }
 
-    /// Has what it waits for told, if any of that can hear.
+    /// Has what it waits for told; says whether that is enough.
     fn pass_on(self: &Rc<Self>, next: &mut Vec<Next>) -> bool {
         let waiters = self.waiters.borrow();
-        if !waiters.iter().any(|waiter| waiter.is_open()) {
+        if !waiters.iter().any(|(_, waiter)| waiter.is_open()) {
             return false;
         }
         self.is_cancelling.set(true);
         next.push(Next::Leave(self.clone()));
-        next.extend(waiters.iter().rev().cloned().map(Next::Tell));
-        true
+        next.extend(waiters.iter().rev().map(|(_, waiter)| Next::Tell(waiter.clone())));
+        !self.hears_itself.get()
+    }
+
+    /// It waits for nothing so far.
+    fn forget_waiters(&self) {
+        self.hears_itself.set(false);
+        if self.waiters.borrow().is_empty() {
+            return;
+        }
+        // Dropped outside the borrow: they may be the last to hold what is the program's.
+        let mut waiters = self.waiters.take();
+        waiters.clear();
+        let mut now = self.waiters.borrow_mut();
+        if now.is_empty() {
+            *now = waiters;
+        }
+    }
+
+    /// Something waits that hears only in a step of the task: unless it waits for what was added to
+    /// the waiters since there were `before` of them.
+    pub(super) fn hears_itself_since(&self, before: u64) {
+        if self.next_waiter.get() == before {
+            self.hears_itself.set(true);
+        }
     }
 
     /// Cancels the task, which is not done.
@@ -260,6 +286,8 @@ impl<T: 'static> TaskCell<T> {
             alarm,
             number,
             waiters: RefCell::default(),
+            next_waiter: Cell::new(0),
+            hears_itself: Cell::new(false),
             must_cancel: Cell::new(false),
             cancel_message: RefCell::default(),
             is_delivering: Cell::new(false),
@@ -293,7 +321,7 @@ impl<T: 'static> TaskCell<T> {
         };
         task.must_cancel.set(false);
         task.is_delivering.set(false);
-        task.waiters.borrow_mut().clear();
+        task.forget_waiters();
         let outcome = match &result {
             Ok(_) => Outcome::Completed,
             Err(Error::Cancelled(_)) => Outcome::Cancelled,
@@ -345,7 +373,7 @@ impl<T: 'static> AnyTask for TaskCell<T> {
             return self.finish(core, Err(task.cancelled().into()));
         }
         task.is_started.set(true);
-        task.waiters.borrow_mut().clear();
+        task.forget_waiters();
         let polled = {
             let _stepping = Stepping::enter(core, task);
             let mut context = Context::from_waker(&task.waker);
@@ -398,7 +426,7 @@ impl<T: 'static> AnyTask for TaskCell<T> {
             core.record.ended(self.core.number, Outcome::Destroyed, None);
         }
         drop_quietly(body);
-        self.core.waiters.borrow_mut().clear();
+        self.core.forget_waiters();
     }
 
     fn name(&self) -> Rc<str> {
@@ -459,12 +487,12 @@ impl<T: 'static> Cancel for TaskCell<T> {
 /// its result, as often as it is asked for; a result that cannot be cloned may be put into an `Rc`.
 pub struct Task<T> {
     pub(super) cell: Rc<TaskCell<T>>,
-    is_waiting: Cell<bool>,
+    waiting: Waiting,
 }
 
 impl<T> Clone for Task<T> {
     fn clone(&self) -> Self {
-        Self { cell: self.cell.clone(), is_waiting: Cell::new(false) }
+        Self { cell: self.cell.clone(), waiting: Waiting::default() }
     }
 }
 
@@ -483,7 +511,7 @@ impl<T: 'static> fmt::Debug for Task<T> {
 
 impl<T: 'static> Task<T> {
     pub(super) fn of(cell: Rc<TaskCell<T>>) -> Self {
-        Self { cell, is_waiting: Cell::new(false) }
+        Self { cell, waiting: Waiting::default() }
     }
 
     /// Asks the task to end; says whether it was not done yet. See [the module](super#cancellation) for
@@ -574,7 +602,7 @@ impl<T: Clone + 'static> Task<T> {
         if running::current_task().is_some_and(|task| Rc::ptr_eq(&task, &self.cell.core)) {
             return Poll::Ready(Err(LoopError::AwaitsItself.into()));
         }
-        self.cell.state.poll(|| self.cell.clone(), &self.is_waiting, context)
+        self.cell.state.poll(|| self.cell.clone(), &self.waiting, context)
     }
 }
 
@@ -586,11 +614,19 @@ impl<T: Clone + 'static> Future for Task<T> {
     }
 }
 
-impl<T: Clone + 'static> Future for &Task<T> {
+/// Awaits a clone, which ceases to wait when it is dropped.
+impl<T: Clone + 'static> IntoFuture for &Task<T> {
     type Output = Result<T>;
+    type IntoFuture = Task<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        self.poll_result(context)
+    fn into_future(self) -> Task<T> {
+        self.clone()
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.cell.state.forget(&self.waiting);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What asyncio has no word for: panics, futures that know nothing of the loop, and exact timers.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -468,4 +469,65 @@ fn a_group_whose_body_does_not_hear_cancels_nothing_after_it() {
         Ok((result.is_err(), current_task().unwrap().cancelling()))
     });
     assert_eq!(ran.unwrap(), (true, 0));
+}
+
+#[test]
+fn what_is_awaited_no_more_is_not_cancelled() {
+    let ran = event_loop::run(async {
+        let background = create_task(sleep(Duration::from_secs(100)))?;
+        let of = background.clone();
+        let task = create_task(async move {
+            tokio::select! {
+                biased;
+                _ = &of => {}
+                () = std::future::ready(()) => {}
+            }
+            cancellable(tokio::time::sleep(Duration::from_secs(100))).await
+        })?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        let is_heard = task.await.is_err_and(|error| error.is_cancelled());
+        Ok((is_heard, background.cancel()))
+    });
+    assert_eq!(ran.unwrap(), (true, true));
+}
+
+#[test]
+fn all_that_is_awaited_at_once_hears() {
+    let ran = event_loop::run(async {
+        let mut background = create_task(sleep(Duration::from_secs(100)))?;
+        let task = create_task(async move {
+            tokio::select! {
+                biased;
+                _ = &mut background => {}
+                () = std::future::ready(()) => {}
+            }
+            cancellable(tokio::time::sleep(Duration::from_secs(100))).await
+        })?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        Ok(task.await.is_err_and(|error| error.is_cancelled()))
+    });
+    assert!(ran.unwrap());
+}
+
+#[test]
+fn a_future_that_is_dropped_leaves_no_waker() {
+    struct Counted(Arc<()>);
+    impl std::task::Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            let _ = &self.0;
+        }
+    }
+    with_loop(|it| {
+        let promise = it.create_future::<()>();
+        let alive = Arc::new(());
+        for _ in 0..100 {
+            let waker = Arc::new(Counted(alive.clone())).into();
+            let mut waiting = promise.clone();
+            let polled = Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
 }
