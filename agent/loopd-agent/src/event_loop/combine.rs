@@ -1,6 +1,6 @@
 //! Several things awaited together, for a while, or out of reach of a cancellation.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{Handle, TimerHandle};
-use super::promise::{Cancel, Next, Promise, State, Waiting, cancel};
+use super::promise::{CallbackId, Cancel, Next, Promise, State, Waiting, cancel};
 use super::sleep::delivery;
 use super::tasks::{Task, TaskCell, TaskCore};
 use super::{EventLoop, after, running};
@@ -66,6 +66,8 @@ struct Gathering<T, R> {
     /// `None` where no loop runs, and nothing was given that has one.
     state: Option<State<R>>,
     cells: Vec<Rc<TaskCell<T>>>,
+    /// By which the tasks know of it.
+    ids: RefCell<Vec<CallbackId>>,
     left: Cell<usize>,
     is_cancel_requested: Cell<bool>,
 }
@@ -92,6 +94,14 @@ impl<T: 'static, R> Cancel for Gathering<T, R> {
     }
 }
 
+impl<T, R> Drop for Gathering<T, R> {
+    fn drop(&mut self) {
+        for (cell, id) in self.cells.iter().zip(self.ids.take()) {
+            cell.state.remove(id);
+        }
+    }
+}
+
 impl<R: 'static> Gather<R> {
     fn new<T: Clone + 'static>(
         tasks: Vec<Task<T>>,
@@ -107,11 +117,12 @@ impl<R: 'static> Gather<R> {
             state,
             left: Cell::new(cells.len()),
             cells,
+            ids: RefCell::default(),
             is_cancel_requested: Cell::new(false),
         });
         for (index, cell) in outer.cells.iter().enumerate() {
             let weak: Weak<Gathering<T, R>> = Rc::downgrade(&outer);
-            cell.state.on_done(move |core: &Rc<Core>| {
+            let id = cell.state.on_done(move |core: &Rc<Core>| {
                 core.schedule_named(
                     place,
                     || "gather",
@@ -122,6 +133,7 @@ impl<R: 'static> Gather<R> {
                     },
                 );
             });
+            outer.ids.borrow_mut().push(id);
         }
         if outer.cells.is_empty()
             && let Some(state) = &outer.state
@@ -200,12 +212,14 @@ pub fn shield<T: Clone + 'static>(task: &Task<T>) -> Promise<T> {
         return outer;
     }
     let (inner, weak) = (Rc::downgrade(&task.cell), Rc::downgrade(&outer.cell));
-    task.cell.state.on_done(move |core| {
+    let of_task = inner.clone();
+    let id = task.cell.state.on_done(move |core| {
+        // From here on nobody else need hold the task.
+        let Some(inner) = inner.upgrade() else { return };
         core.schedule_named(
             place,
             || "shield",
             move || {
-                let Some(inner) = inner.upgrade() else { return };
                 let Some(outer) = weak.upgrade() else { return };
                 if outer.is_cancelled() {
                     inner.state.is_retrieved.set(true);
@@ -215,7 +229,23 @@ pub fn shield<T: Clone + 'static>(task: &Task<T>) -> Promise<T> {
             },
         );
     });
+    // As in asyncio: the task does not hear of those that ask no more.
+    outer.cell.tie(Unasked { task: of_task, id });
     outer
+}
+
+/// Dropped, it takes a callback of a task back.
+struct Unasked<T> {
+    task: Weak<TaskCell<T>>,
+    id: CallbackId,
+}
+
+impl<T> Drop for Unasked<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.upgrade() {
+            task.state.remove(self.id);
+        }
+    }
 }
 
 /// Awaits a future for a while; then cancels it, waits until it has ended, and says

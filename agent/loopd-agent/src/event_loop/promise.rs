@@ -1,5 +1,6 @@
 //! A result that is not there yet: what asyncio calls `Future`, alone and as a part of each task.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -122,6 +123,8 @@ pub(super) struct State<T> {
     result: RefCell<Option<Result<T>>>,
     done: RefCell<Dones>,
     next_id: Cell<u64>,
+    /// Dropped once there is a result, or nobody can ask for one any more.
+    tied: RefCell<Option<Box<dyn Any>>>,
     /// Whether somebody has seen the result, or nobody needs to.
     pub(super) is_retrieved: Cell<bool>,
     /// What it is called in what is said of an error that nobody saw.
@@ -145,6 +148,7 @@ impl<T> State<T> {
             result: RefCell::new(None),
             done: RefCell::default(),
             next_id: Cell::new(0),
+            tied: RefCell::new(None),
             is_retrieved: Cell::new(false),
             what,
             name: RefCell::new(None),
@@ -175,6 +179,7 @@ impl<T> State<T> {
             return false;
         }
         *self.result.borrow_mut() = Some(result);
+        drop(self.tied.take());
         let done = self.done.take().numbered;
         if done.is_empty() {
             return true;
@@ -227,6 +232,11 @@ impl<T> State<T> {
         // Dropped outside the borrow: it is the program's.
         let removed = if is_call { self.done.borrow_mut().remove(id.0) } else { None };
         removed.is_some()
+    }
+
+    /// Drops `tied` once there is a result, or with this.
+    pub(super) fn tie(&self, tied: impl Any) {
+        *self.tied.borrow_mut() = Some(Box::new(tied));
     }
 
     fn next_number(&self) -> u64 {

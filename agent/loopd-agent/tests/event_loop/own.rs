@@ -531,3 +531,36 @@ fn a_future_that_is_dropped_leaves_no_waker() {
         assert_eq!(Arc::strong_count(&alive), 1);
     });
 }
+
+#[test]
+fn a_shield_outlives_the_last_handle_to_its_task() {
+    let ran = event_loop::run(async {
+        let shielded = event_loop::shield(&create_task(async { Ok(5) })?);
+        wait_for(Duration::from_secs(10), shielded).await
+    });
+    assert_eq!(ran.unwrap(), 5);
+}
+
+#[test]
+fn shields_and_gathers_that_are_dropped_leave_nothing_with_their_task() {
+    with_loop(|it| {
+        let told = told(it);
+        // Then every callback is told of.
+        it.set_debug(true);
+        it.set_slow_callback_duration(Duration::ZERO);
+        let task = it.create_task(sleep(Duration::from_secs(100))).unwrap();
+        for _ in 0..10 {
+            let shielded = event_loop::shield(&task);
+            assert!(shielded.cancel());
+            drop(event_loop::shield(&task));
+            drop(event_loop::gather([task.clone()]));
+        }
+        task.cancel();
+        assert!(it.run_until_task_completes(&task).is_err());
+        let told = told.borrow();
+        let is_left = |told: &&(Check, String)| {
+            told.1.contains("callback shield") || told.1.contains("callback gather")
+        };
+        assert_eq!(told.iter().filter(is_left).count(), 0, "{told:?}");
+    });
+}
