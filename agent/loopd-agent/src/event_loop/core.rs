@@ -295,7 +295,22 @@ impl Core {
         self.ready.borrow_mut().push_back(ready);
     }
 
-    /// Runs what is first in the queue; says whether that was a step.
+    /// Runs what is first in the queue; says whether that was a step. What panics outside of a callback's or
+    /// task's own code, such as the drop of a result that nobody holds, does not end the run.
+    #[inline]
+    fn run_next_caught(self: &Rc<Self>) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.run_next())) {
+            Ok(is_step) => is_step,
+            Err(payload) => {
+                // Its own drop may panic as well.
+                std::mem::forget(payload);
+                let message = "a callback or task panicked after its end".to_owned();
+                self.complain(&ExceptionContext::new(Check::CallbackFailed, message, None));
+                true
+            }
+        }
+    }
+
     #[inline]
     fn run_next(self: &Rc<Self>) -> bool {
         let Some(ready) = self.ready.borrow_mut().pop_front() else { return false };
@@ -565,7 +580,7 @@ impl Future for Turns<'_> {
                 self.left -= 1;
                 calls += 1;
                 // What is tokio's says that it is not ready once a poll of ours has used it often enough.
-                if core.run_next() && self.left > 0 && !tokio::task::coop::has_budget_remaining() {
+                if core.run_next_caught() && self.left > 0 && !tokio::task::coop::has_budget_remaining() {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }

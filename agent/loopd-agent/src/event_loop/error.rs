@@ -49,6 +49,16 @@ impl Error {
         }
     }
 
+    /// What it says, also if what the program wrote for that panics.
+    pub(super) fn text(&self) -> String {
+        let text = || self.to_string();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(text)).unwrap_or_else(|payload| {
+            // Its own drop may panic as well.
+            std::mem::forget(payload);
+            "an error that panics when it is shown".to_owned()
+        })
+    }
+
     /// What a panic carried, as far as it is text.
     pub(super) fn of_panic(payload: Box<dyn Any + Send>) -> Self {
         let text = payload

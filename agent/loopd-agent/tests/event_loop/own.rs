@@ -564,3 +564,52 @@ fn shields_and_gathers_that_are_dropped_leave_nothing_with_their_task() {
         assert_eq!(told.iter().filter(is_left).count(), 0, "{told:?}");
     });
 }
+
+/// Panics wherever it can.
+#[derive(Clone, Debug)]
+struct Spiteful;
+
+impl Drop for Spiteful {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("dropped on purpose");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("shown on purpose")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+struct NoResult;
+
+impl event_loop::CallbackResult for NoResult {
+    fn into_result(self) -> event_loop::Result<()> {
+        panic!("converted on purpose")
+    }
+}
+
+#[test]
+fn whatever_of_the_program_panics_the_loop_goes_on() {
+    with_loop(|it| {
+        let told = told(it);
+        drop(it.create_task(async { Ok(Spiteful) }).unwrap());
+        drop(it.create_task::<(), _>(async { Err(Unspeakable.into()) }).unwrap());
+        it.call_soon(|| NoResult).unwrap();
+        it.call_soon(|| Err::<(), _>(Unspeakable)).unwrap();
+        let stopping = it.clone();
+        it.call_soon(move || stopping.stop()).unwrap();
+        it.run_forever().unwrap();
+        let told = told.borrow();
+        let has = |text: &str| told.iter().any(|(_, told)| told.contains(text));
+        assert!(has("after its end") && has("converted on purpose"), "{told:?}");
+        assert!(has("panics when it is shown"), "{told:?}");
+    });
+}
