@@ -273,6 +273,12 @@ impl Core {
         ready
     }
 
+    /// Takes what the loop's own thread gives it in the way of other threads.
+    pub(super) fn accept_here(&self, item: Item) {
+        self.accept(item);
+        self.wake();
+    }
+
     fn accept(&self, item: Item) {
         let ready = match item {
             Item::Step(key) => Ready::Step(key),

@@ -55,7 +55,17 @@ impl LoopHandle {
         call: impl FnOnce() -> Result<()> + Send + 'static,
     ) -> Result<(), LoopError> {
         let (call, scheduled) = (Box::new(call), record::now());
-        self.remote.push(Item::Call(Call { call, place, name, scheduled }))
+        let item = Item::Call(Call { call, place, name, scheduled });
+        // In the loop's own thread it takes its place behind what is scheduled there.
+        let mut item = Some(item);
+        running::with_own(&self.remote, |core| {
+            if !core.is_closed()
+                && let Some(item) = item.take()
+            {
+                core.accept_here(item);
+            }
+        });
+        item.map_or(Ok(()), |item| self.remote.push(item))
     }
 
     /// Has the future that `make` makes, in the loop's thread, run as a task there.

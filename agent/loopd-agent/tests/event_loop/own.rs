@@ -613,3 +613,17 @@ fn whatever_of_the_program_panics_the_loop_goes_on() {
         assert!(has("panics when it is shown"), "{told:?}");
     });
 }
+
+#[test]
+fn calls_from_the_loops_own_thread_are_first_in_first_out() {
+    with_loop(|it| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (first, third) = (sender.clone(), sender.clone());
+        it.call_soon_threadsafe(move || first.send(1)).unwrap();
+        it.call_soon(move || sender.send(2)).unwrap();
+        it.handle().call_soon_threadsafe(move || third.send(3)).unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    });
+}
