@@ -85,14 +85,21 @@ impl LoopHandle {
         let setter = Setter(shared.clone());
         self.call(place, std::any::type_name::<F>, move || {
             let event_loop = EventLoop::running()?;
-            let mut state = setter.0.lock();
-            if state.is_cancelled {
+            if setter.0.lock().is_cancelled {
                 return Ok(());
             }
+            // Not under the lock: it is the program's, and may ask for the result, or cancel it.
+            let future = Box::pin(make());
             let label = std::any::type_name::<F>();
-            let task = TaskCell::spawn(&event_loop.0, Box::pin(make()), None, label, place);
-            state.task = Some(task.core.key);
-            drop(state);
+            let task = {
+                let mut state = setter.0.lock();
+                if state.is_cancelled {
+                    return Ok(());
+                }
+                let task = TaskCell::spawn(&event_loop.0, future, None, label, place);
+                state.task = Some(task.core.key);
+                task
+            };
             let weak = std::rc::Rc::downgrade(&task);
             task.state.on_done(move |_| {
                 if let Some(result) = weak.upgrade().and_then(|task| task.state.try_result()) {

@@ -627,3 +627,26 @@ fn calls_from_the_loops_own_thread_are_first_in_first_out() {
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
     });
 }
+
+#[test]
+fn what_makes_a_future_may_ask_for_its_result() {
+    let it = EventLoop::new().unwrap();
+    let handle = it.handle();
+    let (sender, receiver) =
+        std::sync::mpsc::channel::<Arc<event_loop::ThreadsafeFuture<()>>>();
+    let thread = std::thread::spawn(move || {
+        let make = move || {
+            let own = receiver.recv().unwrap();
+            assert!(!own.done() && own.cancel());
+            async { Ok(()) }
+        };
+        let future = Arc::new(handle.run_coroutine_threadsafe(make).unwrap());
+        sender.send(future.clone()).unwrap();
+        let result = future.result(Some(Duration::from_secs(10)));
+        handle.call_soon_threadsafe(|| EventLoop::running().unwrap().stop()).unwrap();
+        result
+    });
+    it.run_forever().unwrap();
+    assert!(thread.join().unwrap().is_err_and(|error| error.is_cancelled()));
+    it.close().unwrap();
+}
