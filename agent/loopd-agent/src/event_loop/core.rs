@@ -521,6 +521,17 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Complains of something when there is no handler any more.
+    fn tell_nobody(&self, context: &ExceptionContext) {
+        self.record.complain(context);
+        // Who writes the log may count on what the thread, at its end, has no more.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| log(context))) {
+            std::mem::forget(payload);
+        }
+    }
+}
+
 impl Drop for Core {
     fn drop(&mut self) {
         if self.is_closed.get() {
@@ -529,9 +540,15 @@ impl Drop for Core {
         // Nobody has it any more, so no handler can be given it.
         let message = "unclosed event loop".to_owned();
         let context = ExceptionContext::new(Check::UnclosedLoop, message, Some(self.made_at));
-        self.record.complain(&context);
-        log(&context);
+        self.tell_nobody(&context);
         self.remote.close();
+        if RuntimeHandle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
+            // The thread ends, and what is tokio's in it is gone: what needs that can only be left as it is.
+            std::mem::forget((self.ready.take(), self.timers.borrow_mut().take()));
+            std::mem::forget((self.tasks.take(), self.local.take(), self.runtime.take()));
+            self.record.abandon();
+            return;
+        }
         {
             let _inside = self.handle.enter();
             drop_quietly(self.ready.take());

@@ -650,3 +650,25 @@ fn what_makes_a_future_may_ask_for_its_result() {
     assert!(thread.join().unwrap().is_err_and(|error| error.is_cancelled()));
     it.close().unwrap();
 }
+
+#[test]
+fn a_loop_of_a_thread_that_ends_ends_with_it() {
+    thread_local! {
+        static KEPT: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+    }
+    let thread = std::thread::spawn(|| {
+        // It is there before what is tokio's of the thread, and so outlives that.
+        KEPT.with(|kept| {
+            let it = EventLoop::new().unwrap();
+            it.create_task(async {
+                tokio::time::sleep(Duration::from_secs(100)).await;
+                Ok(())
+            })
+            .unwrap();
+            it.stop();
+            it.run_forever().unwrap();
+            kept.replace(Some(it));
+        });
+    });
+    thread.join().unwrap();
+}
