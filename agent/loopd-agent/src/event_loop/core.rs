@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Handle as RuntimeHandle, Runtime};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, Sleep};
 
+use loopd_model::Outcome;
+
 use super::debug::{Check, ExceptionContext, log};
 use super::error::{Error, LoopError, Place, Result};
 use super::executor::Executors;
@@ -27,7 +29,7 @@ use super::signals::Signals;
 use super::tasks::{TaskCore, TaskKey, Tasks};
 use super::threads::Promised;
 use super::timers::Timers;
-use super::{EventLoop, running};
+use super::{EventLoop, running, tasks};
 
 /// Callbacks and steps until tokio looks at its sockets and its own tasks again: as many of its own
 /// tasks tokio runs until then. A turn of more is not cut.
@@ -538,6 +540,12 @@ impl Drop for Core {
             return;
         }
         // Nobody has it any more, so no handler can be given it.
+        let tasks = self.tasks.take();
+        let all = tasks.all();
+        for task in &all {
+            self.tell_nobody(&tasks::destroyed(&**task));
+            self.record.ended(task.core().number, Outcome::Destroyed, None);
+        }
         let message = "unclosed event loop".to_owned();
         let context = ExceptionContext::new(Check::UnclosedLoop, message, Some(self.made_at));
         self.tell_nobody(&context);
@@ -545,7 +553,7 @@ impl Drop for Core {
         if RuntimeHandle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
             // The thread ends, and what is tokio's in it is gone: what needs that can only be left as it is.
             std::mem::forget((self.ready.take(), self.timers.borrow_mut().take()));
-            std::mem::forget((self.tasks.take(), self.local.take(), self.runtime.take()));
+            std::mem::forget((tasks, all, self.local.take(), self.runtime.take()));
             self.record.abandon();
             return;
         }
@@ -553,7 +561,9 @@ impl Drop for Core {
             let _inside = self.handle.enter();
             drop_quietly(self.ready.take());
             drop_quietly(self.timers.borrow_mut().take());
-            drop_quietly(std::mem::take(&mut *self.tasks.borrow_mut()));
+            // Also of those that somebody still has: their futures may hold what is tokio's.
+            all.iter().for_each(|task| task.destroy());
+            drop_quietly((tasks, all));
             drop_quietly(self.local.take());
         }
         self.record.abandon();

@@ -252,6 +252,16 @@ pub(super) trait AnyTask: Cancel {
     fn cancelled(&self) -> bool;
 }
 
+/// What is said of a task that will never be done.
+pub(super) fn destroyed(task: &dyn AnyTask) -> ExceptionContext {
+    let message = "Task was destroyed but it is pending!".to_owned();
+    ExceptionContext {
+        task: Some(task.name()),
+        number: task.core().number,
+        ..ExceptionContext::new(Check::DestroyedPending, message, Some(task.made_at()))
+    }
+}
+
 type Body<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
 
 pub(super) struct TaskCell<T> {
@@ -413,16 +423,7 @@ impl<T: 'static> AnyTask for TaskCell<T> {
             return;
         }
         if let Some(core) = self.core.loop_.upgrade() {
-            let context = ExceptionContext {
-                task: Some(AnyTask::name(self)),
-                number: self.core.number,
-                ..ExceptionContext::new(
-                    Check::DestroyedPending,
-                    "Task was destroyed but it is pending!".to_owned(),
-                    Some(self.state.made_at),
-                )
-            };
-            core.complain(&context);
+            core.complain(&destroyed(self));
             core.record.ended(self.core.number, Outcome::Destroyed, None);
         }
         drop_quietly(body);
