@@ -159,6 +159,17 @@ pub enum LoopError {
         /// Where that was told to run.
         running_since: Place,
     },
+    /// It would wait for ever: a loop makes only the steps of its own tasks.
+    #[error(
+        "the event loop made at {made_at} cannot run until a task is done that is of another one, \
+         made at {other_made_at}"
+    )]
+    OfAnotherLoop {
+        /// Where the one was made that was told to run.
+        made_at: Place,
+        /// Where the one was made that the task is of.
+        other_made_at: Place,
+    },
     /// The calling thread is inside a runtime of tokio's, which must not block.
     #[error("cannot run an event loop inside a tokio runtime: run it in a thread of its own")]
     InsideRuntime,

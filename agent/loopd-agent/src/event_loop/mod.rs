@@ -227,7 +227,14 @@ impl EventLoop {
     /// The same for a task, of this loop, that there is already.
     #[track_caller]
     pub fn run_until_task_completes<T: Clone + 'static>(&self, task: &Task<T>) -> Result<T> {
-        self.run_until_done(task, Location::caller())
+        match task.cell.core.loop_.upgrade() {
+            Some(of) if Rc::ptr_eq(&of, &self.0) => self.run_until_done(task, Location::caller()),
+            Some(of) => {
+                let (made_at, other_made_at) = (self.0.made_at, of.made_at);
+                Err(LoopError::OfAnotherLoop { made_at, other_made_at }.into())
+            }
+            None => Err(LoopError::Gone.into()),
+        }
     }
 
     fn run_until_done<T: Clone + 'static>(&self, task: &Task<T>, place: Place) -> Result<T> {

@@ -672,3 +672,15 @@ fn a_loop_of_a_thread_that_ends_ends_with_it() {
     });
     thread.join().unwrap();
 }
+
+#[test]
+fn a_task_of_another_loop_is_refused() {
+    with_loop(|it| {
+        with_loop(|other| {
+            let task = other.create_task(async { Ok(()) }).unwrap();
+            let text = it.run_until_task_completes(&task).unwrap_err().to_string();
+            assert_eq!(text.matches("own.rs").count(), 2, "{text}");
+            other.run_until_task_completes(&task).unwrap();
+        });
+    });
+}
