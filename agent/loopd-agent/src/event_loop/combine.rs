@@ -1,5 +1,6 @@
 //! Several things awaited together, for a while, or out of reach of a cancellation.
 
+use std::any::type_name;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -250,7 +251,8 @@ impl<T> Drop for Unasked<T> {
 
 /// Awaits a future for a while; then cancels it, waits until it has ended, and says
 /// [`TimedOut`](Error::TimedOut). Works as asyncio's `timeout` does: what is cancelled is the running task,
-/// which awaits the future and nothing else.
+/// which awaits the future and nothing else. In no time nothing begins: then there is a result only of a
+/// task, promise or gather that is done.
 #[track_caller]
 pub fn wait_for<T, F>(delay: Duration, future: F) -> Timeout<F::IntoFuture>
 where
@@ -272,6 +274,21 @@ where
 enum Limit {
     After(Duration),
     At(Instant),
+}
+
+impl Limit {
+    /// Whether there is time to begin something. In no time, as in asyncio, there is a result only if it was
+    /// there before: so of this module's own, which nothing but their type tells from a future that
+    /// would begin when it is polled.
+    fn lets_begin<T, F>(self) -> bool {
+        match self {
+            Self::After(Duration::ZERO) => {
+                let known = [type_name::<Task<T>>(), type_name::<Promise<T>>(), type_name::<Gather<T>>()];
+                known.contains(&type_name::<F>())
+            }
+            _ => true,
+        }
+    }
 }
 
 enum Timer {
@@ -316,12 +333,12 @@ impl<F> Timeout<F> {
                 }
             }
         };
-        let (now, core) = (Instant::now(), &event_loop.0);
+        let core = &event_loop.0;
         let when = match self.limit {
             Limit::After(delay) => after(delay),
             Limit::At(when) => when,
         };
-        let timer = match when <= now {
+        let timer = match when <= Instant::now() {
             true => Timer::Soon(core.schedule_named(self.place, || "timeout", expire)),
             false => Timer::Later(core.schedule_at(self.place, when, expire)),
         };
@@ -361,7 +378,12 @@ impl<T, F: Future<Output = Result<T>>> Future for Timeout<F> {
             return Poll::Pending;
         };
         let before = begun.task.next_waiter.get();
-        let result = match future.as_mut().poll(context) {
+        let polled = match this.limit.lets_begin::<T, F>() {
+            true => future.as_mut().poll(context),
+            // The timer is next.
+            false => Poll::Pending,
+        };
+        let result = match polled {
             Poll::Ready(result) => result,
             // What is inside did not hear of it.
             Poll::Pending => match delivery() {

@@ -684,3 +684,24 @@ fn a_task_of_another_loop_is_refused() {
         });
     });
 }
+
+#[test]
+fn in_no_time_nothing_begins() {
+    let ran = event_loop::run(async {
+        let is_begun = Rc::new(Cell::new(false));
+        let own = is_begun.clone();
+        let begins = async move {
+            own.set(true);
+            Ok(1)
+        };
+        let result = wait_for(Duration::ZERO, begins).await;
+        assert!(matches!(result, Err(Error::TimedOut)) && !is_begun.get());
+        let task = create_task(async { Ok(2) })?;
+        let too_early = wait_for(Duration::ZERO, &create_task(async { Ok(3) })?).await;
+        assert!(matches!(too_early, Ok(3) | Err(Error::TimedOut)));
+        assert_eq!(current_task().unwrap().cancelling(), 0);
+        (&task).await?;
+        wait_for(Duration::ZERO, &task).await
+    });
+    assert_eq!(ran.unwrap(), 2);
+}
