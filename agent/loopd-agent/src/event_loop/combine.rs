@@ -283,7 +283,8 @@ impl Limit {
     fn lets_begin<T, F>(self) -> bool {
         match self {
             Self::After(Duration::ZERO) => {
-                let known = [type_name::<Task<T>>(), type_name::<Promise<T>>(), type_name::<Gather<T>>()];
+                let known =
+                    [type_name::<Task<T>>(), type_name::<Promise<T>>(), type_name::<Gather<T>>()];
                 known.contains(&type_name::<F>())
             }
             _ => true,

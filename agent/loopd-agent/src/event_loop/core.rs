@@ -613,7 +613,10 @@ impl Future for Turns<'_> {
                 self.left -= 1;
                 calls += 1;
                 // What is tokio's says that it is not ready once a poll of ours has used it often enough.
-                if core.run_next_caught() && self.left > 0 && !tokio::task::coop::has_budget_remaining() {
+                if core.run_next_caught()
+                    && self.left > 0
+                    && !tokio::task::coop::has_budget_remaining()
+                {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }

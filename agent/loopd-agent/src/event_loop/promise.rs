@@ -493,11 +493,7 @@ impl<T> Drop for Promise<T> {
 impl TaskCore {
     /// It waits for something that can be cancelled in its place, if it waits by its own waker and not
     /// by that of something in between. Gives what that is known by.
-    fn waits_for(
-        &self,
-        waker: &Waker,
-        canceller: impl FnOnce() -> Rc<dyn Cancel>,
-    ) -> Option<u64> {
+    fn waits_for(&self, waker: &Waker, canceller: impl FnOnce() -> Rc<dyn Cancel>) -> Option<u64> {
         if !self.waker.will_wake(waker) {
             return None;
         }

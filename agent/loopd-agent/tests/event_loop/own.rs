@@ -632,8 +632,7 @@ fn calls_from_the_loops_own_thread_are_first_in_first_out() {
 fn what_makes_a_future_may_ask_for_its_result() {
     let it = EventLoop::new().unwrap();
     let handle = it.handle();
-    let (sender, receiver) =
-        std::sync::mpsc::channel::<Arc<event_loop::ThreadsafeFuture<()>>>();
+    let (sender, receiver) = std::sync::mpsc::channel::<Arc<event_loop::ThreadsafeFuture<()>>>();
     let thread = std::thread::spawn(move || {
         let make = move || {
             let own = receiver.recv().unwrap();
