@@ -1,6 +1,7 @@
 //! Several things awaited together, for a while, or out of reach of a cancellation.
 
-use std::cell::Cell;
+use std::any::type_name;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{Handle, TimerHandle};
-use super::promise::{Cancel, Promise, State};
+use super::promise::{CallbackId, Cancel, Next, Promise, State, Waiting, cancel};
 use super::sleep::delivery;
 use super::tasks::{Task, TaskCell, TaskCore};
 use super::{EventLoop, after, running};
@@ -47,7 +48,7 @@ pub fn gather_results<T: Clone + 'static>(
 #[must_use = "the tasks run without it; their results are got by awaiting it"]
 pub struct Gather<R> {
     outer: Rc<dyn Outer<R>>,
-    is_waiting: Cell<bool>,
+    waiting: Waiting,
 }
 
 impl<R> fmt::Debug for Gather<R> {
@@ -66,6 +67,8 @@ struct Gathering<T, R> {
     /// `None` where no loop runs, and nothing was given that has one.
     state: Option<State<R>>,
     cells: Vec<Rc<TaskCell<T>>>,
+    /// By which the tasks know of it.
+    ids: RefCell<Vec<CallbackId>>,
     left: Cell<usize>,
     is_cancel_requested: Cell<bool>,
 }
@@ -81,18 +84,22 @@ impl<T: Clone + 'static, R: 'static> Outer<R> for Gathering<T, R> {
 }
 
 impl<T: 'static, R> Cancel for Gathering<T, R> {
-    fn cancel(&self, message: Option<&str>) -> bool {
-        if self.state.as_ref().is_none_or(State::is_done) {
-            return false;
+    fn is_open(&self) -> bool {
+        let is_pending = self.state.as_ref().is_some_and(|state| !state.is_done());
+        is_pending && self.cells.iter().any(|cell| cell.is_open())
+    }
+
+    fn tell(&self, _message: Option<&str>, next: &mut Vec<Next>) {
+        self.is_cancel_requested.set(true);
+        next.extend(self.cells.iter().rev().map(|cell| Next::Tell(cell.clone())));
+    }
+}
+
+impl<T, R> Drop for Gathering<T, R> {
+    fn drop(&mut self) {
+        for (cell, id) in self.cells.iter().zip(self.ids.take()) {
+            cell.state.remove(id);
         }
-        let mut is_any = false;
-        for cell in &self.cells {
-            is_any |= Cancel::cancel(&**cell, message);
-        }
-        if is_any {
-            self.is_cancel_requested.set(true);
-        }
-        is_any
     }
 }
 
@@ -103,7 +110,7 @@ impl<R: 'static> Gather<R> {
         is_first_error: bool,
         finish: fn(&[Rc<TaskCell<T>>]) -> Result<R>,
     ) -> Self {
-        let cells: Vec<_> = tasks.into_iter().map(|task| task.cell).collect();
+        let cells: Vec<_> = tasks.iter().map(|task| task.cell.clone()).collect();
         let of_task = cells.first().and_then(|cell| cell.core.loop_.upgrade());
         let core = of_task.or_else(running::running);
         let state = core.map(|core| State::new(&core, place, "_GatheringFuture"));
@@ -111,11 +118,12 @@ impl<R: 'static> Gather<R> {
             state,
             left: Cell::new(cells.len()),
             cells,
+            ids: RefCell::default(),
             is_cancel_requested: Cell::new(false),
         });
         for (index, cell) in outer.cells.iter().enumerate() {
             let weak: Weak<Gathering<T, R>> = Rc::downgrade(&outer);
-            cell.state.on_done(move |core: &Rc<Core>| {
+            let id = cell.state.on_done(move |core: &Rc<Core>| {
                 core.schedule_named(
                     place,
                     || "gather",
@@ -126,13 +134,14 @@ impl<R: 'static> Gather<R> {
                     },
                 );
             });
+            outer.ids.borrow_mut().push(id);
         }
         if outer.cells.is_empty()
             && let Some(state) = &outer.state
         {
             state.complete(finish(&[]));
         }
-        Self { outer, is_waiting: Cell::new(false) }
+        Self { outer, waiting: Waiting::default() }
     }
 }
 
@@ -167,7 +176,15 @@ impl<T: Clone + 'static, R: 'static> Gathering<T, R> {
 impl<R: Clone + 'static> Gather<R> {
     /// Cancels all of its tasks; says whether one was not done yet.
     pub fn cancel(&self) -> bool {
-        self.outer.cancel(None)
+        cancel(&*self.outer, None)
+    }
+}
+
+impl<R> Drop for Gather<R> {
+    fn drop(&mut self) {
+        if let Some(state) = self.outer.state() {
+            state.forget(&self.waiting);
+        }
     }
 }
 
@@ -176,7 +193,7 @@ impl<R: Clone + 'static> Future for Gather<R> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<R>> {
         match self.outer.state() {
-            Some(state) => state.poll(|| self.outer.clone().as_cancel(), &self.is_waiting, context),
+            Some(state) => state.poll(|| self.outer.clone().as_cancel(), &self.waiting, context),
             None => Poll::Ready(Err(LoopError::NotRunning.into())),
         }
     }
@@ -196,12 +213,14 @@ pub fn shield<T: Clone + 'static>(task: &Task<T>) -> Promise<T> {
         return outer;
     }
     let (inner, weak) = (Rc::downgrade(&task.cell), Rc::downgrade(&outer.cell));
-    task.cell.state.on_done(move |core| {
+    let of_task = inner.clone();
+    let id = task.cell.state.on_done(move |core| {
+        // From here on nobody else need hold the task.
+        let Some(inner) = inner.upgrade() else { return };
         core.schedule_named(
             place,
             || "shield",
             move || {
-                let Some(inner) = inner.upgrade() else { return };
                 let Some(outer) = weak.upgrade() else { return };
                 if outer.is_cancelled() {
                     inner.state.is_retrieved.set(true);
@@ -211,33 +230,66 @@ pub fn shield<T: Clone + 'static>(task: &Task<T>) -> Promise<T> {
             },
         );
     });
+    // As in asyncio: the task does not hear of those that ask no more.
+    outer.cell.tie(Unasked { task: of_task, id });
     outer
+}
+
+/// Dropped, it takes a callback of a task back.
+struct Unasked<T> {
+    task: Weak<TaskCell<T>>,
+    id: CallbackId,
+}
+
+impl<T> Drop for Unasked<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.upgrade() {
+            task.state.remove(self.id);
+        }
+    }
 }
 
 /// Awaits a future for a while; then cancels it, waits until it has ended, and says
 /// [`TimedOut`](Error::TimedOut). Works as asyncio's `timeout` does: what is cancelled is the running task,
-/// which awaits the future and nothing else.
+/// which awaits the future and nothing else. In no time nothing begins: then there is a result only of a
+/// task, promise or gather that is done.
 #[track_caller]
-pub fn wait_for<T, F>(delay: Duration, future: F) -> Timeout<F>
+pub fn wait_for<T, F>(delay: Duration, future: F) -> Timeout<F::IntoFuture>
 where
-    F: Future<Output = Result<T>>,
+    F: IntoFuture<Output = Result<T>>,
 {
-    Timeout::new(Limit::After(delay), future, Location::caller())
+    Timeout::new(Limit::After(delay), future.into_future(), Location::caller())
 }
 
 /// The same up to an instant.
 #[track_caller]
-pub fn timeout_at<T, F>(when: Instant, future: F) -> Timeout<F>
+pub fn timeout_at<T, F>(when: Instant, future: F) -> Timeout<F::IntoFuture>
 where
-    F: Future<Output = Result<T>>,
+    F: IntoFuture<Output = Result<T>>,
 {
-    Timeout::new(Limit::At(when), future, Location::caller())
+    Timeout::new(Limit::At(when), future.into_future(), Location::caller())
 }
 
 #[derive(Clone, Copy)]
 enum Limit {
     After(Duration),
     At(Instant),
+}
+
+impl Limit {
+    /// Whether there is time to begin something. In no time, as in asyncio, there is a result only if it was
+    /// there before: so of this module's own, which nothing but their type tells from a future that
+    /// would begin when it is polled.
+    fn lets_begin<T, F>(self) -> bool {
+        match self {
+            Self::After(Duration::ZERO) => {
+                let known =
+                    [type_name::<Task<T>>(), type_name::<Promise<T>>(), type_name::<Gather<T>>()];
+                known.contains(&type_name::<F>())
+            }
+            _ => true,
+        }
+    }
 }
 
 enum Timer {
@@ -259,6 +311,7 @@ struct Begun {
     /// Requests to cancel the task that were there before.
     requests: u32,
     timer: Timer,
+    /// Whether it has cancelled the task, and not taken that back.
     is_expired: Rc<Cell<bool>>,
 }
 
@@ -277,16 +330,16 @@ impl<F> Timeout<F> {
             move || {
                 if let Some(task) = task.upgrade() {
                     is_expired.set(true);
-                    task.cancel(None);
+                    task.cancel();
                 }
             }
         };
-        let (now, core) = (Instant::now(), &event_loop.0);
+        let core = &event_loop.0;
         let when = match self.limit {
             Limit::After(delay) => after(delay),
             Limit::At(when) => when,
         };
-        let timer = match when <= now {
+        let timer = match when <= Instant::now() {
             true => Timer::Soon(core.schedule_named(self.place, || "timeout", expire)),
             false => Timer::Later(core.schedule_at(self.place, when, expire)),
         };
@@ -296,10 +349,14 @@ impl<F> Timeout<F> {
 
 impl<F> Drop for Timeout<F> {
     fn drop(&mut self) {
-        match self.begun.take().map(|begun| begun.timer) {
-            Some(Timer::Soon(handle)) => handle.cancel(),
-            Some(Timer::Later(handle)) => handle.cancel(),
-            None => {}
+        let Some(begun) = self.begun.take() else { return };
+        match &begun.timer {
+            Timer::Soon(handle) => handle.cancel(),
+            Timer::Later(handle) => handle.cancel(),
+        }
+        // Left before its end: its request is not for what comes after it.
+        if begun.is_expired.get() {
+            begun.task.take_back(begun.requests);
         }
     }
 }
@@ -321,12 +378,21 @@ impl<T, F: Future<Output = Result<T>>> Future for Timeout<F> {
         let (Some(future), Some(begun)) = (&mut this.future, &this.begun) else {
             return Poll::Pending;
         };
-        let result = match future.as_mut().poll(context) {
+        let before = begun.task.next_waiter.get();
+        let polled = match this.limit.lets_begin::<T, F>() {
+            true => future.as_mut().poll(context),
+            // The timer is next.
+            false => Poll::Pending,
+        };
+        let result = match polled {
             Poll::Ready(result) => result,
             // What is inside did not hear of it.
             Poll::Pending => match delivery() {
                 Some(cancelled) => Err(cancelled.into()),
-                None => return Poll::Pending,
+                None => {
+                    begun.task.hears_itself_since(before);
+                    return Poll::Pending;
+                }
             },
         };
         this.future = None;
@@ -338,7 +404,8 @@ impl<T, F: Future<Output = Result<T>>> Future for Timeout<F> {
         if !begun.is_expired.get() {
             return Poll::Ready(result);
         }
-        let is_ours = begun.task.uncancel() <= begun.requests;
+        begun.is_expired.set(false);
+        let is_ours = begun.task.take_back(begun.requests);
         Poll::Ready(match result {
             Err(Error::Cancelled(_)) if is_ours => Err(Error::TimedOut),
             result => result,

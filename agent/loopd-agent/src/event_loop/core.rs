@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Handle as RuntimeHandle, Runtime};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, Sleep};
 
+use loopd_model::Outcome;
+
 use super::debug::{Check, ExceptionContext, log};
 use super::error::{Error, LoopError, Place, Result};
 use super::executor::Executors;
@@ -27,7 +29,7 @@ use super::signals::Signals;
 use super::tasks::{TaskCore, TaskKey, Tasks};
 use super::threads::Promised;
 use super::timers::Timers;
-use super::{EventLoop, running};
+use super::{EventLoop, running, tasks};
 
 /// Callbacks and steps until tokio looks at its sockets and its own tasks again: as many of its own
 /// tasks tokio runs until then. A turn of more is not cut.
@@ -273,6 +275,12 @@ impl Core {
         ready
     }
 
+    /// Takes what the loop's own thread gives it in the way of other threads.
+    pub(super) fn accept_here(&self, item: Item) {
+        self.accept(item);
+        self.wake();
+    }
+
     fn accept(&self, item: Item) {
         let ready = match item {
             Item::Step(key) => Ready::Step(key),
@@ -295,7 +303,22 @@ impl Core {
         self.ready.borrow_mut().push_back(ready);
     }
 
-    /// Runs what is first in the queue; says whether that was a step.
+    /// Runs what is first in the queue; says whether that was a step. What panics outside of a callback's or
+    /// task's own code, such as the drop of a result that nobody holds, does not end the run.
+    #[inline]
+    fn run_next_caught(self: &Rc<Self>) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.run_next())) {
+            Ok(is_step) => is_step,
+            Err(payload) => {
+                // Its own drop may panic as well.
+                std::mem::forget(payload);
+                let message = "a callback or task panicked after its end".to_owned();
+                self.complain(&ExceptionContext::new(Check::CallbackFailed, message, None));
+                true
+            }
+        }
+    }
+
     #[inline]
     fn run_next(self: &Rc<Self>) -> bool {
         let Some(ready) = self.ready.borrow_mut().pop_front() else { return false };
@@ -500,22 +523,47 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Complains of something when there is no handler any more.
+    fn tell_nobody(&self, context: &ExceptionContext) {
+        self.record.complain(context);
+        // Who writes the log may count on what the thread, at its end, has no more.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| log(context))) {
+            std::mem::forget(payload);
+        }
+    }
+}
+
 impl Drop for Core {
     fn drop(&mut self) {
         if self.is_closed.get() {
             return;
         }
         // Nobody has it any more, so no handler can be given it.
+        let tasks = self.tasks.take();
+        let all = tasks.all();
+        for task in &all {
+            self.tell_nobody(&tasks::destroyed(&**task));
+            self.record.ended(task.core().number, Outcome::Destroyed, None);
+        }
         let message = "unclosed event loop".to_owned();
         let context = ExceptionContext::new(Check::UnclosedLoop, message, Some(self.made_at));
-        self.record.complain(&context);
-        log(&context);
+        self.tell_nobody(&context);
         self.remote.close();
+        if RuntimeHandle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
+            // The thread ends, and what is tokio's in it is gone: what needs that can only be left as it is.
+            std::mem::forget((self.ready.take(), self.timers.borrow_mut().take()));
+            std::mem::forget((tasks, all, self.local.take(), self.runtime.take()));
+            self.record.abandon();
+            return;
+        }
         {
             let _inside = self.handle.enter();
             drop_quietly(self.ready.take());
             drop_quietly(self.timers.borrow_mut().take());
-            drop_quietly(std::mem::take(&mut *self.tasks.borrow_mut()));
+            // Also of those that somebody still has: their futures may hold what is tokio's.
+            all.iter().for_each(|task| task.destroy());
+            drop_quietly((tasks, all));
             drop_quietly(self.local.take());
         }
         self.record.abandon();
@@ -565,7 +613,10 @@ impl Future for Turns<'_> {
                 self.left -= 1;
                 calls += 1;
                 // What is tokio's says that it is not ready once a poll of ours has used it often enough.
-                if core.run_next() && self.left > 0 && !tokio::task::coop::has_budget_remaining() {
+                if core.run_next_caught()
+                    && self.left > 0
+                    && !tokio::task::coop::has_budget_remaining()
+                {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }

@@ -78,7 +78,7 @@ impl fmt::Display for ExceptionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(error) = &self.error {
-            write!(f, ": {error}")?;
+            write!(f, ": {}", error.text())?;
         }
         if let Some(task) = &self.task {
             write!(f, ", task {task:?}")?;

@@ -49,6 +49,16 @@ impl Error {
         }
     }
 
+    /// What it says, also if what the program wrote for that panics.
+    pub(super) fn text(&self) -> String {
+        let text = || self.to_string();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(text)).unwrap_or_else(|payload| {
+            // Its own drop may panic as well.
+            std::mem::forget(payload);
+            "an error that panics when it is shown".to_owned()
+        })
+    }
+
     /// What a panic carried, as far as it is text.
     pub(super) fn of_panic(payload: Box<dyn Any + Send>) -> Self {
         let text = payload
@@ -148,6 +158,17 @@ pub enum LoopError {
         other_made_at: Place,
         /// Where that was told to run.
         running_since: Place,
+    },
+    /// It would wait for ever: a loop makes only the steps of its own tasks.
+    #[error(
+        "the event loop made at {made_at} cannot run until a task is done that is of another one, \
+         made at {other_made_at}"
+    )]
+    OfAnotherLoop {
+        /// Where the one was made that was told to run.
+        made_at: Place,
+        /// Where the one was made that the task is of.
+        other_made_at: Place,
     },
     /// The calling thread is inside a runtime of tokio's, which must not block.
     #[error("cannot run an event loop inside a tokio runtime: run it in a thread of its own")]

@@ -7,7 +7,8 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::error::{Error, LoopError, Result};
-use super::promise::Promise;
+use super::promise::{Promise, cancel};
+use super::sleep::cancellable;
 use super::tasks::{AnyTask, Task, TaskCore};
 use super::{EventLoop, running};
 
@@ -71,7 +72,9 @@ impl TaskGroup {
         });
         // If this future is dropped, so are the tasks told to end.
         let left = Left(inner.clone());
-        let result = body(Self(inner.clone())).await;
+        // Whatever the body awaits, it hears that a task has failed; else the parent's future would be dropped,
+        // and the error with it.
+        let result = cancellable(body(Self(inner.clone()))).await.and_then(|result| result);
         let result = inner.exit(result).await;
         drop(left);
         result
@@ -123,7 +126,7 @@ impl Inner {
             Err(error) if error.is_cancelled() => Some(error.clone()),
             _ => None,
         };
-        if self.is_parent_cancelled.get() && self.parent.uncancel() == 0 {
+        if self.is_parent_cancelled.get() && self.parent.take_back(0) {
             // It was the group that cancelled, and nobody else.
             cancelled = None;
         }
@@ -166,7 +169,7 @@ impl Inner {
         self.is_aborting.set(true);
         let tasks = self.tasks.borrow().clone();
         for task in tasks.iter().filter(|task| !task.is_done()) {
-            task.cancel(None);
+            cancel(&**task, None);
         }
     }
 
@@ -186,7 +189,7 @@ impl Inner {
             if !self.is_exiting.get() {
                 // The body is to end as well.
                 self.is_parent_cancelled.set(true);
-                self.parent.cancel(None);
+                self.parent.cancel();
             }
         }
     }
@@ -198,6 +201,9 @@ struct Left(Rc<Inner>);
 impl Drop for Left {
     fn drop(&mut self) {
         if !self.0.is_body_over.get() {
+            if self.0.is_parent_cancelled.get() && !self.0.is_exiting.get() {
+                self.0.parent.take_back(0);
+            }
             self.0.abort();
         }
     }

@@ -72,8 +72,8 @@ where
     #[inline]
     fn run(&self) -> Result<()> {
         let Some(call) = self.call.take() else { return Ok(()) };
-        match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(result) => result.into_result(),
+        match catch_unwind(AssertUnwindSafe(|| call().into_result())) {
+            Ok(result) => result,
             Err(payload) => Err(Error::of_panic(payload)),
         }
     }

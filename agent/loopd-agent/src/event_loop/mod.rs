@@ -59,7 +59,9 @@
 //! Who is given the error may pass it on with `?`, which ends the task as cancelled; clean up first, also by
 //! awaiting; or ignore it and go on. A request counts until it is taken back by [`Task::uncancel`], by which
 //! [`wait_for`] and [`TaskGroup`] tell their own from others. A task cancelled before its first step never
-//! begins. Several things awaited at once by the task itself (`select!`, `join!`) are all cancelled.
+//! begins. Several things awaited at once by the task itself (`select!`, `join!`) are all cancelled. A task
+//! or promise counts as awaited in the step in which it was polled, until the future is dropped: give `select!`
+//! the task, a clone or `&task`; `&mut task` stays awaited until the step ends.
 //!
 //! # What is recorded
 //!
@@ -225,7 +227,14 @@ impl EventLoop {
     /// The same for a task, of this loop, that there is already.
     #[track_caller]
     pub fn run_until_task_completes<T: Clone + 'static>(&self, task: &Task<T>) -> Result<T> {
-        self.run_until_done(task, Location::caller())
+        match task.cell.core.loop_.upgrade() {
+            Some(of) if Rc::ptr_eq(&of, &self.0) => self.run_until_done(task, Location::caller()),
+            Some(of) => {
+                let (made_at, other_made_at) = (self.0.made_at, of.made_at);
+                Err(LoopError::OfAnotherLoop { made_at, other_made_at }.into())
+            }
+            None => Err(LoopError::Gone.into()),
+        }
     }
 
     fn run_until_done<T: Clone + 'static>(&self, task: &Task<T>, place: Place) -> Result<T> {

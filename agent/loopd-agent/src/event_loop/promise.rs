@@ -1,5 +1,6 @@
 //! A result that is not there yet: what asyncio calls `Future`, alone and as a part of each task.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -17,8 +18,40 @@ use super::{EventLoop, running};
 
 /// Something that can be told to end early.
 pub(super) trait Cancel {
-    /// Says whether it was still to be told.
-    fn cancel(&self, message: Option<&str>) -> bool;
+    /// Whether it has not ended yet.
+    fn is_open(&self) -> bool;
+
+    /// Tells it; what is to be told next goes to the end of `next`, the first one last.
+    fn tell(&self, message: Option<&str>, next: &mut Vec<Next>);
+}
+
+/// What is left to do of a cancellation.
+pub(super) enum Next {
+    Tell(Rc<dyn Cancel>),
+    /// All that this task waits for has been told.
+    Leave(Rc<TaskCore>),
+}
+
+/// Cancels something, or in its place what it waits for; says whether it had not ended yet.
+pub(super) fn cancel(what: &dyn Cancel, message: Option<&str>) -> bool {
+    let is_open = what.is_open();
+    if is_open {
+        let mut next = Vec::new();
+        what.tell(message, &mut next);
+        tell_all(next, message);
+    }
+    is_open
+}
+
+/// A list and no recursion: tasks may wait for each other in a long chain, or in a circle.
+pub(super) fn tell_all(mut next: Vec<Next>, message: Option<&str>) {
+    while let Some(one) = next.pop() {
+        match one {
+            Next::Tell(what) if what.is_open() => what.tell(message, &mut next),
+            Next::Tell(_) => {}
+            Next::Leave(task) => task.is_cancelling.set(false),
+        }
+    }
 }
 
 /// Names a callback, so that it can be removed.
@@ -31,7 +64,56 @@ pub(super) type OnDone = Box<dyn FnOnce(&Rc<Core>)>;
 /// What happens once there is a result.
 enum Done {
     Wake(Waker),
-    Call(CallbackId, OnDone),
+    Call(OnDone),
+}
+
+/// The same for all that has come, in that order: numbers only grow.
+#[derive(Default)]
+struct Dones {
+    numbered: Vec<(u64, Option<Done>)>,
+    /// Those that were removed and still have their place, so that removing all of many takes no square time.
+    gone: usize,
+}
+
+impl Dones {
+    fn place(&self, number: u64) -> Option<usize> {
+        self.numbered.binary_search_by_key(&number, |(number, _)| *number).ok()
+    }
+
+    fn get(&self, number: u64) -> Option<&Done> {
+        self.numbered.get(self.place(number)?)?.1.as_ref()
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Done> {
+        let place = self.place(number)?;
+        let done = self.numbered.get_mut(place)?.1.take()?;
+        self.gone += 1;
+        if self.gone * 2 > self.numbered.len() {
+            self.numbered.retain(|(_, done)| done.is_some());
+            self.gone = 0;
+        }
+        Some(done)
+    }
+}
+
+/// Where a future that waits for a result is known, so that it is forgotten when it waits no more.
+#[derive(Default)]
+pub(super) struct Waiting {
+    is_waiting: Cell<bool>,
+    /// Its waker among what happens once there is a result.
+    waker: Cell<Option<u64>>,
+    /// Among what its task waits for.
+    waiter: Cell<Option<(Weak<TaskCore>, u64)>>,
+}
+
+impl Waiting {
+    fn leave_task(&self) {
+        if let Some((task, number)) = self.waiter.take()
+            && let Some(task) = task.upgrade()
+        {
+            task.forget_waiter(number);
+        }
+    }
 }
 
 /// See the module.
@@ -39,8 +121,10 @@ pub(super) struct State<T> {
     pub(super) loop_: Weak<Core>,
     pub(super) made_at: Place,
     result: RefCell<Option<Result<T>>>,
-    done: RefCell<Vec<Done>>,
+    done: RefCell<Dones>,
     next_id: Cell<u64>,
+    /// Dropped once there is a result, or nobody can ask for one any more.
+    tied: RefCell<Option<Box<dyn Any>>>,
     /// Whether somebody has seen the result, or nobody needs to.
     pub(super) is_retrieved: Cell<bool>,
     /// What it is called in what is said of an error that nobody saw.
@@ -64,6 +148,7 @@ impl<T> State<T> {
             result: RefCell::new(None),
             done: RefCell::default(),
             next_id: Cell::new(0),
+            tied: RefCell::new(None),
             is_retrieved: Cell::new(false),
             what,
             name: RefCell::new(None),
@@ -94,15 +179,16 @@ impl<T> State<T> {
             return false;
         }
         *self.result.borrow_mut() = Some(result);
-        let done = std::mem::take(&mut *self.done.borrow_mut());
+        drop(self.tied.take());
+        let done = self.done.take().numbered;
         if done.is_empty() {
             return true;
         }
         let core = self.loop_.upgrade().filter(|core| !core.is_closed());
-        for done in done {
+        for done in done.into_iter().filter_map(|(_, done)| done) {
             match done {
                 Done::Wake(waker) => waker.wake(),
-                Done::Call(_, call) => {
+                Done::Call(call) => {
                     if let Some(core) = &core {
                         call(core);
                     }
@@ -129,31 +215,59 @@ impl<T> State<T> {
 
     /// Has `call` scheduled once there is a result: at once if it is there.
     pub(super) fn on_done(&self, call: impl FnOnce(&Rc<Core>) + 'static) -> CallbackId {
-        let id = CallbackId(self.next_id.replace(self.next_id.get() + 1));
+        let number = self.next_number();
+        let id = CallbackId(number);
         if self.is_done() {
             if let Some(core) = self.loop_.upgrade().filter(|core| !core.is_closed()) {
                 call(&core);
             }
         } else {
-            self.done.borrow_mut().push(Done::Call(id, Box::new(call)));
+            self.done.borrow_mut().numbered.push((number, Some(Done::Call(Box::new(call)))));
         }
         id
     }
 
     pub(super) fn remove(&self, id: CallbackId) -> bool {
-        let mut done = self.done.borrow_mut();
-        let place = done.iter().position(|done| matches!(done, Done::Call(of, _) if *of == id));
-        let removed = place.map(|place| done.remove(place));
-        drop(done);
+        let is_call = matches!(self.done.borrow().get(id.0), Some(Done::Call(_)));
+        // Dropped outside the borrow: it is the program's.
+        let removed = if is_call { self.done.borrow_mut().remove(id.0) } else { None };
         removed.is_some()
     }
 
-    fn wake_when_done(&self, waker: &Waker) {
-        let mut done = self.done.borrow_mut();
-        let is_known = |done: &Done| matches!(done, Done::Wake(known) if known.will_wake(waker));
-        if !done.iter().any(is_known) {
-            done.push(Done::Wake(waker.clone()));
+    /// Drops `tied` once there is a result, or with this.
+    pub(super) fn tie(&self, tied: impl Any) {
+        *self.tied.borrow_mut() = Some(Box::new(tied));
+    }
+
+    fn next_number(&self) -> u64 {
+        self.next_id.replace(self.next_id.get() + 1)
+    }
+
+    fn wake_when_done(&self, waiting: &Waiting, waker: &Waker) {
+        let known = waiting.waker.get();
+        if let Some(number) = known {
+            let done = self.done.borrow();
+            if matches!(done.get(number), Some(Done::Wake(known)) if known.will_wake(waker)) {
+                return;
+            }
         }
+        let (number, waker) = (self.next_number(), waker.clone());
+        let before = known.and_then(|number| self.done.borrow_mut().remove(number));
+        self.done.borrow_mut().numbered.push((number, Some(Done::Wake(waker))));
+        waiting.waker.set(Some(number));
+        drop(before);
+    }
+
+    /// This future does not wait any more.
+    #[inline]
+    pub(super) fn forget(&self, waiting: &Waiting) {
+        if !waiting.is_waiting.replace(false) {
+            return;
+        }
+        // Dropped outside the borrow: it may be a waker of the program's.
+        let waker = waiting.waker.take().and_then(|number| self.done.borrow_mut().remove(number));
+        drop(waker);
+        waiting.leave_task();
     }
 }
 
@@ -171,34 +285,37 @@ impl<T: Clone> State<T> {
         Some(result)
     }
 
-    /// One poll of a future that waits for the result. `is_waiting` is that future's own: whether it was
-    /// polled before.
+    /// One poll of a future that waits for the result. `waiting` is that future's own, and is
+    /// [forgotten](Self::forget) when it is dropped.
     pub(super) fn poll(
         &self,
         canceller: impl FnOnce() -> Rc<dyn Cancel>,
-        is_waiting: &Cell<bool>,
+        waiting: &Waiting,
         context: &mut Context<'_>,
     ) -> Poll<Result<T>> {
         let task = running::current_task();
         // A task that was cancelled while it slept hears of that first, as in asyncio: the result stays
         // where it is.
-        if is_waiting.get()
+        if waiting.is_waiting.get()
             && let Some(cancelled) = task.as_ref().and_then(|task| task.take_delivery())
         {
-            is_waiting.set(false);
+            self.forget(waiting);
             return Poll::Ready(Err(cancelled.into()));
         }
         if let Some(result) = self.try_result() {
-            is_waiting.set(false);
+            self.forget(waiting);
             return Poll::Ready(result);
         }
         if let Some(cancelled) = task.as_ref().and_then(|task| task.take_delivery()) {
             return Poll::Ready(Err(cancelled.into()));
         }
-        is_waiting.set(true);
-        self.wake_when_done(context.waker());
-        if let Some(task) = task {
-            task.waits_for(context.waker(), canceller);
+        waiting.is_waiting.set(true);
+        self.wake_when_done(waiting, context.waker());
+        waiting.leave_task();
+        if let Some(task) = task
+            && let Some(number) = task.waits_for(context.waker(), canceller)
+        {
+            waiting.waiter.set(Some((Rc::downgrade(&task), number)));
         }
         Poll::Pending
     }
@@ -229,12 +346,12 @@ impl<T> Drop for State<T> {
 /// A task that is cancelled while it awaits a promise cancels the promise, as in asyncio.
 pub struct Promise<T> {
     pub(super) cell: Rc<State<T>>,
-    is_waiting: Cell<bool>,
+    waiting: Waiting,
 }
 
 impl<T> Clone for Promise<T> {
     fn clone(&self) -> Self {
-        Self { cell: self.cell.clone(), is_waiting: Cell::new(false) }
+        Self { cell: self.cell.clone(), waiting: Waiting::default() }
     }
 }
 
@@ -252,14 +369,14 @@ impl<T> fmt::Debug for Promise<T> {
 impl<T: 'static> Promise<T> {
     pub(super) fn new(core: &Rc<Core>, made_at: Place) -> Self {
         let cell = Rc::new(State::new(core, made_at, "Future"));
-        Self { cell, is_waiting: Cell::new(false) }
+        Self { cell, waiting: Waiting::default() }
     }
 
     /// Of no loop: awaiting it is an error.
     pub(super) fn of_nobody(made_at: Place) -> Self {
         let cell = State::of_loop(Weak::new(), made_at, "Future");
         cell.complete(Err(LoopError::Gone.into()));
-        Self { cell: Rc::new(cell), is_waiting: Cell::new(false) }
+        Self { cell: Rc::new(cell), waiting: Waiting::default() }
     }
 
     /// Sets the result. An error if there is one already, or it was cancelled.
@@ -281,12 +398,12 @@ impl<T: 'static> Promise<T> {
 
     /// Cancels it; says whether it was still pending.
     pub fn cancel(&self) -> bool {
-        Cancel::cancel(&*self.cell, None)
+        cancel(&*self.cell, None)
     }
 
     /// Cancels it with a word about why.
     pub fn cancel_with(&self, message: &str) -> bool {
-        Cancel::cancel(&*self.cell, Some(message))
+        cancel(&*self.cell, Some(message))
     }
 
     /// Calls `call` soon after there is a result; what is added first is called first.
@@ -299,7 +416,7 @@ impl<T: 'static> Promise<T> {
         let (place, weak) = (Location::caller(), Rc::downgrade(&self.cell));
         self.cell.on_done(move |core| {
             let Some(cell) = weak.upgrade() else { return };
-            let promise = Self { cell, is_waiting: Cell::new(false) };
+            let promise = Self { cell, waiting: Waiting::default() };
             core.schedule(place, move || call(&promise));
         })
     }
@@ -340,8 +457,12 @@ impl<T: Clone> Promise<T> {
 }
 
 impl<T> Cancel for State<T> {
-    fn cancel(&self, message: Option<&str>) -> bool {
-        self.complete(Err(Cancelled::new(message).into()))
+    fn is_open(&self) -> bool {
+        !self.is_done()
+    }
+
+    fn tell(&self, message: Option<&str>, _next: &mut Vec<Next>) {
+        self.complete(Err(Cancelled::new(message).into()));
     }
 }
 
@@ -349,24 +470,44 @@ impl<T: Clone + 'static> Future for Promise<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        self.cell.poll(|| self.cell.clone(), &self.is_waiting, context)
+        self.cell.poll(|| self.cell.clone(), &self.waiting, context)
     }
 }
 
-impl<T: Clone + 'static> Future for &Promise<T> {
+/// Awaits a clone, which ceases to wait when it is dropped.
+impl<T: Clone + 'static> IntoFuture for &Promise<T> {
     type Output = Result<T>;
+    type IntoFuture = Promise<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        self.cell.poll(|| self.cell.clone(), &self.is_waiting, context)
+    fn into_future(self) -> Promise<T> {
+        self.clone()
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        self.cell.forget(&self.waiting);
     }
 }
 
 impl TaskCore {
     /// It waits for something that can be cancelled in its place, if it waits by its own waker and not
-    /// by that of something in between.
-    pub(super) fn waits_for(&self, waker: &Waker, canceller: impl FnOnce() -> Rc<dyn Cancel>) {
-        if self.waker.will_wake(waker) {
-            self.waiters.borrow_mut().push(canceller());
+    /// by that of something in between. Gives what that is known by.
+    fn waits_for(&self, waker: &Waker, canceller: impl FnOnce() -> Rc<dyn Cancel>) -> Option<u64> {
+        if !self.waker.will_wake(waker) {
+            return None;
         }
+        let number = self.next_waiter.replace(self.next_waiter.get() + 1);
+        self.waiters.borrow_mut().push((number, canceller()));
+        Some(number)
+    }
+
+    fn forget_waiter(&self, number: u64) {
+        let removed = {
+            let mut waiters = self.waiters.borrow_mut();
+            let place = waiters.binary_search_by_key(&number, |(number, _)| *number);
+            place.ok().map(|place| waiters.remove(place))
+        };
+        drop(removed);
     }
 }

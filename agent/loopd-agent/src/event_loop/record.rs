@@ -187,7 +187,7 @@ impl Recording {
         if let Some(error) = error.filter(|error| !error.is_cancelled())
             && embed::is_within_budget()
         {
-            let text = cut(error.to_string());
+            let text = cut(error.text());
             embed::task_fields(task, vec![("error".to_owned(), text)]);
         }
         embed::ended(task, outcome);
@@ -272,7 +272,7 @@ impl Recording {
         let mut fields = vec![("check".to_owned(), context.check.name().to_owned())];
         let mut field = |key: &str, value: String| fields.push((key.to_owned(), cut(value)));
         if let Some(error) = &context.error {
-            field("error", error.to_string());
+            field("error", error.text());
         }
         if let Some(task) = &context.task {
             field("task", task.to_string());

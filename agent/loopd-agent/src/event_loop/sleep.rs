@@ -94,8 +94,8 @@ pub(super) fn delivery() -> Option<Cancelled> {
 
 /// Awaits a future that knows nothing of the loop, such as one of tokio's, so that a cancellation ends the
 /// wait with an error. The future is then dropped.
-pub fn cancellable<F: Future>(future: F) -> Cancellable<F> {
-    Cancellable { future: Some(Box::pin(future)) }
+pub fn cancellable<F: IntoFuture>(future: F) -> Cancellable<F::IntoFuture> {
+    Cancellable { future: Some(Box::pin(future.into_future())) }
 }
 
 /// Made by [`cancellable`].
@@ -115,16 +115,18 @@ impl<F: Future> Future for Cancellable<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(future) = &mut self.future else { return Poll::Pending };
+        let task = running::current_task();
+        let before = task.as_ref().map_or(0, |task| task.next_waiter.get());
         // What is inside hears of it first.
         if let Poll::Ready(output) = future.as_mut().poll(context) {
             return Poll::Ready(Ok(output));
         }
-        match delivery() {
-            Some(cancelled) => {
-                self.future = None;
-                Poll::Ready(Err(cancelled.into()))
-            }
-            None => Poll::Pending,
+        let Some(task) = task else { return Poll::Pending };
+        if let Some(cancelled) = task.take_delivery() {
+            self.future = None;
+            return Poll::Ready(Err(cancelled.into()));
         }
+        task.hears_itself_since(before);
+        Poll::Pending
     }
 }

@@ -19,7 +19,7 @@ use super::core::Core;
 use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
 use super::handle::{CallbackResult, drop_quietly};
-use super::promise::{CallbackId, Cancel, OnDone, State};
+use super::promise::{CallbackId, Cancel, Next, OnDone, State, Waiting, cancel, tell_all};
 use super::record::{self, Name};
 use super::remote::{Item, Remote};
 use super::{EventLoop, running};
@@ -122,7 +122,10 @@ pub(super) struct TaskCore {
     /// As it is recorded; 0 if nothing was when it was made.
     pub(super) number: u64,
     /// What it waits for that can be cancelled in its place; empty while it runs.
-    pub(super) waiters: RefCell<Vec<Rc<dyn Cancel>>>,
+    pub(super) waiters: RefCell<Vec<(u64, Rc<dyn Cancel>)>>,
+    pub(super) next_waiter: Cell<u64>,
+    /// Whether it also waits for something that hears of a cancellation only in a step of the task.
+    hears_itself: Cell<bool>,
     /// Whether it is to hear that it was cancelled.
     must_cancel: Cell<bool>,
     cancel_message: RefCell<Option<Rc<str>>>,
@@ -131,6 +134,8 @@ pub(super) struct TaskCore {
     requests: Cell<u32>,
     is_started: Cell<bool>,
     is_stepping: Cell<bool>,
+    /// Whether what it waits for is being told that it was cancelled.
+    pub(super) is_cancelling: Cell<bool>,
 }
 
 impl TaskCore {
@@ -159,26 +164,75 @@ impl TaskCore {
         requests
     }
 
+    /// A scope takes its own request back; says whether only those are left that were there `before` it. If
+    /// so, nobody is to hear of it any more, even if nobody has.
+    pub(super) fn take_back(&self, before: u32) -> bool {
+        let is_ours = self.uncancel() <= before;
+        if is_ours {
+            self.must_cancel.set(false);
+            self.is_delivering.set(false);
+        }
+        is_ours
+    }
+
     pub(super) fn cancelling(&self) -> u32 {
         self.requests.get()
     }
 
-    pub(super) fn cancel(&self, message: Option<&str>) -> bool {
+    /// One more request to end, which goes to what it waits for, if that can hear.
+    fn tell(self: &Rc<Self>, message: Option<&str>, next: &mut Vec<Next>) {
         self.requests.set(self.requests.get() + 1);
-        let waiters = self.waiters.borrow().clone();
-        let mut is_passed_on = false;
-        for waiter in waiters {
-            is_passed_on |= waiter.cancel(message);
-        }
-        if is_passed_on {
-            return true;
+        // In a circle of tasks the request has come back to one that passed it on: somebody has to hear.
+        if !self.is_cancelling.get() && self.pass_on(next) {
+            return;
         }
         self.must_cancel.set(true);
         *self.cancel_message.borrow_mut() = message.map(Into::into);
         if !self.is_stepping.get() {
             self.alarm.ring();
         }
-        true
+    }
+
+    /// Has what it waits for told; says whether that is enough.
+    fn pass_on(self: &Rc<Self>, next: &mut Vec<Next>) -> bool {
+        let waiters = self.waiters.borrow();
+        if !waiters.iter().any(|(_, waiter)| waiter.is_open()) {
+            return false;
+        }
+        self.is_cancelling.set(true);
+        next.push(Next::Leave(self.clone()));
+        next.extend(waiters.iter().rev().map(|(_, waiter)| Next::Tell(waiter.clone())));
+        !self.hears_itself.get()
+    }
+
+    /// It waits for nothing so far.
+    fn forget_waiters(&self) {
+        self.hears_itself.set(false);
+        if self.waiters.borrow().is_empty() {
+            return;
+        }
+        // Dropped outside the borrow: they may be the last to hold what is the program's.
+        let mut waiters = self.waiters.take();
+        waiters.clear();
+        let mut now = self.waiters.borrow_mut();
+        if now.is_empty() {
+            *now = waiters;
+        }
+    }
+
+    /// Something waits that hears only in a step of the task: unless it waits for what was added to
+    /// the waiters since there were `before` of them.
+    pub(super) fn hears_itself_since(&self, before: u64) {
+        if self.next_waiter.get() == before {
+            self.hears_itself.set(true);
+        }
+    }
+
+    /// Cancels the task, which is not done.
+    pub(super) fn cancel(self: &Rc<Self>) {
+        let mut next = Vec::new();
+        self.tell(None, &mut next);
+        tell_all(next, None);
     }
 }
 
@@ -196,6 +250,16 @@ pub(super) trait AnyTask: Cancel {
     fn set_retrieved(&self);
     fn on_done(&self, call: OnDone) -> CallbackId;
     fn cancelled(&self) -> bool;
+}
+
+/// What is said of a task that will never be done.
+pub(super) fn destroyed(task: &dyn AnyTask) -> ExceptionContext {
+    let message = "Task was destroyed but it is pending!".to_owned();
+    ExceptionContext {
+        task: Some(task.name()),
+        number: task.core().number,
+        ..ExceptionContext::new(Check::DestroyedPending, message, Some(task.made_at()))
+    }
 }
 
 type Body<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
@@ -232,12 +296,15 @@ impl<T: 'static> TaskCell<T> {
             alarm,
             number,
             waiters: RefCell::default(),
+            next_waiter: Cell::new(0),
+            hears_itself: Cell::new(false),
             must_cancel: Cell::new(false),
             cancel_message: RefCell::default(),
             is_delivering: Cell::new(false),
             requests: Cell::new(0),
             is_started: Cell::new(false),
             is_stepping: Cell::new(false),
+            is_cancelling: Cell::new(false),
         });
         let state = State::new(core, made_at, "Task");
         state.number.set(number);
@@ -264,7 +331,7 @@ impl<T: 'static> TaskCell<T> {
         };
         task.must_cancel.set(false);
         task.is_delivering.set(false);
-        task.waiters.borrow_mut().clear();
+        task.forget_waiters();
         let outcome = match &result {
             Ok(_) => Outcome::Completed,
             Err(Error::Cancelled(_)) => Outcome::Cancelled,
@@ -304,7 +371,9 @@ impl<T: 'static> AnyTask for TaskCell<T> {
         let task = &self.core;
         let at = task.alarm.woken_at.swap(0, Acquire);
         let wake = (at != 0).then(|| (at, task.alarm.woken_by.load(Relaxed)));
-        task.alarm.is_due.store(false, Release);
+        // A swap and no store: what others did before they rang, and found a step due already, is to be seen
+        // by the poll that follows, and nothing of that poll may come before this.
+        task.alarm.is_due.swap(false, AcqRel);
         let Some(mut body) = self.body.take() else { return };
         let step = core.record.begin(task.number);
         task.is_delivering.set(task.must_cancel.get());
@@ -314,7 +383,7 @@ impl<T: 'static> AnyTask for TaskCell<T> {
             return self.finish(core, Err(task.cancelled().into()));
         }
         task.is_started.set(true);
-        task.waiters.borrow_mut().clear();
+        task.forget_waiters();
         let polled = {
             let _stepping = Stepping::enter(core, task);
             let mut context = Context::from_waker(&task.waker);
@@ -354,20 +423,11 @@ impl<T: 'static> AnyTask for TaskCell<T> {
             return;
         }
         if let Some(core) = self.core.loop_.upgrade() {
-            let context = ExceptionContext {
-                task: Some(AnyTask::name(self)),
-                number: self.core.number,
-                ..ExceptionContext::new(
-                    Check::DestroyedPending,
-                    "Task was destroyed but it is pending!".to_owned(),
-                    Some(self.state.made_at),
-                )
-            };
-            core.complain(&context);
+            core.complain(&destroyed(self));
             core.record.ended(self.core.number, Outcome::Destroyed, None);
         }
         drop_quietly(body);
-        self.core.waiters.borrow_mut().clear();
+        self.core.forget_waiters();
     }
 
     fn name(&self) -> Rc<str> {
@@ -404,22 +464,23 @@ impl<T: 'static> TaskCell<T> {
     /// it hears of it in a step of its own.
     fn cancel_what_it_awaits(&self) {
         let task = &self.core;
-        let waiters = task.waiters.borrow().clone();
-        let message = task.cancel_message.borrow().clone();
-        let mut is_passed_on = false;
-        for waiter in waiters {
-            is_passed_on |= waiter.cancel(message.as_deref());
-        }
-        match is_passed_on {
+        let mut next = Vec::new();
+        match task.pass_on(&mut next) {
             true => task.must_cancel.set(false),
             false => task.alarm.ring(),
         }
+        let message = task.cancel_message.borrow().clone();
+        tell_all(next, message.as_deref());
     }
 }
 
 impl<T: 'static> Cancel for TaskCell<T> {
-    fn cancel(&self, message: Option<&str>) -> bool {
-        !self.state.is_done() && self.core.cancel(message)
+    fn is_open(&self) -> bool {
+        !self.state.is_done()
+    }
+
+    fn tell(&self, message: Option<&str>, next: &mut Vec<Next>) {
+        self.core.tell(message, next);
     }
 }
 
@@ -427,12 +488,12 @@ impl<T: 'static> Cancel for TaskCell<T> {
 /// its result, as often as it is asked for; a result that cannot be cloned may be put into an `Rc`.
 pub struct Task<T> {
     pub(super) cell: Rc<TaskCell<T>>,
-    is_waiting: Cell<bool>,
+    waiting: Waiting,
 }
 
 impl<T> Clone for Task<T> {
     fn clone(&self) -> Self {
-        Self { cell: self.cell.clone(), is_waiting: Cell::new(false) }
+        Self { cell: self.cell.clone(), waiting: Waiting::default() }
     }
 }
 
@@ -451,18 +512,18 @@ impl<T: 'static> fmt::Debug for Task<T> {
 
 impl<T: 'static> Task<T> {
     pub(super) fn of(cell: Rc<TaskCell<T>>) -> Self {
-        Self { cell, is_waiting: Cell::new(false) }
+        Self { cell, waiting: Waiting::default() }
     }
 
     /// Asks the task to end; says whether it was not done yet. See [the module](super#cancellation) for
     /// how it hears of that.
     pub fn cancel(&self) -> bool {
-        Cancel::cancel(&*self.cell, None)
+        cancel(&*self.cell, None)
     }
 
     /// The same, with a word about why.
     pub fn cancel_with(&self, message: &str) -> bool {
-        Cancel::cancel(&*self.cell, Some(message))
+        cancel(&*self.cell, Some(message))
     }
 
     /// Takes one request to cancel back, for those who have dealt with it; says how many are left.
@@ -542,7 +603,7 @@ impl<T: Clone + 'static> Task<T> {
         if running::current_task().is_some_and(|task| Rc::ptr_eq(&task, &self.cell.core)) {
             return Poll::Ready(Err(LoopError::AwaitsItself.into()));
         }
-        self.cell.state.poll(|| self.cell.clone(), &self.is_waiting, context)
+        self.cell.state.poll(|| self.cell.clone(), &self.waiting, context)
     }
 }
 
@@ -554,11 +615,19 @@ impl<T: Clone + 'static> Future for Task<T> {
     }
 }
 
-impl<T: Clone + 'static> Future for &Task<T> {
+/// Awaits a clone, which ceases to wait when it is dropped.
+impl<T: Clone + 'static> IntoFuture for &Task<T> {
     type Output = Result<T>;
+    type IntoFuture = Task<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        self.poll_result(context)
+    fn into_future(self) -> Task<T> {
+        self.clone()
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.cell.state.forget(&self.waiting);
     }
 }
 
@@ -577,12 +646,12 @@ impl PartialEq for TaskRef {
 impl TaskRef {
     /// As [`Task::cancel`].
     pub fn cancel(&self) -> bool {
-        self.0.cancel(None)
+        cancel(&*self.0, None)
     }
 
     /// As [`Task::cancel_with`].
     pub fn cancel_with(&self, message: &str) -> bool {
-        self.0.cancel(Some(message))
+        cancel(&*self.0, Some(message))
     }
 
     /// As [`Task::uncancel`].

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{LoopError, Place, Result};
 use super::handle::CallbackResult;
-use super::promise::Promise;
+use super::promise::{Promise, cancel};
 use super::record;
 use super::remote::{Call, Item, Remote};
 use super::tasks::{TaskCell, TaskKey};
@@ -55,7 +55,17 @@ impl LoopHandle {
         call: impl FnOnce() -> Result<()> + Send + 'static,
     ) -> Result<(), LoopError> {
         let (call, scheduled) = (Box::new(call), record::now());
-        self.remote.push(Item::Call(Call { call, place, name, scheduled }))
+        let item = Item::Call(Call { call, place, name, scheduled });
+        // In the loop's own thread it takes its place behind what is scheduled there.
+        let mut item = Some(item);
+        running::with_own(&self.remote, |core| {
+            if !core.is_closed()
+                && let Some(item) = item.take()
+            {
+                core.accept_here(item);
+            }
+        });
+        item.map_or(Ok(()), |item| self.remote.push(item))
     }
 
     /// Has the future that `make` makes, in the loop's thread, run as a task there.
@@ -75,14 +85,21 @@ impl LoopHandle {
         let setter = Setter(shared.clone());
         self.call(place, std::any::type_name::<F>, move || {
             let event_loop = EventLoop::running()?;
-            let mut state = setter.0.lock();
-            if state.is_cancelled {
+            if setter.0.lock().is_cancelled {
                 return Ok(());
             }
+            // Not under the lock: it is the program's, and may ask for the result, or cancel it.
+            let future = Box::pin(make());
             let label = std::any::type_name::<F>();
-            let task = TaskCell::spawn(&event_loop.0, Box::pin(make()), None, label, place);
-            state.task = Some(task.core.key);
-            drop(state);
+            let task = {
+                let mut state = setter.0.lock();
+                if state.is_cancelled {
+                    return Ok(());
+                }
+                let task = TaskCell::spawn(&event_loop.0, future, None, label, place);
+                state.task = Some(task.core.key);
+                task
+            };
             let weak = std::rc::Rc::downgrade(&task);
             task.state.on_done(move |_| {
                 if let Some(result) = weak.upgrade().and_then(|task| task.state.try_result()) {
@@ -201,7 +218,7 @@ impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
                     if let Some(core) = running::running() {
                         let task = core.tasks.borrow().get(key).cloned();
                         if let Some(task) = task {
-                            task.cancel(None);
+                            cancel(&*task, None);
                         }
                     }
                     Ok(())

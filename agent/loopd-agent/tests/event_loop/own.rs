@@ -1,13 +1,15 @@
 //! What asyncio has no word for: panics, futures that know nothing of the loop, and exact timers.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use loopd_agent::event_loop::{
-    self, Check, Error, EventLoop, Executor, LoopError, ThreadPool, cancellable, create_task,
-    current_task, sleep,
+    self, Check, Error, EventLoop, Executor, LoopError, TaskGroup, ThreadPool, cancellable,
+    create_task, current_task, sleep, wait_for,
 };
 
 fn with_loop(run: impl FnOnce(&EventLoop)) {
@@ -355,4 +357,350 @@ fn a_signal_is_a_callback() {
     assert!(thread.join().unwrap().success());
     assert!(it.remove_signal_handler(signal) && !it.remove_signal_handler(signal));
     it.close().unwrap();
+}
+
+#[test]
+fn tasks_that_wait_for_each_other_can_be_cancelled() {
+    let ran = event_loop::run(async {
+        let other = Rc::new(RefCell::new(None::<event_loop::Task<()>>));
+        let of = other.clone();
+        let first = create_task(async move {
+            let task = of.borrow().clone();
+            match task {
+                Some(task) => task.await,
+                None => Ok(()),
+            }
+        })?;
+        let of = first.clone();
+        let second = create_task(of)?;
+        *other.borrow_mut() = Some(second.clone());
+        sleep(Duration::ZERO).await?;
+        first.cancel();
+        let ended = [first.await, second.await];
+        other.take();
+        Ok(ended.iter().flatten().count())
+    });
+    assert_eq!(ran.unwrap(), 0, "both are cancelled");
+}
+
+#[test]
+fn a_long_chain_of_tasks_can_be_cancelled() {
+    let ran = event_loop::run(async {
+        let mut last = create_task(sleep(Duration::from_secs(100)))?;
+        for _ in 0..50_000 {
+            last = create_task(last)?;
+        }
+        sleep(Duration::ZERO).await?;
+        last.cancel();
+        Ok((&last).await.is_err() && last.cancelled())
+    });
+    assert!(ran.unwrap());
+}
+
+#[test]
+fn a_group_keeps_the_error_of_its_task_whatever_its_body_awaits() {
+    let ran = event_loop::run(async {
+        let result: event_loop::Result<()> = TaskGroup::scope(async |group| {
+            group.create_task::<(), _>(async { Err(Error::new("x")) })?;
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            Ok(())
+        })
+        .await;
+        Ok(result.unwrap_err().to_string())
+    });
+    assert!(ran.unwrap().ends_with("; x"));
+}
+
+#[test]
+fn a_timeout_that_comes_too_late_cancels_nothing_after_it() {
+    let ran = event_loop::run(async {
+        let begin = std::time::Instant::now();
+        // Nobody wakes it: it is looked at when the timeout has cancelled the task.
+        let late = std::future::poll_fn(move |_| match begin.elapsed() {
+            time if time < Duration::from_millis(2) => Poll::Pending,
+            _ => Poll::Ready(Ok(5)),
+        });
+        let value = wait_for(Duration::from_millis(5), late).await?;
+        sleep(Duration::ZERO).await?;
+        Ok((value, current_task().unwrap().cancelling()))
+    });
+    assert_eq!(ran.unwrap(), (5, 0));
+}
+
+#[test]
+fn a_timeout_that_is_dropped_takes_its_request_back() {
+    let ran = event_loop::run(async {
+        let begin = std::time::Instant::now();
+        let other = std::future::poll_fn(move |_| match begin.elapsed() {
+            time if time < Duration::from_millis(2) => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        let never = std::future::pending::<event_loop::Result<()>>();
+        tokio::select! {
+            biased;
+            () = other => {}
+            _ = wait_for(Duration::from_millis(5), never) => {}
+        }
+        sleep(Duration::ZERO).await?;
+        Ok(current_task().unwrap().cancelling())
+    });
+    assert_eq!(ran.unwrap(), 0);
+}
+
+#[test]
+fn a_group_whose_body_does_not_hear_cancels_nothing_after_it() {
+    let ran = event_loop::run(async {
+        let has_failed = Rc::new(Cell::new(false));
+        let of_task = has_failed.clone();
+        let result = TaskGroup::scope(async |group| {
+            group.create_task::<(), _>(async move {
+                of_task.set(true);
+                Err(Error::new("x"))
+            })?;
+            let is_over = |_: &mut Context<'_>| match has_failed.get() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
+            std::future::poll_fn(is_over).await;
+            Ok(())
+        })
+        .await;
+        sleep(Duration::ZERO).await?;
+        Ok((result.is_err(), current_task().unwrap().cancelling()))
+    });
+    assert_eq!(ran.unwrap(), (true, 0));
+}
+
+#[test]
+fn what_is_awaited_no_more_is_not_cancelled() {
+    let ran = event_loop::run(async {
+        let background = create_task(sleep(Duration::from_secs(100)))?;
+        let of = background.clone();
+        let task = create_task(async move {
+            tokio::select! {
+                biased;
+                _ = &of => {}
+                () = std::future::ready(()) => {}
+            }
+            cancellable(tokio::time::sleep(Duration::from_secs(100))).await
+        })?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        let is_heard = task.await.is_err_and(|error| error.is_cancelled());
+        Ok((is_heard, background.cancel()))
+    });
+    assert_eq!(ran.unwrap(), (true, true));
+}
+
+#[test]
+fn all_that_is_awaited_at_once_hears() {
+    let ran = event_loop::run(async {
+        let mut background = create_task(sleep(Duration::from_secs(100)))?;
+        let task = create_task(async move {
+            tokio::select! {
+                biased;
+                _ = &mut background => {}
+                () = std::future::ready(()) => {}
+            }
+            cancellable(tokio::time::sleep(Duration::from_secs(100))).await
+        })?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        Ok(task.await.is_err_and(|error| error.is_cancelled()))
+    });
+    assert!(ran.unwrap());
+}
+
+#[test]
+fn a_future_that_is_dropped_leaves_no_waker() {
+    struct Counted(Arc<()>);
+    impl std::task::Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            let _ = &self.0;
+        }
+    }
+    with_loop(|it| {
+        let promise = it.create_future::<()>();
+        let alive = Arc::new(());
+        for _ in 0..100 {
+            let waker = Arc::new(Counted(alive.clone())).into();
+            let mut waiting = promise.clone();
+            let polled = Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+#[test]
+fn a_shield_outlives_the_last_handle_to_its_task() {
+    let ran = event_loop::run(async {
+        let shielded = event_loop::shield(&create_task(async { Ok(5) })?);
+        wait_for(Duration::from_secs(10), shielded).await
+    });
+    assert_eq!(ran.unwrap(), 5);
+}
+
+#[test]
+fn shields_and_gathers_that_are_dropped_leave_nothing_with_their_task() {
+    with_loop(|it| {
+        let told = told(it);
+        // Then every callback is told of.
+        it.set_debug(true);
+        it.set_slow_callback_duration(Duration::ZERO);
+        let task = it.create_task(sleep(Duration::from_secs(100))).unwrap();
+        for _ in 0..10 {
+            let shielded = event_loop::shield(&task);
+            assert!(shielded.cancel());
+            drop(event_loop::shield(&task));
+            drop(event_loop::gather([task.clone()]));
+        }
+        task.cancel();
+        assert!(it.run_until_task_completes(&task).is_err());
+        let told = told.borrow();
+        let is_left = |told: &&(Check, String)| {
+            told.1.contains("callback shield") || told.1.contains("callback gather")
+        };
+        assert_eq!(told.iter().filter(is_left).count(), 0, "{told:?}");
+    });
+}
+
+/// Panics wherever it can.
+#[derive(Clone, Debug)]
+struct Spiteful;
+
+impl Drop for Spiteful {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("dropped on purpose");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("shown on purpose")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+struct NoResult;
+
+impl event_loop::CallbackResult for NoResult {
+    fn into_result(self) -> event_loop::Result<()> {
+        panic!("converted on purpose")
+    }
+}
+
+#[test]
+fn whatever_of_the_program_panics_the_loop_goes_on() {
+    with_loop(|it| {
+        let told = told(it);
+        drop(it.create_task(async { Ok(Spiteful) }).unwrap());
+        drop(it.create_task::<(), _>(async { Err(Unspeakable.into()) }).unwrap());
+        it.call_soon(|| NoResult).unwrap();
+        it.call_soon(|| Err::<(), _>(Unspeakable)).unwrap();
+        let stopping = it.clone();
+        it.call_soon(move || stopping.stop()).unwrap();
+        it.run_forever().unwrap();
+        let told = told.borrow();
+        let has = |text: &str| told.iter().any(|(_, told)| told.contains(text));
+        assert!(has("after its end") && has("converted on purpose"), "{told:?}");
+        assert!(has("panics when it is shown"), "{told:?}");
+    });
+}
+
+#[test]
+fn calls_from_the_loops_own_thread_are_first_in_first_out() {
+    with_loop(|it| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (first, third) = (sender.clone(), sender.clone());
+        it.call_soon_threadsafe(move || first.send(1)).unwrap();
+        it.call_soon(move || sender.send(2)).unwrap();
+        it.handle().call_soon_threadsafe(move || third.send(3)).unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    });
+}
+
+#[test]
+fn what_makes_a_future_may_ask_for_its_result() {
+    let it = EventLoop::new().unwrap();
+    let handle = it.handle();
+    let (sender, receiver) = std::sync::mpsc::channel::<Arc<event_loop::ThreadsafeFuture<()>>>();
+    let thread = std::thread::spawn(move || {
+        let make = move || {
+            let own = receiver.recv().unwrap();
+            assert!(!own.done() && own.cancel());
+            async { Ok(()) }
+        };
+        let future = Arc::new(handle.run_coroutine_threadsafe(make).unwrap());
+        sender.send(future.clone()).unwrap();
+        let result = future.result(Some(Duration::from_secs(10)));
+        handle.call_soon_threadsafe(|| EventLoop::running().unwrap().stop()).unwrap();
+        result
+    });
+    it.run_forever().unwrap();
+    assert!(thread.join().unwrap().is_err_and(|error| error.is_cancelled()));
+    it.close().unwrap();
+}
+
+#[test]
+fn a_loop_of_a_thread_that_ends_ends_with_it() {
+    thread_local! {
+        static KEPT: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+    }
+    let thread = std::thread::spawn(|| {
+        // It is there before what is tokio's of the thread, and so outlives that.
+        KEPT.with(|kept| {
+            let it = EventLoop::new().unwrap();
+            it.create_task(async {
+                tokio::time::sleep(Duration::from_secs(100)).await;
+                Ok(())
+            })
+            .unwrap();
+            it.stop();
+            it.run_forever().unwrap();
+            kept.replace(Some(it));
+        });
+    });
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_task_of_another_loop_is_refused() {
+    with_loop(|it| {
+        with_loop(|other| {
+            let task = other.create_task(async { Ok(()) }).unwrap();
+            let text = it.run_until_task_completes(&task).unwrap_err().to_string();
+            assert_eq!(text.matches("own.rs").count(), 2, "{text}");
+            other.run_until_task_completes(&task).unwrap();
+        });
+    });
+}
+
+#[test]
+fn in_no_time_nothing_begins() {
+    let ran = event_loop::run(async {
+        let is_begun = Rc::new(Cell::new(false));
+        let own = is_begun.clone();
+        let begins = async move {
+            own.set(true);
+            Ok(1)
+        };
+        let result = wait_for(Duration::ZERO, begins).await;
+        assert!(matches!(result, Err(Error::TimedOut)) && !is_begun.get());
+        let task = create_task(async { Ok(2) })?;
+        let too_early = wait_for(Duration::ZERO, &create_task(async { Ok(3) })?).await;
+        assert!(matches!(too_early, Ok(3) | Err(Error::TimedOut)));
+        assert_eq!(current_task().unwrap().cancelling(), 0);
+        (&task).await?;
+        wait_for(Duration::ZERO, &task).await
+    });
+    assert_eq!(ran.unwrap(), 2);
 }

@@ -202,9 +202,10 @@ fn scheduling() -> Vec<(&'static str, Scenario)> {
         (
             "later_is_by_deadline",
             on(|log, it| {
-                it.call_later(3 * T, log.saying("c"))?;
-                it.call_later(T, log.saying("a"))?;
-                it.call_later(2 * T, log.saying("b"))?;
+                let now = it.time();
+                it.call_at(now + 3 * T, log.saying("c"))?;
+                it.call_at(now + T, log.saying("a"))?;
+                it.call_at(now + 2 * T, log.saying("b"))?;
                 stop_after(it, 4)?;
                 Ok(it.run_forever()?)
             }),

@@ -52,6 +52,7 @@ fn loops_tasks_steps_callbacks_and_complaints() {
     it.close().unwrap();
     drop(it);
     let unclosed = EventLoop::named("left").unwrap();
+    unclosed.create_named_task("orphan", std::future::pending::<Result<()>>()).unwrap();
     drop(unclosed);
     assert!(agent.shutdown(LIMIT).complete);
 
@@ -91,7 +92,11 @@ fn loops_tasks_steps_callbacks_and_complaints() {
         .collect();
     let failed = (MarkLevel::Error, "callback_failed".to_owned());
     assert_eq!(complaints.iter().filter(|known| **known == failed).count(), 5);
-    assert_eq!(complaints.last().unwrap().1, "event_loop_unclosed");
+    let last: Vec<_> = complaints.iter().rev().take(2).map(|(_, check)| &**check).collect();
+    assert_eq!(last, ["event_loop_unclosed", "pending_task_destroyed"]);
+    let orphan = seen.task_named("orphan").unwrap();
+    let left = tasks(&seen, seen.loop_named("left").unwrap());
+    assert!(left.iter().any(|task| task.0 == orphan && task.3 == Some(Outcome::Destroyed)));
     let hows: Vec<_> = seen
         .events()
         .filter_map(|event| match &event.kind {

@@ -120,9 +120,10 @@ def cancelling_what_has_run(log, loop):
 
 @on
 def later_is_by_deadline(log, loop):
-    loop.call_later(3 * T, log, "c")
-    loop.call_later(T, log, "a")
-    loop.call_later(2 * T, log, "b")
+    now = loop.time()
+    loop.call_at(now + 3 * T, log, "c")
+    loop.call_at(now + T, log, "a")
+    loop.call_at(now + 2 * T, log, "b")
     loop.call_later(4 * T, loop.stop)
     loop.run_forever()
 
