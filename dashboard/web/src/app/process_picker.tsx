@@ -42,10 +42,7 @@ function Fleet({ current, chosen, close }: { current: Process; chosen: Loop | nu
   const all = processes.value ?? [];
   const shown = all.filter((p) => answers(p, text));
   const canFilter = all.length > WORTH_A_FILTER;
-  useEffect(() => {
-    const first = list.current?.querySelector<HTMLElement>("input, a[aria-current]");
-    first?.focus();
-  }, []);
+  useEffect(() => list.current?.querySelector("input")?.focus(), []);
   return (
     <nav class="popup" aria-label="Processes" ref={list} onKeyDown={(event) => onArrow(event, list.current)}>
       {canFilter && (

@@ -35,7 +35,8 @@ function One({ bar, all, most, isChosen }: { bar: Bar; all: number; most: number
   const range = bar.to == null ? `${duration(bar.from)} and longer` : bar.from === 0 ? `under ${duration(bar.to)}` : `${duration(bar.from)} to ${duration(bar.to)}`;
   const text = `${range}: ${plural(bar.polls, "poll")}, ${percent(bar.polls / Math.max(all, 1))}`;
   return (
-    <button type="button" class="bar" aria-pressed={isChosen} aria-label={text} title={text} disabled={bar.polls === 0} onClick={() => setQuery({ len: isChosen ? null : lengthsToText(bar) })}>
+    <button type="button" class="bar" aria-pressed={isChosen} title={text} disabled={bar.polls === 0} onClick={() => setQuery({ len: isChosen ? null : lengthsToText(bar) })}>
+      <span class="visually-hidden">{text}. </span>
       <span class="bar-count" title={count(bar.polls)}>{bar.polls > 0 ? short(bar.polls) : ""}</span>
       <i class={`c${durationClass(bar.from)}`} style={{ height: `${height(bar.polls, most) * 100}%` }} />
       <span class="bar-from">{isDecade(bar.from) ? (bar.from === 0 ? "0" : duration(bar.from)) : ""}</span>

@@ -48,7 +48,7 @@ export function Chart(props: ChartProps) {
   return (
     <figure class="chart" onPointerMove={onMove} onPointerLeave={() => (pointed.value = null)}>
       <figcaption class="row">
-        <h3 class="grow">{props.title}</h3>
+        <h2 class="grow">{props.title}</h2>
         <span class="muted">{at}</span>
         <b>{shown == null ? UNKNOWN : props.format(shown)}</b>
       </figcaption>
