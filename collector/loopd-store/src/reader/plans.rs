@@ -83,7 +83,9 @@ async fn no_large_table_is_read_from_end_to_end() {
     for of in [WaitsOf::Task(TaskId(1)), WaitsOf::Resource(resource)] {
         let waits = stretches::waits(process, of, (1, 2), 10);
         statements.push(waits.sql().as_str().to_owned());
+        statements.push(stretches::unseen_wait(process, of, 1).sql().as_str().to_owned());
     }
+    statements.push(stretches::unseen_hold(process, resource, 1).sql().as_str().to_owned());
     statements.push(stretches::holds(process, resource, (1, 2), 10).sql().as_str().to_owned());
     statements.push(stretches::readings(process, resource, (1, 2), 10).sql().as_str().to_owned());
     statements.extend(task_life::statements());

@@ -54,6 +54,10 @@ impl Reader {
             let end = |row: &WaitRow| row.began_at.0.saturating_add_unsigned(row.length);
             rows.retain(|row| row.is_open || end(row) >= from.0);
             let mut stretch = latest(rows, limit, |row| row.began_at);
+            // Those that last and began before the range are all seen if those that began before it are.
+            let mut sql = unseen_wait(process, of, from.0);
+            let unseen: Option<i64> = sql.build_query_scalar().fetch_optional(&mut **db).await?;
+            stretch.known_from = stretch.known_from.max(unseen.map(UnixNanos));
             add_holders(db, process, &mut stretch.rows).await?;
             add_later_holders(db, process, &mut stretch.rows).await?;
             Ok(stretch)
@@ -73,7 +77,11 @@ impl Reader {
             let mut sql = holds(process, resource, (from.0, to.0), limit);
             let rows = sql.build().fetch_all(&mut **db).await?;
             let rows = rows.iter().map(hold).collect::<Answer<Vec<_>>>()?;
-            Ok(latest(rows, limit, |row| row.ended_at))
+            let mut stretch = latest(rows, limit, |row| row.ended_at);
+            let mut sql = unseen_hold(process, resource, to.0);
+            let unseen: Option<i64> = sql.build_query_scalar().fetch_optional(&mut **db).await?;
+            stretch.known_from = stretch.known_from.max(unseen.map(|_| from));
+            Ok(stretch)
         };
         self.ask("list the holds of a stretch of time", read).await
     }
@@ -134,6 +142,33 @@ pub(super) fn waits(
     sql.push(") k CROSS JOIN wait w ON w.wait = k.wait AND w.process = ").push_bind(process.0);
     sql.push(JOINED).push(" AND (w.ended_at IS NULL OR w.ended_at >= ");
     sql.push_bind(from).push(") ORDER BY w.began_at DESC LIMIT ").push_bind(most);
+    sql
+}
+
+/// When the latest of those began that began before the range and were not looked at.
+pub(super) fn unseen_wait(process: ProcessKey, of: WaitsOf, from: i64) -> QueryBuilder<Sqlite> {
+    let column = of.column();
+    let mut sql = QueryBuilder::new(format!(
+        "SELECT w.began_at FROM wait w INDEXED BY wait_by_{column} WHERE w.{column} = "
+    ));
+    sql.push_bind(of.id()).push(" AND w.process = ").push_bind(process.0);
+    sql.push(" AND w.began_at < ").push_bind(from);
+    sql.push(" ORDER BY w.began_at DESC LIMIT 1 OFFSET ").push_bind(MAX_BEFORE as i64);
+    sql
+}
+
+/// When the first of those ended that ended after the range and were not looked at.
+pub(super) fn unseen_hold(
+    process: ProcessKey,
+    resource: ResourceId,
+    to: i64,
+) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(
+        "SELECT x.ended_at FROM hold x INDEXED BY hold_by_resource WHERE x.process = ",
+    );
+    sql.push_bind(process.0).push(" AND x.resource = ").push_bind(resource.0 as i64);
+    sql.push(" AND x.ended_at >= ").push_bind(to);
+    sql.push(" ORDER BY x.ended_at LIMIT 1 OFFSET ").push_bind(MAX_BEFORE as i64);
     sql
 }
 
@@ -205,4 +240,66 @@ fn reading(row: &SqliteRow) -> Answer<ReadingRow> {
         waiters: amount("waiters")?,
         locked: amount("locked")?.map(|locked| locked != 0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    const FROM: i64 = 1_000_000;
+    const RANGE: (UnixNanos, UnixNanos) = (UnixNanos(FROM), UnixNanos(2 * FROM));
+    const RESOURCE: ResourceId = ResourceId(5);
+
+    async fn store() -> (tempfile::TempDir, Reader, Connection) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("loopd.db");
+        let (writer, reader) = crate::open(crate::StoreOptions::new(&path)).await.unwrap();
+        writer.close().await.unwrap();
+        let db = Connection::open(path).unwrap();
+        (directory, reader, db)
+    }
+
+    #[tokio::test]
+    async fn waits_that_were_not_looked_at_are_said_to_be_there() {
+        let (_directory, reader, db) = store().await;
+        let add = |wait: i64, began_at: i64, ended_at: i64| {
+            let sql = "INSERT INTO wait (process, wait, task, resource, began_at, ended_at)
+                VALUES (1, ?1, 7, 5, ?2, ?3)";
+            db.execute(sql, [wait, began_at, ended_at]).unwrap();
+        };
+        let known_from = async || {
+            let of = WaitsOf::Resource(RESOURCE);
+            let stretch = reader.waits_between(ProcessKey(1), of, RANGE, 10).await.unwrap();
+            stretch.known_from
+        };
+        for i in 1..=MAX_BEFORE as i64 {
+            add(i, 100 + i, 200 + i);
+        }
+        assert_eq!(known_from().await, None);
+        // It reaches through the range, behind all that are looked at.
+        add(0, 50, 3 * FROM);
+        assert_eq!(known_from().await, Some(UnixNanos(50)));
+    }
+
+    #[tokio::test]
+    async fn holds_that_were_not_looked_at_are_said_to_be_there() {
+        let (_directory, reader, db) = store().await;
+        let add = |since: i64, ended_at: i64| {
+            let sql = "INSERT INTO hold (process, resource, task, since, ended_at, location, amount, waits)
+                VALUES (1, 5, 7, ?1, ?2, 0, 1, 1)";
+            db.execute(sql, [since, ended_at]).unwrap();
+        };
+        let known_from = async || {
+            let stretch = reader.holds_between(ProcessKey(1), RESOURCE, RANGE, 10).await.unwrap();
+            stretch.known_from
+        };
+        for i in 1..=MAX_BEFORE as i64 {
+            add(3 * FROM + i, 3 * FROM + i + 1);
+        }
+        assert_eq!(known_from().await, None);
+        add(FROM + 1, 9 * FROM);
+        assert_eq!(known_from().await, Some(UnixNanos(FROM)));
+    }
 }

@@ -9,7 +9,7 @@ use crate::{LaneId, PollRow, WakeRow};
 pub struct Stretch<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// What ended before this was left out; `None` if nothing was.
+    /// Of what was before this, or reached beyond the stretch, some was left out; `None` if nothing was.
     pub known_from: Option<UnixNanos>,
 }
 

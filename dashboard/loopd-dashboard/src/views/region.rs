@@ -352,7 +352,7 @@ pub async fn region(reader: &Reader, filter: &RegionFilter) -> Result<RegionView
         }
     });
     view.fill_sums(&timeline, &query, &whole);
-    view.add_lengths(reader, &query).await?;
+    view.add_lengths(reader, &query, process.started_at).await?;
     view.add_slowest(reader, &process, &query).await?;
     Ok(view)
 }
@@ -490,19 +490,25 @@ impl RegionView {
     }
 
     /// Lengths by roll-ups, which know no workers: of all of them only.
-    async fn add_lengths(&mut self, reader: &Reader, query: &RegionQuery) -> Result<(), ViewError> {
+    async fn add_lengths(
+        &mut self,
+        reader: &Reader,
+        query: &RegionQuery,
+        started_at: UnixNanos,
+    ) -> Result<(), ViewError> {
         if query.lanes.is_some() {
             return Ok(());
         }
         let range = query.to.0.abs_diff(query.from.0);
         let steps =
             [(RollupStep::TenSeconds, 10), (RollupStep::Minute, 60), (RollupStep::Hour, 3_600)];
+        let mut found: Vec<Lengths> = Vec::new();
         for (step, seconds) in steps {
             let length = seconds * 1_000_000_000_i64;
             let from = query.from.0.div_euclid(length).saturating_add(1).saturating_mul(length);
             let from = if query.from.0.rem_euclid(length) == 0 { query.from.0 } else { from };
             let to = query.to.0.div_euclid(length).saturating_mul(length);
-            // Steps of ten seconds are kept for an hour, and many of them cost more than they tell.
+            // Many steps cost more than they tell.
             if from >= to || range / length.unsigned_abs() > 2_000 {
                 continue;
             }
@@ -515,13 +521,20 @@ impl RegionView {
             if lengths.count() == 0 {
                 continue;
             }
-            self.lengths_from = Some(UnixNanosText(first));
-            self.lengths_to = Some(UnixNanosText(last.saturating_add(length)));
-            (self.p50, self.p90, self.p99) =
-                (lengths.quantile(0.5), lengths.quantile(0.9), lengths.quantile(0.99));
-            self.histogram = bars(lengths.buckets());
-            return Ok(());
+            found.push(Lengths { step: length, first, end: last.saturating_add(length), lengths });
+            if found.last().is_some_and(|it| it.has_all_since(query.from.max(started_at))) {
+                break;
+            }
         }
+        let Some(Lengths { first, end, lengths, .. }) = best(found, query.from.max(started_at))
+        else {
+            return Ok(());
+        };
+        self.lengths_from = Some(UnixNanosText(first));
+        self.lengths_to = Some(UnixNanosText(end));
+        (self.p50, self.p90, self.p99) =
+            (lengths.quantile(0.5), lengths.quantile(0.9), lengths.quantile(0.99));
+        self.histogram = bars(lengths.buckets());
         Ok(())
     }
 
@@ -549,6 +562,31 @@ impl RegionView {
         self.rows = rows.iter().map(RegionRow::from).collect();
         Ok(())
     }
+}
+
+/// What roll-ups of one level say of the lengths of polls.
+struct Lengths {
+    step: i64,
+    /// When the first step with polls begins,
+    first: i64,
+    /// and the last one ends.
+    end: i64,
+    lengths: Histogram,
+}
+
+impl Lengths {
+    /// Short steps are not kept for long: they are all there if they begin with the range.
+    fn has_all_since(&self, from: UnixNanos) -> bool {
+        self.first <= from.0.saturating_add(self.step)
+    }
+}
+
+/// The finest that has the whole range; if none has, the finest of those that reach back furthest.
+fn best(mut found: Vec<Lengths>, from: UnixNanos) -> Option<Lengths> {
+    let whole = found.iter().position(|it| it.has_all_since(from));
+    let furthest = || (0..found.len()).min_by_key(|&at| found[at].first);
+    let at = whole.or_else(furthest)?;
+    Some(found.swap_remove(at))
 }
 
 fn named(timeline: &Timeline, lane: LaneId) -> RegionLaneView {
@@ -639,6 +677,28 @@ mod tests {
         );
         let longest = of(&[u64::MAX]);
         assert_eq!(longest, [Bar { from: 500_000_000_000, to: None, polls: 1 }]);
+    }
+
+    #[test]
+    fn lengths_are_of_the_whole_range_where_some_step_has_it() {
+        const SECOND: i64 = 1_000_000_000;
+        let check = |from: i64, firsts: &[(i64, i64)], wanted: Option<i64>| {
+            let found = firsts.iter().map(|&(step, first)| Lengths {
+                step: step * SECOND,
+                first: first * SECOND,
+                end: 20_000 * SECOND,
+                lengths: Histogram::default(),
+            });
+            let chosen = best(found.collect(), UnixNanos(from * SECOND));
+            assert_eq!(chosen.map(|it| it.step / SECOND), wanted, "{from} {firsts:?}");
+        };
+        check(0, &[], None);
+        check(0, &[(10, 0), (60, 0)], Some(10));
+        // Of five hours those of ten seconds have the last.
+        check(0, &[(10, 14_400), (60, 0), (3_600, 0)], Some(60));
+        check(5, &[(10, 10), (60, 60)], Some(10));
+        // Nothing ran at first.
+        check(0, &[(10, 5_000), (60, 4_980), (3_600, 7_200)], Some(60));
     }
 
     #[test]
