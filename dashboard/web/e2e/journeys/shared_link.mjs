@@ -11,7 +11,7 @@ export async function run({ collector, recorded: { sleeper, tasks }, walk, page 
   await page.keyboard.press("t");
   await page.getByTestId("next-slow").click();
   await page.getByTestId("poll-panel").waitFor();
-  const search = page.getByRole("searchbox");
+  const search = page.getByRole("searchbox", { name: /^Highlight polls/ });
   await search.fill("sleep_in");
   await until(() => /[?&]poll=.*/.test(page.url()) && /[?&]q=sleep_in/.test(page.url()) && /[?&]from=\d+/.test(page.url()), "what is seen is in the address");
   const state = async (on) => ({
@@ -19,7 +19,7 @@ export async function run({ collector, recorded: { sleeper, tasks }, walk, page 
     poll: (await on.getByTestId("poll-panel").locator(".poll-length").innerText()).trim(),
     location: await on.getByTestId("panel-location").innerText(),
     span: await on.getByTestId("span").innerText(),
-    filter: await on.getByRole("searchbox").inputValue(),
+    filter: await on.getByRole("searchbox", { name: /^Highlight polls/ }).inputValue(),
   });
   await until(async () => /\.rs:\d+/.test(await page.getByTestId("panel-location").innerText()), "the selected poll is known");
   const mine = await state(page);
@@ -37,7 +37,7 @@ export async function run({ collector, recorded: { sleeper, tasks }, walk, page 
   const { process: backlog } = await collector.process(tasks.app);
   await walk.open(`/tasks?process=${backlog}`, page);
   const table = page.getByTestId("task-table");
-  await page.getByRole("searchbox").fill("order-0000");
+  await page.getByRole("searchbox", { name: /^Highlight polls/ }).fill("order-0000");
   await page.getByRole("button", { name: "Alive", exact: true }).click();
   await table.getByRole("button", { name: "Busy" }).click();
   await until(() => ["q=order-0000", "state=alive", "sort=busy_time"].every((part) => page.url().includes(part)), "filter and order are in the address");
