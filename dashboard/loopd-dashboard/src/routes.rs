@@ -124,7 +124,7 @@ pub(crate) fn api() -> Api {
             About::new("timeline", "A piece of the timeline, as bytes")
                 .more(
                     "A tile of zoom z is 2^z nanoseconds long; the one with the number n begins at n · 2^z \
-                     nanoseconds after 1970. It has 512 buckets, or fewer of the finest, and single polls where that \
+                     nanoseconds after 1970. It has at most 512 buckets, and single polls where that \
                      is little enough.\n\n\
                      It is sealed once its process has said goodbye: then nothing of it changes while the server \
                      runs but by what retention removes. Until then even what is long past can change, when an agent \

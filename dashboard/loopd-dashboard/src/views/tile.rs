@@ -1,7 +1,7 @@
 //! The timeline in pieces that always begin and end at the same instants, and their binary form.
 //!
 //! A tile of zoom `z` is 2^z nanoseconds long and has a number: that of zoom 29 and number 5 is from 5 · 2^29 to
-//! 6 · 2^29 nanoseconds after 1970. It has what [`timeline`] gives for that range at 512 buckets, as bytes that a
+//! 6 · 2^29 nanoseconds after 1970. It has what [`timeline`] gives for that range at 512 buckets at most, as bytes that a
 //! browser uses as they are. [`LAYOUT`] is the whole of the format.
 
 use loopd_model::UnixNanos;
@@ -43,14 +43,14 @@ the place in `locations` or 4294967295, `l` (u32); of its parks `s` and `d` (f64
 const VERSION: u8 = 1;
 const IS_EXACT: u8 = 1;
 const IS_SEALED: u8 = 2;
-/// A tile has so many buckets, unless it is shorter than that many of the finest.
+/// A tile has at most so many buckets.
 const BUCKETS: u32 = 512;
 /// Stands for a place that is not known.
 const NOWHERE: u32 = u32::MAX;
 /// 33 µs: fewer polls than this would fit in are never looked at alone.
 pub const MIN_ZOOM: u8 = 15;
-/// 417 days.
-pub const MAX_ZOOM: u8 = 55;
+/// 39 hours: a longer tile would have more buckets, since there are none coarser.
+pub const MAX_ZOOM: u8 = 47;
 /// Beyond this a browser's numbers are no longer exact.
 const MAX_EXACT_NUMBER: u64 = 1 << 53;
 

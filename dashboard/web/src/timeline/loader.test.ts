@@ -103,3 +103,16 @@ test("what fails is said, and the next look tries again", async () => {
   expect((await show(loader, 10e9)).length).toBeGreaterThan(1);
   expect(loader.error.peek()).toBeNull();
 });
+
+test("of a recording of years as many tiles are asked for as can be held, and once", async () => {
+  const loader = new Loader(3, BASE, null);
+  const years = { from: 0, to: 1000 * 86400e9 };
+  const need = async () => {
+    asked = [];
+    loader.need({ start: 0, span: years.to }, WIDTH, years, false);
+    await vi.advanceTimersByTimeAsync(1_000);
+    return asked.length;
+  };
+  expect(await need()).toBe(48);
+  expect(await need()).toBe(0);
+});

@@ -83,7 +83,8 @@ export class Loader {
     const data = this.data.peek();
     if (!data || this.shown?.zoom !== zoomFor(view.span, width)) return false;
     const late = (view.span / width) * LATE_PIXELS;
-    return data.covers.from <= Math.max(view.start, extent.from) + 1 && data.covers.to >= Math.min(viewEnd(view), extent.to) - late;
+    const oldest = tileExtent(this.shown.zoom, this.wanted(view, width, extent).first, this.base).from;
+    return data.covers.from <= Math.max(view.start, extent.from, oldest) + 1 && data.covers.to >= Math.min(viewEnd(view), extent.to) - late;
   }
 
   private wanted(view: View, width: number, extent: Extent): Wanted {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Instant } from "../base/instant.ts";
 import type { Tile, TileLane } from "./tile.ts";
-import { merge, tileExtent, tilesOver, zoomFor } from "./tiles.ts";
+import { MAX_WANTED, merge, tileExtent, tilesOver, zoomFor } from "./tiles.ts";
 
 const START = 1_795_356_000_000_000_000n as Instant;
 const STEP = 2 ** 20;
@@ -38,6 +38,18 @@ test("a zoom gives from half to two buckets a pixel, and panning changes only wh
     expect(tileExtent(zoom, here.first, START).from).toBeLessThanOrEqual(5e9);
     expect(tileExtent(zoom, here.last, START).to).toBeGreaterThanOrEqual(5e9 + span);
   }
+});
+
+test("what is longer than the longest tile is several, the newest of them if they are too many", () => {
+  const day = 86400e9;
+  const month = tilesOver(zoomFor(30 * day, 1200), { from: 0, to: 30 * day }, START);
+  expect([month.zoom, month.last - month.first > 10n]).toEqual([47, true]);
+  expect(tileExtent(47, month.first, START).from).toBeLessThanOrEqual(0);
+  expect(tileExtent(47, month.last, START).to).toBeGreaterThanOrEqual(30 * day);
+  const range = { from: 0, to: 1000 * day };
+  const years = tilesOver(zoomFor(1000 * day, 1200), range, START);
+  expect(Number(years.last - years.first) + 1).toBe(MAX_WANTED);
+  expect(tileExtent(47, years.last, START).to).toBeGreaterThanOrEqual(range.to);
 });
 
 test("buckets of tiles side by side count on from the first", () => {

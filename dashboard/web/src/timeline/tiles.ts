@@ -9,11 +9,13 @@ import type { Lane, LossItem, SlowItem, TimelineData } from "./data.ts";
 import { decodeSlow, laneName } from "./parts.ts";
 import { NOWHERE, type Tile, type TileLane } from "./tile.ts";
 
-/** A tile has so many buckets. */
+/** A tile has at most so many buckets. Those of odd zooms have as many, if they are longer than that many of the finest. */
 const BUCKETS = 512;
-/** What the server has: 33 µs to 417 days. */
+/** What the server has: 33 µs to 39 hours. */
 const MIN_ZOOM = 15;
-const MAX_ZOOM = 55;
+const MAX_ZOOM = 47;
+/** Of a view that is longer than so many tiles, 78 days, only the newest are asked for. */
+export const MAX_WANTED = 48;
 /** Buckets come in steps of four: at most so many of them a pixel, and at least a quarter of that. */
 const COLUMNS_PER_PIXEL = 2;
 
@@ -37,7 +39,9 @@ export function tilesOver(zoom: number, range: Extent, base: Instant): Wanted {
   const of = (offset: Offset) => plus(base, offset) >> BigInt(zoom);
   const first = of(Math.floor(range.from));
   const last = of(Math.ceil(range.to) - 1);
-  return { zoom, first, last: last < first ? first : last };
+  if (last < first) return { zoom, first, last: first };
+  const oldest = last - BigInt(MAX_WANTED - 1);
+  return { zoom, first: first < oldest ? oldest : first, last };
 }
 
 /** From where to where a tile goes. */
