@@ -22,6 +22,7 @@ export async function run({ collector, recorded: { sleeper, tasks }, walk, page 
     filter: await on.getByRole("searchbox", { name: /^Highlight polls/ }).inputValue(),
   });
   await until(async () => /\.rs:\d+/.test(await page.getByTestId("panel-location").innerText()), "the selected poll is known");
+  await until(async () => /every poll/.test(await page.getByTestId("span").innerText()), "all of the view has come");
   const mine = await state(page);
 
   const other = await walk.newPage({ colorScheme: "dark" });
@@ -37,7 +38,7 @@ export async function run({ collector, recorded: { sleeper, tasks }, walk, page 
   const { process: backlog } = await collector.process(tasks.app);
   await walk.open(`/tasks?process=${backlog}`, page);
   const table = page.getByTestId("task-table");
-  await page.getByRole("searchbox", { name: /^Highlight polls/ }).fill("order-0000");
+  await page.locator("main [data-search]").fill("order-0000");
   await page.getByRole("button", { name: "Alive", exact: true }).click();
   await table.getByRole("button", { name: "Busy" }).click();
   await until(() => ["q=order-0000", "state=alive", "sort=busy_time"].every((part) => page.url().includes(part)), "filter and order are in the address");
