@@ -295,7 +295,9 @@ async fn a_short_range_of_which_polls_are_gone_is_not_exact() {
     assert_eq!(view["exact"], false);
     let why = view["why"].as_str().unwrap();
     assert!(why.contains("no longer kept"), "{why}");
-    assert_eq!(view["polls"], 50_000, "coarser tiles have them");
+    // The range begins within a bucket.
+    let polls = view["polls"].as_u64().unwrap();
+    assert!((49_000..=50_000).contains(&polls), "coarser tiles have them: {polls}");
     let empty = format!("process={process}&from={}&to={}", after(SECOND), after(2 * SECOND));
     assert_eq!(region(&server, &empty).await["exact"], false, "nobody knows");
 }
