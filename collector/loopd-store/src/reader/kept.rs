@@ -10,8 +10,11 @@ use crate::{ProcessKey, StoreError};
 const FIRST: &str = "SELECT end_at FROM segment INDEXED BY segment_by_time
     WHERE process = ?1 AND kind = ?2 ORDER BY end_at LIMIT 1";
 /// The index holds the numbers.
-const KEPT: &str = "SELECT ifnull(sum(spans), 0) FROM segment INDEXED BY segment_by_time
-    WHERE process = ?1 AND kind = ?2";
+const KEPT: &str = "SELECT count(*), ifnull(sum(spans), 0) FROM (
+    SELECT spans FROM segment INDEXED BY segment_by_time WHERE process = ?1 AND kind = ?2 LIMIT ?3)";
+/// So many segments are counted, some 16 million polls. Of a longer recording nobody tells whether its very
+/// first polls are gone, and they are taken to be.
+const MAX_SEGMENTS: i64 = 2_000;
 const FIRST_POLL: &str = "SELECT first_poll_at FROM any_task WHERE process = ?1 AND task = ?2";
 const STORED: &str = "SELECT stored FROM ledger_entry WHERE process = ?1 AND kind = ?2";
 
@@ -38,7 +41,12 @@ pub(super) fn polls_gone_until(
     if first.is_some_and(|first| first <= from) {
         return Ok(None);
     }
-    let kept: i64 = db.query_row(KEPT, key, |row| row.get(0))?;
+    let all = (key.0, key.1, MAX_SEGMENTS + 1);
+    let (segments, kept): (i64, i64) =
+        db.query_row(KEPT, all, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if segments > MAX_SEGMENTS {
+        return Ok(first);
+    }
     let stored: Option<i64> = db.query_row(STORED, key, |row| row.get(0)).optional()?;
     Ok((kept < stored.unwrap_or(0)).then(|| first.unwrap_or(i64::MAX)))
 }
