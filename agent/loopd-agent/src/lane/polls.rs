@@ -218,11 +218,11 @@ impl Lane {
             self.write_current(now, recorder::records_polls(), loop_);
         }
         self.push_outer();
-        self.begin(loop_, worker, Seen::ByWrapper, now);
+        let started = self.begin(loop_, worker, Seen::ByWrapper, now);
         self.current.task.store(task, Relaxed);
         self.doubt_place();
-        self.current.started.store(now, Release);
-        now
+        self.current.started.store(started, Release);
+        started
     }
 
     /// The poll begun by [`Lane::enter`] ends.
@@ -354,7 +354,10 @@ impl Lane {
         let now = ticks();
         self.parked_at.store(now, Relaxed);
         if self.plain_loop.load(Relaxed) != loop_.id.0 && !self.is_in_poll() {
-            self.take_place(loop_, worker_index().unwrap_or_else(|| loop_.outsider()), now);
+            let worker = worker_index().unwrap_or_else(|| loop_.outsider());
+            if self.take_place(loop_, worker, now) {
+                self.parked_at.store(ticks(), Relaxed);
+            }
         }
     }
 
@@ -386,17 +389,22 @@ impl Lane {
         }
     }
 
-    /// What is written next belongs to this worker, which is this lane's from now on.
-    fn take_place(&'static self, loop_: &Loop, worker: u32, now: u64) {
+    /// What is written next belongs to this worker, which is this lane's from now on. Whether it was another's:
+    /// that one may have ended its poll after `now` without knowing, so that what begins here began later.
+    fn take_place(&'static self, loop_: &Loop, worker: u32, now: u64) -> bool {
         let place = (loop_.id.0, worker);
         match loop_.owners.claim(worker, self) {
-            None => self.write_place(place, now),
+            None => {
+                self.write_place(place, now);
+                false
+            }
             Some(before) => {
                 self.lost.at.store(0, Relaxed);
                 before.lose(place, now);
                 // Said again even if this lane said so before: in between it was another's.
                 self.place_loop.store(NO_LOOP, Relaxed);
                 self.write_place(place, now);
+                true
             }
         }
     }
@@ -434,7 +442,8 @@ impl Lane {
         self.current.started.load(Relaxed) != 0 || self.depth.load(Relaxed) > 0
     }
 
-    fn begin(&'static self, loop_: &Loop, worker: u32, seen: Seen, now: u64) {
+    /// Gives when the poll begins.
+    fn begin(&'static self, loop_: &Loop, worker: u32, seen: Seen, now: u64) -> u64 {
         self.current.loop_id.store(loop_.id.0, Relaxed);
         self.current.worker.store(worker, Relaxed);
         self.current.seen.store(seen as u8, Relaxed);
@@ -443,8 +452,11 @@ impl Lane {
         if self.is_in_poll() {
             // Within a poll the thread does not become another worker.
             self.write_place((loop_.id.0, worker), now);
+            now
+        } else if self.take_place(loop_, worker, now) {
+            ticks()
         } else {
-            self.take_place(loop_, worker, now);
+            now
         }
     }
 
