@@ -126,7 +126,7 @@ const COLORS = HighlightStyle.define([
 
 const THEME = EditorView.theme({
   "&": { color: "var(--ink)", fontSize: "13px", maxHeight: "420px" },
-  "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
+  "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "20px", minHeight: "144px", overflow: "auto" },
   ".cm-content": { padding: "12px 0", caretColor: "var(--ink)" },
   ".cm-line": { padding: "0 16px" },
