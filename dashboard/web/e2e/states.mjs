@@ -166,6 +166,8 @@ async function walkByTab(on) {
   });
   const seen = new Set();
   for (let k = 0; k < MAX_STOPS; k += 1) {
+    // In an editor Tab is a letter; the page says beside it how to leave.
+    if (await on.evaluate(() => document.activeElement?.matches(".editor"))) await on.keyboard.press("Escape");
     await on.keyboard.press("Tab");
     const look = () => on.evaluate(() => {
       const it = document.activeElement;
