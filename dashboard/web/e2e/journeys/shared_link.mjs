@@ -9,8 +9,11 @@ export async function run({ collector, recorded: { sleeper, tasks }, walk, page 
   await page.getByTestId("timeline-canvas").waitFor();
   // Something that only this browser remembers, and that must not travel.
   await page.keyboard.press("t");
-  await page.getByTestId("next-slow").click();
-  await page.getByTestId("poll-panel").waitFor();
+  // There is none before the first data.
+  await until(async () => {
+    await page.getByTestId("next-slow").click();
+    return page.getByTestId("poll-panel").isVisible();
+  }, "a slow poll is selected");
   const search = page.getByRole("searchbox", { name: /^Highlight polls/ });
   await search.fill("sleep_in");
   await until(() => /[?&]poll=.*/.test(page.url()) && /[?&]q=sleep_in/.test(page.url()) && /[?&]from=\d+/.test(page.url()), "what is seen is in the address");

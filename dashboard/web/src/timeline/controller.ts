@@ -65,6 +65,8 @@ export class Timeline {
   private isOurs = false;
   private width = 0;
   private farAt = 0;
+  /** A step that was asked for before there was anything to step to. */
+  private early: 1 | -1 | null = null;
   private readonly stop: (() => void)[];
 
   constructor(
@@ -82,6 +84,9 @@ export class Timeline {
       effect(() => this.loader.need(isLive.value ? this.target.value : this.view.value, this.width, this.extent.value, isLive.value)),
       effect(() => this.refreshFar(refresh.value)),
       effect(() => this.resolveSelection()),
+      effect(() => {
+        if (this.loader.data.value != null) untracked(() => this.stepEarly());
+      }),
     ];
   }
 
@@ -304,6 +309,7 @@ export class Timeline {
 
   /** Selects the next (1) or previous (−1) slow poll and zooms so that it can be read. */
   stepSlow(direction: 1 | -1): void {
+    if (this.loader.data.peek() == null) return void (this.early = direction);
     const from = this.selected.peek()?.start ?? (direction > 0 ? this.view.peek().start : viewEnd(this.view.peek()));
     const list = this.allSlow();
     const next = direction > 0 ? list.find((item) => item.start > from + 1) : list.findLast((item) => item.start < from - 1);
@@ -311,6 +317,12 @@ export class Timeline {
     if (!next || !data) return void (this.announcement.value = direction > 0 ? "No later slow poll" : "No earlier slow poll");
     this.show(focus(next.start, next.length, 0.3, this.extent.peek()));
     this.select(pollOfSlow(data, next));
+  }
+
+  private stepEarly(): void {
+    const direction = this.early;
+    this.early = null;
+    if (direction != null) this.stepSlow(direction);
   }
 
   /** Arrow keys: the neighbour on the same worker, or the poll at the same instant on another. */
