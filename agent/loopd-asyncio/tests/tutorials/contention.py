@@ -84,17 +84,21 @@ async def event():
 
 async def cancelled():
     lock = asyncio.Lock()
+    given_up = asyncio.Event()
 
     async def holder():
         async with lock:
-            await asyncio.sleep(0.1)
+            await given_up.wait()
 
     async def impatient():
         await asyncio.sleep(0.01)
-        await lock.acquire()  # gives up
+        asyncio.get_running_loop().call_later(0.03, asyncio.current_task().cancel)
+        try:
+            await lock.acquire()  # gives up
+        finally:
+            given_up.set()
 
     task = asyncio.create_task(impatient())
-    asyncio.get_running_loop().call_later(0.04, task.cancel)
     results = await asyncio.gather(holder(), task, return_exceptions=True)
     print([type(result).__name__ for result in results])
 
