@@ -71,7 +71,7 @@ export function FindingStrip({ timeline }: { timeline: Timeline }) {
           return (
             <li key={`${list[0]!.at} ${findingKey(finding)}`} style={style}>
               {isSpread ? <button type="button" class={`finding-badge ${finding.level}`} title={title} aria-label={`${plural(list.length, "finding")}, the worst: ${plain(finding.title)}. Zoom in`} onClick={() => goTo(list)}>{list.length}</button>
-                : <a class={`finding-badge ${finding.level}`} href={hrefOf(finding)} title={title} aria-label={`${finding.level}: ${plain(finding.title)}${list.length > 1 ? ` and ${list.length - 1} more` : ""}`} data-testid="finding-badge">{list.length > 1 ? list.length : finding.level === "info" ? "i" : "!"}</a>}
+                : <a class={`finding-badge ${finding.level}`} href={hrefOf(finding)} title={title} aria-label={list.length > 1 ? `${plural(list.length, "finding")}, the worst: ${plain(finding.title)}` : `${finding.level}: ${plain(finding.title)}`} data-testid="finding-badge">{list.length > 1 ? list.length : finding.level === "info" ? "i" : "!"}</a>}
             </li>
           );
         })}
