@@ -56,7 +56,8 @@ await step("Overview → Findings shows that finding with its proof and fix, and
   const info = page.getByTestId("worth-knowing");
   if ((await info.count()) > 0) {
     if ((await info.getAttribute("aria-expanded")) === "false") await info.click();
-    await until(async () => (await info.getAttribute("aria-expanded")) === "true", "what is worth knowing unfolds");
+    const unfolded = page.getByRole("list", { name: "Worth knowing" }).getByTestId("finding");
+    await until(async () => (await unfolded.count()) > 0, "what is worth knowing unfolds");
   }
 });
 
