@@ -60,6 +60,8 @@ struct Lanes {
     /// The first bucket, and the one in which the range ends.
     first: i64,
     last: i64,
+    /// Whether nothing is known of a later time, so that tiles have no more than the range.
+    is_latest: bool,
     of: BTreeMap<LaneId, Vec<u64>>,
 }
 
@@ -68,10 +70,13 @@ impl Lanes {
         let length = range.end().saturating_sub(range.from).max(1).cast_unsigned();
         let level = level_for(length, PER_STEP * Facts::POINTS as u64);
         let (first, last) = (bucket_of(level, range.from), bucket_of(level, range.end()));
-        let mut lanes = Self { range, level, first, last, of: BTreeMap::new() };
+        let is_latest = raw::is_latest(db, range.process.0, range.end())?;
+        let mut lanes = Self { range, level, first, last, is_latest, of: BTreeMap::new() };
         lanes.add_tiles(db)?;
         lanes.add_long(db)?;
-        lanes.mend_end(db)?;
+        if !is_latest {
+            lanes.mend_end(db)?;
+        }
         Ok(lanes)
     }
 
@@ -94,19 +99,20 @@ impl Lanes {
         for level in 0..=self.level {
             let finer = 2 * u32::from(self.level - level);
             let from = tile_of(self.first.saturating_mul(1 << finer));
-            let to = tile_of(self.last.saturating_mul(1 << finer).saturating_sub(1));
+            let end = self.last + i64::from(self.is_latest);
+            let to = tile_of(end.saturating_mul(1 << finer).saturating_sub(1));
             let is_all = level == self.level;
             let key = (self.range.process.0, i64::from(level), from, to, is_all);
             let mut rows = statement.query(key)?;
             while let Some(row) = rows.next()? {
                 let tile: i64 = row.get(0)?;
-                let (first, last) = (self.first, self.last);
+                let first = self.first;
                 let buckets = self.lane(lane(row.get(1)?, row.get(2)?));
                 // Damaged cells are nobody's; the rest of the picture stands.
                 let cells = decode(row.get_ref(3)?.as_blob()?).unwrap_or_default();
                 for (place, cell) in cells {
                     let bucket = (tile * BUCKETS as i64 + i64::from(place)) >> finer;
-                    if (first..last).contains(&bucket) {
+                    if (first..end).contains(&bucket) {
                         let busy = &mut buckets[(bucket - first) as usize];
                         *busy = cell.busy.iter().fold(*busy, |sum, it| sum.saturating_add(*it));
                     }

@@ -65,9 +65,15 @@ pub(super) fn read(
         WHERE process = ?1 AND level = 0";
     let kept: Option<i64> = db.query_row(KEPT, [process], |row| row.get(0))?;
     let kept = kept.map_or(to, |step| step.saturating_mul(STEPS[0]));
+    let is_latest = raw::is_latest(db, process, to)?;
+    let holes = if is_latest { BTreeSet::new() } else { holes(db, process, (from, to))? };
+    // Before the first and up to the end of the last step there is nothing more.
+    let to = if is_latest { (step_of(0, to - 1) + 1) * STEPS[0] } else { to };
+    let from =
+        if raw::is_earliest(db, process, from)? { step_of(0, from) * STEPS[0] } else { from };
     let mut parts_of = Vec::new();
     let mut begin = from;
-    for hole in holes(db, process, (from, to))? {
+    for hole in holes {
         let (first, last) = (hole.max(begin), (hole + STEPS[0]).min(to));
         parts(STEPS.len() - 1, (begin, first), kept, &mut parts_of);
         parts_of.push(Part::Raw { from: first, to: last });

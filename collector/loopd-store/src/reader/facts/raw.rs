@@ -23,6 +23,19 @@ const SEGMENTS: &str = "SELECT s.id, p.origin, s.loop, s.worker
 const MAX_UNPACKED: usize = 4_000_000 / SCALE as usize;
 const MAX_SEGMENTS: usize = 4_000 / SCALE as usize;
 
+/// Whether nothing is known of a process at an instant or later: sums that were kept of its last steps then
+/// have what happened before that instant, and nothing else.
+pub(super) fn is_latest(db: &Connection, process: i64, end: i64) -> rusqlite::Result<bool> {
+    db.query_row("SELECT last_at < ?2 FROM process WHERE id = ?1", [process, end], |row| row.get(0))
+}
+
+/// Whether a process began at an instant or later.
+pub(super) fn is_earliest(db: &Connection, process: i64, from: i64) -> rusqlite::Result<bool> {
+    db.query_row("SELECT origin >= ?2 FROM process WHERE id = ?1", [process, from], |row| {
+        row.get(0)
+    })
+}
+
 /// What may still be looked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
