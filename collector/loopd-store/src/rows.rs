@@ -118,23 +118,28 @@ pub struct ProcessRow {
     pub totals: Totals,
 }
 
-/// Counts of one process.
+/// What one process has now. It is counted each time, unlike [`Totals`], which are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct Counts {
     /// Tasks that have not ended, callbacks aside, as far as they were counted.
     pub tasks_alive: u64,
     /// Whether there are more than that.
     pub has_more_alive: bool,
+    /// Resources not closed, as far as they were counted.
+    pub open_resources: u64,
+    /// Whether there are more than that.
+    pub has_more_open: bool,
+}
+
+/// What one process had in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
     /// Tasks whose spawn was seen, callbacks aside.
     pub tasks_spawned: u64,
     /// Polls stored, also those that retention has since removed.
     pub polls: u64,
     /// Slow polls, those still running included.
     pub slow_polls: u64,
-    /// Resources not closed, as far as they were counted.
-    pub open_resources: u64,
-    /// Whether there are more than that.
-    pub has_more_open: bool,
     /// Records lost, all kinds and causes; losses of unknown size count 0.
     pub lost: u64,
 }

@@ -32,9 +32,10 @@ async fn what_is_beyond_a_bound_is_said_to_be_there() {
 
     let processes = reader.processes().await.unwrap();
     assert_eq!((processes.rows.len(), processes.has_more), (MAX_PROCESSES, true));
+    let counts = reader.counts(&[PROCESS]).await.unwrap()[0];
+    assert_eq!((counts.tasks_alive, counts.has_more_alive), (MAX_COUNTED, true));
+    assert_eq!((counts.open_resources, counts.has_more_open), (MAX_COUNTED, true));
     let totals = reader.process(PROCESS).await.unwrap().unwrap().totals;
-    assert_eq!((totals.tasks_alive, totals.has_more_alive), (MAX_COUNTED, true));
-    assert_eq!((totals.open_resources, totals.has_more_open), (MAX_COUNTED, true));
     // These are kept, not counted.
     assert_eq!(totals.slow_polls, rows as u64);
 

@@ -40,6 +40,7 @@ async fn ask(reader: &Reader) -> Asked {
     ask!("processes", reader.processes());
     ask!("latest_process", reader.latest_process());
     ask!("process", reader.process(PROCESS));
+    ask!("counts", reader.counts(&[PROCESS]));
     ask!("process_settings", reader.process_settings(PROCESS));
     ask!("common_settings", reader.common_settings());
     ask!("asked_of", reader.asked_of(PROCESS));

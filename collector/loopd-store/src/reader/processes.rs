@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{Answer, Db, Reader, amount, instant};
 use crate::{
-    LoopRow, MAX_COUNTED, MAX_LOOPS, MAX_PROCESSES, ProcessKey, ProcessRow, ProcessState,
+    Counts, LoopRow, MAX_COUNTED, MAX_LOOPS, MAX_PROCESSES, ProcessKey, ProcessRow, ProcessState,
     Processes, StoreError, Totals,
 };
 
@@ -63,17 +63,23 @@ impl Reader {
             for process in &mut processes {
                 process.loops = loops.remove(&process.process).unwrap_or_default();
             }
-            Ok((processes, keys))
+            Ok(processes)
         };
-        let (mut processes, keys) = self.ask("read processes", read).await?;
+        self.ask("read processes", read).await
+    }
+
+    /// What each of these processes has now. The first are counted furthest.
+    pub async fn counts(&self, processes: &[ProcessKey]) -> Result<Vec<Counts>, StoreError> {
+        let keys: Vec<i64> = processes.iter().map(|process| process.0).collect();
         let counts = self.raw.ask(move |db| count(db, &keys)).await;
         let counts = counts.map_err(StoreError::sqlite("count what processes have"))?;
-        for (process, [alive, open]) in processes.iter_mut().zip(counts) {
-            let totals = &mut process.totals;
-            (totals.tasks_alive, totals.has_more_alive) = alive;
-            (totals.open_resources, totals.has_more_open) = open;
-        }
-        Ok(processes)
+        let counts = counts.into_iter().map(|[alive, open]| Counts {
+            tasks_alive: alive.0,
+            has_more_alive: alive.1,
+            open_resources: open.0,
+            has_more_open: open.1,
+        });
+        Ok(counts.collect())
     }
 }
 
@@ -152,7 +158,6 @@ fn process_row(row: &SqliteRow) -> Answer<ProcessRow> {
             polls: amount(row, 16)?,
             slow_polls: amount(row, 17)?,
             lost: amount(row, 18)?,
-            ..Totals::default()
         },
     })
 }

@@ -100,7 +100,7 @@ async fn what_is_told_of_a_task_later_is_added_to_it_and_makes_it_a_row() {
     assert_eq!(store.sql(sql).await, told);
     assert_eq!(store.sql("SELECT count(*), sum(polls) FROM tasks").await, ["20 21"]);
     // Nobody waits for an end that was seen long ago.
-    assert_eq!(store.reader.process(store.process).await.unwrap().unwrap().totals.tasks_alive, 0);
+    assert_eq!(store.reader.counts(&[store.process]).await.unwrap()[0].tasks_alive, 0);
     // Merging drops what is void.
     store.stored(lives(9_000_000, 21)).await;
     store.maintain_all(ORIGIN + (900_000 * S) as i64, &KEEP_ALL).await;
@@ -114,7 +114,7 @@ async fn an_end_that_overtakes_its_spawn_ends_the_task_all_the_same() {
     store.stored(Batch { events: vec![at(1, spawned(7, 1))], ..Batch::default() }).await;
     assert_eq!(store.sql("SELECT state, lifetime FROM tasks").await, ["ended 5000000"]);
     assert_eq!((number(&store, ROWS), number(&store, RECORDS)), (0, 1));
-    assert_eq!(store.reader.process(store.process).await.unwrap().unwrap().totals.tasks_alive, 0);
+    assert_eq!(store.reader.counts(&[store.process]).await.unwrap()[0].tasks_alive, 0);
 }
 
 #[tokio::test]

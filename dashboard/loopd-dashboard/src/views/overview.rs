@@ -2,7 +2,7 @@
 
 use loopd_analysis::runtime::Runtime;
 use loopd_model::{LoopId, UnixNanos};
-use loopd_store::{ProcessRow, Reader, Timeline};
+use loopd_store::{Counts, ProcessRow, Reader, Timeline};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -121,6 +121,7 @@ pub struct Series {
 const VERDICT_RANGE: u64 = 3_600_000_000_000;
 /// The same in the address of a page.
 const VERDICT_LAST: &str = "1h";
+const MINUTE: i64 = 60_000_000_000;
 /// Health is that of the last minute.
 const HEALTH_RANGE: u64 = 60_000_000_000;
 /// The charts show the last ten minutes.
@@ -133,12 +134,18 @@ const BUCKETS_PER_POINT: u32 = 4;
 pub async fn overview(reader: &Reader, process: Option<i64>) -> Result<OverviewView, ViewError> {
     let row = find_process(reader, process).await?;
     let range = Range::new(&row, None, None, VERDICT_RANGE)?;
-    let filter = FindingFilter { from: Some(range.from), to: None };
-    let (facts, view) = findings::of_process(reader, row.process, &filter).await?;
-    let health = health(reader, &row).await?;
-    let series = series(reader, &row).await?;
+    // Whole minutes are added up of roll-ups alone.
+    let from = range.from.0.div_euclid(MINUTE) * MINUTE;
+    let from = UnixNanos(from.max(row.started_at.0.min(range.from.0)));
+    let filter = FindingFilter { from: Some(from), to: None };
+    let counts = reader.counts(&[row.process]).await?.pop().unwrap_or_default();
+    let ((facts, view), health, series) = tokio::try_join!(
+        findings::of_process(reader, row.process, &filter),
+        health(reader, &row, &counts),
+        series(reader, &row),
+    )?;
 
-    let process = Process::from(row);
+    let process = Process::new(row, counts);
     let page = format!("/findings?process={}&last={VERDICT_LAST}", process.process);
     let headlines = verdict::headlines(&view, &page);
     let has_slow_polls = !facts.slow_polls.is_empty();
@@ -147,7 +154,11 @@ pub async fn overview(reader: &Reader, process: Option<i64>) -> Result<OverviewV
     Ok(OverviewView { process, verdict, headlines, worth_knowing, health, series })
 }
 
-async fn health(reader: &Reader, process: &ProcessRow) -> Result<Health, ViewError> {
+async fn health(
+    reader: &Reader,
+    process: &ProcessRow,
+    counts: &Counts,
+) -> Result<Health, ViewError> {
     const BUCKETS: u32 = 240;
     let range = Range::new(process, None, None, HEALTH_RANGE)?;
     let timeline = reader.timeline(process.process, range.from, range.to, BUCKETS).await?;
@@ -163,8 +174,8 @@ async fn health(reader: &Reader, process: &ProcessRow) -> Result<Health, ViewErr
     Ok(Health {
         busy_share: share(busy, open_workers(process, &timeline), range.length() as f64),
         polls_per_s: polls as f64 / seconds,
-        tasks_alive: process.totals.tasks_alive,
-        more_tasks_alive: process.totals.has_more_alive,
+        tasks_alive: counts.tasks_alive,
+        more_tasks_alive: counts.has_more_alive,
         worst_poll: cells().map(|cell| cell.max).max().unwrap_or(0),
         lost: process.totals.lost,
         rss_bytes: reading("rss_bytes"),

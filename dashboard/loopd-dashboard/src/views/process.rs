@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loopd_analysis::runtime::Runtime;
 use loopd_model::UnixNanos;
-use loopd_store::{LoopRow, ProcessRow, Reader};
+use loopd_store::{Counts, LoopRow, ProcessRow, Reader};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -135,7 +135,10 @@ pub struct Loop {
 /// The latest processes.
 pub async fn processes(reader: &Reader) -> Result<ProcessesView, ViewError> {
     let found = reader.processes().await?;
-    let processes = found.rows.into_iter().map(Process::from).collect();
+    let keys: Vec<_> = found.rows.iter().map(|row| row.process).collect();
+    let counts = reader.counts(&keys).await?;
+    let rows = found.rows.into_iter().zip(counts);
+    let processes = rows.map(|(row, counts)| Process::new(row, counts)).collect();
     Ok(ProcessesView { processes, more: found.has_more })
 }
 
@@ -144,10 +147,8 @@ impl Process {
     pub fn runtime(&self) -> Runtime {
         Runtime::of_agent(&self.agent)
     }
-}
 
-impl From<ProcessRow> for Process {
-    fn from(row: ProcessRow) -> Self {
+    pub(crate) fn new(row: ProcessRow, counts: Counts) -> Self {
         let totals = row.totals;
         let loops =
             row.loops.into_iter().map(|loop_row| Loop::new(loop_row, row.started_at)).collect();
@@ -168,13 +169,13 @@ impl From<ProcessRow> for Process {
             ended_at: row.ended_at.map(UnixNanosText::from),
             slow_threshold: row.slow_threshold,
             coverage: row.coverage.into_iter().map(Coverage::from).collect(),
-            tasks_alive: totals.tasks_alive,
-            more_tasks_alive: totals.has_more_alive,
+            tasks_alive: counts.tasks_alive,
+            more_tasks_alive: counts.has_more_alive,
             tasks_spawned: totals.tasks_spawned,
             polls: totals.polls,
             slow_polls: totals.slow_polls,
-            open_resources: totals.open_resources,
-            more_open_resources: totals.has_more_open,
+            open_resources: counts.open_resources,
+            more_open_resources: counts.has_more_open,
             lost: totals.lost,
             loops,
         }
