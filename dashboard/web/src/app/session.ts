@@ -89,7 +89,8 @@ async function loadProcesses(): Promise<void> {
 
 export function startSession(): void {
   void loadProcesses();
-  let due = 0;
+  // The stream's first word is no news: all is being asked for just now.
+  let due = Date.now() + REFRESH_EVERY;
   let timer: ReturnType<typeof setTimeout> | null = null;
   const bump = () => {
     timer = null;
