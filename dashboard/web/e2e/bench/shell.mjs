@@ -6,13 +6,15 @@ import { gzipSync } from "node:zlib";
 export async function shell({ job, newPage, row }) {
   const page = await newPage();
   const files = [];
-  page.on("response", (response) => {
+  const fetched = (response) => {
     const { pathname } = new URL(response.url());
     if (!pathname.startsWith("/api/")) files.push({ pathname, body: response.body() });
-  });
+  };
+  page.on("response", fetched);
   const seen = page.getByTestId("verdict").or(page.getByTestId("first-run")).first();
   await page.goto(job.url);
   await seen.waitFor();
+  page.off("response", fetched);
   const sizes = new Map();
   for (const { pathname, body } of files) sizes.set(pathname, (await body).length && gzipSync(await body).length);
   const named = new Set(["/", ...(await page.evaluate(() => [...document.querySelectorAll("head script[src], head link[rel=modulepreload], head link[rel=stylesheet]")].map((it) => new URL(it.src ?? it.href).pathname)))]);
