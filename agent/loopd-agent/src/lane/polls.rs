@@ -12,7 +12,7 @@ use loopd_model::RecordKind;
 use super::{Lane, MAX_DEPTH, NO_LOOP, worker_index};
 #[cfg(tokio_unstable)]
 use crate::clock::counter;
-use crate::clock::ticks;
+use crate::clock::{settle, ticks};
 use crate::record::{self, Record};
 use crate::recorder::{self, Loop};
 use crate::ring::Pushed;
@@ -300,11 +300,13 @@ impl Lane {
     #[inline(always)]
     pub(crate) fn after_plain_poll(&self) -> bool {
         let start = self.current.started.load(Relaxed);
+        // Before the look whether another thread is this worker now: that one begins later.
+        let now = counter();
         if start == 0 || self.plain_loop.load(Relaxed) == NO_LOOP {
             return false;
         }
         // A counter that seems to go backwards gives no short poll either.
-        let length = counter().wrapping_sub(start);
+        let length = now.wrapping_sub(start);
         let task = self.current.task.load(Relaxed);
         let is_written = record::push_short_poll(&self.ring, start, length, task);
         if is_written {
@@ -405,6 +407,7 @@ impl Lane {
                 // Said again even if this lane said so before: in between it was another's.
                 self.place_loop.store(NO_LOOP, Relaxed);
                 self.write_place(place, now);
+                settle();
                 true
             }
         }
