@@ -5,6 +5,7 @@
 //! nothing and the time axis never bends afterwards.
 #![expect(unsafe_code, reason = "reads the time stamp counter and calls clock_gettime")]
 
+use std::sync::atomic::{Ordering::SeqCst, fence};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loopd_model::{Anchor, Nanos, UnixNanos};
@@ -47,6 +48,17 @@ pub(crate) fn counter() -> u64 {
     return unsafe { core::arch::x86_64::_rdtsc() };
     #[cfg(not(target_arch = "x86_64"))]
     monotonic_nanos()
+}
+
+/// What this thread has stored is seen by the others before the next instant that it reads. By itself a
+/// processor reads its counter while the stores before still wait.
+pub(crate) fn settle() {
+    fence(SeqCst);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction is part of x86_64.
+    unsafe {
+        core::arch::x86_64::_mm_lfence();
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

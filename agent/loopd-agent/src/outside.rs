@@ -1,9 +1,14 @@
 //! Numbers the threads that poll for a loop without being one of its workers, as the caller of
 //! `block_on` is. Each has a lane of its own after the workers' lanes, and gives it back when it
-//! ends, so that there are never more of them than there were such threads at one time.
+//! ends, so that there are few more of them than there were such threads at one time.
+//!
+//! What a thread does as an outsider may have begun long before it asks for its number: that it lost
+//! its worker it learns at the end of the poll. So a number is only taken from when it was given back.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
+
+use crate::clock::ticks;
 
 /// Loops for which one thread remembers its number. One that takes turns with more gets another
 /// number each time, which costs nothing but a lock.
@@ -12,8 +17,22 @@ const MAX_SEATS: usize = 8;
 /// The numbers of one loop.
 #[derive(Default)]
 pub(crate) struct Outside {
-    /// Whether the number is in use.
-    taken: Mutex<Vec<bool>>,
+    numbers: Mutex<Vec<Use>>,
+}
+
+/// Who has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Taken,
+    /// Nobody since then, in ticks.
+    FreeSince(u64),
+}
+
+impl Use {
+    /// Whether nobody has had it since.
+    fn is_free(self, since: u64) -> bool {
+        matches!(self, Self::FreeSince(freed) if freed <= since)
+    }
 }
 
 thread_local! {
@@ -29,17 +48,18 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Ok(mut taken) = self.outside.taken.lock()
-            && let Some(is_taken) = taken.get_mut(self.number as usize)
+        if let Ok(mut numbers) = self.outside.numbers.lock()
+            && let Some(number) = numbers.get_mut(self.number as usize)
         {
-            *is_taken = false;
+            *number = Use::FreeSince(ticks());
         }
     }
 }
 
 impl Outside {
-    /// The calling thread's number, from 0; the same until it ends.
-    pub(crate) fn number(self: &Arc<Self>) -> u32 {
+    /// The calling thread's number, from 0, for what it does since then, in ticks; the same until
+    /// the thread ends.
+    pub(crate) fn number(self: &Arc<Self>, since: u64) -> u32 {
         let seated = SEATS.try_with(|seats| {
             let mut seats = seats.try_borrow_mut().ok()?;
             let is_it = |seat: &Option<Seat>| {
@@ -49,7 +69,7 @@ impl Outside {
                 return seat.as_ref().map(|seat| seat.number);
             }
             seats.rotate_right(1);
-            let number = self.take();
+            let number = self.take(since);
             seats[0] = Some(Seat { outside: self.clone(), number });
             Some(number)
         });
@@ -57,13 +77,14 @@ impl Outside {
         seated.ok().flatten().unwrap_or(0)
     }
 
-    /// The lowest free number.
-    fn take(&self) -> u32 {
-        let Ok(mut taken) = self.taken.lock() else { return 0 };
-        let number = taken.iter().position(|is_taken| !is_taken).unwrap_or(taken.len());
-        match taken.get_mut(number) {
-            Some(is_taken) => *is_taken = true,
-            None => taken.push(true),
+    /// The lowest number that nobody has had since.
+    fn take(&self, since: u64) -> u32 {
+        let Ok(mut numbers) = self.numbers.lock() else { return 0 };
+        let free = numbers.iter().position(|number| number.is_free(since));
+        let number = free.unwrap_or(numbers.len());
+        match numbers.get_mut(number) {
+            Some(free) => *free = Use::Taken,
+            None => numbers.push(Use::Taken),
         }
         number as u32
     }
@@ -79,24 +100,40 @@ mod tests {
         let other = one.clone();
         std::thread::scope(|scope| {
             for _ in 0..3 {
-                assert_eq!((one.number(), two.number()), (0, 0));
+                assert_eq!((one.number(ticks()), two.number(ticks())), (0, 0));
             }
             // While this thread has the first, another gets the second, and then gives it back.
             for _ in 0..3 {
-                let number = scope.spawn(|| other.number()).join().unwrap();
+                let number = scope.spawn(|| other.number(ticks())).join().unwrap();
                 assert_eq!(number, 1);
             }
         });
     }
 
     #[test]
+    fn what_began_before_a_number_was_given_back_gets_another() {
+        let outside = Arc::<Outside>::default();
+        let on_a_thread = |since| {
+            let outside = outside.clone();
+            std::thread::spawn(move || outside.number(since)).join().unwrap()
+        };
+        let before = ticks();
+        assert_eq!(on_a_thread(before), 0);
+        let between = ticks();
+        assert_eq!(on_a_thread(before), 1);
+        assert_eq!(on_a_thread(between), 0, "nobody has had it since");
+        assert_eq!(on_a_thread(between), 2);
+        assert_eq!(on_a_thread(ticks()), 0);
+    }
+
+    #[test]
     fn a_thread_of_very_many_loops_keeps_none_of_them() {
         let loops: Vec<_> = (0..100).map(|_| Arc::<Outside>::default()).collect();
         for outside in &loops {
-            assert_eq!(outside.number(), 0);
+            assert_eq!(outside.number(ticks()), 0);
         }
         let held = loops.iter().filter(|outside| Arc::strong_count(outside) > 1).count();
         assert_eq!(held, MAX_SEATS);
-        assert_eq!(loops[0].number(), 0);
+        assert_eq!(loops[0].number(ticks()), 0);
     }
 }

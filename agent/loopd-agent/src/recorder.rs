@@ -163,11 +163,11 @@ impl Loop {
         self.is_closed.load(Acquire)
     }
 
-    /// Numbers the calling thread, which polls for this loop without being one of its workers:
-    /// such threads come after the workers.
-    pub(crate) fn outsider(&self) -> u32 {
+    /// Numbers the calling thread, which has polled for this loop since then, in ticks, without
+    /// being one of its workers: such threads come after the workers.
+    pub(crate) fn outsider(&self, since: u64) -> u32 {
         let base = self.facts.get().map_or(OUTSIDE_BASE, |facts| facts.workers);
-        base + self.outside.number()
+        base + self.outside.number(since)
     }
 }
 

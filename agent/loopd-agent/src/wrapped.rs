@@ -78,13 +78,12 @@ impl Life {
         self.loop_.get().map_or(0, |loop_| loop_.id.0)
     }
 
-    /// Its loop and the worker that this thread is for it; `None` outside any runtime.
-    fn place(&self) -> Option<(&Arc<Loop>, u32)> {
+    /// Its loop; `None` outside any runtime.
+    fn known_loop(&self) -> Option<&Arc<Loop>> {
         if self.loop_.get().is_none() {
             self.set_loop(recorder::current_loop());
         }
-        let loop_ = self.loop_.get()?;
-        Some((loop_, worker_index().unwrap_or_else(|| loop_.outsider())))
+        self.loop_.get()
     }
 }
 
@@ -220,9 +219,9 @@ impl<'a> PollScope<'a> {
             let lane = recorder::existing_lane().ok_or(recorder::count_no_ring as fn(RecordKind));
             return Self { lane, started: ticks(), ours: None };
         }
-        let count: fn(RecordKind) = match (recorder::poll_lane(), life.place()) {
-            (Some(lane), Some((loop_, worker))) => {
-                let started = lane.enter(loop_, worker, task);
+        let count: fn(RecordKind) = match (recorder::poll_lane(), life.known_loop()) {
+            (Some(lane), Some(loop_)) => {
+                let started = lane.enter(loop_, worker_index(), task);
                 return Self { lane: Ok(lane), started, ours: Some(loop_) };
             }
             (Some(_), None) => recorder::count_no_loop,

@@ -396,7 +396,7 @@ mod tests {
         let loops: Vec<_> = (0..1000).map(|index| Loop::new(&index.to_string())).collect();
         let lane = recorder::poll_lane().expect("a ring");
         for loop_ in &loops {
-            lane.enter(loop_, 0, 1);
+            lane.enter(loop_, Some(0), 1);
             lane.exit(loop_);
         }
         drain.round(&mut stage, &mut tables);

@@ -12,7 +12,7 @@ use loopd_model::RecordKind;
 use super::{Lane, MAX_DEPTH, NO_LOOP, worker_index};
 #[cfg(tokio_unstable)]
 use crate::clock::counter;
-use crate::clock::ticks;
+use crate::clock::{settle, ticks};
 use crate::record::{self, Record};
 use crate::recorder::{self, Loop};
 use crate::ring::Pushed;
@@ -208,9 +208,10 @@ impl Lane {
 
 /// Around a poll that the wrapper sees.
 impl Lane {
-    /// A poll begins. Returns when, in ticks.
-    pub(crate) fn enter(&'static self, loop_: &Loop, worker: u32, task: u64) -> u64 {
+    /// A poll begins, on this worker, or on none. Returns when, in ticks.
+    pub(crate) fn enter(&'static self, loop_: &Loop, worker: Option<u32>, task: u64) -> u64 {
         let now = ticks();
+        let worker = worker.unwrap_or_else(|| loop_.outsider(now));
         let place = (loop_.id.0, worker);
         let is_nested = self.current.started.load(Relaxed) != 0;
         if is_nested && self.current.is_cut_at(place) {
@@ -299,11 +300,13 @@ impl Lane {
     #[inline(always)]
     pub(crate) fn after_plain_poll(&self) -> bool {
         let start = self.current.started.load(Relaxed);
+        // Before the look whether another thread is this worker now: that one begins later.
+        let now = counter();
         if start == 0 || self.plain_loop.load(Relaxed) == NO_LOOP {
             return false;
         }
         // A counter that seems to go backwards gives no short poll either.
-        let length = counter().wrapping_sub(start);
+        let length = now.wrapping_sub(start);
         let task = self.current.task.load(Relaxed);
         let is_written = record::push_short_poll(&self.ring, start, length, task);
         if is_written {
@@ -316,7 +319,7 @@ impl Lane {
     pub(crate) fn before_poll(&'static self, loop_: &Loop, task: u64) {
         self.push_outer();
         let now = ticks();
-        let worker = worker_index().unwrap_or_else(|| loop_.outsider());
+        let worker = worker_index().unwrap_or_else(|| loop_.outsider(now));
         self.begin(loop_, worker, Seen::ByHook, now);
         self.current.task.store(task, Relaxed);
         let is_plain = self.is_big
@@ -354,7 +357,7 @@ impl Lane {
         let now = ticks();
         self.parked_at.store(now, Relaxed);
         if self.plain_loop.load(Relaxed) != loop_.id.0 && !self.is_in_poll() {
-            let worker = worker_index().unwrap_or_else(|| loop_.outsider());
+            let worker = worker_index().unwrap_or_else(|| loop_.outsider(now));
             if self.take_place(loop_, worker, now) {
                 self.parked_at.store(ticks(), Relaxed);
             }
@@ -404,6 +407,7 @@ impl Lane {
                 // Said again even if this lane said so before: in between it was another's.
                 self.place_loop.store(NO_LOOP, Relaxed);
                 self.write_place(place, now);
+                settle();
                 true
             }
         }
@@ -474,9 +478,9 @@ impl Lane {
         if lost > start {
             self.write_poll(start, lost.min(now));
         }
-        let (since, outside) = (lost.max(start), (loop_.id.0, loop_.outsider()));
+        let since = lost.max(start);
         if since < now && place.0 == loop_.id.0 {
-            self.write_place(outside, since);
+            self.write_place((loop_.id.0, loop_.outsider(since)), since);
             self.write_poll(since, now);
         }
     }
@@ -543,7 +547,7 @@ mod tests {
 
     /// Nests polls, each with two inside, one after the other.
     fn nest(lane: &'static Lane, loop_: &Arc<Loop>, depth: u64, deepest: u64) {
-        lane.enter(loop_, 0, depth);
+        lane.enter(loop_, Some(0), depth);
         for _ in 0..2 {
             if depth < deepest {
                 nest(lane, loop_, depth + 1, deepest);
@@ -553,7 +557,6 @@ mod tests {
     }
 
     /// The polls in the ring, with their workers.
-    #[cfg(tokio_unstable)]
     fn polls(lane: &Lane) -> Vec<(u32, u64)> {
         let (mut position, head) = lane.ring.readable();
         let (mut polls, mut at) = (Vec::new(), 0);
@@ -574,7 +577,7 @@ mod tests {
         let (lane, loop_) = (lane(), Loop::new("test"));
         for deepest in [1, 3, 5, 6, 7, 10] {
             let before = lane.too_deep();
-            lane.enter(&loop_, 0, 100);
+            lane.enter(&loop_, Some(0), 100);
             nest(lane, &loop_, 1, deepest);
             assert_eq!((lane.current_task(), lane.depth.load(Relaxed)), (100, 0), "{deepest}");
             lane.exit(&loop_);
@@ -607,7 +610,7 @@ mod tests {
     #[test]
     fn a_poll_that_loses_its_worker_goes_on_elsewhere() {
         let (lane, loop_) = (lane(), Loop::new("test"));
-        let outside = loop_.outsider();
+        let outside = loop_.outsider(ticks());
         lane.before_poll(&loop_, 1);
         let worker = lane.current.worker.load(Relaxed);
         lane.lose((loop_.id.0, worker), ticks() + 1);
@@ -629,9 +632,33 @@ mod tests {
     }
 
     #[test]
+    fn pieces_that_overlap_have_lanes_of_their_own_though_one_thread_ends_before_the_other() {
+        let loop_ = Loop::new("test");
+        let (one, other) = (lane(), lane());
+        let lose = |lane: &'static Lane, task| {
+            lane.enter(&loop_, Some(0), task);
+            lane.lose((loop_.id.0, 0), ticks() + 1);
+            while ticks() <= lane.lost.at.load(Relaxed) {}
+        };
+        lose(one, 1);
+        lose(other, 2);
+        let loop_ = &*loop_;
+        std::thread::scope(|scope| {
+            for lane in [one, other] {
+                scope.spawn(move || lane.exit(loop_)).join().unwrap();
+            }
+        });
+        let outside = |lane: &Lane| {
+            let [(0, _), (outside, _)] = polls(lane)[..] else { panic!("{:?}", polls(lane)) };
+            outside
+        };
+        assert_ne!(outside(one), outside(other));
+    }
+
+    #[test]
     fn a_lane_that_is_held_again_knows_nothing_of_its_last_thread() {
         let (lane, loop_) = (lane(), Loop::new("test"));
-        lane.enter(&loop_, 0, 1);
+        lane.enter(&loop_, Some(0), 1);
         lane.lose((loop_.id.0, 0), 1);
         let before = ticks();
         lane.retire();

@@ -165,7 +165,7 @@ fn enter_ours(slot: &Slot, task: u64) -> bool {
     }
     let Some(lane) = recorder::poll_lane().filter(|_| tell(slot)) else { return false };
     with_loop(slot, |loop_| {
-        lane.enter(loop_, worker_index().unwrap_or_else(|| loop_.outsider()), task);
+        lane.enter(loop_, worker_index(), task);
     });
     true
 }

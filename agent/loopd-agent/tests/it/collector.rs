@@ -227,17 +227,30 @@ impl Collector {
     /// Waits until what has arrived satisfies a condition.
     #[track_caller]
     pub(crate) fn wait(&self, what: &str, is_there: impl Fn(&Seen) -> bool) -> Seen {
+        self.wait_within(LIMIT, what, is_there)
+    }
+
+    /// The same for what takes longer than anything else.
+    #[track_caller]
+    pub(crate) fn wait_within(
+        &self,
+        limit: Duration,
+        what: &str,
+        is_there: impl Fn(&Seen) -> bool,
+    ) -> Seen {
         let since = Instant::now();
         loop {
-            let seen = self.seen();
-            if is_there(&seen) {
-                return seen;
+            // Copied once it is there: copies in vain would take the time of what is waited for.
+            let state = self.state.lock().unwrap();
+            if is_there(&state.seen) {
+                return state.seen.clone();
             }
+            drop(state);
             assert!(
-                since.elapsed() < LIMIT,
+                since.elapsed() < limit,
                 "{what} did not happen; {:?}; seen {:?}",
                 loopd_agent::stats(),
-                seen.seqs
+                self.seen().seqs
             );
             std::thread::yield_now();
             std::thread::park_timeout(Duration::from_millis(5));
