@@ -139,7 +139,8 @@ impl Loop {
         handle: &Handle,
         gauges: Arc<embed::LoopGauges>,
     ) {
-        let _ = self.facts.set(LoopFacts { flavor: "loopd EventLoop".into(), workers: 1 });
+        let _ =
+            self.facts.set(LoopFacts { flavor: loopd_model::EVENT_LOOP_FLAVOR.into(), workers: 1 });
         if let Some(recorder) = get()
             && is_recording()
         {

@@ -139,7 +139,7 @@ const UNKNOWN: Explanation = Explanation {
     fix: "See the message, and use the same version of agent and loopd.",
 };
 
-const EXPLANATIONS: [(&str, Explanation); 25] = [
+const EXPLANATIONS: [(&str, Explanation); 26] = [
     (
         "never_awaited",
         Explanation {
@@ -353,6 +353,14 @@ const EXPLANATIONS: [(&str, Explanation); 25] = [
             what: "a finalizer of an `EventLoop` that failed",
             why: "What it was to clean up may be left over.",
             fix: "See the error, and handle it in the finalizer.",
+        },
+    ),
+    (
+        "executor_unfinished",
+        Explanation {
+            what: "an executor of an `EventLoop` whose jobs did not end",
+            why: "`loopd_agent::run(…)` waited for them at its end, and then left them to themselves: they end with the process, wherever they are.",
+            fix: "Have long jobs look for a sign to end, such as an `AtomicBool` or a closed channel, and give it before the main task returns.",
         },
     ),
 ];

@@ -15,6 +15,9 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// The flavor of a loop that is an `EventLoop` of loopd's agent for Rust, which checks itself as asyncio does.
+pub const EVENT_LOOP_FLAVOR: &str = "loopd EventLoop";
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
@@ -24,7 +27,7 @@ pub enum EventKind {
         loop_id: LoopId,
         /// What the program calls it.
         name: String,
-        /// `tokio multi_thread`, `tokio current_thread`.
+        /// `tokio multi_thread`, `tokio current_thread`, [`EVENT_LOOP_FLAVOR`].
         flavor: String,
         /// How many workers it will have; 0 if not known.
         workers: u32,

@@ -26,8 +26,8 @@ pub use batch::{
     Segment, Settings,
 };
 pub use event::{
-    CloseHow, Event, EventKind, Frame, Holder, Location, MAX_HOLDERS, MarkLevel, Metric, Name,
-    Outcome, Running, Stack, TaskKind, WaitHow,
+    CloseHow, EVENT_LOOP_FLAVOR, Event, EventKind, Frame, Holder, Location, MAX_HOLDERS, MarkLevel,
+    Metric, Name, Outcome, Running, Stack, TaskKind, WaitHow,
 };
 pub use ids::{
     AppSpanId, DumpId, LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WaitId,

@@ -21,7 +21,9 @@ use super::debug::{Check, ExceptionContext, log};
 use super::error::{Error, LoopError, Place, Result};
 use super::executor::Executors;
 use super::finalizers::Finalizers;
-use super::handle::{Callback, CallbackResult, Handle, Head, Scheduled, TimerHandle, drop_quietly};
+use super::handle::{
+    Callback, CallbackResult, FromAfar, Handle, Head, Scheduled, TimerHandle, drop_quietly,
+};
 use super::record::{self, Recording};
 use super::remote::{Item, Remote};
 use super::running::Running;
@@ -29,7 +31,7 @@ use super::signals::Signals;
 use super::tasks::{TaskCore, TaskKey, Tasks};
 use super::threads::Promised;
 use super::timers::Timers;
-use super::{EventLoop, running, tasks};
+use super::{EventLoop, ExceptionHandler, running, tasks};
 
 /// Callbacks and steps until tokio looks at its sockets and its own tasks again: as many of its own
 /// tasks tokio runs until then. A turn of more is not cut.
@@ -42,8 +44,6 @@ pub(super) enum Ready {
     Callback(Rc<dyn Scheduled>),
     Step(TaskKey),
 }
-
-type ExceptionHandler = Rc<dyn Fn(&EventLoop, &ExceptionContext)>;
 
 /// See the module.
 pub(crate) struct Core {
@@ -284,6 +284,7 @@ impl Core {
     fn accept(&self, item: Item) {
         let ready = match item {
             Item::Step(key) => Ready::Step(key),
+            Item::Call(call) if call.call.cancelled() => return,
             Item::Call(call) => {
                 let number = self.record.callback(call.place, call.name);
                 let (scheduled_at, scheduled_by) = call.scheduled;
@@ -297,7 +298,7 @@ impl Core {
                     is_waiting: Cell::new(false),
                     name: call.name,
                 };
-                Ready::Callback(Rc::new(Callback { head, call: Cell::new(Some(call.call)) }))
+                Ready::Callback(Rc::new(FromAfar { head, call: call.call }))
             }
         };
         self.ready.borrow_mut().push_back(ready);
@@ -449,15 +450,7 @@ impl Core {
         if let Some(running_since) = self.running_since.get() {
             return Err(LoopError::AlreadyRunning { made_at, running_since });
         }
-        if let Some(other) = running::running() {
-            let running_since = other.running_since.get().unwrap_or(other.made_at);
-            let other_made_at = other.made_at;
-            return Err(LoopError::AnotherIsRunning { made_at, other_made_at, running_since });
-        }
-        match RuntimeHandle::try_current() {
-            Ok(_) => Err(LoopError::InsideRuntime),
-            Err(_) => Ok(()),
-        }
+        check_thread(made_at)
     }
 
     /// Nothing runs any more. What was scheduled is dropped.
@@ -473,20 +466,14 @@ impl Core {
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().take();
         if self.is_debug.get() {
-            self.tell_of_those_never_run(&ready, left.len());
+            self.tell_of_those_never_run(&ready, &left);
         }
         let tasks = self.tasks.borrow().all();
         {
             // Sockets and timers of tokio's are dropped where they belong.
             let _inside = self.handle.enter();
             tasks.iter().for_each(|task| task.destroy());
-            for ready in &ready {
-                if let Ready::Callback(scheduled) = ready {
-                    scheduled.discard();
-                }
-            }
-            timers.iter().for_each(|timer| timer.discard());
-            drop_quietly((ready, timers, left));
+            discard(ready, timers, left);
             self.signals.clear();
             self.finalizers.clear();
             self.promised.clear();
@@ -503,22 +490,28 @@ impl Core {
         Ok(())
     }
 
-    fn tell_of_those_never_run(self: &Rc<Self>, ready: &VecDeque<Ready>, left: usize) {
+    fn tell_of_those_never_run(
+        self: &Rc<Self>,
+        ready: &VecDeque<Ready>,
+        from_afar: &VecDeque<Item>,
+    ) {
         let callbacks = ready.iter().filter_map(|ready| match ready {
-            Ready::Callback(scheduled) if !scheduled.head().is_cancelled.get() => Some(scheduled),
+            Ready::Callback(scheduled) => Some(scheduled.head()),
+            Ready::Step(_) => None,
+        });
+        let callbacks =
+            callbacks.filter(|head| !head.is_cancelled.get()).map(|head| (head.name, head.place));
+        let calls = from_afar.iter().filter_map(|item| match item {
+            Item::Call(call) if !call.call.cancelled() => Some((call.name, call.place)),
             _ => None,
         });
-        for scheduled in callbacks {
-            let (name, place) = ((scheduled.head().name)(), scheduled.head().place);
+        for (name, place) in callbacks.chain(calls) {
+            let name = name();
             let message = format!("Callback {name} was never run");
             self.complain(&ExceptionContext {
                 handle: Some(name),
                 ..ExceptionContext::new(Check::NeverRun, message, Some(place))
             });
-        }
-        if left > 0 {
-            let message = format!("{left} calls from other threads were never run");
-            self.complain(&ExceptionContext::new(Check::NeverRun, message, None));
         }
     }
 }
@@ -549,18 +542,20 @@ impl Drop for Core {
         let message = "unclosed event loop".to_owned();
         let context = ExceptionContext::new(Check::UnclosedLoop, message, Some(self.made_at));
         self.tell_nobody(&context);
-        self.remote.close();
+        let left = self.remote.close();
+        drop_quietly(self.handler.take());
         if RuntimeHandle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
             // The thread ends, and what is tokio's in it is gone: what needs that can only be left as it is.
-            std::mem::forget((self.ready.take(), self.timers.borrow_mut().take()));
+            std::mem::forget((self.ready.take(), self.timers.borrow_mut().take(), left));
             std::mem::forget((tasks, all, self.local.take(), self.runtime.take()));
             self.record.abandon();
             return;
         }
         {
             let _inside = self.handle.enter();
-            drop_quietly(self.ready.take());
-            drop_quietly(self.timers.borrow_mut().take());
+            discard(self.ready.take(), self.timers.borrow_mut().take(), left);
+            self.finalizers.clear();
+            self.promised.clear();
             // Also of those that somebody still has: their futures may hold what is tokio's.
             all.iter().for_each(|task| task.destroy());
             drop_quietly((tasks, all));
@@ -571,6 +566,35 @@ impl Drop for Core {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Whether a loop made there may run in this thread.
+pub(super) fn check_thread(made_at: Place) -> Result<(), LoopError> {
+    if let Some(other) = running::running() {
+        let running_since = other.running_since.get().unwrap_or(other.made_at);
+        let other_made_at = other.made_at;
+        return Err(LoopError::AnotherIsRunning { made_at, other_made_at, running_since });
+    }
+    match RuntimeHandle::try_current() {
+        Ok(_) => Err(LoopError::InsideRuntime),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Drops what will not be called any more, also of callbacks whose handles somebody keeps.
+fn discard(ready: VecDeque<Ready>, timers: Vec<Rc<dyn Scheduled>>, from_afar: VecDeque<Item>) {
+    for ready in &ready {
+        if let Ready::Callback(scheduled) = ready {
+            scheduled.discard();
+        }
+    }
+    timers.iter().for_each(|timer| timer.discard());
+    for item in &from_afar {
+        if let Item::Call(call) = item {
+            call.call.discard();
+        }
+    }
+    drop_quietly((ready, timers, from_afar));
 }
 
 /// However a run ends, the loop then does not run.

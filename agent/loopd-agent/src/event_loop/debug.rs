@@ -25,9 +25,24 @@ pub enum Check {
     ShutdownFailed,
     /// Something that must be closed was still open when its loop was closed.
     FinalizerFailed,
+    /// Jobs of the default executor went on for longer than [`run`](super::run) waits for them.
+    ExecutorUnfinished,
 }
 
 impl Check {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::CallbackFailed,
+        Self::NeverRetrieved,
+        Self::DestroyedPending,
+        Self::Slow,
+        Self::UnclosedLoop,
+        Self::NeverRun,
+        Self::ShutdownFailed,
+        Self::FinalizerFailed,
+        Self::ExecutorUnfinished,
+    ];
+
     /// How it is called in the store and on the dashboard.
     pub fn name(self) -> &'static str {
         match self {
@@ -39,12 +54,17 @@ impl Check {
             Self::NeverRun => "callback_never_run",
             Self::ShutdownFailed => "shutdown_failed",
             Self::FinalizerFailed => "finalizer_failed",
+            Self::ExecutorUnfinished => "executor_unfinished",
         }
     }
 
     /// Whether it is an error; else it is a warning.
     pub fn is_error(self) -> bool {
-        !matches!(self, Self::Slow | Self::UnclosedLoop | Self::NeverRun)
+        let is_warning = matches!(
+            self,
+            Self::Slow | Self::UnclosedLoop | Self::NeverRun | Self::ExecutorUnfinished
+        );
+        !is_warning
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Error {
     Cancelled(Cancelled),
     /// A [`wait_for`](super::wait_for) took too long.
     TimedOut,
+    /// Ctrl-C ended a [`run`](super::run), whose future was cancelled by it.
+    Interrupted,
     /// A panic, which went no further than the task or callback it happened in.
     Panicked(Arc<str>),
     /// The loop refused something.
@@ -76,6 +78,7 @@ impl fmt::Display for Error {
         match self {
             Self::Cancelled(cancelled) => cancelled.fmt(f),
             Self::TimedOut => f.write_str("timed out"),
+            Self::Interrupted => f.write_str("interrupted by Ctrl-C"),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Loop(error) => error.fmt(f),
             Self::Raised(error) => error.fmt(f),

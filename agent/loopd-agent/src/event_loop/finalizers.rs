@@ -5,24 +5,24 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::Result;
+use super::error::{Place, Result};
 use super::handle::drop_quietly;
 
 type Finalizer = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>>>>>;
 
 #[derive(Default)]
-pub(super) struct Finalizers(RefCell<Vec<Finalizer>>);
+pub(super) struct Finalizers(RefCell<Vec<(Place, Finalizer)>>);
 
 impl Finalizers {
-    pub(super) fn add<F>(&self, finalizer: impl FnOnce() -> F + 'static)
+    pub(super) fn add<F>(&self, place: Place, finalizer: impl FnOnce() -> F + 'static)
     where
         F: Future<Output = Result<()>> + 'static,
     {
-        self.0.borrow_mut().push(Box::new(move || Box::pin(finalizer())));
+        self.0.borrow_mut().push((place, Box::new(move || Box::pin(finalizer()))));
     }
 
-    /// What was registered last comes first.
-    pub(super) fn take_last(&self) -> Option<Finalizer> {
+    /// What was registered last comes first; with where that was.
+    pub(super) fn take_last(&self) -> Option<(Place, Finalizer)> {
         self.0.borrow_mut().pop()
     }
 

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
@@ -71,11 +73,7 @@ where
 
     #[inline]
     fn run(&self) -> Result<()> {
-        let Some(call) = self.call.take() else { return Ok(()) };
-        match catch_unwind(AssertUnwindSafe(|| call().into_result())) {
-            Ok(result) => result,
-            Err(payload) => Err(Error::of_panic(payload)),
-        }
+        self.call.take().map_or(Ok(()), caught)
     }
 
     fn discard(&self) {
@@ -83,9 +81,143 @@ where
     }
 }
 
+#[inline]
+fn caught<F, R>(call: F) -> Result<()>
+where
+    F: FnOnce() -> R,
+    R: CallbackResult,
+{
+    match catch_unwind(AssertUnwindSafe(|| call().into_result())) {
+        Ok(result) => result,
+        Err(payload) => Err(Error::of_panic(payload)),
+    }
+}
+
+/// A call that another thread gave to the loop, as the loop has it.
+pub(super) struct FromAfar {
+    pub(super) head: Head,
+    pub(super) call: ThreadsafeHandle,
+}
+
+impl Scheduled for FromAfar {
+    fn head(&self) -> &Head {
+        // Whoever asks looks at the head, which no other thread can write.
+        if self.call.cancelled() {
+            self.head.is_cancelled.set(true);
+        }
+        &self.head
+    }
+
+    fn run(&self) -> Result<()> {
+        self.call.0.run()
+    }
+
+    fn discard(&self) {
+        self.call.discard();
+    }
+}
+
+/// The part of a call from another thread that all threads have.
+trait Shared: Send + Sync {
+    fn is_cancelled(&self) -> bool;
+    /// Drops what it would call; says whether it was still to be called.
+    fn cancel(&self) -> bool;
+    fn run(&self) -> Result<()>;
+    fn discard(&self);
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+struct SharedCall<F> {
+    is_cancelled: AtomicBool,
+    call: Mutex<Option<F>>,
+    place: Place,
+}
+
+impl<F> SharedCall<F> {
+    /// Taken under the lock, and called or dropped outside: it is the program's.
+    fn take(&self) -> Option<F> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<F, R> Shared for SharedCall<F>
+where
+    F: FnOnce() -> R + Send,
+    R: CallbackResult,
+{
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Acquire)
+    }
+
+    fn cancel(&self) -> bool {
+        self.is_cancelled.store(true, Release);
+        let call = self.take();
+        let is_kept_from = call.is_some();
+        drop_quietly(call);
+        is_kept_from
+    }
+
+    fn run(&self) -> Result<()> {
+        self.take().map_or(Ok(()), caught)
+    }
+
+    fn discard(&self) {
+        drop_quietly(self.take());
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_cancelled() { " cancelled" } else { "" };
+        write!(f, "<ThreadsafeHandle{state} {} made at {}>", std::any::type_name::<F>(), self.place)
+    }
+}
+
+/// A callback that was given to a loop by [`call_soon_threadsafe`](super::LoopHandle::call_soon_threadsafe).
+/// Any thread may have it, and clones are the same callback. Dropping it changes nothing.
+#[derive(Clone)]
+pub struct ThreadsafeHandle(Arc<dyn Shared>);
+
+impl ThreadsafeHandle {
+    pub(super) fn new<F, R>(place: Place, call: F) -> Self
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: CallbackResult + 'static,
+    {
+        let call = Mutex::new(Some(call));
+        Self(Arc::new(SharedCall { is_cancelled: AtomicBool::new(false), call, place }))
+    }
+
+    /// Drops what it would call: nobody will.
+    pub(super) fn discard(&self) {
+        self.0.discard();
+    }
+
+    /// It will not be called, unless the loop has begun to: says which, since no other thread could tell. What
+    /// the callback has captured is dropped here, in the calling thread.
+    pub fn cancel(&self) -> bool {
+        self.0.cancel()
+    }
+
+    /// Whether it was cancelled, in time or not.
+    pub fn cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+impl fmt::Debug for ThreadsafeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe(f)
+    }
+}
+
 /// Drops what belongs to the program; should that panic, the loop goes on.
 pub(super) fn drop_quietly<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+    quietly(|| drop(value));
+}
+
+/// Does what may be the program's; should that panic, the loop goes on.
+pub(super) fn quietly(act: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(act)) {
+        // Its own drop may panic as well.
         std::mem::forget(payload);
     }
 }

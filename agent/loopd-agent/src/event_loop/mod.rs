@@ -58,10 +58,16 @@
 //!
 //! Who is given the error may pass it on with `?`, which ends the task as cancelled; clean up first, also by
 //! awaiting; or ignore it and go on. A request counts until it is taken back by [`Task::uncancel`], by which
-//! [`wait_for`] and [`TaskGroup`] tell their own from others. A task cancelled before its first step never
-//! begins. Several things awaited at once by the task itself (`select!`, `join!`) are all cancelled. A task
-//! or promise counts as awaited in the step in which it was polled, until the future is dropped: give `select!`
-//! the task, a clone or `&task`; `&mut task` stays awaited until the step ends.
+//! [`wait_for`] and [`TaskGroup`] tell their own from others. When the last one is taken back, nobody hears of
+//! it who has not heard yet, as in CPython since 3.13 (before, the task was cancelled all the same). A task
+//! cancelled before its first step never begins.
+//!
+//! Several things awaited at once by the task itself (`select!`, `join!`) are all cancelled: whatever of this
+//! module was polled in the task's last step, and is not done or dropped. What is polled by reference, as
+//! `select!` does with `&mut task` and with whatever is pinned, cannot tell that nobody awaits it any more: it
+//! is cancelled even if another branch has come first in that step. The request is not lost by that: once that
+//! has ended, the task makes a step, and hears of it itself if it does not ask for what was cancelled in its place.
+//! Give `select!` the task, a clone or `&task`, which are dropped with it.
 //!
 //! # What is recorded
 //!
@@ -73,36 +79,57 @@
 //!
 //! # Beside asyncio's
 //!
+//! Every name of asyncio's event loops, tasks, futures and handles, and whatever else `asyncio` exports. The
+//! crate's tests hold the list against CPython's.
+//!
 //! | asyncio | here |
 //! |---|---|
 //! | `get_running_loop`, `get_event_loop`, `set_event_loop`, `new_event_loop` | [`EventLoop::running`], [`EventLoop::current`], [`EventLoop::set_current`], [`EventLoop::new`] |
-//! | `asyncio.run` | [`run`]; `Runner` is not there: make an [`EventLoop`] |
+//! | `run` | [`run`], with its Ctrl-C and its limit for the executor |
+//! | `Runner`, `Runner.run`, `Runner.close`, `Runner.get_loop` | not there: make an [`EventLoop`] |
+//! | `EventLoop`, `SelectorEventLoop`, `BaseEventLoop`, `AbstractEventLoop` | [`EventLoop`]; there is one kind |
 //! | `run_until_complete`, `run_forever`, `stop`, `is_running`, `is_closed`, `close` | the same; also [`EventLoop::run_until_task_completes`] for a task that there is |
 //! | `shutdown_asyncgens` | [`EventLoop::shutdown_finalizers`]: Rust has no asynchronous generators, but what is to be done at the end can be registered |
-//! | `shutdown_default_executor`, `run_in_executor`, `set_default_executor` | the same; without a timeout, which [`wait_for`] gives; no pools of processes |
+//! | `shutdown_default_executor`, `run_in_executor`, `set_default_executor` | the same; the timeout is [`wait_for`]'s; no pools of processes |
+//! | `to_thread` | [`EventLoop::run_in_executor`] with `None`; there is no context to copy |
 //! | `call_soon`, `call_later`, `call_at`, `time` | the same; instants are tokio's, not numbers |
-//! | `call_soon_threadsafe`, `run_coroutine_threadsafe` | [`LoopHandle`]; the future is made in the loop's thread, since it need not be `Send`; the call cannot be cancelled |
-//! | `Handle`, `TimerHandle`: `cancel`, `cancelled`, `when` | the same |
-//! | `get_context`, the argument `context` | not there: Rust has no context variables; closures keep what they need |
-//! | `create_future`, `Future` | [`EventLoop::create_future`], [`Promise`] |
-//! | `create_task`, `Task` | the same; the loop keeps its tasks alive, where asyncio's keeps them weakly |
-//! | `set_task_factory`, `get_task_factory`, eager tasks | not there: a task's first step is always in the next turn |
-//! | `Task.get_stack`, `print_stack`, `get_coro` | not there: the state of a future is the compiler's secret; `dump_tasks` of this crate is for tokio's tasks |
+//! | `call_soon_threadsafe` | the same, of [`LoopHandle`] as well; its [`ThreadsafeHandle`] cancels from any thread |
+//! | `run_coroutine_threadsafe`, `wrap_future` | [`LoopHandle::run_coroutine_threadsafe`]; the future is made in the loop's thread, since it need not be `Send`; a [`ThreadsafeFuture`] can be awaited as it is |
+//! | `Handle`, `TimerHandle`, `cancel`, `cancelled`, `when` | the same |
+//! | `get_context` and the arguments `context` | not there: Rust has no context variables; closures keep what they need |
+//! | `create_future`, `Future`, `set_result`, `set_exception` | [`EventLoop::create_future`], [`Promise`] |
+//! | `create_task`, `Task`, `get_loop` | the same; the loop keeps its tasks alive, where asyncio's keeps them weakly |
+//! | `set_task_factory`, `get_task_factory`, `eager_task_factory`, `create_eager_task_factory` | not there: a task's first step is always in the next turn |
+//! | `get_stack`, `print_stack`, `get_coro`, `capture_call_graph`, `format_call_graph`, `print_call_graph`, `FrameCallGraphEntry`, `FutureCallGraph`, `future_add_to_awaited_by`, `future_discard_from_awaited_by` | not there: the state of a future is the compiler's secret; `dump_tasks` of this crate is for tokio's tasks |
 //! | `cancel`, `cancelling`, `uncancel`, `cancelled`, `done`, `result`, `exception`, `add_done_callback`, `remove_done_callback`, `get_name`, `set_name` | the same; `cancel` with a word is [`Task::cancel_with`]; callbacks are removed by the [`CallbackId`] that adding them gave |
 //! | `all_tasks`, `current_task` | the same; what is done is not among them |
-//! | `gather`, `wait_for`, `timeout_at`, `shield`, `TaskGroup`, `sleep` | the same; [`gather_results`] for `return_exceptions`; `gather` takes tasks, so that it is seen what is started |
-//! | `wait`, `as_completed` | not there: `tokio::select!` and the combinators of `futures` do that |
-//! | `set_exception_handler`, `call_exception_handler`, `default_exception_handler` | the same; the default is an event of `tracing` |
+//! | `gather`, `wait_for`, `timeout`, `timeout_at`, `shield`, `TaskGroup`, `sleep` | the same; [`wait_for`] is `timeout` as well; [`gather_results`] for `return_exceptions`; `gather` takes tasks, so that it is seen what is started |
+//! | `Timeout`, `Timeout.when`, `expired`, `reschedule` | not there: what [`wait_for`] gives is a future, and over when it has been awaited |
+//! | `wait`, `as_completed`, `ALL_COMPLETED`, `FIRST_COMPLETED`, `FIRST_EXCEPTION` | not there: `tokio::select!` and the combinators of `futures` do that |
+//! | `ensure_future`, `isfuture`, `iscoroutine`, `iscoroutinefunction` | not there: the compiler knows what is a future |
+//! | `set_exception_handler`, `get_exception_handler`, `call_exception_handler`, `default_exception_handler` | the same ([`EventLoop::exception_handler`]); the default is an event of `tracing` |
+//! | `get_debug`, `set_debug` | [`EventLoop::debug`], [`EventLoop::set_debug`] |
+//! | `CancelledError`, `TimeoutError`, `InvalidStateError` | [`Error::Cancelled`], [`Error::TimedOut`], [`LoopError::InvalidState`] |
 //! | `add_signal_handler`, `remove_signal_handler` | the same, on Unix; tokio never gives a signal back to the system |
-//! | `add_reader`, `add_writer`, `sock_…`, `create_connection`, `create_server`, `start_tls`, `connect_read_pipe`, `sendfile`, `getaddrinfo`, subprocesses, streams, transports and protocols | not there: tokio's sockets, pipes, processes and files, and those of this crate's [`net`](crate::net), are used in tasks |
-//! | debug mode: slow callbacks and steps | the same: [`EventLoop::slow_callback_duration`]; recorded with a stack while they last, also without debug mode |
-//! | debug mode: calls from the wrong thread | the compiler refuses them |
-//! | debug mode: coroutines that were never awaited | the compiler warns of futures that are not used |
-//! | debug mode: where tasks and handles were made | always known |
-//! | debug mode: slow selectors | not there: parks are recorded |
-//! | tasks destroyed while pending, errors never retrieved, unclosed loops | the same, also without debug mode |
+//! | `Lock`, `Event`, `Condition`, `Semaphore`, `BoundedSemaphore`, `Barrier`, `BrokenBarrierError`, `Queue`, `PriorityQueue`, `LifoQueue`, `QueueEmpty`, `QueueFull`, `QueueShutDown` | not there: tokio's, and those of this crate's [`sync`](crate::sync), work in tasks; [`cancellable`] has them hear of cancellations |
+//! | `add_reader`, `remove_reader`, `add_writer`, `remove_writer` | not there: `tokio::io::unix::AsyncFd` in a task |
+//! | `sock_recv`, `sock_recv_into`, `sock_recvfrom`, `sock_recvfrom_into`, `sock_sendall`, `sock_sendto`, `sock_connect`, `sock_accept`, `sock_sendfile`, `sendfile`, `getaddrinfo`, `getnameinfo`, `SendfileNotAvailableError` | not there: tokio's sockets, and those of this crate's [`net`](crate::net), are used in tasks; a socket's own `sendfile` is tokio's `copy` |
+//! | `create_connection`, `create_server`, `create_unix_connection`, `create_unix_server`, `create_datagram_endpoint`, `connect_accepted_socket`, `connect_read_pipe`, `connect_write_pipe`, `start_tls`, `open_connection`, `open_unix_connection`, `start_server`, `start_unix_server`, `Server`, `AbstractServer`, `StreamReader`, `StreamWriter`, `StreamReaderProtocol`, `IncompleteReadError`, `LimitOverrunError` | not there, for the same reason |
+//! | `BaseProtocol`, `Protocol`, `BufferedProtocol`, `DatagramProtocol`, `SubprocessProtocol`, `BaseTransport`, `Transport`, `ReadTransport`, `WriteTransport`, `DatagramTransport`, `SubprocessTransport` | not there: Rust's traits `AsyncRead` and `AsyncWrite` are in their place |
+//! | `subprocess_exec`, `subprocess_shell`, `create_subprocess_exec`, `create_subprocess_shell` | not there: tokio's processes, and those of this crate's `process`, are used in tasks |
+//! | `get_event_loop_policy`, `set_event_loop_policy`, `AbstractEventLoopPolicy`, `DefaultEventLoopPolicy`, `get_child_watcher`, `set_child_watcher`, `AbstractChildWatcher`, `SafeChildWatcher`, `FastChildWatcher`, `MultiLoopChildWatcher`, `PidfdChildWatcher`, `ThreadedChildWatcher` | not there: deprecated or gone |
+//!
+//! What asyncio's debug mode does, and what it complains of at any time:
+//!
+//! | asyncio | here |
+//! |---|---|
+//! | callbacks and steps of more than `slow_callback_duration` | the same: [`EventLoop::slow_callback_duration`]; recorded with a stack while they last, also without debug mode |
+//! | calls from the wrong thread | the compiler refuses them; [`ThreadsafeFuture::result`] in the loop's own thread is an error |
+//! | coroutines that were never awaited | the compiler warns of futures that are not used |
+//! | where tasks and handles were made | always known |
+//! | slow selectors | not there: parks are recorded |
+//! | tasks destroyed while pending, errors never retrieved, failing callbacks, unclosed loops, an executor that does not end | the same, also without debug mode |
 //! | unclosed transports | what the guards of this crate and [`Tracked`](crate::Tracked) tell |
-//! | policies, child watchers | not there: deprecated |
 //!
 //! Debug mode also tells of callbacks that were still to run when the loop was closed.
 
@@ -114,6 +141,8 @@ mod executor;
 mod finalizers;
 mod group;
 mod handle;
+mod interrupt;
+mod kept;
 mod promise;
 mod record;
 mod remote;
@@ -141,9 +170,9 @@ pub use debug::{Check, ExceptionContext};
 pub use error::{Cancelled, Error, LoopError, Place, Result};
 pub use executor::{Executor, Job, ThreadPool};
 pub use group::TaskGroup;
-pub use handle::{CallbackResult, Handle, TimerHandle};
+pub use handle::{CallbackResult, Handle, ThreadsafeHandle, TimerHandle};
 pub use promise::{CallbackId, Promise};
-pub use runner::run;
+pub use runner::{EXECUTOR_SHUTDOWN_TIMEOUT, run};
 pub use sleep::{cancellable, sleep, yield_now};
 pub use tasks::{Task, TaskRef};
 pub use threads::{LoopHandle, ThreadsafeFuture};
@@ -151,7 +180,12 @@ pub use threads::{LoopHandle, ThreadsafeFuture};
 use self::core::Core;
 use tasks::TaskCell;
 
+/// What is told of what goes wrong where nobody awaits it.
+pub type ExceptionHandler = Rc<dyn Fn(&EventLoop, &ExceptionContext)>;
+
 /// A loop. Clones are the same loop; it stays in the thread that made it, and [`LoopHandle`] is for others.
+///
+/// It keeps its tasks and callbacks, and one that these have clones of is not freed before it is closed.
 #[derive(Clone)]
 pub struct EventLoop(Rc<Core>);
 
@@ -287,24 +321,25 @@ impl EventLoop {
     }
 
     /// Has `finalizer` run by [`shutdown_finalizers`](Self::shutdown_finalizers).
+    #[track_caller]
     pub fn add_finalizer<F>(&self, finalizer: impl FnOnce() -> F + 'static)
     where
         F: Future<Output = Result<()>> + 'static,
     {
-        self.0.finalizers.add(finalizer);
+        self.0.finalizers.add(Location::caller(), finalizer);
     }
 
     /// Runs what was registered, the last first: in the place of asyncio's `shutdown_asyncgens`. What fails
     /// goes to the exception handler.
     pub async fn shutdown_finalizers(&self) -> Result<()> {
-        while let Some(finalizer) = self.0.finalizers.take_last() {
+        while let Some((place, finalizer)) = self.0.finalizers.take_last() {
             if let Err(error) = cancellable(finalizer()).await?
                 && !error.is_cancelled()
             {
                 let message = "a finalizer of the loop failed".to_owned();
                 self.0.complain(&ExceptionContext {
                     error: Some(error),
-                    ..ExceptionContext::new(Check::FinalizerFailed, message, None)
+                    ..ExceptionContext::new(Check::FinalizerFailed, message, Some(place))
                 });
             }
         }
@@ -355,10 +390,10 @@ impl EventLoop {
 
     /// Calls `call` soon. From other threads it is called by a [`LoopHandle`].
     #[track_caller]
-    pub fn call_soon_threadsafe<F, R>(&self, call: F) -> Result<(), LoopError>
+    pub fn call_soon_threadsafe<F, R>(&self, call: F) -> Result<ThreadsafeHandle, LoopError>
     where
         F: FnOnce() -> R + Send + 'static,
-        R: CallbackResult,
+        R: CallbackResult + 'static,
     {
         self.handle().call_soon_threadsafe(call)
     }
@@ -495,6 +530,11 @@ impl EventLoop {
     pub fn reset_exception_handler(&self) {
         let before = self.0.handler().take();
         handle::drop_quietly(before);
+    }
+
+    /// The handler that was set.
+    pub fn exception_handler(&self) -> Option<ExceptionHandler> {
+        self.0.handler().borrow().clone()
     }
 
     /// Tells the handler, and the recorder.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use super::core::Core;
 use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
-use super::handle::CallbackResult;
+use super::handle::{CallbackResult, quietly};
 use super::tasks::TaskCore;
 use super::{EventLoop, running};
 
@@ -187,7 +187,8 @@ impl<T> State<T> {
         let core = self.loop_.upgrade().filter(|core| !core.is_closed());
         for done in done.into_iter().filter_map(|(_, done)| done) {
             match done {
-                Done::Wake(waker) => waker.wake(),
+                // One of the program's that panics keeps the others from nothing.
+                Done::Wake(waker) => quietly(|| waker.wake()),
                 Done::Call(call) => {
                     if let Some(core) = &core {
                         call(core);
@@ -289,11 +290,12 @@ impl<T: Clone> State<T> {
     /// [forgotten](Self::forget) when it is dropped.
     pub(super) fn poll(
         &self,
-        canceller: impl FnOnce() -> Rc<dyn Cancel>,
+        canceller: impl Fn() -> Rc<dyn Cancel>,
         waiting: &Waiting,
         context: &mut Context<'_>,
     ) -> Poll<Result<T>> {
         let task = running::current_task();
+        let told = task.as_ref().filter(|task| task.was_told(&canceller));
         // A task that was cancelled while it slept hears of that first, as in asyncio: the result stays
         // where it is.
         if waiting.is_waiting.get()
@@ -304,6 +306,9 @@ impl<T: Clone> State<T> {
         }
         if let Some(result) = self.try_result() {
             self.forget(waiting);
+            if let Some(task) = told {
+                task.heard();
+            }
             return Poll::Ready(result);
         }
         if let Some(cancelled) = task.as_ref().and_then(|task| task.take_delivery()) {
@@ -312,10 +317,13 @@ impl<T: Clone> State<T> {
         waiting.is_waiting.set(true);
         self.wake_when_done(waiting, context.waker());
         waiting.leave_task();
-        if let Some(task) = task
+        if let Some(task) = &task
             && let Some(number) = task.waits_for(context.waker(), canceller)
         {
-            waiting.waiter.set(Some((Rc::downgrade(&task), number)));
+            waiting.waiter.set(Some((Rc::downgrade(task), number)));
+        }
+        if let Some(task) = told {
+            task.goes_on_waiting();
         }
         Poll::Pending
     }

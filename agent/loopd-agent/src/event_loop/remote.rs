@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 use super::error::{LoopError, Place};
+use super::handle::ThreadsafeHandle;
 use super::tasks::TaskKey;
 
 /// A call from another thread.
 pub(super) struct Call {
-    pub(super) call: Box<dyn FnOnce() -> super::Result<()> + Send>,
+    pub(super) call: ThreadsafeHandle,
     pub(super) place: Place,
     pub(super) name: fn() -> &'static str,
     /// When it was made, in ticks, and by which task; 0 if not recorded.

@@ -134,6 +134,10 @@ pub(super) struct TaskCore {
     requests: Cell<u32>,
     is_started: Cell<bool>,
     is_stepping: Cell<bool>,
+    /// A request was passed on, and the task has not heard of it yet: who was told in its place.
+    told: RefCell<Vec<Weak<dyn Cancel>>>,
+    /// Whether one of those was asked in this step, and so is still awaited.
+    is_told_awaited: Cell<bool>,
     /// Whether what it waits for is being told that it was cancelled.
     pub(super) is_cancelling: Cell<bool>,
 }
@@ -144,8 +148,7 @@ impl TaskCore {
         if !self.is_delivering.get() {
             return None;
         }
-        self.is_delivering.set(false);
-        self.must_cancel.set(false);
+        self.hear_no_more();
         Some(self.cancelled())
     }
 
@@ -158,10 +161,51 @@ impl TaskCore {
         self.must_cancel.set(true);
     }
 
+    /// One request less. With the last of them goes what was still to be heard, as in CPython since 3.13.
     pub(super) fn uncancel(&self) -> u32 {
         let requests = self.requests.get().saturating_sub(1);
-        self.requests.set(requests);
+        if self.requests.replace(requests) == 1 {
+            self.hear_no_more();
+        }
         requests
+    }
+
+    /// What it has not heard of, it will not hear of.
+    fn hear_no_more(&self) {
+        self.must_cancel.set(false);
+        self.is_delivering.set(false);
+        self.heard();
+    }
+
+    /// Whether this was told of a cancellation in the place of the task, which has not heard of it yet.
+    #[inline]
+    pub(super) fn was_told(&self, what: impl FnOnce() -> Rc<dyn Cancel>) -> bool {
+        let told = self.told.borrow();
+        if told.is_empty() {
+            return false;
+        }
+        let what = what();
+        told.iter().any(|told| std::ptr::addr_eq(told.as_ptr(), Rc::as_ptr(&what)))
+    }
+
+    /// What was told in its place has answered.
+    pub(super) fn heard(&self) {
+        self.told.borrow_mut().clear();
+    }
+
+    /// What was told in its place is still awaited.
+    pub(super) fn goes_on_waiting(&self) {
+        self.is_told_awaited.set(true);
+    }
+
+    /// A step is over. Whether it was to hear of a cancellation by what was told in its place, but has not so
+    /// much as asked for that: it awaits it no more, and has to hear of it itself.
+    fn was_passed_over(&self) -> bool {
+        let is_passed_over = !self.told.borrow().is_empty() && !self.is_told_awaited.get();
+        if is_passed_over {
+            self.heard();
+        }
+        is_passed_over
     }
 
     /// A scope takes its own request back; says whether only those are left that were there `before` it. If
@@ -169,8 +213,7 @@ impl TaskCore {
     pub(super) fn take_back(&self, before: u32) -> bool {
         let is_ours = self.uncancel() <= before;
         if is_ours {
-            self.must_cancel.set(false);
-            self.is_delivering.set(false);
+            self.hear_no_more();
         }
         is_ours
     }
@@ -181,14 +224,16 @@ impl TaskCore {
 
     /// One more request to end, which goes to what it waits for, if that can hear.
     fn tell(self: &Rc<Self>, message: Option<&str>, next: &mut Vec<Next>) {
-        self.requests.set(self.requests.get() + 1);
-        // In a circle of tasks the request has come back to one that passed it on: somebody has to hear.
-        if !self.is_cancelling.get() && self.pass_on(next) {
+        self.requests.set(self.requests.get().saturating_add(1));
+        *self.cancel_message.borrow_mut() = message.map(Into::into);
+        if self.is_stepping.get() {
+            // What it awaits is known when the step is over.
+            self.must_cancel.set(true);
             return;
         }
-        self.must_cancel.set(true);
-        *self.cancel_message.borrow_mut() = message.map(Into::into);
-        if !self.is_stepping.get() {
+        // In a circle of tasks the request has come back to one that passed it on: somebody has to hear.
+        if self.is_cancelling.get() || !self.pass_on(next) {
+            self.must_cancel.set(true);
             self.alarm.ring();
         }
     }
@@ -202,7 +247,13 @@ impl TaskCore {
         self.is_cancelling.set(true);
         next.push(Next::Leave(self.clone()));
         next.extend(waiters.iter().rev().map(|(_, waiter)| Next::Tell(waiter.clone())));
-        !self.hears_itself.get()
+        if self.hears_itself.get() {
+            return false;
+        }
+        // Those that have ended are told nothing.
+        let told = waiters.iter().filter(|(_, waiter)| waiter.is_open());
+        *self.told.borrow_mut() = told.map(|(_, waiter)| Rc::downgrade(waiter)).collect();
+        true
     }
 
     /// It waits for nothing so far.
@@ -304,6 +355,8 @@ impl<T: 'static> TaskCell<T> {
             requests: Cell::new(0),
             is_started: Cell::new(false),
             is_stepping: Cell::new(false),
+            told: RefCell::default(),
+            is_told_awaited: Cell::new(false),
             is_cancelling: Cell::new(false),
         });
         let state = State::new(core, made_at, "Task");
@@ -329,8 +382,7 @@ impl<T: 'static> TaskCell<T> {
             }
             result => result,
         };
-        task.must_cancel.set(false);
-        task.is_delivering.set(false);
+        task.hear_no_more();
         task.forget_waiters();
         let outcome = match &result {
             Ok(_) => Outcome::Completed,
@@ -383,6 +435,7 @@ impl<T: 'static> AnyTask for TaskCell<T> {
             return self.finish(core, Err(task.cancelled().into()));
         }
         task.is_started.set(true);
+        task.is_told_awaited.set(false);
         task.forget_waiters();
         let polled = {
             let _stepping = Stepping::enter(core, task);
@@ -403,7 +456,8 @@ impl<T: 'static> AnyTask for TaskCell<T> {
             None => {
                 *self.body.borrow_mut() = Some(body);
                 core.record.end(step, wake);
-                if task.must_cancel.get() {
+                if task.was_passed_over() || task.must_cancel.get() {
+                    task.must_cancel.set(true);
                     self.cancel_what_it_awaits();
                 }
                 return;

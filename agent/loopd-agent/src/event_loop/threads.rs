@@ -5,14 +5,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::error::{LoopError, Place, Result};
-use super::handle::CallbackResult;
+use super::error::{Error, LoopError, Place, Result};
+use super::handle::{CallbackResult, ThreadsafeHandle};
 use super::promise::{Promise, cancel};
 use super::record;
 use super::remote::{Call, Item, Remote};
@@ -37,25 +37,28 @@ impl LoopHandle {
     }
 
     /// Calls `call` in the loop's thread, soon; wakes the loop if it sleeps. In there,
-    /// [`EventLoop::running`] is the loop.
+    /// [`EventLoop::running`] is the loop. The handle cancels it, from any thread.
     #[track_caller]
-    pub fn call_soon_threadsafe<F, R>(&self, call: F) -> Result<(), LoopError>
+    pub fn call_soon_threadsafe<F, R>(&self, call: F) -> Result<ThreadsafeHandle, LoopError>
     where
         F: FnOnce() -> R + Send + 'static,
-        R: CallbackResult,
+        R: CallbackResult + 'static,
     {
-        let name = std::any::type_name::<F>;
-        self.call(Location::caller(), name, move || call().into_result())
+        self.call(Location::caller(), std::any::type_name::<F>, call)
     }
 
-    fn call(
+    fn call<F, R>(
         &self,
         place: Place,
         name: fn() -> &'static str,
-        call: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> Result<(), LoopError> {
-        let (call, scheduled) = (Box::new(call), record::now());
-        let item = Item::Call(Call { call, place, name, scheduled });
+        call: F,
+    ) -> Result<ThreadsafeHandle, LoopError>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: CallbackResult + 'static,
+    {
+        let (handle, scheduled) = (ThreadsafeHandle::new(place, call), record::now());
+        let item = Item::Call(Call { call: handle.clone(), place, name, scheduled });
         // In the loop's own thread it takes its place behind what is scheduled there.
         let mut item = Some(item);
         running::with_own(&self.remote, |core| {
@@ -65,7 +68,13 @@ impl LoopHandle {
                 core.accept_here(item);
             }
         });
-        item.map_or(Ok(()), |item| self.remote.push(item))
+        if let Some(item) = item
+            && let Err(error) = self.remote.push(item)
+        {
+            handle.discard();
+            return Err(error);
+        }
+        Ok(handle)
     }
 
     /// Has the future that `make` makes, in the loop's thread, run as a task there.
@@ -83,13 +92,20 @@ impl LoopHandle {
         let place = Location::caller();
         let shared = Arc::new(Shared::default());
         let setter = Setter(shared.clone());
-        self.call(place, std::any::type_name::<F>, move || {
+        self.call(place, std::any::type_name::<F>, move || -> Result<()> {
             let event_loop = EventLoop::running()?;
             if setter.0.lock().is_cancelled {
                 return Ok(());
             }
             // Not under the lock: it is the program's, and may ask for the result, or cancel it.
-            let future = Box::pin(make());
+            let future = match catch_unwind(AssertUnwindSafe(make)) {
+                Ok(future) => Box::pin(future),
+                Err(payload) => {
+                    let error = Error::of_panic(payload);
+                    setter.0.set(Err(error.clone()));
+                    return Err(error);
+                }
+            };
             let label = std::any::type_name::<F>();
             let task = {
                 let mut state = setter.0.lock();
@@ -171,9 +187,13 @@ impl<T> Drop for Setter<T> {
 }
 
 impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
-    /// Waits for the result, for a while if one is given. Blocks the calling thread, which must not be the
-    /// loop's.
+    /// Waits for the result, for a while if one is given. Blocks the calling thread. In the loop's own, which
+    /// would wait for itself, it is an error unless there is a result.
     pub fn result(&self, timeout: Option<Duration>) -> Result<T> {
+        if !self.done() && running::with_own(&self.remote, |_| ()).is_some() {
+            let why = "the loop's own thread cannot wait for a result: await it";
+            return Err(LoopError::InvalidState(why).into());
+        }
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.shared.lock();
         loop {
@@ -185,7 +205,7 @@ impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(super::Error::TimedOut);
+                        return Err(Error::TimedOut);
                     }
                     let waited = self.shared.changed.wait_timeout(state, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -213,7 +233,7 @@ impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
             .call(
                 Location::caller(),
                 || "ThreadsafeFuture::cancel",
-                move || {
+                move || -> Result<()> {
                     let Some(key) = shared.lock().task else { return Ok(()) };
                     if let Some(core) = running::running() {
                         let task = core.tasks.borrow().get(key).cloned();
@@ -232,11 +252,15 @@ impl<T: Clone + Send + 'static> Future for ThreadsafeFuture<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        // Cloned and dropped outside the lock: it may be the program's.
+        let waker = context.waker().clone();
         let mut state = self.shared.lock();
         if let Some(result) = &state.result {
             return Poll::Ready(result.clone());
         }
-        state.waker = Some(context.waker().clone());
+        let before = state.waker.replace(waker);
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 }
@@ -305,7 +329,7 @@ impl<T: Send + 'static> Drop for Pending<T> {
     fn drop(&mut self) {
         let result = self.result.take().unwrap_or(Err(LoopError::ExecutorShutDown.into()));
         let number = self.number;
-        let call = move || {
+        let call = move || -> Result<()> {
             if let Some(core) = running::running() {
                 core.promised.keep(number, Box::new(result));
             }

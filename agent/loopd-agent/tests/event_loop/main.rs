@@ -7,3 +7,4 @@ mod collector;
 mod own;
 mod pairs;
 mod recorded;
+mod table;

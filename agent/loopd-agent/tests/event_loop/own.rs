@@ -704,3 +704,260 @@ fn in_no_time_nothing_begins() {
     });
     assert_eq!(ran.unwrap(), 2);
 }
+
+#[test]
+fn a_cancellation_is_not_lost_with_what_is_awaited_no_more() {
+    let ran = event_loop::run(async {
+        let mut background = create_task(sleep(Duration::from_secs(100)))?;
+        let task = create_task(async move {
+            tokio::select! {
+                biased;
+                _ = &mut background => {}
+                () = std::future::ready(()) => {}
+            }
+            // Nothing in here hears, so its end is all that can be seen.
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            Ok(background.done())
+        })?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        Ok((&task).await.is_err_and(|error| error.is_cancelled()) && task.cancelled())
+    });
+    assert!(ran.unwrap());
+}
+
+#[test]
+fn a_cancellation_is_heard_though_another_branch_comes_first() {
+    let ran = event_loop::run(async {
+        let it = EventLoop::running()?;
+        let first = it.create_future::<()>();
+        let background = create_task(sleep(Duration::from_secs(100)))?;
+        let (of, other) = (first.clone(), background.clone());
+        let task = create_task(async move {
+            tokio::select! {
+                biased;
+                _ = &of => {}
+                _ = &other => {}
+            }
+            let heard = sleep(Duration::from_secs(100)).await;
+            Ok((heard.is_err(), current_task().unwrap().cancelling()))
+        })?;
+        sleep(Duration::ZERO).await?;
+        first.set_result(())?;
+        task.cancel();
+        Ok((task.await?, background.cancel()))
+    });
+    // Only that was cancelled which was awaited then.
+    assert_eq!(ran.unwrap(), ((true, 1), false));
+}
+
+#[test]
+fn a_cancellation_that_was_answered_is_heard_once() {
+    let ran = event_loop::run(async {
+        // It takes its time, and gives a result.
+        let inner = create_task(async {
+            let _ = sleep(Duration::from_secs(100)).await;
+            sleep(Duration::ZERO).await?;
+            Ok(3)
+        })?;
+        let mut own = inner.clone();
+        let task = create_task(async move {
+            // The same task, by another future each time.
+            let value = loop {
+                tokio::select! {
+                    biased;
+                    value = &mut own => break value?,
+                    slept = sleep(Duration::from_millis(1)) => slept.unwrap_or(()),
+                }
+            };
+            sleep(Duration::ZERO).await?;
+            Ok((value, current_task().unwrap().cancelling()))
+        })?;
+        sleep(Duration::ZERO).await?;
+        sleep(Duration::ZERO).await?;
+        task.cancel();
+        let cancelled = inner.any().cancelling();
+        Ok((task.await?, cancelled))
+    });
+    assert_eq!(ran.unwrap(), ((3, 1), 1));
+}
+
+#[test]
+fn a_future_polled_by_another_task_is_the_others() {
+    let ran = event_loop::run(async {
+        let it = EventLoop::running()?;
+        let promise = it.create_future::<i32>();
+        let shared = Rc::new(RefCell::new(promise.clone()));
+        let own = shared.clone();
+        let first = create_task(async move {
+            let once = std::future::poll_fn(|context| {
+                assert!(Pin::new(&mut *own.borrow_mut()).poll(context).is_pending());
+                Poll::Ready(())
+            });
+            once.await;
+            sleep(Duration::from_secs(100)).await
+        })?;
+        let own = shared.clone();
+        let second = create_task(async move {
+            std::future::poll_fn(|context| Pin::new(&mut *own.borrow_mut()).poll(context)).await
+        })?;
+        sleep(Duration::ZERO).await?;
+        first.cancel();
+        assert!(first.await.is_err_and(|error| error.is_cancelled()) && !promise.done());
+        promise.set_result(5)?;
+        second.await
+    });
+    assert_eq!(ran.unwrap(), 5);
+}
+
+#[test]
+fn cancelling_a_threadsafe_call_drops_what_it_has_where_it_is_cancelled() {
+    struct Dropped(std::sync::mpsc::Sender<std::thread::ThreadId>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = self.0.send(std::thread::current().id());
+        }
+    }
+    with_loop(|it| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let guard = Dropped(sender);
+        let handle = it
+            .call_soon_threadsafe(move || {
+                let _guard = guard;
+                if true {
+                    unreachable!("it was cancelled");
+                }
+            })
+            .unwrap();
+        let own = handle.clone();
+        let thread = std::thread::spawn(move || (own.cancel(), own.cancel()));
+        let other = thread.thread().id();
+        assert_eq!(thread.join().unwrap(), (true, false));
+        assert_eq!(receiver.recv(), Ok(other));
+        assert!(handle.cancelled() && format!("{handle:?}").contains("cancelled"));
+        it.stop();
+        it.run_forever().unwrap();
+    });
+}
+
+#[test]
+fn what_is_closed_keeps_nothing_of_a_threadsafe_call() {
+    let it = EventLoop::new().unwrap();
+    let told = told(&it);
+    it.set_debug(true);
+    let alive = Arc::new(());
+    let calls = |handle: event_loop::LoopHandle, own: Arc<()>| {
+        let other = own.clone();
+        let left = handle.call_soon_threadsafe(move || drop(own)).unwrap();
+        let cancelled = handle.call_soon_threadsafe(move || drop(other)).unwrap();
+        assert!(cancelled.cancel());
+        [left, cancelled]
+    };
+    let here = calls(it.handle(), alive.clone());
+    let (handle, own) = (it.handle(), alive.clone());
+    let there = std::thread::spawn(move || calls(handle, own)).join().unwrap();
+    it.close().unwrap();
+    assert_eq!(Arc::strong_count(&alive), 1);
+    assert!(!here[0].cancel() && !there[0].cancel(), "there is nothing to keep from running");
+    // Those that were not cancelled, with their lines.
+    let told = told.borrow();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|(check, text)| *check == Check::NeverRun && text.contains("own.rs:")));
+    let own = alive.clone();
+    assert!(it.handle().call_soon_threadsafe(move || drop(own)).is_err());
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn a_loops_own_thread_does_not_wait_for_itself() {
+    with_loop(|it| {
+        let future = it.handle().run_coroutine_threadsafe(|| async { Ok(4) }).unwrap();
+        assert!(matches!(future.result(None), Err(Error::Loop(LoopError::InvalidState(_)))));
+        it.stop();
+        it.run_forever().unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+        assert_eq!(future.result(None).unwrap(), 4);
+    });
+}
+
+#[test]
+fn the_handler_that_was_set_can_be_asked_for() {
+    with_loop(|it| {
+        assert!(it.exception_handler().is_none());
+        let told = told(it);
+        let handler = it.exception_handler().unwrap();
+        let own = handler.clone();
+        it.set_exception_handler(move |event_loop, context| own(event_loop, context));
+        it.call_soon(|| Err::<(), _>(Error::new("x"))).unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+        assert_eq!(told.borrow().len(), 1);
+        it.reset_exception_handler();
+        assert!(it.exception_handler().is_none());
+    });
+}
+
+#[test]
+fn inside_a_runtime_nothing_is_made_that_cannot_run() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ran = runtime.block_on(async { event_loop::run(async { Ok(()) }) });
+    assert!(matches!(ran, Err(Error::Loop(LoopError::InsideRuntime))));
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_asleep() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("woken on purpose");
+        }
+    }
+    with_loop(|it| {
+        let promise = it.create_future::<i32>();
+        let mut first = promise.clone();
+        let waker = Arc::new(Panics).into();
+        assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&waker)).is_pending());
+        let second = it.create_task(promise.clone()).unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+        promise.set_result(7).unwrap();
+        assert_eq!(it.run_until_task_completes(&second).unwrap(), 7);
+    });
+}
+
+#[test]
+fn what_panics_instead_of_making_a_future_says_so_on_both_sides() {
+    with_loop(|it| {
+        let told = told(it);
+        let make = || -> std::future::Ready<event_loop::Result<()>> { panic!("on purpose") };
+        let future = it.handle().run_coroutine_threadsafe(make).unwrap();
+        it.stop();
+        it.run_forever().unwrap();
+        assert!(
+            matches!(future.result(None), Err(Error::Panicked(text)) if &*text == "on purpose")
+        );
+        assert_eq!(told.borrow()[0].0, Check::CallbackFailed);
+    });
+}
+
+#[test]
+fn a_loop_that_is_dropped_drops_what_it_had_and_lets_no_panic_out() {
+    let it = EventLoop::new().unwrap();
+    let spiteful = Spiteful;
+    it.set_exception_handler(move |_, _| {
+        let _ = &spiteful;
+    });
+    let spiteful = Spiteful;
+    it.add_finalizer(move || async move {
+        drop(spiteful);
+        Ok(())
+    });
+    let spiteful = Spiteful;
+    let handle = it.call_soon(move || drop(spiteful)).unwrap();
+    let alive = Arc::new(());
+    let own = alive.clone();
+    let from_afar = it.call_soon_threadsafe(move || drop(own)).unwrap();
+    drop(it);
+    assert_eq!(Arc::strong_count(&alive), 1, "though there is {handle} and {from_afar:?}");
+}

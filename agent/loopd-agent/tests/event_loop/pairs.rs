@@ -131,6 +131,7 @@ fn scenarios() -> Vec<(&'static str, Scenario)> {
     all.extend(errors());
     all.extend(tasks());
     all.extend(cancelling());
+    all.extend(taking_back());
     all.extend(combining());
     all.extend(threads());
     all
@@ -347,7 +348,7 @@ fn running() -> Vec<(&'static str, Scenario)> {
                 let results = [
                     it.call_soon(|| ()).map(drop),
                     it.call_later(T, || ()).map(drop),
-                    it.call_soon_threadsafe(|| ()),
+                    it.call_soon_threadsafe(|| ()).map(drop),
                     it.run_forever(),
                 ];
                 for result in results {
@@ -883,6 +884,66 @@ fn cancelling() -> Vec<(&'static str, Scenario)> {
     ]
 }
 
+fn taking_back() -> Vec<(&'static str, Scenario)> {
+    vec![
+        (
+            "one_of_two_requests_taken_back",
+            main(|log: Log, it: EventLoop| async move {
+                let task = it.create_task(stubborn(log.clone(), "t"))?;
+                zero().await?;
+                task.cancel();
+                task.cancel();
+                log.say(task.uncancel());
+                if let Err(error) = (&task).await {
+                    say!(log, "{} {}", word(&error), task.cancelling());
+                }
+                Ok(())
+            }),
+        ),
+        (
+            "taken_back_before_it_is_heard",
+            main(|log: Log, it: EventLoop| async move {
+                let own = log.clone();
+                let task = it.create_task(async move {
+                    let task = current_task().unwrap();
+                    task.cancel();
+                    own.say(task.uncancel());
+                    zero().await?;
+                    own.say("goes on");
+                    task.cancel();
+                    own.say(task.uncancel());
+                    Ok(1)
+                })?;
+                log.say(task.await?);
+                Ok(())
+            }),
+        ),
+        (
+            "taken_back_before_its_first_step",
+            main(|log: Log, it: EventLoop| async move {
+                let task = it.create_task(logged(log.clone(), "t", 0, 5))?;
+                task.cancel();
+                log.say(task.uncancel());
+                say!(log, "{} {}", (&task).await?, yes(task.cancelled()));
+                Ok(())
+            }),
+        ),
+        (
+            "taken_back_too_late",
+            main(|log: Log, it: EventLoop| async move {
+                let task = it.create_task(stubborn(log.clone(), "t"))?;
+                zero().await?;
+                task.cancel();
+                log.say(task.uncancel());
+                if let Err(error) = (&task).await {
+                    say!(log, "{} {}", word(&error), task.cancelling());
+                }
+                Ok(())
+            }),
+        ),
+    ]
+}
+
 fn combining() -> Vec<(&'static str, Scenario)> {
     vec![
         (
@@ -1039,10 +1100,58 @@ fn threads() -> Vec<(&'static str, Scenario)> {
                 let handle = it.handle();
                 let thread = std::thread::spawn(move || {
                     handle.call_soon_threadsafe(|| LOG.with_borrow(|log| log.say("a")))?;
-                    handle.call_soon_threadsafe(stop)
+                    handle.call_soon_threadsafe(stop).map(drop)
                 });
                 it.run_forever()?;
                 Ok(thread.join().unwrap()?)
+            }),
+        ),
+        (
+            "a_call_from_another_thread_that_it_cancels",
+            on(|log, it| {
+                LOG.set(log.clone());
+                let handle = it.handle();
+                let thread = std::thread::spawn(move || {
+                    let says = |text: &'static str| move || LOG.with_borrow(|log| log.say(text));
+                    let call = handle.call_soon_threadsafe(says("a"))?;
+                    handle.call_soon_threadsafe(says("b"))?;
+                    call.cancel();
+                    handle.call_soon_threadsafe(says(yes(call.cancelled())))?;
+                    handle.call_soon_threadsafe(stop).map(drop)
+                });
+                thread.join().unwrap()?;
+                Ok(it.run_forever()?)
+            }),
+        ),
+        (
+            "a_threadsafe_call_cancelled_by_what_is_before_it",
+            on(|log, it| {
+                LOG.set(log.clone());
+                let other = Rc::new(RefCell::new(None::<event_loop::ThreadsafeHandle>));
+                let (own, of) = (log.clone(), other.clone());
+                it.call_soon(move || {
+                    own.say("a");
+                    of.borrow().as_ref().unwrap().cancel();
+                })?;
+                let call = it.call_soon_threadsafe(|| LOG.with_borrow(|log| log.say("b")))?;
+                *other.borrow_mut() = Some(call.clone());
+                it.call_soon(log.saying("c"))?;
+                turns(it, 1);
+                call.cancel();
+                log.say(yes(call.cancelled()));
+                Ok(())
+            }),
+        ),
+        (
+            "a_threadsafe_call_cancelled_after_it_has_run",
+            on(|log, it| {
+                LOG.set(log.clone());
+                let call = it.call_soon_threadsafe(|| LOG.with_borrow(|log| log.say("a")))?;
+                turns(it, 1);
+                log.say(yes(call.cancelled()));
+                call.cancel();
+                log.say(yes(call.cancelled()));
+                Ok(())
             }),
         ),
         (
@@ -1080,12 +1189,23 @@ fn threads() -> Vec<(&'static str, Scenario)> {
     ]
 }
 
+/// The newest CPython that there is.
+pub(crate) fn python() -> Command {
+    if let Ok(chosen) = std::env::var("LOOPD_TEST_PYTHON") {
+        return Command::new(chosen);
+    }
+    let runs = |name: &&&str| {
+        Command::new(name).args(["-I", "-c", ""]).output().is_ok_and(|ran| ran.status.success())
+    };
+    let newest = ["python3.14", "python3.13", "python3.12"].iter().find(runs);
+    Command::new(newest.copied().unwrap_or("python3"))
+}
+
 #[test]
 fn every_scenario_logs_what_it_logs_in_asyncio() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_loop/scenarios.py");
-    let python = std::env::var("LOOPD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     // Without the environment's settings of asyncio's debug mode.
-    let ran = Command::new(python).args(["-I", "-W", "ignore", script]).output().unwrap();
+    let ran = python().args(["-I", "-W", "ignore", script]).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let theirs = String::from_utf8(ran.stdout).unwrap();
     let theirs: BTreeMap<_, _> = theirs.lines().filter_map(|line| line.split_once(": ")).collect();
@@ -1096,7 +1216,9 @@ fn every_scenario_logs_what_it_logs_in_asyncio() {
         run(&log);
         let ours = log.0.borrow().join(", ");
         let expected = theirs.get(name).copied().unwrap_or("no such scenario");
-        if ours != expected {
+        if expected.starts_with("since 3.") {
+            println!("{name} is not compared: {expected}");
+        } else if ours != expected {
             differ.push(format!("{name}\n  asyncio: {expected}\n  loopd:   {ours}"));
         }
     }

@@ -106,3 +106,84 @@ fn loops_tasks_steps_callbacks_and_complaints() {
         .collect();
     assert_eq!(hows, [CloseHow::Closed, CloseHow::Unclosed]);
 }
+
+/// Makes this many steps and one more.
+async fn work(steps: usize) -> Result<()> {
+    let it = EventLoop::running()?;
+    let task = it.create_named_task(&format!("work-{steps}"), async move {
+        for _ in 0..steps {
+            yield_now().await?;
+        }
+        Ok(())
+    })?;
+    task.await
+}
+
+/// A program of its own, for the test below: `run` starts its agent.
+#[test]
+#[ignore = "a part of another test"]
+fn a_program_with_six_loops() {
+    loopd_agent::run(work(1)).unwrap();
+    loopd_agent::run(work(2)).unwrap();
+    for steps in [3, 4] {
+        std::thread::spawn(move || loopd_agent::run(work(steps)).unwrap()).join().unwrap();
+    }
+    // The one that starts first is done first, and the other goes on.
+    let (is_there, there) = std::sync::mpsc::channel();
+    let (is_over, over) = tokio::sync::oneshot::channel();
+    let other = std::thread::spawn(move || {
+        loopd_agent::run(async move {
+            is_there.send(())?;
+            over.await?;
+            work(5).await
+        })
+    });
+    there.recv().unwrap();
+    loopd_agent::run(work(6)).unwrap();
+    is_over.send(()).unwrap();
+    other.join().unwrap().unwrap();
+    // It ends as programs do, by `exit`.
+}
+
+#[test]
+fn each_run_of_a_program_is_a_loop_of_one_process() {
+    let collector = Collector::start();
+    let ran = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["recorded::a_program_with_six_loops", "--exact", "--ignored"])
+        .env("LOOPD_ENDPOINT", &collector.endpoint)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    let seen = collector.wait("the goodbye", |seen| !seen.goodbyes.is_empty());
+    assert_eq!(seen.hellos.len(), 1, "one process, in one session");
+    let (mut opened, mut closed) = (Vec::new(), Vec::new());
+    for event in seen.events() {
+        match &event.kind {
+            EventKind::LoopOpened { loop_id, flavor, .. } => {
+                assert_eq!(flavor, "loopd EventLoop");
+                opened.push(loop_id.0);
+            }
+            EventKind::LoopClosed { loop_id } => closed.push(loop_id.0),
+            _ => {}
+        }
+    }
+    closed.sort_unstable();
+    opened.sort_unstable();
+    assert_eq!((opened.len(), &closed), (6, &opened));
+    let polls = seen.spans(RecordKind::Poll);
+    let mut loops = Vec::new();
+    for steps in 1..=6 {
+        let task = seen.task_named(&format!("work-{steps}")).unwrap();
+        let of: Vec<_> = polls.iter().filter(|(.., span)| span.task.0 == task).collect();
+        assert_eq!(of.len(), steps + 1, "work-{steps}");
+        assert!(of.iter().all(|(loop_id, worker, _)| (*loop_id, *worker) == (of[0].0, 0)));
+        let tasks = tasks(&seen, of[0].0);
+        let (.., parent, outcome) = *tasks.iter().find(|known| known.0 == task).unwrap();
+        assert!(tasks.iter().any(|known| (known.0, known.1) == (parent, TaskKind::Local)));
+        assert_eq!(outcome, Some(Outcome::Completed));
+        loops.push(of[0].0);
+    }
+    loops.sort_unstable();
+    assert_eq!(loops, opened, "each has its own");
+    assert_eq!(seen.stored_and_lost(RecordKind::Poll).1, 0);
+}

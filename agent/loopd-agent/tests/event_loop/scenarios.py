@@ -2,15 +2,27 @@
 
 import asyncio
 import gc
+import sys
 import threading
 
 SCENARIOS = []
+SINCE = {}
 T = 0.002
 
 
 def scenario(function):
     SCENARIOS.append(function)
     return function
+
+
+def since(*version):
+    """What CPython does from this version on; of those before only that is logged."""
+
+    def mark(function):
+        SINCE[function.__name__] = version
+        return function
+
+    return mark
 
 
 def on(function):
@@ -245,6 +257,8 @@ def run_while_running(log, loop):
             loop.run_forever()
         except RuntimeError:
             log("refused")
+        # CPython 3.13 forgets of the one before.
+        loop.stop()
 
     loop.call_soon(run)
     turns(loop, 1)
@@ -664,6 +678,56 @@ async def cancelling_twice(log, loop):
 
 
 @main
+async def one_of_two_requests_taken_back(log, loop):
+    task = loop.create_task(stubborn(log, "t"))
+    await asyncio.sleep(0)
+    task.cancel()
+    task.cancel()
+    log(task.uncancel())
+    try:
+        await task
+    except asyncio.CancelledError:
+        log("cancelled", task.cancelling())
+
+
+@main
+@since(3, 13)
+async def taken_back_before_it_is_heard(log, loop):
+    async def wait():
+        task = asyncio.current_task()
+        task.cancel()
+        log(task.uncancel())
+        await asyncio.sleep(0)
+        log("goes on")
+        task.cancel()
+        log(task.uncancel())
+        return 1
+
+    log(await loop.create_task(wait()))
+
+
+@main
+@since(3, 13)
+async def taken_back_before_its_first_step(log, loop):
+    task = loop.create_task(logged(log, "t", 0, 5))
+    task.cancel()
+    log(task.uncancel())
+    log(await task, task.cancelled())
+
+
+@main
+async def taken_back_too_late(log, loop):
+    task = loop.create_task(stubborn(log, "t"))
+    await asyncio.sleep(0)
+    task.cancel()
+    log(task.uncancel())
+    try:
+        await task
+    except asyncio.CancelledError:
+        log("cancelled", task.cancelling())
+
+
+@main
 async def gathered_in_order(log, loop):
     tasks = [loop.create_task(logged(log, name, count, name)) for name, count in (("a", 3), ("b", 1))]
     log(*await asyncio.gather(*tasks))
@@ -806,6 +870,41 @@ def from_another_thread(log, loop):
 
 
 @on
+def a_call_from_another_thread_that_it_cancels(log, loop):
+    # Before the loop runs, so that it is in time.
+    def call():
+        handle = loop.call_soon_threadsafe(log, "a")
+        loop.call_soon_threadsafe(log, "b")
+        handle.cancel()
+        loop.call_soon_threadsafe(log, handle.cancelled())
+        loop.call_soon_threadsafe(loop.stop)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    loop.run_forever()
+
+
+@on
+def a_threadsafe_call_cancelled_by_what_is_before_it(log, loop):
+    loop.call_soon(lambda: (log("a"), handle.cancel()))
+    handle = loop.call_soon_threadsafe(log, "b")
+    loop.call_soon(log, "c")
+    turns(loop, 1)
+    handle.cancel()
+    log(handle.cancelled())
+
+
+@on
+def a_threadsafe_call_cancelled_after_it_has_run(log, loop):
+    handle = loop.call_soon_threadsafe(log, "a")
+    turns(loop, 1)
+    log(handle.cancelled())
+    handle.cancel()
+    log(handle.cancelled())
+
+
+@on
 def a_coroutine_from_another_thread(log, loop):
     results = []
 
@@ -881,6 +980,10 @@ def text(value):
 
 
 for function in SCENARIOS:
+    version = SINCE.get(function.__name__, (3, 11))
+    if sys.version_info[:2] < version:
+        print(function.__name__, "since " + ".".join(map(str, version)), sep=": ", flush=True)
+        continue
     lines = []
     function(lambda *values: lines.append(" ".join(map(text, values))))
     print(function.__name__, ", ".join(lines), sep=": ", flush=True)

@@ -11,6 +11,7 @@ mod crash;
 mod deadlocks;
 mod demo;
 mod disk_full;
+mod event_loops;
 mod files;
 mod guard;
 mod kill;

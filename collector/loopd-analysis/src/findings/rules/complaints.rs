@@ -1,16 +1,16 @@
-//! What asyncio itself complains of: each of its checks is a rule of its own, of which this one stands for
+//! What asyncio, or an `EventLoop`, itself complains of: each of its checks is a rule of its own, of which this one stands for
 //! all.
 
-use loopd_model::{MarkLevel, RecordKind};
+use loopd_model::{EVENT_LOOP_FLAVOR, MarkLevel, RecordKind};
 
 use super::waiting::at;
 use crate::checks;
-use crate::findings::{Facts, Finding, Level, Link, Rule, Verdict};
+use crate::findings::{Facts, Finding, Level, Link, Loop, Rule, Verdict};
 use crate::runtime::Runtime;
 use crate::text::count_text;
 
 pub(in crate::findings) const RULE: Rule =
-    Rule { id: "asyncio_checks", title: "What asyncio itself complains of", check };
+    Rule { id: "asyncio_checks", title: "What asyncio or an EventLoop itself complains of", check };
 
 /// A message names no line, so its beginning tells one trouble from another; what follows, such as an
 /// address, differs each time.
@@ -22,8 +22,12 @@ const MAX_FIELDS: usize = 6;
 
 fn check(facts: &Facts) -> Verdict {
     // An `EventLoop`, which runs on tokio, checks itself as well.
-    if facts.runtime == Runtime::Tokio && facts.complaints.is_empty() {
-        return Verdict::NotApplicable("only asyncio checks itself");
+    let is_event_loop = |it: &Loop| it.flavor == EVENT_LOOP_FLAVOR;
+    if facts.runtime == Runtime::Tokio
+        && facts.complaints.is_empty()
+        && !facts.loops.iter().any(is_event_loop)
+    {
+        return Verdict::NotApplicable("only asyncio and an `EventLoop` check themselves");
     }
     let found = checks::findings(facts.complaints.iter().cloned());
     if found.is_empty()
@@ -135,8 +139,13 @@ mod tests {
 
     #[test]
     fn where_there_are_no_checks_it_says_so() {
-        let line = "not applicable: only asyncio checks itself";
-        check(&RULE, &Facts { runtime: Runtime::Tokio, ..Facts::default() }, &[line]);
+        let line = "not applicable: only asyncio and an `EventLoop` check themselves";
+        let on = |flavor: &str| {
+            let loops = vec![Loop { flavor: flavor.into(), ..Loop::default() }];
+            Facts { runtime: Runtime::Tokio, loops, ..Facts::default() }
+        };
+        check(&RULE, &on("tokio multi_thread"), &[line]);
+        check(&RULE, &on(EVENT_LOOP_FLAVOR), &["ok"]);
         let line = "needs the layer `steps`, which this process does not record";
         check(&RULE, &facts(vec![]), &[line]);
         check(&RULE, &Facts::default(), &["ok"]);

@@ -1,0 +1,214 @@
+//! Ctrl-C while [`run`](super::run) waits for its main task: as asyncio's `Runner` takes it.
+//!
+//! The first one cancels the main task; from then on the signal is the system's again, so that a second one
+//! ends the process, whatever the loop is busy with. That holds in the process's main thread, if nobody has said
+//! what is to become of the signal. Whoever says so later, while the loop runs, has the signal to himself.
+#![cfg_attr(unix, expect(unsafe_code, reason = "asks libc what becomes of a signal"))]
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::error::{Error, Result};
+use super::tasks::Task;
+use super::{EventLoop, promise};
+
+/// While it is there, Ctrl-C cancels a task.
+pub(super) struct Interrupt {
+    is_heard: Rc<Cell<bool>>,
+    #[cfg(unix)]
+    taken: Option<unix::Taken>,
+}
+
+impl Interrupt {
+    /// From now on, if `may_listen` and nobody else does.
+    pub(super) fn of<T: 'static>(event_loop: &EventLoop, task: &Task<T>, may_listen: bool) -> Self {
+        let is_heard = Rc::new(Cell::new(false));
+        let (own, main) = (is_heard.clone(), Rc::downgrade(&task.cell));
+        let cancel = move || {
+            own.set(true);
+            if let Some(main) = main.upgrade() {
+                promise::cancel(&*main, None);
+            }
+        };
+        #[cfg(unix)]
+        let taken = if may_listen { unix::Taken::take(event_loop, cancel) } else { None };
+        #[cfg(not(unix))]
+        let _ = (event_loop, may_listen, cancel);
+        Self {
+            is_heard,
+            #[cfg(unix)]
+            taken,
+        }
+    }
+
+    /// What the run gives, where the task gave this.
+    pub(super) fn ends<T: 'static>(self, task: &Task<T>, result: Result<T>) -> Result<T> {
+        #[cfg(unix)]
+        drop(self.taken);
+        match result {
+            // Unless somebody else cancelled it as well.
+            Err(Error::Cancelled(_)) if self.is_heard.get() && task.uncancel() == 0 => {
+                Err(Error::Interrupted)
+            }
+            result => result,
+        }
+    }
+}
+
+#[cfg(unix)]
+pub(super) use unix::is_main_thread;
+
+/// Where Ctrl-C is no signal, it stays what it is.
+#[cfg(not(unix))]
+pub(super) fn is_main_thread() -> bool {
+    false
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::io::{self, Read};
+    use std::mem::zeroed;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::ptr;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+
+    use tokio::task::JoinHandle;
+
+    use crate::event_loop::EventLoop;
+
+    const SIGNAL: libc::c_int = libc::SIGINT;
+
+    /// Where the handler writes.
+    static WRITER: AtomicI32 = AtomicI32::new(-1);
+    /// Whose handler it is: a forked child inherits it, but has no loop to cancel.
+    static OWNER: AtomicU32 = AtomicU32::new(0);
+
+    /// The signal is ours until this is dropped, or it has come.
+    pub(super) struct Taken(JoinHandle<()>);
+
+    impl Taken {
+        /// Takes it, if it is nobody's; calls `heard` in the loop when it has come.
+        pub(super) fn take(event_loop: &EventLoop, heard: impl FnOnce() + 'static) -> Option<Self> {
+            if handler()? != libc::SIG_DFL {
+                return None;
+            }
+            let reader = reader().ok()?;
+            let reader = {
+                let _inside = event_loop.0.runtime_handle().enter();
+                tokio::net::UnixStream::from_std(reader).ok()?
+            };
+            let local = event_loop.0.local()?;
+            if !listen() {
+                return None;
+            }
+            Some(Self(local.spawn_local(async move {
+                if reader.readable().await.is_ok() {
+                    heard();
+                }
+            })))
+        }
+    }
+
+    impl Drop for Taken {
+        fn drop(&mut self) {
+            self.0.abort();
+            // Of a handler that somebody has put in its place it may be a part, and then does nothing.
+            if handler() == Some(on_signal as *const () as usize) {
+                set(libc::SIG_DFL);
+            }
+        }
+    }
+
+    /// The end that is read, without what is left of an earlier run. The pair is made once and never closed: a
+    /// handler that runs in another thread may be about to write.
+    fn reader() -> io::Result<UnixStream> {
+        static PAIR: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
+        if PAIR.get().is_none() {
+            let pair = UnixStream::pair()?;
+            pair.0.set_nonblocking(true)?;
+            pair.1.set_nonblocking(true)?;
+            let _ = PAIR.set(pair);
+        }
+        let Some((reader, writer)) = PAIR.get() else { return Err(io::ErrorKind::Other.into()) };
+        let mut bytes = [0; 16];
+        while matches!((&mut &*reader).read(&mut bytes), Ok(count) if count > 0) {}
+        WRITER.store(writer.as_raw_fd(), Relaxed);
+        OWNER.store(std::process::id(), Relaxed);
+        reader.try_clone()
+    }
+
+    /// What becomes of the signal.
+    fn handler() -> Option<libc::sighandler_t> {
+        // SAFETY: asks only; zeroes are a valid value of what is written.
+        unsafe {
+            let mut now: libc::sigaction = zeroed();
+            (libc::sigaction(SIGNAL, ptr::null(), &mut now) == 0).then_some(now.sa_sigaction)
+        }
+    }
+
+    /// Says what becomes of the signal, once: then it is the system's again. Gives what was to become of it.
+    fn set(handler: libc::sighandler_t) -> Option<libc::sigaction> {
+        // SAFETY: the handler is the system's default, or ours, which does what a handler may.
+        unsafe {
+            let mut action: libc::sigaction = zeroed();
+            libc::sigemptyset(&mut action.sa_mask);
+            action.sa_sigaction = handler;
+            action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
+            let mut before: libc::sigaction = zeroed();
+            (libc::sigaction(SIGNAL, &action, &mut before) == 0).then_some(before)
+        }
+    }
+
+    /// Puts our handler there; not in the place of one that has come meanwhile.
+    fn listen() -> bool {
+        let Some(before) = set(on_signal as *const () as usize) else { return false };
+        if before.sa_sigaction == libc::SIG_DFL {
+            return true;
+        }
+        // SAFETY: it was there a moment ago.
+        unsafe { libc::sigaction(SIGNAL, &before, ptr::null_mut()) };
+        false
+    }
+
+    extern "C" fn on_signal(signal: libc::c_int) {
+        // The system has taken it back before it called this; if there is one, it is somebody's who has come
+        // after us, and calls those that were there before.
+        if handler() != Some(libc::SIG_DFL) {
+            return;
+        }
+        // SAFETY: all of it may be called in a handler; `errno` is this thread's, and put back.
+        unsafe {
+            if OWNER.load(Relaxed) != libc::getpid().cast_unsigned() {
+                libc::raise(signal);
+                return;
+            }
+            let errno = errno();
+            let saved = *errno;
+            libc::write(WRITER.load(Relaxed), b"!".as_ptr().cast(), 1);
+            *errno = saved;
+        }
+    }
+
+    fn errno() -> *mut libc::c_int {
+        // SAFETY: takes nothing, and gives what is this thread's.
+        unsafe {
+            #[cfg(not(any(target_vendor = "apple", target_os = "freebsd")))]
+            let errno = libc::__errno_location();
+            #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+            let errno = libc::__error();
+            errno
+        }
+    }
+
+    /// Whether the process began with this thread.
+    pub(in crate::event_loop) fn is_main_thread() -> bool {
+        if cfg!(target_os = "linux") {
+            crate::sys::thread_id() == u64::from(std::process::id())
+        } else {
+            // Which is what Rust calls it.
+            std::thread::current().name() == Some("main")
+        }
+    }
+}
