@@ -3,7 +3,7 @@
 //! Instants are ticks. Polls, parks and wakes belong to the worker named by the last
 //! [`Record::Place`] before them in the same ring.
 
-use loopd_model::{CloseHow, Outcome, RecordKind, TaskKind};
+use loopd_model::{CloseHow, Outcome, RecordKind, TaskId, TaskKind};
 
 use crate::notes::Note;
 use crate::ring::{Class, Pushed, Ring};
@@ -35,6 +35,10 @@ const LABEL_SHIFT: u32 = 8;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
 /// A short poll has 28 bits for its length (a tenth of a second) and 32 for its task.
 const SHORT_LENGTH_BITS: u32 = 28;
+
+/// A single bit: callbacks and tasks of an `EventLoop` have numbers from here on.
+const FIRST_ROOT: u64 = TaskId::FIRST_ROOT.0;
+const _: () = assert!(FIRST_ROOT.is_power_of_two());
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,9 +101,25 @@ pub(crate) fn push_step(
     task: u64,
     (delay, by): (u64, u64),
 ) -> Option<Pushed> {
-    let is_short = (length >> SHORT_LENGTH_BITS) | (task >> 32) | (delay >> 32) | (by >> 32) == 0;
+    let ((task, task_rest), (by, by_rest)) = (shorten(task), shorten(by));
+    let is_short = (length >> SHORT_LENGTH_BITS) | (delay >> 32) | task_rest | by_rest == 0;
     let head = STEP | length << KIND_BITS | task << 32;
     is_short.then(|| ring.push([head, start, delay | by << 32], Class::Flood))
+}
+
+/// A task's number in 32 bits, of which the highest says that it is counted from [`FIRST_ROOT`] on; and 0,
+/// unless it does not fit.
+#[inline(always)]
+fn shorten(task: u64) -> (u64, u64) {
+    let is_root = (task & FIRST_ROOT != 0) as u64;
+    let number = task & !FIRST_ROOT;
+    (number | (is_root << 31), number >> 31)
+}
+
+/// The reverse of [`shorten`].
+#[inline(always)]
+fn lengthen(short: u64) -> u64 {
+    (short & !(1 << 31)) | ((short >> 31) * FIRST_ROOT)
 }
 
 /// Writes a poll.
@@ -215,8 +235,8 @@ impl Record {
         (head & KIND_MASK == STEP).then(|| {
             let length = (head >> KIND_BITS) & ((1 << SHORT_LENGTH_BITS) - 1);
             let wake = ring.word(position, 2);
-            let (delay, by) = (wake & u64::from(u32::MAX), wake >> 32);
-            [ring.word(position, 1), length, head >> 32, delay, by]
+            let (delay, by) = (wake & u64::from(u32::MAX), lengthen(wake >> 32));
+            [ring.word(position, 1), length, lengthen(head >> 32), delay, by]
         })
     }
 
@@ -255,8 +275,8 @@ impl Record {
             }
             STEP => {
                 let length = payload & ((1 << SHORT_LENGTH_BITS) - 1);
-                let (delay, by) = (word(2) & u64::from(u32::MAX), word(2) >> 32);
-                (Self::Step { start: word(1), length, task: head >> 32, delay, by }, 3)
+                let (delay, by) = (word(2) & u64::from(u32::MAX), lengthen(word(2) >> 32));
+                (Self::Step { start: word(1), length, task: lengthen(head >> 32), delay, by }, 3)
             }
             LONG_POLL => (Self::Poll { start: word(1), length: payload, task: word(2) }, 3),
             PARK => (Self::Park { start: word(1), length: payload }, 2),
@@ -387,7 +407,9 @@ mod tests {
             Record::Poll { start: 5, length: 7, task: 9 },
             Record::Poll { start: 5, length: long, task: 9 },
             Record::Poll { start: 5, length: 7, task: 1 << 62 },
-            Record::Step { start: 5, length: 7, task: 9, delay: 3, by: u32::MAX.into() },
+            Record::Step { start: 5, length: 7, task: 9, delay: 3, by: i32::MAX as u64 },
+            Record::Step { start: 5, length: 7, task: FIRST_ROOT, delay: 3, by: 0 },
+            Record::Step { start: 5, length: 7, task: 9, delay: 3, by: FIRST_ROOT | 0x7fff_ffff },
             Record::Park { start: 1, length: long },
             Record::Wake { start: 1, length: 2, task: 3, by: 4, count: 5 },
             Record::Delay { poll_start: 1, nanos: long, task: 3 },
@@ -426,6 +448,15 @@ mod tests {
             position += words;
         }
         assert_eq!(position, head);
+    }
+
+    #[test]
+    fn a_step_with_a_number_that_does_not_fit_takes_two_records() {
+        let ring = Ring::new(256);
+        for number in [1 << 31, u32::MAX.into(), FIRST_ROOT | 1 << 31, 1 << 63, u64::MAX] {
+            assert_eq!(push_step(&ring, (5, 7), number, (3, 0)), None, "{number:x}");
+            assert_eq!(push_step(&ring, (5, 7), 9, (3, number)), None, "{number:x}");
+        }
     }
 
     #[test]

@@ -624,6 +624,7 @@ pub(crate) fn count_over_limit(kind: RecordKind) {
 }
 
 /// The task being polled on this thread; 0 outside any.
+#[inline]
 pub(crate) fn current_task() -> u64 {
     LANE.get().map_or(0, Lane::current_task)
 }

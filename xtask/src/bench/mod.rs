@@ -1,8 +1,9 @@
-//! `cargo xtask bench agent|python|store|dashboard`: what things cost, in release, as ratios within one run.
+//! `cargo xtask bench agent|python|event-loop|store|dashboard`: what things cost, in release, as ratios within one run.
 
 mod agent;
 mod build;
 mod dashboard;
+mod event_loop;
 mod instructions;
 mod plan;
 mod python;
@@ -51,6 +52,9 @@ enum What {
     Agent,
     /// What recording costs an asyncio program, over the same program bare, and what others cost
     Python,
+    /// What callbacks and tasks cost on loopd's `EventLoop`, bare and recorded, beside tokio's `LocalSet`,
+    /// asyncio and uvloop
+    EventLoop,
     /// What the collector stores in a second and in how many bytes, what reading it takes, and how
     /// well it keeps to a budget, beside bare SQLite and Perfetto traces
     Store,
@@ -77,6 +81,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         What::Agent if args.instructions => instructions::run(args),
         What::Agent => agent::run(args),
         What::Python => python::run(args),
+        What::EventLoop => event_loop::run(args),
         What::Store => store::run(args),
         What::Dashboard => dashboard::run(args),
     }

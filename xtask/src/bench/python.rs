@@ -2,8 +2,8 @@
 //! milliseconds (`agent/loopd-asyncio/benches/twins.py`), on every interpreter and loop. loopd sends to a
 //! `loopd serve` meanwhile, whose database is asked what became of it.
 
-mod collector;
-mod interpreter;
+pub(crate) mod collector;
+pub(crate) mod interpreter;
 mod table;
 
 use std::path::PathBuf;

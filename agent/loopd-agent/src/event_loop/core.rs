@@ -260,10 +260,12 @@ impl Core {
     /// Moves what is due into the queue: how many callbacks the turn has that begins.
     fn begin_turn(&self) -> usize {
         if let Some(items) = self.remote.take() {
+            self.record.interrupted();
             items.into_iter().for_each(|item| self.accept(item));
         }
         let mut timers = self.timers.borrow_mut();
         if !timers.is_empty() {
+            self.record.interrupted();
             let now = Instant::now();
             let mut ready = self.ready.borrow_mut();
             while let Some(scheduled) = timers.pop_due(now) {
@@ -304,22 +306,36 @@ impl Core {
         self.ready.borrow_mut().push_back(ready);
     }
 
-    /// Runs what is first in the queue; says whether that was a step. What panics outside of a callback's or
-    /// task's own code, such as the drop of a result that nobody holds, does not end the run.
-    #[inline]
-    fn run_next_caught(self: &Rc<Self>) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| self.run_next())) {
-            Ok(is_step) => is_step,
-            Err(payload) => {
-                // Its own drop may panic as well.
-                std::mem::forget(payload);
-                let message = "a callback or task panicked after its end".to_owned();
-                self.complain(&ExceptionContext::new(Check::CallbackFailed, message, None));
-                true
+    /// Runs what is left of a turn; says whether that was all, or tokio is to have its turn first. What panics
+    /// outside of a callback's or task's own code, such as the drop of a result that nobody holds, does not
+    /// end the run.
+    fn run_turn(self: &Rc<Self>, left: &mut usize) -> bool {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.run_uncaught(left))) {
+                Ok(is_over) => return is_over,
+                Err(payload) => {
+                    // Its own drop may panic as well.
+                    std::mem::forget(payload);
+                    let message = "a callback or task panicked after its end".to_owned();
+                    self.complain(&ExceptionContext::new(Check::CallbackFailed, message, None));
+                }
             }
         }
     }
 
+    #[inline]
+    fn run_uncaught(self: &Rc<Self>, left: &mut usize) -> bool {
+        while *left > 0 {
+            *left -= 1;
+            // What is tokio's says that it is not ready once a poll of ours has used it often enough.
+            if self.run_next() && *left > 0 && !tokio::task::coop::has_budget_remaining() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Runs what is first in the queue; says whether that was a step.
     #[inline]
     fn run_next(self: &Rc<Self>) -> bool {
         let Some(ready) = self.ready.borrow_mut().pop_front() else { return false };
@@ -409,6 +425,7 @@ impl Core {
 
     /// Says it to the recorder and to the handler; what the handler itself does wrong is only logged.
     pub(super) fn complain(self: &Rc<Self>, context: &ExceptionContext) {
+        self.record.interrupted();
         self.record.complain(context);
         let handler = self.handler.borrow().clone();
         let Some(handler) = handler else { return log(context) };
@@ -622,6 +639,7 @@ impl Future for Turns<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let core = self.core;
         core.is_asleep.set(false);
+        core.record.interrupted();
         let mut calls = 0;
         loop {
             if self.left == 0 {
@@ -633,17 +651,10 @@ impl Future for Turns<'_> {
                     continue;
                 }
             }
-            while self.left > 0 {
-                self.left -= 1;
-                calls += 1;
-                // What is tokio's says that it is not ready once a poll of ours has used it often enough.
-                if core.run_next_caught()
-                    && self.left > 0
-                    && !tokio::task::coop::has_budget_remaining()
-                {
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+            calls += self.left;
+            if !core.run_turn(&mut self.left) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if core.is_stopping.get() {
                 return Poll::Ready(());
@@ -660,6 +671,7 @@ impl Turns<'_> {
     /// Nothing is ready; says whether that is still so.
     fn fall_asleep(&mut self, context: &mut Context<'_>) -> bool {
         let core = self.core;
+        core.record.interrupted();
         let next = core.timers.borrow_mut().next();
         if let Some(next) = next {
             let sleep = match &mut self.sleep {

@@ -77,6 +77,27 @@
 //! the kind `callback`. Of each job of an executor: when it was queued, begun and ended. A loop that is
 //! dropped without [`EventLoop::close`] is an unclosed resource, with the line that made it.
 //!
+//! A callback or step begins when the one before it ended, unless something came between: the queue ran
+//! empty, tokio had its turn, a timer was due, another thread called, a task ended, the loop complained. What
+//! the loop itself does between two of them, some ten nanoseconds, counts to the second; the clock is read
+//! once for both.
+//!
+//! # What it costs
+//!
+//! `cargo xtask bench event-loop` measures it beside asyncio and uvloop, which record nothing here. On one virtual
+//! machine (Emerald Rapids, glibc 2.36, load about 20), in nanoseconds of the loop's thread, medians:
+//!
+//! | for each | not recorded | recorded | uvloop 0.23, CPython 3.13 | uvloop takes, times recorded |
+//! |---|---|---|---|---|
+//! | callback, 1000 a turn | 43 | 95 | 301 | 3.1 |
+//! | callback, a turn each | 46 | 87 | 761 | 8.6 |
+//! | task switch | 62 | 117 | 699 | 6.0 |
+//!
+//! A recorded callback reads the clock twice, when it is scheduled and when it ends (10 ns each there), and
+//! writes one record of 24 bytes. Where a thousand wait at once, allocating and freeing them is two fifths of
+//! what it takes: that is more than the allocator keeps at hand, and in a process of several threads, as any that
+//! records is, it takes locks for the rest.
+//!
 //! # Beside asyncio's
 //!
 //! Every name of asyncio's event loops, tasks, futures and handles, and whatever else `asyncio` exports. The

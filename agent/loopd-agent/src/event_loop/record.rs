@@ -55,6 +55,8 @@ pub(super) struct Recording {
     callbacks: RefCell<HashMap<usize, u64>>,
     near: [Cell<(usize, u64)>; NEAR],
     last_label: Cell<(usize, u32)>,
+    /// When the last step or callback ended, in ticks, while only the loop itself has run since; else 0.
+    ended_at: Cell<u64>,
     /// Dropped without a close, it says that the loop was never closed.
     opened: RefCell<Option<Opened>>,
 }
@@ -85,6 +87,7 @@ impl Recording {
             callbacks: RefCell::default(),
             near: [const { Cell::new((0, 0)) }; NEAR],
             last_label: Cell::new((0, 0)),
+            ended_at: Cell::new(0),
             opened: RefCell::default(),
         }
     }
@@ -234,14 +237,16 @@ impl Recording {
         task
     }
 
-    /// A step or callback begins.
+    /// A step or callback begins: when the one before it ended, if nothing came between, which saves a
+    /// reading of the clock.
     #[inline(always)]
     pub(super) fn begin(&self, task: u64) -> Begun {
+        let ended_at = self.ended_at.replace(0);
         if task != 0
             && is_recording()
             && let Some(lane) = recorder::poll_lane()
         {
-            return Begun { lane: Some(lane), at: lane.begin_step(&self.loop_, task) };
+            return Begun { lane: Some(lane), at: lane.begin_step_at(&self.loop_, task, ended_at) };
         }
         Begun { lane: None, at: 0 }
     }
@@ -260,8 +265,15 @@ impl Recording {
     #[inline(always)]
     pub(super) fn end(&self, begun: Begun, wake: Option<(u64, u64)>) {
         if let Some(lane) = begun.lane {
-            lane.end_step(&self.loop_, begun.at, wake.filter(|_| recorder::records_wakes()));
+            let wake = wake.filter(|_| recorder::records_wakes());
+            self.ended_at.set(lane.end_step(&self.loop_, begun.at, wake));
         }
+    }
+
+    /// Something runs that is neither a step nor a callback, and no part of the next one.
+    #[inline]
+    pub(super) fn interrupted(&self) {
+        self.ended_at.set(0);
     }
 
     /// The loop complains.

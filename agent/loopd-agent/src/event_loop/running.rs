@@ -55,9 +55,9 @@ pub(super) fn add(core: &Rc<Core>) {
 #[inline]
 pub(super) fn with_own<R>(remote: &Arc<Remote>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
     let is_it = |core: &Rc<Core>| Arc::ptr_eq(&core.remote, remote);
-    if with_running(is_it) == Some(true) {
-        return with_running(f);
-    }
+    let mut f = Some(f);
+    let done = with_running(|core| if is_it(core) { f.take().map(|f| f(core)) } else { None });
+    let Some(f) = f else { return done.flatten() };
     let find = |loops: &RefCell<Vec<Weak<Core>>>| {
         loops.borrow().iter().filter_map(Weak::upgrade).find(is_it)
     };

@@ -89,7 +89,7 @@ impl Future for YieldNow {
 
 /// The cancellation that the running task is to hear of in this step.
 pub(super) fn delivery() -> Option<Cancelled> {
-    running::current_task()?.take_delivery()
+    running::with_running(|core| core.current_task.borrow().as_ref()?.take_delivery())?
 }
 
 /// Awaits a future that knows nothing of the loop, such as one of tokio's, so that a cancellation ends the

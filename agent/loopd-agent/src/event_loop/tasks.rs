@@ -7,10 +7,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
-    Ordering::Release,
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
 use loopd_model::Outcome;
@@ -95,7 +92,7 @@ impl Alarm {
         }
         let (at, by) = record::now();
         self.woken_by.store(by, Relaxed);
-        self.woken_at.store(at, Release);
+        self.woken_at.store(at, Relaxed);
         if running::with_own(&self.remote, |core| core.push_step(self.key)).is_none() {
             // Of a loop that is closed nothing wakes up.
             let _ = self.remote.push(Item::Step(self.key));
@@ -374,6 +371,8 @@ impl<T: 'static> TaskCell<T> {
 
     fn finish(&self, core: &Core, result: Result<T>) {
         let task = &self.core;
+        // A result may be dropped, and who waits for it is woken.
+        core.record.interrupted();
         // Cancelled in its last step, or by something it never awaited again.
         let result = match result {
             Ok(value) if task.must_cancel.get() => {
@@ -421,7 +420,8 @@ impl<T: 'static> AnyTask for TaskCell<T> {
 
     fn step(self: Rc<Self>, core: &Rc<Core>) {
         let task = &self.core;
-        let at = task.alarm.woken_at.swap(0, Acquire);
+        // Who rang wrote it before this step was due, and nobody writes it while one is.
+        let at = task.alarm.woken_at.load(Relaxed);
         let wake = (at != 0).then(|| (at, task.alarm.woken_by.load(Relaxed)));
         // A swap and no store: what others did before they rang, and found a step due already, is to be seen
         // by the poll that follows, and nothing of that poll may come before this.

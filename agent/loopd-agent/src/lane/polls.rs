@@ -93,8 +93,15 @@ impl Lane {
     /// A step of this task begins. Returns when, in ticks.
     #[inline(always)]
     pub(crate) fn begin_step(&'static self, loop_: &Loop, task: u64) -> u64 {
+        self.begin_step_at(loop_, task, 0)
+    }
+
+    /// The same where it may be known when: at `at`, in ticks, unless that is 0. No poll of this lane ended
+    /// after it.
+    #[inline(always)]
+    pub(crate) fn begin_step_at(&'static self, loop_: &Loop, task: u64, at: u64) -> u64 {
         if self.plain_loop.load(Relaxed) == loop_.id.0 && self.current.started.load(Relaxed) == 0 {
-            let now = ticks();
+            let now = if at == 0 { ticks() } else { at };
             self.current.task.store(task, Relaxed);
             self.current.started.store(now, Release);
             return now;

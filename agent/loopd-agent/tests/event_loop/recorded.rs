@@ -1,10 +1,10 @@
 //! What of a loop is recorded: as much as of Python's. One process per test, as in `it`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loopd_agent::event_loop::{Error, EventLoop, Result, create_task, sleep, yield_now};
 use loopd_agent::{Config, RecordKind};
-use loopd_model::{CloseHow, EventKind, MarkLevel, Outcome, TaskKind};
+use loopd_model::{CloseHow, EventKind, MarkLevel, Outcome, Span, TaskKind};
 
 use crate::collector::{Collector, LIMIT, Seen};
 
@@ -186,4 +186,44 @@ fn each_run_of_a_program_is_a_loop_of_one_process() {
     loops.sort_unstable();
     assert_eq!(loops, opened, "each has its own");
     assert_eq!(seen.stored_and_lost(RecordKind::Poll).1, 0);
+}
+
+#[test]
+fn a_callback_begins_when_the_one_before_it_ended_unless_something_came_between() {
+    const SPENT: Duration = Duration::from_millis(5);
+    /// Two instants are made nanoseconds of, each by itself.
+    const ROUNDING: u64 = 2;
+    let collector = Collector::start();
+    let agent = Config::from_env().app("test").endpoint(&collector.endpoint).start().unwrap();
+    let it = EventLoop::named("mine").unwrap();
+    it.set_exception_handler(|_, _| {
+        let began = Instant::now();
+        while began.elapsed() < SPENT {}
+    });
+    let ran = it.run_until_complete(async {
+        let it = EventLoop::running()?;
+        for _ in 0..20 {
+            it.call_soon(|| ())?;
+        }
+        it.call_soon(|| Err::<(), _>(Error::new("on purpose")))?;
+        it.call_soon(|| ())?;
+        yield_now().await
+    });
+    ran.unwrap();
+    it.close().unwrap();
+    assert!(agent.shutdown(LIMIT).complete);
+
+    let seen = collector.seen();
+    let of = seen.loop_named("mine").unwrap();
+    let polls = seen.spans(RecordKind::Poll).into_iter().filter(|(loop_id, ..)| *loop_id == of);
+    let mut polls: Vec<_> = polls.map(|(.., span)| span).collect();
+    polls.sort_by_key(|span| span.start.0);
+    let count = |task| polls.iter().filter(|span| span.task == task).count();
+    let first = polls.iter().position(|span| count(span.task) == 20).unwrap();
+    let end = |span: &Span| span.start.0 + span.length;
+    for pair in polls[first..first + 21].windows(2) {
+        assert!(pair[1].start.0.abs_diff(end(&pair[0])) <= ROUNDING, "{pair:?}");
+    }
+    let [failing, next] = &polls[first + 20..first + 22] else { panic!("{polls:?}") };
+    assert!(next.start.0 >= end(failing) + SPENT.as_nanos() as u64, "{failing:?} {next:?}");
 }

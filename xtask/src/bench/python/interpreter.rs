@@ -38,7 +38,7 @@ pub(crate) fn prepare() -> anyhow::Result<Vec<Interpreter>> {
 }
 
 /// An interpreter of this minor version and its full version: of pyenv, or on the search path.
-fn find(minor: &str) -> Option<(PathBuf, String)> {
+pub(crate) fn find(minor: &str) -> Option<(PathBuf, String)> {
     let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
     let pyenv = pyenv.or_else(|| Some(std::env::home_dir()?.join(".pyenv")));
     let versions = std::fs::read_dir(pyenv?.join("versions")).into_iter().flatten().flatten();
@@ -97,7 +97,7 @@ fn build_wheel(interpreter: &Interpreter) -> anyhow::Result<PathBuf> {
 }
 
 /// Nothing but rows belongs on standard output.
-fn quietly(command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn quietly(command: &mut Command) -> anyhow::Result<()> {
     let shown = format!("{command:?}");
     let output = command.current_dir(root()).output().with_context(|| format!("start {shown}"))?;
     let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
