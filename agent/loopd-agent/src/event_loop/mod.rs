@@ -19,6 +19,18 @@
 //! # }
 //! ```
 //!
+//! # Examples
+//!
+//! Four programs to copy from, in `agent/examples/loops` of loopd's repository; `loopd demo NAME` runs one and
+//! shows what is recorded of it:
+//!
+//! | `NAME` | what it shows |
+//! |---|---|
+//! | `web-server` | many connections on one loop: a task for each in a [`TaskGroup`], an executor for what computes, an end that cuts nobody off |
+//! | `frames` | a window: frames by [`call_at`](EventLoop::call_at), input by [`call_soon_threadsafe`](LoopHandle::call_soon_threadsafe), timers that are cancelled |
+//! | `fan-out` | a client that asks many servers at once: [`gather_results`], [`wait_for`], [`shield`], a [`TaskGroup`] |
+//! | `many-loops` | a loop in each of several threads, and calls between them by [`run_coroutine_threadsafe`](LoopHandle::run_coroutine_threadsafe) |
+//!
 //! # Turns
 //!
 //! There is one queue. What is scheduled, callbacks and the steps of tasks alike, joins its end. A turn
@@ -152,6 +164,7 @@ use self::core::Core;
 use tasks::TaskCell;
 
 /// A loop. Clones are the same loop; it stays in the thread that made it, and [`LoopHandle`] is for others.
+/// How one is used in a whole program, the [examples](self#examples) of the module show.
 #[derive(Clone)]
 pub struct EventLoop(Rc<Core>);
 

@@ -51,6 +51,7 @@ struct Closer(EventLoop);
 impl Drop for Closer {
     fn drop(&mut self) {
         let event_loop = &self.0;
+        event_loop.0.begin_sweep();
         if cancel_all(event_loop).is_ok() {
             let last = event_loop.clone();
             let _ = event_loop.run_until_complete(async move {

@@ -26,6 +26,8 @@ import { useRows } from "./use_rows.ts";
 type StateFilter = "all" | "alive" | "ended";
 type KindFilter = "task" | "callback";
 const KINDS: readonly (readonly [KindFilter, string])[] = [["task", "Tasks"], ["callback", "Callbacks"]];
+/** What the agent says of a loop that is `loopd_agent::EventLoop`. */
+const EVENT_LOOP = "loopd EventLoop";
 const GROUPS = [["none", "Single tasks"], ["location", "By spawn location"], ["awaits", "Await tree"]] as const;
 const STATES: readonly (readonly [StateFilter, string])[] = [["all", "All"], ["alive", "Alive"], ["ended", "Ended"]];
 /** How many rows a CSV has at most: what a person can look at, not a backup. */
@@ -38,15 +40,16 @@ export function Tasks() {
   const asking = useAsking(process.value);
   const state = (STATES.find(([key]) => key === query.get("state"))?.[0] ?? "all") as StateFilter;
   const kind = query.get("kind") === "callback" ? "callback" : "task";
-  // Tokio has no callbacks, and cannot say where its tasks wait.
+  // Tokio cannot say where its tasks wait, and has no callbacks, but an `EventLoop` on it has.
   const isTokio = process.value?.runtime === "tokio" || process.value == null;
+  const hasCallbacks = !isTokio || process.value?.loops.some((it) => it.flavor === EVENT_LOOP) === true;
   return (
     <div class={group === "awaits" ? "page wide" : "page wide tall"} data-testid="tasks">
       <header class="title">
         <h1 class="grow">Tasks</h1>
         {isGrouped && <PlaceSearch />}
         {(!isTokio || group === "awaits") && <AskButton asking={asking} />}
-        {group === "none" && (!isTokio || kind === "callback") && <Tabs label="Kind" value={kind} options={KINDS} onChange={(key) => setQuery({ kind: key === "task" ? null : key })} />}
+        {group === "none" && (hasCallbacks || kind === "callback") && <Tabs label="Kind" value={kind} options={KINDS} onChange={(key) => setQuery({ kind: key === "task" ? null : key })} />}
         {group === "none" && <Tabs label="State" value={state} options={STATES} onChange={(key) => setQuery({ state: key === "all" ? null : key })} />}
         <Tabs label="Group" value={group} options={isTokio && group !== "awaits" ? GROUPS.slice(0, 2) : GROUPS} onChange={(key) => setQuery({ group: key === "none" ? null : key, dump: null })} />
       </header>
