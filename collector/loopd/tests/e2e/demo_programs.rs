@@ -62,7 +62,8 @@ fn is_found(dir: &TempDir, rule: &str, line: &str) -> bool {
     const SQL: &str = "SELECT count(*) FROM finding
         WHERE rule = ?1 AND location = ?2 AND level >= 2 AND resolved_at IS NULL";
     // There may be no database yet.
-    let Ok(sql) = rusqlite::Connection::open(db(dir)) else { return false };
+    let read_only = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let Ok(sql) = rusqlite::Connection::open_with_flags(db(dir), read_only) else { return false };
     sql.query_row(SQL, [rule, line], |row| row.get(0)).is_ok_and(|count: u32| count > 0)
 }
 
