@@ -20,10 +20,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, client, server, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use loopd_agent::event_loop::{Error, EventLoop, Result, TaskGroup, create_task, sleep, wait_for};
 use loopd_agent::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::timeout;
 
 /// Who comes when there are so many waits to be accepted.
 const MAX_CONNECTIONS: usize = 500;
@@ -100,13 +101,15 @@ async fn connection(
     _seat: OwnedSemaphorePermit,
 ) -> Result<()> {
     let service = service_fn(move |request| answer(shop.clone(), request));
-    let mut connection =
-        pin!(server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let mut http = server::conn::http1::Builder::new();
+    // With a clock it hangs up on who says nothing for half a minute.
+    http.timer(TokioTimer::new());
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = told(&mut closing) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            timeout(PATIENCE, connection).await.unwrap_or(Ok(()))
         }
     };
     // Customers hang up when they please. An error here would end the group, and so the server.
