@@ -1,10 +1,10 @@
 //! A client that asks many servers at once: a search over six shards, each on a connection of its own.
 //!
-//! A search takes what has come within its time. What comes later is no use to it, but to the next one that looks for the same,
-//! so questions go on in a `shield` when the search no longer waits.
+//! A search takes what has come within its time. What comes later is no use to it, but to the next one that
+//! looks for the same, so questions go on in a `shield` when the search no longer waits.
 //!
-//! What is wrong with it: such a question has no limit of its own. One shard loses a question now and then,
-//! and who waits for that answer waits for ever: a task and a socket each time.
+//! What is wrong with it: a question has a limit, but the one that is asked again after it has none. One
+//! shard loses some questions, and loses them again: a task and a socket that wait for ever, each time.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use loopd_agent::event_loop::{
-    Error, EventLoop, Result, Task, TaskGroup, create_task, gather_results, shield, sleep, wait_for,
+    Error, Result, TaskGroup, create_task, gather_results, shield, sleep, wait_for,
 };
 use loopd_agent::net;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,6 +30,8 @@ const WORDS: u64 = 1_000;
 /// What a search waits for one shard, and for all of them.
 const SHARD_TIME: Duration = Duration::from_millis(80);
 const SEARCH_TIME: Duration = Duration::from_millis(150);
+/// How long an answer is good for the next search.
+const QUESTION_TIME: Duration = Duration::from_millis(500);
 /// Without all shards nothing begins; they have so long to say that they are there.
 const START_TIME: Duration = Duration::from_secs(5);
 
@@ -39,21 +41,20 @@ const START_TIME: Duration = Duration::from_secs(5);
 /// If the agent's configuration is wrong, or a shard does not come up.
 pub fn run(stop: impl Future<Output = ()> + 'static) -> Result<()> {
     let agent = loopd_agent::Config::from_env().app("fan-out").start()?;
-    let searched = loopd_agent::run(search_until(stop));
+    let cluster = Cluster::open()?;
+    let searched = loopd_agent::run(search_until(stop, cluster.addresses.clone()));
+    let closed = cluster.close();
     agent.shutdown(crate::GOODBYE);
-    searched
+    searched.and(closed)
 }
 
-async fn search_until(stop: impl Future<Output = ()>) -> Result<()> {
-    let cluster = Cluster::open().await?;
-    let index = Rc::new(Index { shards: cluster.addresses.clone(), known: RefCell::default() });
+async fn search_until(stop: impl Future<Output = ()>, shards: Vec<SocketAddr>) -> Result<()> {
+    let index = Rc::new(Index { shards, known: RefCell::default() });
     wait_for(START_TIME, index.check()).await?;
-    let searching = create_task(keep_searching(index))?;
+    // It ends with the loop: `run` cancels what is left.
+    create_task(keep_searching(index))?;
     stop.await;
-    searching.cancel();
-    // Its cancellation is no error of ours.
-    let _ = searching.await;
-    cluster.close().await
+    Ok(())
 }
 
 async fn keep_searching(index: Rc<Index>) -> Result<()> {
@@ -93,30 +94,48 @@ impl Index {
 
     /// How often a word is found, as far as the shards say so in time.
     async fn search(self: Rc<Self>, word: u64) -> Result<u64> {
-        let asked: Result<Vec<_>, _> =
-            (0..SHARDS).map(|shard| create_task(self.clone().found_in(shard, word))).collect();
+        let asked: Result<Vec<_>, _> = (0..self.shards.len())
+            .map(|shard| create_task(self.clone().found_in(shard, word)))
+            .collect();
         let found = gather_results(asked?).await?;
-        Ok(found.iter().flatten().sum())
+        Ok(found.into_iter().flatten().flatten().sum())
     }
 
-    async fn found_in(self: Rc<Self>, shard: usize, word: u64) -> Result<u64> {
+    /// How often a shard finds it; `None` if it does not say so in time.
+    async fn found_in(self: Rc<Self>, shard: usize, word: u64) -> Result<Option<u64>> {
         let known = self.known.borrow().get(&(shard, word)).copied();
-        if let Some(found) = known {
-            return Ok(found);
+        if known.is_some() {
+            return Ok(known);
         }
         // Should we give up, the answer is still welcome.
-        let question = self.clone().question(shard, word)?;
-        wait_for(SHARD_TIME, shield(&question)).await
+        let question = create_task(self.question(shard, word))?;
+        match wait_for(SHARD_TIME, shield(&question)).await {
+            Err(Error::TimedOut) => Ok(None),
+            found => found,
+        }
     }
 
-    fn question(self: Rc<Self>, shard: usize, word: u64) -> Result<Task<u64>> {
-        let address = self.shards[shard];
-        let question = async move {
-            let found = ask(address, word).await?;
-            self.known.borrow_mut().insert((shard, word), found);
-            Ok(found)
-        };
-        Ok(create_task(question)?) // <- disease
+    async fn question(self: Rc<Self>, shard: usize, word: u64) -> Result<Option<u64>> {
+        match wait_for(QUESTION_TIME, ask(self.shards[shard], word)).await {
+            Ok(found) => Ok(Some(self.keep(shard, word, found))),
+            Err(Error::TimedOut) => {
+                // Perhaps it was only busy: the next search may find it.
+                create_task(self.ask_again(shard, word))?; // <- disease
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask_again(self: Rc<Self>, shard: usize, word: u64) -> Result<()> {
+        let found = ask(self.shards[shard], word).await?;
+        self.keep(shard, word, found);
+        Ok(())
+    }
+
+    fn keep(&self, shard: usize, word: u64, found: u64) -> u64 {
+        self.known.borrow_mut().insert((shard, word), found);
+        found
     }
 }
 
@@ -135,32 +154,30 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn open() -> Result<Self> {
-        let (tell, addresses) = oneshot::channel();
+    /// Before there is a loop in this thread, so it may block.
+    fn open() -> Result<Self> {
+        let (tell, addresses) = std::sync::mpsc::channel();
         let (close, closed) = oneshot::channel();
-        let serve = async {
+        let serve = async move {
             let mut addresses = Vec::new();
             for number in 0..SHARDS {
                 let listener = TcpListener::bind("127.0.0.1:0").await?;
                 addresses.push(listener.local_addr()?);
                 create_task(shard(number, listener))?;
             }
-            // Who asked may be gone; then so is the other end of `closed`.
+            // Who opens it may be gone; then so is the other end of `closed`.
             let _ = tell.send(addresses);
             let _ = closed.await;
             Ok(())
         };
         let thread = thread::Builder::new().name("shards".into());
         let thread = thread.spawn(|| loopd_agent::run(serve))?;
-        Ok(Self { addresses: addresses.await?, close, thread })
+        Ok(Self { addresses: addresses.recv()?, close, thread })
     }
 
-    async fn close(self) -> Result<()> {
+    fn close(self) -> Result<()> {
         drop(self.close);
-        // Waiting for a thread blocks, and is nothing for the loop.
-        let closed =
-            || self.thread.join().unwrap_or_else(|_| Err(Error::new("the shards panicked")));
-        EventLoop::running()?.run_in_executor(None, closed)?.await
+        self.thread.join().unwrap_or_else(|_| Err(Error::new("the shards panicked")))
     }
 }
 

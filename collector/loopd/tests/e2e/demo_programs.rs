@@ -86,8 +86,10 @@ fn check(program: &str, rule: &str, file: &str) {
     assert!(found.iter().any(is_it), "no {rule} at {line}: {found:#?}");
     let (_, summary) = told.split_once("\nRecorded ").unwrap();
     assert!(summary.contains(&line), "{line} is not in: {summary}");
-    // All else is as one would write it.
-    let is_error = |it: &&Value| it["level"] == "error" && it["location"] != line.as_str();
+    // All else is as one would write it. On a busy machine any poll may be long, which is only possibly its fault.
+    let is_error = |it: &&Value| {
+        it["level"] == "error" && it["confidence"] != "possible" && it["location"] != line.as_str()
+    };
     let others: Vec<_> = found.iter().filter(is_error).collect();
     assert!(others.is_empty(), "{others:#?}");
 }
