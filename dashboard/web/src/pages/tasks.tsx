@@ -11,6 +11,7 @@ import { navigate, place, setQuery } from "../app/router.ts";
 import { link, process, processId } from "../app/session.ts";
 import { isTyping } from "../app/shortcuts.ts";
 import { chosenColumns } from "../model/column_fit.ts";
+import { isEventLoop } from "../model/event_loop.ts";
 import { Icon } from "../ui/icons.tsx";
 import { placeText, Tabs } from "../ui/small.tsx";
 import { Empty, Failed, Ready } from "../ui/states.tsx";
@@ -26,8 +27,6 @@ import { useRows } from "./use_rows.ts";
 type StateFilter = "all" | "alive" | "ended";
 type KindFilter = "task" | "callback";
 const KINDS: readonly (readonly [KindFilter, string])[] = [["task", "Tasks"], ["callback", "Callbacks"]];
-/** What the agent says of a loop that is `loopd_agent::EventLoop`. */
-const EVENT_LOOP = "loopd EventLoop";
 const GROUPS = [["none", "Single tasks"], ["location", "By spawn location"], ["awaits", "Await tree"]] as const;
 const STATES: readonly (readonly [StateFilter, string])[] = [["all", "All"], ["alive", "Alive"], ["ended", "Ended"]];
 /** How many rows a CSV has at most: what a person can look at, not a backup. */
@@ -42,7 +41,7 @@ export function Tasks() {
   const kind = query.get("kind") === "callback" ? "callback" : "task";
   // Tokio cannot say where its tasks wait, and has no callbacks, but an `EventLoop` on it has.
   const isTokio = process.value?.runtime === "tokio" || process.value == null;
-  const hasCallbacks = !isTokio || process.value?.loops.some((it) => it.flavor === EVENT_LOOP) === true;
+  const hasCallbacks = !isTokio || process.value?.loops.some(isEventLoop) === true;
   return (
     <div class={group === "awaits" ? "page wide" : "page wide tall"} data-testid="tasks">
       <header class="title">
