@@ -71,7 +71,7 @@ async fn keep(stop: impl Future<Output = ()>) -> Result<()> {
 async fn customer(store: Rc<Store>, number: u64) -> Result<()> {
     for turn in 0u64.. {
         let key = (number * 7_919 + turn * 104_729) % KEYS;
-        if turn % READS_PER_CHANGE == 0 {
+        if turn.is_multiple_of(READS_PER_CHANGE) {
             wait_for(PATIENCE, store.set(key, turn)).await?;
         } else {
             wait_for(PATIENCE, store.get(key)).await?;

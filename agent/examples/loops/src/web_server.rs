@@ -242,7 +242,7 @@ async fn visit(shop: SocketAddr, number: u64, first: &str) -> Result<()> {
     let (mut requests, connection) = client::conn::http1::handshake(stream).await?;
     let connection = create_task(async move { Ok(connection.await?) })?;
     for page in 0..PAGES {
-        let path = if (number + page) % PAGES == 0 { "/picture" } else { first };
+        let path = if (number + page).is_multiple_of(PAGES) { "/picture" } else { first };
         let request = Request::get(path).header("host", "shop").body(Empty::<Bytes>::new())?;
         wait_for(PATIENCE, async {
             let response = requests.send_request(request).await?;

@@ -452,7 +452,7 @@ impl EventLoop {
         };
         let promise = Promise::new(&self.0, place);
         let state = Arc::new(AtomicU8::new(QUEUED));
-        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone());
+        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone(), place);
         let recorded = executor::Recorded::queued(place, std::any::type_name::<F>());
         let of_job = state.clone();
         executor.submit(Box::new(move || {
@@ -478,8 +478,9 @@ impl EventLoop {
     /// Lets the default executor finish the jobs it has. From then on it takes none.
     pub async fn shutdown_default_executor(&self) -> Result<()> {
         let Some(executor) = self.0.executors.shut_down() else { return Ok(()) };
-        let promise = Promise::new(&self.0, Location::caller());
-        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone());
+        let place = Location::caller();
+        let promise = Promise::new(&self.0, place);
+        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone(), place);
         // In a thread of its own: waiting for the others would block the loop.
         let waiting =
             std::thread::Builder::new().name("loop-shutdown".to_owned()).spawn(move || {
