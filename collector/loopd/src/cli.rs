@@ -33,11 +33,11 @@ pub(crate) struct Global {
 enum Command {
     /// Collect from agents and serve the dashboard.
     Serve(commands::serve::ServeArgs),
-    /// Show loopd on an example service that has every disease.
+    /// Show loopd on an example service that has every disease, or on another program of a list.
     Demo(commands::demo::DemoArgs),
-    /// The example service of the demo.
+    /// A program of the demo.
     #[command(hide = true)]
-    DemoService,
+    DemoService(commands::demo::ServiceArgs),
     /// List the programs that were recorded.
     Apps(commands::apps::AppsArgs),
     /// Show and change what is captured of a program, and what that costs it.
@@ -87,7 +87,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => commands::serve::run(args, global).await,
             Command::Demo(args) => commands::demo::run(args, global).await,
-            Command::DemoService => commands::demo::run_service().await,
+            Command::DemoService(args) => commands::demo::run_service(args).await,
             Command::Apps(args) => commands::apps::run(args, global).await,
             Command::Capture(args) => commands::capture::run(args, global).await,
             Command::Tasks(args) => commands::tasks::run(args, global).await,

@@ -1,8 +1,7 @@
-//! The example service as a child of this process: `loopd-orders`, which is part of this executable and started
-//! a second time as `loopd demo-service`.
+//! The program of a demo as a child of this process: it is part of this executable, which is started a second time
+//! as `loopd demo-service PROGRAM`.
 //!
-//! It runs for as long as its [`Lifeline`] is held: should this process end, however that comes, the service
-//! ends too.
+//! It runs for as long as its [`Lifeline`] is held: should this process end, however that comes, it ends too.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use anyhow::{Context, bail};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
+use crate::demo_catalogue::Program;
 use crate::server::guard::Token;
 
 /// How long the service may take to say goodbye.
@@ -22,12 +22,16 @@ pub(crate) struct Lifeline(
     #[expect(dead_code, reason = "only its end matters")] Option<ChildStdin>,
 );
 
-/// Starts the service, whose agent sends to `url`.
-pub(crate) fn start(url: &str, token: Option<&Token>) -> anyhow::Result<(Child, Lifeline)> {
+/// Starts the program, whose agent sends to `url`.
+pub(crate) fn start(
+    program: Program,
+    url: &str,
+    token: Option<&Token>,
+) -> anyhow::Result<(Child, Lifeline)> {
     let this = std::env::current_exe().context("find this executable")?;
     let mut command = Command::new(this);
     command
-        .arg("demo-service")
+        .args(["demo-service", &program.name()])
         .env("LOOPD_ENDPOINT", url)
         .env("LOOPD_ENABLED", "1")
         .env_remove("LOOPD_APP")

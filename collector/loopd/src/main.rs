@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod demo_catalogue;
 mod demo_service;
 mod exit;
 mod paths;

@@ -58,6 +58,8 @@ pub(crate) struct Core {
     pub(super) tasks: RefCell<Tasks>,
     pub(super) current_task: RefCell<Option<Rc<TaskCore>>>,
     is_closed: Cell<bool>,
+    /// Since when it is being swept before it is closed, in ticks; 0 if it is not.
+    swept_since: Cell<u64>,
     is_stopping: Cell<bool>,
     /// Whether the thread sleeps, or tokio's part of it runs.
     is_asleep: Cell<bool>,
@@ -93,6 +95,7 @@ impl Core {
             tasks: RefCell::default(),
             current_task: RefCell::default(),
             is_closed: Cell::new(false),
+            swept_since: Cell::new(0),
             is_stopping: Cell::new(false),
             is_asleep: Cell::new(false),
             running_since: Cell::new(None),
@@ -470,6 +473,12 @@ impl Core {
         check_thread(made_at)
     }
 
+    /// What happens from here on is only its end: that is when it counts as closed, so that tasks which
+    /// live until they are swept away are seen to have been there all the time.
+    pub(super) fn begin_sweep(&self) {
+        self.swept_since.set(crate::clock::ticks());
+    }
+
     /// Nothing runs any more. What was scheduled is dropped.
     pub(super) fn close(self: &Rc<Self>) -> Result<(), LoopError> {
         if let Some(running_since) = self.running_since.get() {
@@ -478,7 +487,10 @@ impl Core {
         if self.is_closed.replace(true) {
             return Ok(());
         }
-        let began = crate::clock::ticks();
+        let began = match self.swept_since.get() {
+            0 => crate::clock::ticks(),
+            swept_since => swept_since,
+        };
         let left = self.remote.close();
         let ready = self.ready.take();
         let timers = self.timers.borrow_mut().take();

@@ -19,6 +19,18 @@
 //! # }
 //! ```
 //!
+//! # Examples
+//!
+//! Four programs to copy from, in `agent/examples/loops` of loopd's repository; `loopd demo NAME` runs one and
+//! shows what is recorded of it:
+//!
+//! | `NAME` | what it shows |
+//! |---|---|
+//! | `web-server` | many connections on one loop: a task for each in a [`TaskGroup`], an executor for what computes, an end that cuts nobody off |
+//! | `frames` | a window: frames by [`call_at`](EventLoop::call_at), input by [`call_soon_threadsafe`](LoopHandle::call_soon_threadsafe), timers that are cancelled |
+//! | `fan-out` | a client that asks many servers at once: [`gather_results`], [`wait_for`], [`shield`], a [`TaskGroup`] |
+//! | `many-loops` | a loop in each of several threads, and calls between them by [`run_coroutine_threadsafe`](LoopHandle::run_coroutine_threadsafe) |
+//!
 //! # Turns
 //!
 //! There is one queue. What is scheduled, callbacks and the steps of tasks alike, joins its end. A turn
@@ -207,6 +219,8 @@ pub type ExceptionHandler = Rc<dyn Fn(&EventLoop, &ExceptionContext)>;
 /// A loop. Clones are the same loop; it stays in the thread that made it, and [`LoopHandle`] is for others.
 ///
 /// It keeps its tasks and callbacks, and one that these have clones of is not freed before it is closed.
+///
+/// How one is used in a whole program, the [examples](self#examples) of the module show.
 #[derive(Clone)]
 pub struct EventLoop(Rc<Core>);
 
@@ -495,7 +509,7 @@ impl EventLoop {
         };
         let promise = Promise::new(&self.0, place);
         let state = Arc::new(AtomicU8::new(QUEUED));
-        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone());
+        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone(), place);
         let recorded = executor::Recorded::queued(place, std::any::type_name::<F>());
         let of_job = state.clone();
         executor.submit(Box::new(move || {
@@ -521,8 +535,9 @@ impl EventLoop {
     /// Lets the default executor finish the jobs it has. From then on it takes none.
     pub async fn shutdown_default_executor(&self) -> Result<()> {
         let Some(executor) = self.0.executors.shut_down() else { return Ok(()) };
-        let promise = Promise::new(&self.0, Location::caller());
-        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone());
+        let place = Location::caller();
+        let promise = Promise::new(&self.0, place);
+        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone(), place);
         // In a thread of its own: waiting for the others would block the loop.
         let waiting =
             std::thread::Builder::new().name("loop-shutdown".to_owned()).spawn(move || {

@@ -94,6 +94,7 @@ struct Closer(EventLoop, Duration);
 impl Drop for Closer {
     fn drop(&mut self) {
         let Self(event_loop, executor_timeout) = self;
+        event_loop.0.begin_sweep();
         if cancel_all(event_loop).is_ok() {
             let (last, limit) = (event_loop.clone(), *executor_timeout);
             let _ = event_loop.run_until_complete(async move {

@@ -303,13 +303,15 @@ impl Promised {
 /// What another thread has of a promise. Dropped without a result, the promise ends in an error.
 pub(super) struct Pending<T: Send + 'static> {
     remote: Arc<Remote>,
+    /// Where it was asked for: that is what the call which keeps the promise is shown at.
+    place: Place,
     number: u64,
     result: Option<Result<T>>,
 }
 
 impl<T: Send + 'static> Pending<T> {
     /// For a promise of the loop with this remote part, which is one of this thread's.
-    pub(super) fn new(remote: Arc<Remote>, promise: Promise<T>) -> Self {
+    pub(super) fn new(remote: Arc<Remote>, promise: Promise<T>, place: Place) -> Self {
         let keep = move |result: Box<dyn Any>| {
             if let Ok(result) = result.downcast::<Result<T>>() {
                 promise.cell.complete(*result);
@@ -317,7 +319,7 @@ impl<T: Send + 'static> Pending<T> {
         };
         let number = running::with_own(&remote, |core| core.promised.add(Box::new(keep)));
         // Of no number there is nothing to keep.
-        Self { remote, number: number.unwrap_or(u64::MAX), result: None }
+        Self { remote, place, number: number.unwrap_or(u64::MAX), result: None }
     }
 
     pub(super) fn complete(mut self, result: Result<T>) {
@@ -336,6 +338,6 @@ impl<T: Send + 'static> Drop for Pending<T> {
             Ok(())
         };
         let name = || "EventLoop::run_in_executor";
-        let _ = LoopHandle::new(self.remote.clone()).call(Location::caller(), name, call);
+        let _ = LoopHandle::new(self.remote.clone()).call(self.place, name, call);
     }
 }

@@ -227,3 +227,24 @@ fn a_callback_begins_when_the_one_before_it_ended_unless_something_came_between(
     let [failing, next] = &polls[first + 20..first + 22] else { panic!("{polls:?}") };
     assert!(next.start.0 >= end(failing) + SPENT.as_nanos() as u64, "{failing:?} {next:?}");
 }
+
+#[test]
+fn a_run_has_closed_its_loop_before_it_sweeps_away_what_is_left() {
+    let collector = Collector::start();
+    let agent = Config::from_env().app("test").endpoint(&collector.endpoint).start().unwrap();
+    let ran = loopd_agent::run(async {
+        EventLoop::running()?.create_named_task("leaked", std::future::pending::<Result<()>>())?;
+        yield_now().await
+    });
+    ran.unwrap();
+    assert!(agent.shutdown(LIMIT).complete);
+
+    let seen = collector.seen();
+    let leaked = seen.task_named("leaked").unwrap();
+    let at = |is_it: &dyn Fn(&EventKind) -> bool| {
+        seen.events().find(|event| is_it(&event.kind)).map(|event| event.at)
+    };
+    let closed = at(&|kind| matches!(kind, EventKind::LoopClosed { .. })).unwrap();
+    let ended = at(&|kind| matches!(kind, EventKind::TaskEnded { task, .. } if task.0 == leaked));
+    assert!(closed <= ended.unwrap(), "{closed:?} {ended:?}");
+}

@@ -130,6 +130,13 @@ pub struct Loop {
     pub active: Option<(UnixNanos, UnixNanos)>,
 }
 
+impl Loop {
+    /// Whether it is a `loopd_agent::EventLoop`, which has callbacks and executors as asyncio's loops have.
+    pub fn is_event_loop(&self) -> bool {
+        self.flavor == "loopd EventLoop"
+    }
+}
+
 /// What all tasks of one spawn location did in the range.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpawnSite {

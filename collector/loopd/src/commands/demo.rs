@@ -1,8 +1,9 @@
-//! `loopd demo`: a collector, and an example service with the agent linked, as a process of its own.
+//! `loopd demo`: a collector, and a program with the agent linked, as a process of its own.
 //!
-//! The service is `loopd-orders`: ordinary code with ordinary bugs. It is part of this executable,
-//! started a second time as `loopd demo-service`, so that one binary is all a demo needs. Nothing
-//! here or anywhere in loopd knows what is wrong with it; the summary says what was found.
+//! The program is one of the catalogue, `loopd-orders` unless another is asked for: ordinary code with
+//! ordinary bugs. It is part of this executable, started a second time as `loopd demo-service`, so
+//! that one binary is all a demo needs. Nothing here or anywhere in loopd knows what is wrong with
+//! it; the summary says what was found.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,18 +12,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use loopd_dashboard::views::findings::{Finding, FindingFilter, FindingsView, findings};
 use loopd_dashboard::views::leaks::leaks;
 use loopd_dashboard::views::slow::{SlowFilter, slow};
 use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
-use loopd_store::{Durability, ProcessState, Reader, Retention};
+use loopd_store::{Durability, ProcessRow, ProcessState, Reader, Retention};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until};
 
-use super::render::{Screen, Style, clean, note, print};
+use super::render::{Screen, Style, Table, clean, note, print};
 use super::serve::Signals;
 use super::slow::plural;
 use crate::cli::Global;
+use crate::demo_catalogue::Program;
 use crate::demo_service::{self, GOODBYE_TIME};
 use crate::server::{self, RunningServer, ServerConfig};
 use crate::units::{self, Limit};
@@ -40,9 +43,17 @@ const MAX_LINES: usize = 6;
 #[command(after_help = "\
 Examples:
   loopd demo
+  loopd demo --list                    the programs, and what one sees in each
+  loopd demo web-server
   loopd demo --for 30s --no-open
   loopd demo --db demo.db && loopd slow --db demo.db")]
 pub(crate) struct DemoArgs {
+    /// Which program to show.
+    #[arg(value_enum, value_name = "PROGRAM", default_value_t)]
+    program: Program,
+    /// List the programs instead, with what one sees in each.
+    #[arg(long, conflicts_with_all = ["program", "time", "no_open", "db", "port"])]
+    list: bool,
     /// End by itself after this long, with a summary: a number and s, m or h.
     #[arg(long = "for", value_name = "TIME", default_value = "off", value_parser = units::age)]
     time: Limit<Duration>,
@@ -57,16 +68,29 @@ pub(crate) struct DemoArgs {
     port: Option<u16>,
 }
 
+/// The arguments of `loopd demo-service`.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// Which program to run.
+    #[arg(value_enum)]
+    program: Program,
+}
+
 /// Runs the command.
 pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let screen = Screen::new(global.color);
+    if args.list {
+        print(&list(screen))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let program = args.program;
     let mut signals = Signals::new().context("listen for signals")?;
     let folder = TempDir::with_prefix("loopd-demo-").context("make a folder for the recording")?;
     let db = args.db.clone().unwrap_or_else(|| folder.path().join("demo.db"));
     let mut server = start_server(args.port, db).await?;
     let url = format!("http://{}", server.addr);
-    let (mut service, lifeline) = demo_service::start(&url, None)?;
-    let screen = Screen::new(global.color);
-    print(&greeting(&url, args.time.0, screen))?;
+    let (mut service, lifeline) = demo_service::start(program, &url, None)?;
+    print(&greeting(program, &url, args.time.0, screen))?;
     if !args.no_open && webbrowser::open(&url).is_err() {
         note("no browser could be opened: follow the address");
     }
@@ -80,12 +104,12 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<ExitC
     tokio::select! {
         () = end => {}
         () = signals.next() => {}
-        status = service.wait() => bail!("the example service ended by itself: {}", status?),
+        status = service.wait() => bail!("the program of the demo ended by itself: {}", status?),
         error = server.failed() => return Err(error),
     }
     drop(lifeline);
     demo_service::goodbye(service).await?;
-    print(&summary(&server.reader, screen).await?)?;
+    print(&summary(program, &server.reader, screen).await?)?;
     server.shutdown().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -110,70 +134,75 @@ async fn start_server(port: Option<u16>, db: PathBuf) -> anyhow::Result<RunningS
     server::start(config(if is_free { USUAL_PORT } else { 0 })).await
 }
 
-/// The example service itself, until standard input ends.
-pub(crate) async fn run_service() -> anyhow::Result<ExitCode> {
+/// The program itself, until standard input ends.
+pub(crate) async fn run_service(args: ServiceArgs) -> anyhow::Result<ExitCode> {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         // Only its end matters; an error is an end too.
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         let _ = stop.send(());
     });
-    // It brings its own runtimes, and so needs a thread that is in none.
-    let service = std::thread::spawn(|| {
-        loopd_orders::run(async {
+    // It brings its own runtimes, and so needs a thread that is in none. Loops are called as their
+    // thread is.
+    let run = move || {
+        args.program.run(async {
             let _ = stopped.await;
         })
-    });
+    };
+    let service = std::thread::Builder::new().name("main".to_owned()).spawn(run);
+    let service = service.context("start a thread for the program of the demo")?;
     let join = move || service.join();
-    match tokio::task::spawn_blocking(join).await.context("wait for the service")? {
+    match tokio::task::spawn_blocking(join).await.context("wait for the program of the demo")? {
         Ok(result) => result.map(|()| ExitCode::SUCCESS),
-        Err(_) => bail!("the example service panicked"),
+        Err(_) => bail!("the program of the demo panicked"),
     }
 }
 
-fn greeting(url: &str, time: Option<Duration>, screen: Screen) -> String {
+/// The catalogue, a line each.
+fn list(screen: Screen) -> String {
+    let mut table = Table::default().text("PROGRAM").text("WHAT ONE SEES");
+    for program in Program::value_variants() {
+        table.row([program.name(), program.about()]);
+    }
+    screen.unlimited().table(&table)
+}
+
+fn greeting(program: Program, url: &str, time: Option<Duration>, screen: Screen) -> String {
     let mut out = String::new();
     let until = match time {
         Some(time) => format!("ends by itself after {time:?}"),
         None => "press ctrl-c to end it".to_owned(),
     };
+    let what = program.what();
     let _ = writeln!(
         out,
-        "An order service runs as a process of its own, with the loopd agent linked; {until}.
+        "{what} as a process of its own, with the loopd agent linked; {until}.
 
   dashboard   {}
 
-What to look for there:
-  Overview    one sentence on how the service is doing
-  Findings    what is wrong with it, with the proof and the fix
-  Slow        which line blocks the workers, with the stack taken while it blocked
-  Leaks       whose tasks never end, and what is opened and never closed
-  Timeline    every poll of every worker; n jumps to the next slow one
-
-or in another terminal: loopd slow --url {url}
-",
+What to look for there:",
         screen.paint(Style::Place, url)
     );
+    for (page, sight) in program.sights() {
+        let _ = writeln!(out, "  {page:<10}  {sight}");
+    }
+    let _ = writeln!(out, "\nor in another terminal: loopd slow --url {url}\n");
     out
 }
 
 /// What was found, from the same views that the dashboard shows.
-async fn summary(reader: &Reader, screen: Screen) -> anyhow::Result<String> {
+async fn summary(program: Program, reader: &Reader, screen: Screen) -> anyhow::Result<String> {
     let Some(process) = settled(reader).await? else {
-        bail!("nothing of the example service arrived");
+        bail!("nothing of the program arrived");
     };
     let key = process.process.0;
+    if program != Program::default() {
+        let view = findings(reader, key, &FindingFilter::default()).await?;
+        return Ok(recorded(&process) + &what_is_wrong(&view, screen));
+    }
     let slow = slow(reader, &SlowFilter { process: Some(key), ..SlowFilter::default() }).await?;
     let leaks = leaks(reader, Some(key)).await?;
-    let totals = process.totals;
-    let mut out = String::new();
-    let _ = writeln!(
-        out,
-        "Recorded {} polls of {} tasks; {} records were lost.\n",
-        count_text(totals.polls),
-        count_text(totals.tasks_spawned),
-        count_text(totals.lost),
-    );
+    let mut out = recorded(&process);
     let _ = writeln!(out, "{}", screen.paint(Style::Title, "What blocked the workers"));
     for site in slow.sites.iter().take(MAX_LINES) {
         let _ = writeln!(
@@ -215,8 +244,39 @@ async fn summary(reader: &Reader, screen: Screen) -> anyhow::Result<String> {
     Ok(out)
 }
 
-/// The service as it was recorded, once its goodbye has arrived.
-async fn settled(reader: &Reader) -> anyhow::Result<Option<loopd_store::ProcessRow>> {
+fn recorded(process: &ProcessRow) -> String {
+    let totals = process.totals;
+    format!(
+        "Recorded {} polls of {} tasks; {} records were lost.\n\n",
+        count_text(totals.polls),
+        count_text(totals.tasks_spawned),
+        count_text(totals.lost),
+    )
+}
+
+/// What matters of what was found, with the line and what to do about it.
+fn what_is_wrong(view: &FindingsView, screen: Screen) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}", screen.paint(Style::Title, "What is wrong"));
+    let important: Vec<&Finding> = view.important().collect();
+    if important.is_empty() {
+        let _ = writeln!(out, "  nothing yet: some things take ten seconds to show");
+    }
+    for finding in important.iter().take(MAX_LINES) {
+        let place = finding.location.as_deref().unwrap_or("no line of code");
+        let _ = writeln!(
+            out,
+            "  {}  {}\n      {}",
+            screen.paint(Style::Place, &clean(place)),
+            clean(&finding.title),
+            clean(&finding.fix),
+        );
+    }
+    out
+}
+
+/// The program as it was recorded, once its goodbye has arrived.
+async fn settled(reader: &Reader) -> anyhow::Result<Option<ProcessRow>> {
     let deadline = Instant::now() + GOODBYE_TIME;
     loop {
         let latest = reader.latest_process().await?;

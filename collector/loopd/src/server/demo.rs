@@ -14,6 +14,7 @@ use tokio::process::Child;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use crate::demo_catalogue::Program;
 use crate::demo_service::{self, Lifeline};
 use crate::server::guard::Token;
 use crate::server::now;
@@ -93,8 +94,9 @@ impl Demo for ServerDemo {
             return Err("loopd is stopping, nothing was started".to_owned());
         }
         if slot.running.is_none() {
-            let (service, lifeline) = demo_service::start(&self.url, self.token.as_ref())
-                .map_err(|error| format!("{error:#}"))?;
+            let (service, lifeline) =
+                demo_service::start(Program::default(), &self.url, self.token.as_ref())
+                    .map_err(|error| format!("{error:#}"))?;
             let length = i64::try_from(LENGTH.as_nanos()).unwrap_or(i64::MAX);
             let ends_at = UnixNanos(now().0.saturating_add(length));
             let stop = Arc::new(Notify::new());

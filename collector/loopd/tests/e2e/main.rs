@@ -10,6 +10,7 @@ mod control;
 mod crash;
 mod deadlocks;
 mod demo;
+mod demo_programs;
 mod disk_full;
 mod event_loops;
 mod files;

@@ -122,7 +122,7 @@ pub struct Loop {
     pub loop_id: IdText,
     /// What the program calls it.
     pub name: String,
-    /// `tokio multi_thread`, `tokio current_thread`, `asyncio`, `uvloop`.
+    /// `tokio multi_thread`, `tokio current_thread`, `loopd EventLoop`, `asyncio`, `uvloop`.
     pub flavor: String,
     /// How many workers; 0 if not known.
     pub workers: u32,

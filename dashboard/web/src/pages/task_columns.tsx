@@ -13,7 +13,8 @@ export function warnings(task: Task): string[] {
   if (task.outcome === "destroyed") list.push("destroyed while pending");
   if (task.unwakeable_at != null) list.push("cannot be woken");
   if (task.slow_polls > 0) list.push(plural(task.slow_polls, "slow poll"));
-  if (task.polls === 0 && task.state !== "running") list.push("never polled");
+  // A timer that is taken back in time, such as that of a timeout, is one that never runs.
+  if (task.polls === 0 && task.state !== "running" && task.kind !== "callback") list.push("never polled");
   if (task.self_wakes != null && task.wakes != null && task.wakes > 20 && task.self_wakes > task.wakes / 2) list.push("wakes itself");
   return list;
 }

@@ -11,6 +11,7 @@ import { navigate, place, setQuery } from "../app/router.ts";
 import { link, process, processId } from "../app/session.ts";
 import { isTyping } from "../app/shortcuts.ts";
 import { chosenColumns } from "../model/column_fit.ts";
+import { isEventLoop } from "../model/event_loop.ts";
 import { Icon } from "../ui/icons.tsx";
 import { placeText, Tabs } from "../ui/small.tsx";
 import { Empty, Failed, Ready } from "../ui/states.tsx";
@@ -38,15 +39,16 @@ export function Tasks() {
   const asking = useAsking(process.value);
   const state = (STATES.find(([key]) => key === query.get("state"))?.[0] ?? "all") as StateFilter;
   const kind = query.get("kind") === "callback" ? "callback" : "task";
-  // Tokio has no callbacks, and cannot say where its tasks wait.
+  // Tokio cannot say where its tasks wait, and has no callbacks, but an `EventLoop` on it has.
   const isTokio = process.value?.runtime === "tokio" || process.value == null;
+  const hasCallbacks = !isTokio || process.value?.loops.some(isEventLoop) === true;
   return (
     <div class={group === "awaits" ? "page wide" : "page wide tall"} data-testid="tasks">
       <header class="title">
         <h1 class="grow">Tasks</h1>
         {isGrouped && <PlaceSearch />}
         {(!isTokio || group === "awaits") && <AskButton asking={asking} />}
-        {group === "none" && (!isTokio || kind === "callback") && <Tabs label="Kind" value={kind} options={KINDS} onChange={(key) => setQuery({ kind: key === "task" ? null : key })} />}
+        {group === "none" && (hasCallbacks || kind === "callback") && <Tabs label="Kind" value={kind} options={KINDS} onChange={(key) => setQuery({ kind: key === "task" ? null : key })} />}
         {group === "none" && <Tabs label="State" value={state} options={STATES} onChange={(key) => setQuery({ state: key === "all" ? null : key })} />}
         <Tabs label="Group" value={group} options={isTokio && group !== "awaits" ? GROUPS.slice(0, 2) : GROUPS} onChange={(key) => setQuery({ group: key === "none" ? null : key, dump: null })} />
       </header>

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::findings::blocked::blocked;
 use crate::findings::load::{self, LATE, MIN_WAKES};
-use crate::findings::{Confidence, Facts, Finding, Level, Link, Rule, SpawnSite, Verdict};
+use crate::findings::{Confidence, Facts, Finding, Level, Link, Loop, Rule, SpawnSite, Verdict};
 use crate::runtime::Runtime;
 use crate::text::{count_text, duration_text};
 
@@ -12,11 +12,15 @@ pub(in crate::findings) const RULE: Rule =
     Rule { id: "late_timers", title: "Timers and callbacks that run late", check };
 
 fn check(facts: &Facts) -> Verdict {
-    if facts.runtime != Runtime::Asyncio {
-        return Verdict::Needs("when each timer was due, which this agent does not tell".into());
-    }
-    if let Some(what) = facts.missing("callbacks") {
-        return Verdict::Needs(what);
+    // Of an `EventLoop` every callback is recorded, so that nothing can be missing.
+    if !facts.loops.iter().any(Loop::is_event_loop) {
+        if facts.runtime != Runtime::Asyncio {
+            let what = "when each timer was due, which this agent does not tell";
+            return Verdict::Needs(what.into());
+        }
+        if let Some(what) = facts.missing("callbacks") {
+            return Verdict::Needs(what);
+        }
     }
     let mut late: Vec<_> = facts.sites.iter().filter(|site| is_late(site)).collect();
     late.sort_by_key(|site| Reverse(site.cell.scheduled_time));
@@ -131,5 +135,17 @@ mod tests {
         let rust = Facts { runtime: Runtime::Tokio, ..facts(0.98, 80 * MS) };
         let needs = "needs when each timer was due, which this agent does not tell";
         check(&RULE, &rust, &[needs]);
+    }
+
+    #[test]
+    fn an_event_loop_in_rust_tells_them() {
+        let event_loop = Loop { flavor: "loopd EventLoop".into(), ..Loop::default() };
+        let rust = Facts {
+            runtime: Runtime::Tokio,
+            coverage: Vec::new(),
+            loops: vec![event_loop],
+            ..facts(0.98, 80 * MS)
+        };
+        check(&RULE, &rust, &[&format!("warning {LATE_BY}")]);
     }
 }

@@ -58,17 +58,22 @@ fn may_be_awaited(facts: &Facts, first: UnixNanos) -> bool {
     facts.has_lost_since(RecordKind::Wait, since) && !complains(facts)
 }
 
-fn level(facts: &Facts, was_joined: bool) -> Level {
-    let is_seen = was_joined || (facts.runtime == Runtime::Asyncio && !complains(facts));
-    if is_seen { Level::Info } else { Level::Warning }
+/// Whether they are tasks of an `EventLoop` that returned an error. Those that nobody looked at the loop
+/// complains of itself.
+fn are_errors(facts: &Facts, failed: &[&Lived]) -> bool {
+    let is_error = |lived: &&Lived| lived.end == End::Raised;
+    facts.runtime == Runtime::Tokio && !failed.is_empty() && failed.iter().all(is_error)
+}
+
+fn level(facts: &Facts, was_joined: bool, are_errors: bool) -> Level {
+    let is_told = facts.runtime == Runtime::Asyncio && !complains(facts);
+    if was_joined || is_told || are_errors { Level::Info } else { Level::Warning }
 }
 
 fn verb(facts: &Facts, failed: &[&Lived]) -> &'static str {
     let is_panic = |lived: &&Lived| lived.end == End::Panicked;
-    match failed.iter().any(is_panic) || facts.runtime == Runtime::Tokio {
-        true => "panicked",
-        false => "raised",
-    }
+    let is_tokios = facts.runtime == Runtime::Tokio && !are_errors(facts, failed);
+    if failed.iter().any(is_panic) || is_tokios { "panicked" } else { "raised" }
 }
 
 fn finding(facts: &Facts, place: &str, failed: &[&Lived]) -> Finding {
@@ -77,7 +82,8 @@ fn finding(facts: &Facts, place: &str, failed: &[&Lived]) -> Finding {
     let ends = failed.iter().map(|lived| lived.ended_at);
     let first = ends.clone().min().unwrap_or(facts.from);
     let is_unknown = unjoined > 0 && may_be_awaited(facts, first);
-    let level = level(facts, unjoined == 0 || is_unknown);
+    let are_errors = are_errors(facts, failed);
+    let level = level(facts, unjoined == 0 || is_unknown, are_errors);
     // The list is bounded, and the roll-up is not.
     let is_here = |it: &&crate::findings::SpawnSite| it.location.as_deref() == Some(place);
     let counted = facts.sites.iter().find(is_here).map_or(0, |site| site.cell.panicked);
@@ -95,7 +101,7 @@ fn finding(facts: &Facts, place: &str, failed: &[&Lived]) -> Finding {
         (true, _) if !is_unknown => Confidence::Likely,
         _ => Confidence::Possible,
     };
-    let finding = start(facts, place, level, count)
+    let finding = start(facts, place, level, count, are_errors)
         .confidence(confidence)
         .title(format!("{} spawned at `{place}` {verb}{looks}", tasks(count)))
         .seen(count, first, ends.max().unwrap_or(facts.to));
@@ -120,22 +126,31 @@ fn finding(facts: &Facts, place: &str, failed: &[&Lived]) -> Finding {
 /// Where only their number is known.
 fn counted(facts: &Facts, place: &str, count: u64) -> Finding {
     let verb = verb(facts, &[]);
-    start(facts, place, level(facts, may_be_awaited(facts, facts.from)), count)
+    let level = level(facts, may_be_awaited(facts, facts.from), false);
+    start(facts, place, level, count, false)
         .confidence(Confidence::Possible)
         .title(format!("{} spawned at `{place}` {verb}", tasks(count)))
         .seen(count, facts.from, facts.to)
         .proof("counted by spawn location; who awaited them is no longer known", None)
 }
 
-fn start(facts: &Facts, place: &str, level: Level, count: u64) -> Finding {
+fn start(facts: &Facts, place: &str, level: Level, count: u64, are_errors: bool) -> Finding {
     debug_assert!(count > 0, "nobody failed");
     let score = if level == Level::Warning { SCORE } else { 0 };
     let known = (place != "an unknown place").then_some(place);
-    let finding = Finding::new(RULE.id, place, level)
-        .at(known)
-        .at_least(score)
-        .seen(count, UnixNanos::default(), UnixNanos::default())
-        .snippet(snippet(facts.runtime));
+    let finding = Finding::new(RULE.id, place, level).at(known).at_least(score).seen(
+        count,
+        UnixNanos::default(),
+        UnixNanos::default(),
+    );
+    if are_errors {
+        return finding.advice(
+            "An error that a task returns is kept in it, for whoever awaits the task. Of one that nobody \
+             looked at the loop complains, which is told as `error_never_retrieved`.",
+            "Where it is one that happens, nothing: whoever awaits the task deals with it.",
+        );
+    }
+    let finding = finding.snippet(snippet(facts.runtime));
     match facts.runtime {
         Runtime::Asyncio => finding.advice(
             "An exception that leaves a task is kept in it: who never awaits the task, nor looks at its \
@@ -229,6 +244,13 @@ mod tests {
                 "info shop/src/pay.rs:3: a task spawned at `shop/src/pay.rs:3` panicked, which others awaited",
             ],
         );
+    }
+
+    #[test]
+    fn an_error_of_an_event_loop_in_rust_is_no_panic() {
+        let title = "shop/src/pay.rs:3: a task spawned at `shop/src/pay.rs:3` raised";
+        let facts = facts(Runtime::Tokio, End::Raised, false);
+        check(&RULE, &facts, &[&format!("info {title}")]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { place, setQuery } from "../../app/router.ts";
 import { isLive, process } from "../../app/session.ts";
+import { isEventLoop } from "../../model/event_loop.ts";
 import { usualLanes } from "../../model/metric_lane.ts";
 import { MAX_PINS, metricsText, parseMetrics, parsePins, pinsText, pinText, withoutPin, withPin, type Pin } from "../../model/pins.ts";
 import type { Timeline } from "../controller.ts";
@@ -22,6 +23,9 @@ export function chosenMetrics(): string[] {
 }
 
 function usual(): readonly string[] {
+  const loops = process.value?.loops ?? [];
+  // Those on tokio have none of its queues, but one of their own.
+  if (loops.length > 0 && loops.every(isEventLoop)) return ["ready_callbacks"];
   return usualLanes(process.value?.runtime ?? "unknown");
 }
 
