@@ -32,7 +32,8 @@ export function scenesOf({ process, task, resource, deadlock, healthy }) {
     { name: "omnibox-nothing", path: `/?${p}`, ready: by("verdict"), open: search("> qqqqq") },
     { name: "findings", path: `/findings?${p}&info=1`, ready: by("findings"), isMain: true },
     { name: "findings-muting", path: `/findings?${p}`, ready: by("findings"), open: (page) => page.getByRole("button", { name: /^Mute: / }).first().click() },
-    { name: "timeline", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), isMain: true },
+    { name: "timeline", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: drawn, isMain: true },
+    { name: "timeline-standout", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openStandout },
     { name: "timeline-poll", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openPoll },
     { name: "timeline-region", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openRegion },
     { name: "timeline-table", path: `/timeline?${p}&last=all&table=1`, ready: by("twin") },
@@ -86,13 +87,27 @@ function search(text) {
 }
 
 /** The timeline can only step through what it has. */
-const drawn = (page) => until(async () => (await pixels("timeline-canvas", page)).colors > 4, "the lanes are drawn");
+async function drawn(page) {
+  await until(async () => (await pixels("timeline-canvas", page)).colors > 4, "the lanes are drawn");
+  await until(async () => (await page.locator(".lanes, .extra-lanes").getByText("loading…").count()) === 0, "nothing is on its way");
+}
+
+async function openStandout(page) {
+  await drawn(page);
+  await until(async () => (await page.getByTestId("finding-badge").count()) > 0, "findings are known");
+  await page.getByTestId("step-kind").selectOption("finding");
+  await page.getByTestId("next-standout").click();
+  await page.getByTestId("standout").waitFor();
+  await drawn(page);
+}
 
 async function openPoll(page) {
   await drawn(page);
-  await page.getByTestId("next-slow").click();
+  await page.keyboard.press("Shift+N");
   await page.getByTestId("poll-panel").waitFor();
   await until(async () => (await page.locator(".skeleton").count()) === 0, "the panel has its data");
+  await until(async () => (await page.getByTestId("poll-panel").getByText("Loading its stack…").count()) === 0, "the stack is there");
+  await drawn(page);
 }
 
 async function openRegion(page) {

@@ -44,7 +44,7 @@ export function lockLane(id: string, host: LockLaneHost): ExtraLane<Data> {
   });
   const name = (data: Data | null) => (data ? shownName(resourceText(data.answer.resource)) : `resource ${id}`);
   return {
-    key: `r${id}`, loader, lostKinds: ["wait", "resource", "any"],
+    key: `r${id}`, loader, loop: null, lostKinds: ["wait", "resource", "any"],
     height: (data) => 2 * PAD + ROW * (data?.rows ?? 1) + CROWD,
     name,
     title: (data) => <a href={link(`/resources/${host.process}/${id}`)} title={name(data)}>{shortName(data, id)}</a>,

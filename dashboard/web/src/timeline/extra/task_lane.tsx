@@ -46,7 +46,7 @@ export function taskLane(id: string, host: TaskLaneHost): ExtraLane<Data> {
   const name = (data: Data | null) => (data?.answer.name ? shownName(data.answer.name) : `task ${id}`);
   const statesOf = (data: Data, { view, recorded }: Pick<Frame, "view" | "recorded">) => statesIn(data, view.start, viewEnd(view), recorded);
   return {
-    key: `t${id}`, loader, lostKinds: ["poll", "wake", "task", "wait", "any"],
+    key: `t${id}`, loader, loop: null, lostKinds: ["poll", "wake", "task", "wait", "any"],
     height: () => HEIGHT,
     name,
     title: (data) => <a href={link(`/tasks/${host.process}/${id}`)} title={`${name(data)} · task ${id}`}>{name(data)}</a>,
