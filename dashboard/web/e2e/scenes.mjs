@@ -6,7 +6,6 @@
 import { pixels, until } from "./browser.mjs";
 
 const by = (testId) => `[data-testid=${testId}]`;
-const press = (key) => (page) => page.keyboard.press(key);
 const click = (testId) => (page) => page.getByTestId(testId).first().click();
 
 /** Of what `base` has recorded: the demo, or else the newest process, one of its tasks and one of its resources; and programs of the zoo that are looked at as well. */
@@ -26,7 +25,8 @@ export function scenesOf({ process, task, resource, deadlock, healthy }) {
     { name: "overview", path: `/?${p}`, ready: by("verdict"), isMain: true },
     { name: "overview-processes", path: `/?${p}`, ready: by("verdict"), open: click("process-picker") },
     { name: "overview-ranges", path: `/?${p}`, ready: by("verdict"), open: (page) => page.getByRole("button", { name: "Choose a range" }).click() },
-    { name: "help", path: `/?${p}`, ready: by("verdict"), open: press("?") },
+    { name: "help", path: `/?${p}`, ready: by("verdict"), open: openHelp },
+    { name: "help-timeline", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openHelp },
     { name: "omnibox", path: `/?${p}`, ready: by("verdict"), open: search("e") },
     { name: "omnibox-commands", path: `/?${p}`, ready: by("verdict"), open: search("> ") },
     { name: "omnibox-nothing", path: `/?${p}`, ready: by("verdict"), open: search("> qqqqq") },
@@ -76,6 +76,11 @@ export async function show(scene, page, open) {
   await page.locator(scene.ready).first().waitFor();
   await until(async () => (await page.locator(".skeleton").count()) === 0, `${scene.name} has its data`, 45_000);
   await scene.open?.(page);
+}
+
+async function openHelp(page) {
+  await page.keyboard.press("?");
+  await page.getByRole("dialog").waitFor();
 }
 
 function search(text) {

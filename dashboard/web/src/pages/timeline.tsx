@@ -100,7 +100,7 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
   return (
     <div class="toolbar" role="toolbar" aria-label="Timeline">
       <input
-        class="field search" type="search" data-search placeholder="Highlight place or task" aria-label="Highlight polls of a place or task" value={place.value.query.get("q") ?? ""}
+        class="field search" type="search" data-search placeholder="Place or task" title="Highlights polls of a place or task (/)" aria-label="Highlight polls of a place or task" value={place.value.query.get("q") ?? ""}
         onInput={(event) => setQuery({ q: event.currentTarget.value })}
         onKeyDown={(event) => {
           if (event.key === "Enter" && matches) timeline.stepMatch(matches);
@@ -128,7 +128,7 @@ function Stepper({ timeline: { standouts } }: { timeline: Timeline }) {
     <span class="stepper" role="group" aria-label="What stands out">
       <button type="button" class="button" aria-label={`Previous ${what}`} title={`Previous ${what} (p)`} onClick={() => standouts.step(-1)} data-testid="previous-standout">←</button>
       <select class="field" aria-label="Step through" title="What n and p step through" value={kind ?? ""} onChange={(event) => standouts.choose(readKind(event.currentTarget.value))} data-testid="step-kind">
-        <option value="">what stands out</option>
+        <option value="">all kinds</option>
         {STANDOUT_KINDS.map((one) => <option key={one} value={one}>{KIND_WORDS[one][1]}</option>)}
       </select>
       <button type="button" class="button" aria-label={`Next ${what}`} title={`Next ${what} (n)`} onClick={() => standouts.step(1)} data-testid="next-standout">→</button>

@@ -21,8 +21,8 @@ interface Stop extends Standout {
   show(): void;
 }
 
-/** Around what has no length of its own, in nanoseconds. */
-const AIR = 1e6;
+/** What has no length of its own is shown as if it had this, in nanoseconds: in a second of what was around it, as notes are. */
+const LEAST = 5e8;
 
 export class Standouts {
   private readonly last = signal<Stop | null>(null);
@@ -123,7 +123,7 @@ export class Standouts {
     const show = () => {
       this.closeNote();
       this.timeline.select(null);
-      this.timeline.show(focus(from, Math.max(to - from, AIR), 0.5, this.timeline.extent.peek()));
+      this.timeline.show(focus(from, Math.max(to - from, LEAST), 0.5, this.timeline.extent.peek()));
     };
     return { kind, at: from, to, id, text, href, show };
   }
