@@ -6,7 +6,7 @@ import type { Nanos } from "../base/instant.ts";
 import { toPixel, viewEnd, type Extent, type Offset, type View } from "../model/geometry.ts";
 import type { Region } from "../model/region.ts";
 import { laneLife } from "../model/lane_life.ts";
-import { hatch, type Palette, type Surface } from "../ui/canvas.ts";
+import { hatch, inkOn, type Palette, type Surface } from "../ui/canvas.ts";
 import { classFills } from "../ui/textures.ts";
 import { LanePixels, newWidePolls, type WidePolls } from "./draw_lane.ts";
 import type { Lane, PollItem, SlowItem, TimelineData } from "./data.ts";
@@ -164,7 +164,7 @@ function drawLabels(c: CanvasRenderingContext2D, wide: WidePolls, lane: Lane, sc
     c.beginPath();
     c.rect(left + 6, top, right - left - 12, scene.layout.body);
     c.clip();
-    c.fillStyle = labelColor(palette, cls);
+    c.fillStyle = inkOn(palette.classes[cls]);
     const place = shortPlace(scene.data!.locations[polls.location[index]!] ?? `task ${polls.task[index]}`);
     const middle = top + scene.layout.body / 2;
     if (scene.layout.body >= 36) {
@@ -175,13 +175,6 @@ function drawLabels(c: CanvasRenderingContext2D, wide: WidePolls, lane: Lane, sc
     } else c.fillText(`${duration(length)} · ${place}`, left + 6, middle);
     c.restore();
   }
-}
-
-/** Black or white, whichever reads better on the class's colour. */
-function labelColor(palette: Palette, cls: number): string {
-  const value = Number.parseInt(palette.classes[cls as 0].slice(1), 16);
-  const light = 0.299 * (value >> 16) + 0.587 * ((value >> 8) & 0xff) + 0.114 * (value & 0xff);
-  return light > 140 ? "#10141a" : "#ffffff";
 }
 
 /** Where a lane is not known, as before its worker started and after it stopped: hatched, because empty would claim that it was idle. */

@@ -60,6 +60,16 @@ export function readPalette(): Palette {
   };
 }
 
+/** Above this the darker ink has the better contrast, as WCAG reckons it. */
+const BRIGHT = 0.2;
+
+/** Black or white, whichever reads better on a colour. */
+export function inkOn(hex: string): string {
+  const value = Number.parseInt(hex.slice(1), 16);
+  const [red, green, blue] = [value >> 16, (value >> 8) & 0xff, value & 0xff].map((part) => (part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4)) as [number, number, number];
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > BRIGHT ? "#10141a" : "#ffffff";
+}
+
 /** So many kinds of stripes are kept for a canvas; a page has fewer. */
 const MAX_STRIPES = 24;
 const stripes = new WeakMap<CanvasRenderingContext2D, Map<string, CanvasPattern | null>>();

@@ -12,10 +12,10 @@ import { resourceText } from "../../model/wait_graph.ts";
 import { Card, Place } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
 import { TableTools } from "../../ui/table_tools.tsx";
-import type { Palette, Surface } from "../../ui/canvas.ts";
+import { inkOn, type Palette, type Surface } from "../../ui/canvas.ts";
 import type { ExtraLane, Frame } from "./lane.ts";
 import { LaneLoader } from "./lane_loader.ts";
-import { drawGround, drawHole, drawLabel, drawLaneLosses, inkOn } from "./pens.ts";
+import { drawGround, drawHole, drawLabel, drawLaneLosses } from "./pens.ts";
 
 const ROW = 18;
 const PAD = 6;

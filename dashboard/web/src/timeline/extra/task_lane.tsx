@@ -11,10 +11,10 @@ import { decodeTaskLane, momentAt, momentsIn, statesIn, waitText, type Moment, t
 import { Card, Place } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
 import { TableTools } from "../../ui/table_tools.tsx";
-import { hatch, type Surface } from "../../ui/canvas.ts";
+import { hatch, inkOn, type Surface } from "../../ui/canvas.ts";
 import type { ExtraLane, Frame } from "./lane.ts";
 import { LaneLoader } from "./lane_loader.ts";
-import { drawGround, drawHole, drawLabel, drawLaneLosses, inkOn } from "./pens.ts";
+import { drawGround, drawHole, drawLabel, drawLaneLosses } from "./pens.ts";
 
 const HEIGHT = 48;
 /** Above and below what is drawn. */
