@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
 
 use crate::{Durability, StoreError};
@@ -17,9 +16,6 @@ pub(crate) const FIRST_SAFE_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
 /// A writer waits this long for the checkpointer, which holds the lock for milliseconds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// So many reads run at once; the rest wait their turn.
-const READ_CONNECTIONS: u32 = 4;
 
 /// Refuses SQLite libraries that may lose what loopd promised to keep.
 pub(crate) fn check_sqlite() -> Result<(), StoreError> {
@@ -61,14 +57,6 @@ pub(crate) fn read_options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("query_only", "1")
         .pragma("cache_size", "-16384")
-}
-
-/// The connections behind a reader.
-pub(crate) fn read_pool(path: &Path) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(READ_CONNECTIONS)
-        .after_connect(|connection, _| Box::pin(equip(connection)))
-        .connect_lazy_with(read_options(path))
 }
 
 /// Teaches a connection of loopd's own the functions and virtual tables.

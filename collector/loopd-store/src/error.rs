@@ -1,6 +1,10 @@
 //! What can go wrong between loopd and its file, told apart by what a person can do about it.
 
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::MAX_READ_TIME;
 
 /// The store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +38,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What the file system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is a database, but of another program.
     #[error("{} is a database of another program; choose another --db", path.display())]
@@ -113,6 +117,28 @@ pub enum StoreError {
         /// The most there may be.
         limit: u64,
     },
+    /// It took too long, and was stopped so that others get their answers.
+    #[error("could not {attempt} within {} s, and stopped; narrow the time range, or ask for less", limit.as_secs_f64())]
+    TooSlow {
+        /// What was attempted.
+        attempt: &'static str,
+        /// How long it may take.
+        limit: Duration,
+        /// What SQLite said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// All connections for reading were taken for as long as anybody waits for one.
+    #[error(
+        "could not {attempt}: too much is asked of the store at once; try again, or ask for less"
+    )]
+    Busy {
+        /// What was attempted.
+        attempt: &'static str,
+        /// What was waited for.
+        #[source]
+        source: sqlx::Error,
+    },
     /// Anything else that SQLite says.
     #[error("{attempt} failed")]
     Sqlite {
@@ -124,15 +150,51 @@ pub enum StoreError {
     },
 }
 
-/// SQLite's result code for a full disk.
+/// SQLite's result codes for a full disk, and for what was stopped: of readers only a guard stops anything.
 const SQLITE_FULL: &str = "13";
+const SQLITE_INTERRUPT: &str = "9";
+
+/// A question was stopped because its time was over.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped after {} s", .0.as_secs_f64())]
+pub(crate) struct Late(Duration);
+
+impl Late {
+    /// As an error of sqlx, which has none for this.
+    pub(crate) fn after(limit: Duration) -> sqlx::Error {
+        sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, Self(limit)))
+    }
+
+    /// The same if this says that SQLite was stopped.
+    pub(crate) fn if_stopped(error: sqlx::Error, limit: Duration) -> sqlx::Error {
+        if is_code(&error, SQLITE_INTERRUPT) { Self::after(limit) } else { error }
+    }
+}
+
+fn is_code(error: &sqlx::Error, wanted: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == wanted)
+}
+
+/// How long a question had that was stopped; `None` if it was not.
+fn time_that_was_over(error: &sqlx::Error) -> Option<Duration> {
+    match error {
+        sqlx::Error::Io(error) => Some(error.get_ref()?.downcast_ref::<Late>()?.0),
+        error => is_code(error, SQLITE_INTERRUPT).then_some(MAX_READ_TIME),
+    }
+}
 
 impl StoreError {
     /// Wraps what SQLite said about `attempt`.
     pub(crate) fn sqlite(attempt: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
-        move |source| match source.as_database_error().and_then(|error| error.code()) {
-            Some(code) if code == SQLITE_FULL => Self::Full { attempt, source },
-            _ => Self::Sqlite { attempt, source },
+        move |source| {
+            if let Some(limit) = time_that_was_over(&source) {
+                return Self::TooSlow { attempt, limit, source };
+            }
+            match source {
+                sqlx::Error::PoolTimedOut => Self::Busy { attempt, source },
+                source if is_code(&source, SQLITE_FULL) => Self::Full { attempt, source },
+                source => Self::Sqlite { attempt, source },
+            }
         }
     }
 
@@ -148,5 +210,10 @@ impl StoreError {
     /// Whether the disk was full: worth trying again once there is room.
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
+    }
+
+    /// Whether the store was asked for more than it answers in time, or at once: asked for less it answers.
+    pub const fn is_too_slow(&self) -> bool {
+        matches!(self, Self::TooSlow { .. } | Self::Busy { .. })
     }
 }

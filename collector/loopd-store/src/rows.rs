@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loopd_analysis::histogram::Histogram;
 use loopd_analysis::rollup;
@@ -41,6 +42,10 @@ pub struct ProcessKey(pub i64);
 
 /// So many rows of one sort are counted, where counting means reading; more are "so many and more".
 pub const MAX_COUNTED: u64 = if cfg!(test) { 10_000 } else { 100_000 };
+
+/// No question of a reader's keeps a connection for longer: then it is an error that says so. SQL of users has its
+/// own limits.
+pub const MAX_READ_TIME: Duration = Duration::from_secs(30);
 
 /// So many processes are listed at most, the latest.
 pub const MAX_PROCESSES: usize = 1_000;
@@ -206,6 +211,10 @@ pub struct TimelineLane {
     pub loop_name: String,
     /// The worker's thread name; empty if not known.
     pub thread_name: String,
+    /// When a thread last became this worker, else when its loop was opened; `None` if neither was told.
+    pub started_at: Option<UnixNanos>,
+    /// When it stopped, or else its loop was closed; `None` while it runs, or if that was not told.
+    pub stopped_at: Option<UnixNanos>,
     /// The buckets that hold something, by index from `from_at`, in order.
     pub cells: Vec<(u32, Cell)>,
 }

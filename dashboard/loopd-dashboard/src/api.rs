@@ -285,11 +285,12 @@ impl About {
     }
 }
 
-/// What may happen to every request: a parameter that nobody knows, no token, another site, a store that fails.
-const ALWAYS: [u16; 4] = [400, 401, 403, 500];
+/// What may happen to every request: a parameter that nobody knows, no token, another site, a store that fails or would
+/// take too long.
+const ALWAYS: [u16; 5] = [400, 401, 403, 500, 503];
 
 /// What it means if a request is refused, but where a route says more.
-const REFUSALS: [(u16, &str); 8] = [
+const REFUSALS: [(u16, &str); 9] = [
     (400, "A parameter, a part of the path or the body makes no sense."),
     (401, "The server wants a token, and this is not it."),
     (403, "The request comes from another site, or names another host."),
@@ -298,6 +299,10 @@ const REFUSALS: [(u16, &str); 8] = [
     (415, "The body is not `application/json`."),
     (422, "The body is JSON, but not of the right shape."),
     (500, "The store could not be read."),
+    (
+        503,
+        "To read it would take more than 30 s, or too much is asked for at once. Less, such as a shorter range, is answered.",
+    ),
 ];
 
 fn refusal(status: u16, about: &str) -> Response {

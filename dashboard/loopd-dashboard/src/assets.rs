@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::compress;
 
 #[derive(RustEmbed)]
 #[folder = "$LOOPD_DASHBOARD_DIST"]
@@ -39,15 +39,7 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
 
 /// The form of a file that the build has compressed and the browser takes, and what it is called; the shortest first.
 fn compressed(path: &str, headers: &HeaderMap) -> Option<(&'static str, EmbeddedFile)> {
-    let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
-    let is_accepted = |name: &str| {
-        accepted.split(',').any(|part| {
-            let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
-            let is_off = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
-            coding.trim().eq_ignore_ascii_case(name) && !is_off
-        })
-    };
-    let mut forms = FORMS.iter().filter(|(name, _)| is_accepted(name));
+    let mut forms = FORMS.iter().filter(|(name, _)| compress::takes(headers, name));
     forms.find_map(|(name, ending)| Some((*name, Files::get(&format!("{path}{ending}"))?)))
 }
 
@@ -107,6 +99,8 @@ fn content_type(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT_ENCODING;
+
     use super::*;
 
     async fn get(path: &str, headers: HeaderMap) -> Response {

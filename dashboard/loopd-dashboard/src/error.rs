@@ -56,6 +56,10 @@ impl From<ViewError> for ApiError {
             ViewError::Invalid(_) | ViewError::Filter { .. } | ViewError::Sql { .. } => {
                 StatusCode::BAD_REQUEST
             }
+            ViewError::Store(source) if source.is_too_slow() => {
+                tracing::warn!(error = error_chain(source), "a request asked for too much");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             ViewError::Store(source) => {
                 tracing::error!(error = error_chain(source), "the store could not be read");
                 StatusCode::INTERNAL_SERVER_ERROR

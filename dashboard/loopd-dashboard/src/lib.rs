@@ -10,6 +10,7 @@ mod api;
 mod assets;
 mod caching;
 mod clock;
+mod compress;
 pub mod csv;
 mod demo;
 mod dumps;

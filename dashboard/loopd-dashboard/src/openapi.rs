@@ -16,7 +16,8 @@ const ABOUT: &str = "What `loopd serve` has recorded, as its own page reads it.\
     Instants are decimal text of nanoseconds since 1970 (UTC) and ids are decimal text, since a browser's numbers \
     end at 2^53; lengths are numbers of nanoseconds. A field that may be null is always there; one that is not \
     required is left out when it says nothing. Unknown parameters are refused by name. An answer that is no success \
-    has a body of `{\"error\": \"…\"}`: a sentence that says what was wrong and what to do.\n\n\
+    has a body of `{\"error\": \"…\"}`: a sentence that says what was wrong and what to do. JSON and CSV of a kilobyte and \
+    more are compressed with gzip for those who accept it.\n\n\
     Within `/api/v1`, routes, parameters, fields and words are added but never removed or given another meaning, so \
     that a reader should ignore fields and expect words that it does not know.";
 

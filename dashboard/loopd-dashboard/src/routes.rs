@@ -51,7 +51,8 @@ use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::{WaitFilter, WaitsView};
 use crate::views::{self, described, losses::LossesView};
 use crate::{
-    assets, clock, demo, dumps, headers, lanes, live, mutes, notes, openapi, settings, tiles,
+    assets, caching, clock, compress, demo, dumps, headers, lanes, live, mutes, notes, openapi,
+    settings, tiles,
 };
 
 /// A query is text that a person wrote.
@@ -116,7 +117,10 @@ pub(crate) fn api() -> Api {
                      `t0` and `t1` are the bounds of whole buckets around the range.",
                 )
                 .filter::<TimelineFilter>()
-                .json::<TimelineView>(),
+                .json::<TimelineView>()
+                .header("cache-control", "`no-cache`: ask again.")
+                .header("etag", "The same only for the same content.")
+                .refused(304, "The one that was sent before is still right."),
         )
         .get(
             "/tiles/{process}/{zoom}/{tile}",
@@ -451,6 +455,7 @@ pub(crate) fn api() -> Api {
 /// Every route of the dashboard and its API.
 pub fn router(state: AppState) -> Router {
     let api = api().into_router().method_not_allowed_fallback(wrong_method);
+    let api = api.layer(middleware::from_fn(compress::text));
     Router::new()
         .nest(BASE, api)
         .route("/api", get(no_such_route))
@@ -519,9 +524,14 @@ async fn overview(State(state): State<AppState>, pairs: Pairs) -> Answer<Overvie
     Ok(Json(views::overview::overview(&state.reader, params.parsed("process")?).await?))
 }
 
-async fn timeline(State(state): State<AppState>, pairs: Pairs) -> Answer<TimelineView> {
+async fn timeline(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Response, ApiError> {
     let filter = TimelineFilter::parse(&Params::new(pairs.0, &TimelineFilter::PARAMS)?)?;
-    Ok(Json(views::timeline::timeline(&state.reader, &filter).await?))
+    let view = views::timeline::timeline(&state.reader, &filter).await?;
+    Ok(caching::respond_json(&headers, &view))
 }
 
 async fn tasks(

@@ -22,6 +22,9 @@ const pixels = (testId, on = page) => pixelsOn(testId, on);
 /** Opens a page from the navigation, as people do. */
 const go = (title) => page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: title, exact: true }).click();
 
+/** More than these are not stepped through. */
+const MAX_STEPS = 12;
+
 await step("the page loads, connects and names a process", async () => {
   await open("/");
   await page.getByTestId("process-picker").waitFor();
@@ -183,11 +186,39 @@ await step("Timeline draws the whole recording, and closer than single polls", a
   await until(async () => (await pixels("timeline-canvas")).colors > 4, "the lanes show more than a background");
   await until(async () => (await pixels("minimap")).colors > 2, "the minimap shows the recording");
   await shot("timeline");
-  await page.getByTestId("next-slow").click();
+  await page.getByTestId("step-kind").selectOption("slow");
+  await page.getByTestId("next-standout").click();
   await page.getByTestId("poll-panel").waitFor();
+  await page.getByTestId("step-kind").selectOption("");
   await until(async () => (await page.getByTestId("timeline-canvas").getAttribute("data-exact")) === "true", "zoomed in, polls are exact");
   check((await pixels("timeline-canvas")).background < 0.999, "zoomed in, polls are drawn");
   await shot("timeline-zoom");
+});
+
+await step("Timeline steps through all that stands out, in order of time, and says what each is", async () => {
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("f");
+  await until(async () => (await page.getByTestId("finding-badge").count()) > 0, "findings are known");
+  const said = () => page.getByTestId("announcement").innerText();
+  const seen = [];
+  for (let k = 0; k < MAX_STEPS; k += 1) {
+    const before = await said();
+    await page.keyboard.press("n");
+    const now = await until(async () => (await said()) !== before && said(), "a step is announced");
+    if (now.startsWith("No later")) break;
+    seen.push({ kind: await page.getByTestId("standout").getAttribute("data-kind"), place: /(\d+) of (\d+)$/.exec(now)?.slice(1).map(Number), now });
+  }
+  check(seen.some(({ kind }) => kind === "slow") && seen.some(({ kind }) => kind === "finding"), `slow polls and findings are stepped through, not only ${seen.map(({ kind }) => kind)}`);
+  check(seen.every(({ kind, now }) => now.startsWith({ slow: "Slow poll", finding: "Finding", loss: "Loss", note: "Note" }[kind])), "each says what it is");
+  check(seen.every(({ place }, k) => place[0] === seen[0].place[0] + k), "none is left out");
+  await shot("timeline-standout");
+  const last = seen.at(-1);
+  await page.keyboard.press("p");
+  await until(async () => (await said()) === seen.at(-2).now, "back leads to the one before");
+  await page.keyboard.press(last.kind === seen.at(-2).kind ? "n" : "Shift+N");
+  await until(async () => (await said()) !== seen.at(-2).now, "and on again");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("f");
 });
 
 await step("Timeline obeys wheel, drag, undo and Shift-drag", async () => {

@@ -6,7 +6,6 @@
 import { pixels, until } from "./browser.mjs";
 
 const by = (testId) => `[data-testid=${testId}]`;
-const press = (key) => (page) => page.keyboard.press(key);
 const click = (testId) => (page) => page.getByTestId(testId).first().click();
 
 /** Of what `base` has recorded: the demo, or else the newest process, one of its tasks and one of its resources; and programs of the zoo that are looked at as well. */
@@ -26,13 +25,15 @@ export function scenesOf({ process, task, resource, deadlock, healthy }) {
     { name: "overview", path: `/?${p}`, ready: by("verdict"), isMain: true },
     { name: "overview-processes", path: `/?${p}`, ready: by("verdict"), open: click("process-picker") },
     { name: "overview-ranges", path: `/?${p}`, ready: by("verdict"), open: (page) => page.getByRole("button", { name: "Choose a range" }).click() },
-    { name: "help", path: `/?${p}`, ready: by("verdict"), open: press("?") },
+    { name: "help", path: `/?${p}`, ready: by("verdict"), open: openHelp },
+    { name: "help-timeline", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openHelp },
     { name: "omnibox", path: `/?${p}`, ready: by("verdict"), open: search("e") },
     { name: "omnibox-commands", path: `/?${p}`, ready: by("verdict"), open: search("> ") },
     { name: "omnibox-nothing", path: `/?${p}`, ready: by("verdict"), open: search("> qqqqq") },
     { name: "findings", path: `/findings?${p}&info=1`, ready: by("findings"), isMain: true },
     { name: "findings-muting", path: `/findings?${p}`, ready: by("findings"), open: (page) => page.getByRole("button", { name: /^Mute: / }).first().click() },
-    { name: "timeline", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), isMain: true },
+    { name: "timeline", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: drawn, isMain: true },
+    { name: "timeline-standout", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openStandout },
     { name: "timeline-poll", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openPoll },
     { name: "timeline-region", path: `/timeline?${p}&last=all`, ready: by("timeline-canvas"), open: openRegion },
     { name: "timeline-table", path: `/timeline?${p}&last=all&table=1`, ready: by("twin") },
@@ -77,6 +78,11 @@ export async function show(scene, page, open) {
   await scene.open?.(page);
 }
 
+async function openHelp(page) {
+  await page.keyboard.press("?");
+  await page.getByRole("dialog").waitFor();
+}
+
 function search(text) {
   return async (page) => {
     await page.keyboard.press("Control+k");
@@ -86,13 +92,27 @@ function search(text) {
 }
 
 /** The timeline can only step through what it has. */
-const drawn = (page) => until(async () => (await pixels("timeline-canvas", page)).colors > 4, "the lanes are drawn");
+async function drawn(page) {
+  await until(async () => (await pixels("timeline-canvas", page)).colors > 4, "the lanes are drawn");
+  await until(async () => (await page.locator(".lanes, .extra-lanes").getByText("loading…").count()) === 0, "nothing is on its way");
+}
+
+async function openStandout(page) {
+  await drawn(page);
+  await until(async () => (await page.getByTestId("finding-badge").count()) > 0, "findings are known");
+  await page.getByTestId("step-kind").selectOption("finding");
+  await page.getByTestId("next-standout").click();
+  await page.getByTestId("standout").waitFor();
+  await drawn(page);
+}
 
 async function openPoll(page) {
   await drawn(page);
-  await page.getByTestId("next-slow").click();
+  await page.keyboard.press("Shift+N");
   await page.getByTestId("poll-panel").waitFor();
   await until(async () => (await page.locator(".skeleton").count()) === 0, "the panel has its data");
+  await until(async () => (await page.getByTestId("poll-panel").getByText("Loading its stack…").count()) === 0, "the stack is there");
+  await drawn(page);
 }
 
 async function openRegion(page) {

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::bounds::SCALE;
-use super::{Reader, unsigned};
+use super::{Db, Reader, unsigned};
 use crate::schema::migrations;
 use crate::writer::wal_path;
 use crate::{CauseRow, LedgerRow, LossRow, ProcessKey, StoreError, StoreStatus};
@@ -39,14 +39,11 @@ impl Reader {
     ) -> Result<Vec<LossRow>, StoreError> {
         let failed = || StoreError::sqlite("read losses");
         let (from, to) = range.unwrap_or((UnixNanos(i64::MIN), UnixNanos(i64::MAX)));
-        let rows = sqlx::query(OVERLAPPING)
-            .bind(process.0)
-            .bind(from.0)
-            .bind(to.0)
-            .bind(MAX_LOSSES)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed())?;
+        let read = async |db: &mut Db| {
+            let query = sqlx::query(OVERLAPPING).bind(process.0).bind(from.0).bind(to.0);
+            query.bind(MAX_LOSSES).fetch_all(&mut **db).await
+        };
+        let rows = self.ask("read losses", read).await?;
         rows.iter().filter_map(|row| loss(row).map_err(failed()).transpose()).collect()
     }
 
@@ -55,7 +52,8 @@ impl Reader {
     pub async fn losses_by_cause(&self, process: ProcessKey) -> Result<Vec<CauseRow>, StoreError> {
         let failed = || StoreError::sqlite("add up losses");
         let sql = "SELECT kind, cause, count FROM loss_sum WHERE process = ? ORDER BY count DESC";
-        let rows = sqlx::query(sql).bind(process.0).fetch_all(&self.pool).await.map_err(failed())?;
+        let read = async |db: &mut Db| sqlx::query(sql).bind(process.0).fetch_all(&mut **db).await;
+        let rows = self.ask("add up losses", read).await?;
         let row = |row: &SqliteRow| {
             let number = row.try_get::<i64, _>("cause")?;
             let cause = u8::try_from(number).ok().and_then(DropCause::from_number);
@@ -71,21 +69,22 @@ impl Reader {
     pub async fn ledger(&self, process: ProcessKey) -> Result<Vec<LedgerRow>, StoreError> {
         let failed = || StoreError::sqlite("read the ledger");
         let sql = "SELECT * FROM ledger_entry WHERE process = ? ORDER BY kind";
-        let rows = sqlx::query(sql).bind(process.0).fetch_all(&self.pool).await.map_err(failed())?;
+        let read = async |db: &mut Db| sqlx::query(sql).bind(process.0).fetch_all(&mut **db).await;
+        let rows = self.ask("read the ledger", read).await?;
         rows.iter().filter_map(|row| entry(row).map_err(failed()).transpose()).collect()
     }
 
     /// The store as a whole.
     pub async fn status(&self) -> Result<StoreStatus, StoreError> {
         let failed = || StoreError::sqlite("read the store's status");
-        let row = sqlx::query("SELECT epoch, batches, events, polls FROM meta")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(failed())?;
         let sql = "SELECT start_at FROM segment INDEXED BY segment_by_age
             WHERE kind < 4 ORDER BY end_at LIMIT 1";
-        let oldest: Option<i64> =
-            sqlx::query_scalar(sql).fetch_optional(&self.pool).await.map_err(failed())?;
+        let read = async |db: &mut Db| {
+            let meta = sqlx::query("SELECT epoch, batches, events, polls FROM meta");
+            let oldest: Option<i64> = sqlx::query_scalar(sql).fetch_optional(&mut **db).await?;
+            Ok((meta.fetch_one(&mut **db).await?, oldest))
+        };
+        let (row, oldest) = self.ask("read the store's status", read).await?;
         let read = || {
             let epoch: Vec<u8> = row.try_get("epoch")?;
             Ok(StoreStatus {

@@ -22,6 +22,7 @@ mod metrics;
 mod notes;
 #[cfg(test)]
 mod plans;
+mod pool;
 mod processes;
 mod raw;
 mod region;
@@ -50,11 +51,11 @@ mod waits_of;
 mod watch;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use loopd_model::{Location, LocationId, LoopId, UnixNanos, WorkerId};
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{ColumnIndex, Row, Sqlite};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{ColumnIndex, Row};
 
 pub(crate) use notes::{COLUMNS as NOTE_COLUMNS, note as read_note};
 pub(crate) use settings::of_process;
@@ -63,19 +64,20 @@ pub use stretches::WaitsOf;
 #[cfg(test)]
 pub(crate) use watch::begin as watch;
 
+use crate::error::Late;
 use crate::sql::QueryPool;
-use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, connect, open};
+use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, open};
 
 /// Reads the store, also while a writer in this or another process writes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reader {
     path: PathBuf,
-    pool: SqlitePool,
+    pool: pool::Pool,
     queries: QueryPool,
     raw: raw::RawPool,
 }
 
-type Db = PoolConnection<Sqlite>;
+type Db = pool::Lease;
 /// Inside of a question; [`Reader::ask`] turns the error into one that says which.
 type Answer<T> = Result<T, sqlx::Error>;
 
@@ -84,7 +86,7 @@ impl Reader {
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         open::check_for_reading(&path).await?;
-        let (pool, queries) = (connect::read_pool(&path), QueryPool::new(&path));
+        let (pool, queries) = (pool::Pool::new(&path), QueryPool::new(&path));
         let raw = raw::RawPool::new(&path);
         Ok(Self { path, pool, queries, raw })
     }
@@ -92,6 +94,14 @@ impl Reader {
     /// Answers one SQL query over the documented views.
     pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<QueryResult, QueryError> {
         self.queries.query(sql, limits).await
+    }
+
+    /// The same reader, but no question takes longer than this; nor longer than [`crate::MAX_READ_TIME`].
+    #[must_use]
+    pub fn with_time_limit(mut self, limit: Duration) -> Self {
+        self.pool.set_limit(limit);
+        self.raw.set_limit(limit);
+        self
     }
 
     /// Takes a connection to ask `what` on, and says so if it fails.
@@ -102,7 +112,9 @@ impl Reader {
     ) -> Result<T, StoreError> {
         let asked = async {
             let mut db = self.pool.acquire().await?;
-            question(&mut db).await
+            let answer = question(&mut db).await;
+            db.end().await;
+            answer.map_err(|error| Late::if_stopped(error, self.pool.limit()))
         };
         asked.await.map_err(StoreError::sqlite(what))
     }

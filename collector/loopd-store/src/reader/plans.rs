@@ -13,7 +13,8 @@ use crate::{
 
 async fn plan(reader: &Reader, sql: &str) -> Vec<String> {
     let sql = format!("EXPLAIN QUERY PLAN {sql}");
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&reader.pool).await.unwrap();
+    let mut db = reader.pool.acquire().await.unwrap();
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *db).await.unwrap();
     rows.iter().map(|row| row.get::<String, _>("detail")).collect()
 }
 

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::Answer;
-use crate::sql;
+use crate::error::Late;
+use crate::{connect, sql};
 
 /// So many questions are answered at once; the rest wait their turn.
 const CONNECTIONS: usize = 4;
@@ -24,6 +25,8 @@ const STEPS_PER_CHECK: i32 = 10_000;
 #[derive(Clone, Debug)]
 pub(super) struct RawPool {
     path: PathBuf,
+    /// How long a question may take.
+    limit: Duration,
     permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Guarded>>>,
 }
@@ -37,7 +40,11 @@ struct Guarded {
 impl RawPool {
     pub(super) fn new(path: &Path) -> Self {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
-        Self { path: path.to_owned(), permits, idle: Arc::default() }
+        Self { path: path.to_owned(), limit: MAX_TIME, permits, idle: Arc::default() }
+    }
+
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit.min(MAX_TIME);
     }
 
     /// Answers one question.
@@ -47,14 +54,14 @@ impl RawPool {
     ) -> Answer<T> {
         // Nobody closes the semaphore.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let (path, idle, limit) = (self.path.clone(), Arc::clone(&self.idle), self.limit);
         let work = move || {
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let guarded = match known {
                 Some(guarded) => guarded,
                 None => open(&path)?,
             };
-            guarded.guard.start(MAX_TIME);
+            guarded.guard.start(limit);
             // All statements of an answer see the file as it was at one instant.
             let answer = guarded.connection.execute_batch("BEGIN");
             let answer = answer.and_then(|()| question(&guarded.connection));
@@ -69,7 +76,10 @@ impl RawPool {
             Ok(answer) => answer,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        answer.map_err(|error| sqlx::Error::Protocol(error.to_string()))
+        answer.map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => Late::after(limit),
+            _ => connect::protocol(error),
+        })
     }
 }
 

@@ -79,7 +79,7 @@ impl Reader {
         );
         let ids = serde_json::to_string(ids).unwrap_or_default();
         let query = sqlx::query(AssertSqlSafe(sql)).bind(process.0).bind(ids);
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&mut *self.pool.acquire().await?).await?;
         rows.iter().map(|row| Ok((row.try_get("resource")?, resource(row)?))).collect()
     }
 }

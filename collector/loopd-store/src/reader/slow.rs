@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::bounds::MAX_LOOKED;
-use super::{Reader, lane, location, unsigned};
+use super::{Answer, Db, Reader, lane, location, unsigned};
 use crate::{LaneId, ProcessKey, SampleRow, SlowPoll, SlowPolls, SlowQuery, StoreError};
 
 /// So many slow polls are given at most, whatever is asked for.
@@ -56,63 +56,63 @@ type Stacks = HashMap<(i64, i64), Arc<[Frame]>>;
 impl Reader {
     /// Slow polls with their samples and stacks, latest first.
     pub async fn slow_polls(&self, query: &SlowQuery) -> Result<SlowPolls, StoreError> {
-        self.read_slow(query).await.map_err(StoreError::sqlite("read slow polls"))
+        self.ask("read slow polls", async |db: &mut Db| read_slow(db, query).await).await
     }
+}
 
-    async fn read_slow(&self, query: &SlowQuery) -> Result<SlowPolls, sqlx::Error> {
-        let totals = totals_sql(query);
-        let totals = bind(&totals, query).fetch_one(&self.pool).await?;
-        let picked = picked_sql(query);
-        let mut samples = self.samples(&picked, query).await?;
-        let sql = format!(
-            "WITH picked AS ({picked})
+async fn read_slow(db: &mut Db, query: &SlowQuery) -> Answer<SlowPolls> {
+    let totals = totals_sql(query);
+    let totals = bind(&totals, query).fetch_one(&mut **db).await?;
+    let picked = picked_sql(query);
+    let mut samples = samples(db, &picked, query).await?;
+    let sql = format!(
+        "WITH picked AS ({picked})
              SELECT s.*, t.spawn_location, l.file, l.line, l.column FROM picked s
              LEFT JOIN task t ON t.process = s.process AND t.task = s.task
              LEFT JOIN location l ON l.process = t.process AND l.location = t.spawn_location
              ORDER BY s.start_at DESC"
-        );
-        let rows = bind_limited(&sql, query).fetch_all(&self.pool).await?;
-        Ok(SlowPolls {
-            total: unsigned(totals.try_get("n")?),
-            total_time: unsigned(totals.try_get("t")?),
-            has_more: totals.try_get::<i64, _>("looked")? >= MAX_LOOKED,
-            polls: rows.iter().map(|row| slow_poll(row, &mut samples)).collect::<Result<_, _>>()?,
-        })
-    }
+    );
+    let rows = bind_limited(&sql, query).fetch_all(&mut **db).await?;
+    Ok(SlowPolls {
+        total: unsigned(totals.try_get("n")?),
+        total_time: unsigned(totals.try_get("t")?),
+        has_more: totals.try_get::<i64, _>("looked")? >= MAX_LOOKED,
+        polls: rows.iter().map(|row| slow_poll(row, &mut samples)).collect::<Result<_, _>>()?,
+    })
+}
 
-    /// The samples of the picked polls, earliest first.
-    async fn samples(
-        &self,
-        picked: &str,
-        query: &SlowQuery,
-    ) -> Result<HashMap<PollKey, Vec<SampleRow>>, sqlx::Error> {
-        let taken = format!(
-            "WITH picked AS ({picked})
+/// The samples of the picked polls, earliest first.
+async fn samples(
+    db: &mut Db,
+    picked: &str,
+    query: &SlowQuery,
+) -> Answer<HashMap<PollKey, Vec<SampleRow>>> {
+    let taken = format!(
+        "WITH picked AS ({picked})
              SELECT a.*, coalesce(y.text, '') AS syscall_text, coalesce(w.text, '') AS wchan_text
              FROM picked s JOIN sample a
              ON a.process = s.process AND a.loop = s.loop AND a.worker = s.worker
                 AND a.poll_started_at = s.start_at
              LEFT JOIN word y ON y.id = a.syscall LEFT JOIN word w ON w.id = a.wchan"
-        );
-        let sql = format!(
-            "SELECT k.process, k.stack, k.frames FROM stack k
+    );
+    let sql = format!(
+        "SELECT k.process, k.stack, k.frames FROM stack k
              JOIN (SELECT DISTINCT process, stack FROM ({taken})) d
              ON d.process = k.process AND d.stack = k.stack"
-        );
-        let mut stacks = Stacks::new();
-        for row in bind_limited(&sql, query).fetch_all(&self.pool).await? {
-            let frames: String = row.try_get("frames")?;
-            stacks.insert((row.try_get("process")?, row.try_get("stack")?), parse(&frames));
-        }
-        let mut samples: HashMap<PollKey, Vec<SampleRow>> = HashMap::new();
-        let rows = bind_limited(&format!("{taken} ORDER BY a.at"), query);
-        for row in rows.fetch_all(&self.pool).await? {
-            let process = row.try_get("process")?;
-            let key = (process, lane(&row)?, row.try_get("poll_started_at")?);
-            samples.entry(key).or_default().push(sample(&row, process, &stacks)?);
-        }
-        Ok(samples)
+    );
+    let mut stacks = Stacks::new();
+    for row in bind_limited(&sql, query).fetch_all(&mut **db).await? {
+        let frames: String = row.try_get("frames")?;
+        stacks.insert((row.try_get("process")?, row.try_get("stack")?), parse(&frames));
     }
+    let mut samples: HashMap<PollKey, Vec<SampleRow>> = HashMap::new();
+    let rows = bind_limited(&format!("{taken} ORDER BY a.at"), query);
+    for row in rows.fetch_all(&mut **db).await? {
+        let process = row.try_get("process")?;
+        let key = (process, lane(&row)?, row.try_get("poll_started_at")?);
+        samples.entry(key).or_default().push(sample(&row, process, &stacks)?);
+    }
+    Ok(samples)
 }
 
 fn totals_sql(query: &SlowQuery) -> String {

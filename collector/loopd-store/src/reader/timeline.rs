@@ -9,7 +9,7 @@ use loopd_analysis::tiles::{
 use loopd_model::{TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Answer, Db, Reader, amount, lane};
+use super::{Answer, Db, Reader, amount, instant, lane};
 use crate::writer::FINE_LEVELS;
 use crate::{LaneId, MAX_TIMELINE_SLOW, ProcessKey, SlowSpan, StoreError, Timeline, TimelineLane};
 
@@ -220,7 +220,8 @@ async fn read_extent(db: &mut Db, process: i64) -> Answer<(Option<UnixNanos>, Op
 }
 
 async fn name_lanes(db: &mut Db, process: i64, mut strips: Strips) -> Answer<Vec<TimelineLane>> {
-    let sql = "SELECT w.loop, w.worker, coalesce(l.name, ''), coalesce(w.thread_name, '')
+    let sql = "SELECT w.loop, w.worker, coalesce(l.name, ''), coalesce(w.thread_name, ''),
+            coalesce(w.started_at, l.opened_at), coalesce(w.stopped_at, l.closed_at)
         FROM worker w LEFT JOIN loop l ON l.process = w.process AND l.loop = w.loop
         WHERE w.process = ? ORDER BY w.loop, w.worker";
     let cells = |strip: Strip| -> Vec<_> {
@@ -233,6 +234,8 @@ async fn name_lanes(db: &mut Db, process: i64, mut strips: Strips) -> Answer<Vec
             lane,
             loop_name: row.try_get(2)?,
             thread_name: row.try_get(3)?,
+            started_at: instant(&row, 4)?,
+            stopped_at: instant(&row, 5)?,
             cells: strips.remove(&lane).map(cells).unwrap_or_default(),
         });
     }

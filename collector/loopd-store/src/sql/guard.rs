@@ -66,7 +66,7 @@ impl Guard {
     }
 
     /// Makes the query that runs stop at the next look at the clock.
-    pub(super) fn expire(&self) {
+    pub(crate) fn expire(&self) {
         self.0.deadline.store(OVER, Ordering::Relaxed);
     }
 

@@ -109,9 +109,17 @@ pub enum ViewError {
         /// Where in the query, if SQLite says so.
         at: Option<query::TextPlace>,
     },
-    /// The store failed.
-    #[error("the store could not be read: {0}")]
+    /// The store failed, or was asked for too much.
+    #[error("{}", store_failed(.0))]
     Store(#[from] StoreError),
+}
+
+fn store_failed(error: &StoreError) -> String {
+    if error.is_too_slow() {
+        error.to_string()
+    } else {
+        format!("the store could not be read: {error}")
+    }
 }
 
 /// What to say where no process is.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::described::{Described, Param};
 use super::losses::Loss;
 use super::params::Params;
-use super::text::IdText;
+use super::text::{IdText, UnixNanosText};
 use super::timeline::{Lane, SlowMark, TimelineFilter, TimelineView, timeline};
 use super::{ViewError, find_process};
 
@@ -33,7 +33,7 @@ offsets are 64-bit floats of whole nanoseconds.\n\n\
 | 32 | i64 | up to when |\n\
 | 40 | u32 | length of the text that follows |\n\
 | 44 | u32 | 0 |\n\
-| 48 | text | JSON: `lanes` (`loop`, `loop_name`, `worker`, `thread_name`), `slow`, `losses` as of `GET /api/v1/timeline`, \
+| 48 | text | JSON: `lanes` (`loop`, `loop_name`, `worker`, `thread_name`, `started_at`, `stopped_at`), `slow`, `losses` as of `GET /api/v1/timeline`, \
 `locations`: a list of an id and its `file:line` |\n\n\
 Then, for each lane: the numbers of its buckets, polls and parks as three u32, and one that is 0; of its buckets the \
 columns `i` (u32), `b0`, `b1`, `b2`, `b3`, `max`, `n` (f64); of its polls `s` (after `t0`), `d` (f64), `t` (u64) and, as \
@@ -139,12 +139,17 @@ struct LaneName<'a> {
     loop_name: &'a str,
     worker: u32,
     thread_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<UnixNanosText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<UnixNanosText>,
 }
 
 impl<'a> From<&'a Lane> for LaneName<'a> {
     fn from(lane: &'a Lane) -> Self {
-        let Lane { loop_id, loop_name, worker, thread_name, .. } = lane;
-        Self { loop_id: *loop_id, loop_name, worker: *worker, thread_name }
+        let Lane { loop_id, loop_name, worker, thread_name, started_at, stopped_at, .. } = lane;
+        let (loop_id, started_at, stopped_at) = (*loop_id, *started_at, *stopped_at);
+        Self { loop_id, loop_name, worker: *worker, thread_name, started_at, stopped_at }
     }
 }
 
@@ -237,7 +242,6 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use super::super::text::UnixNanosText;
     use super::super::timeline::{Cells, Parks, Polls};
     use super::*;
 
@@ -300,6 +304,8 @@ mod tests {
             loop_name: NAMES[numbers.below(5) as usize].into(),
             worker,
             thread_name: NAMES[numbers.below(5) as usize].into(),
+            started_at: (worker > 0).then(|| UnixNanosText(numbers.below(1 << 60) as i64)),
+            stopped_at: (worker > 1).then(|| UnixNanosText(numbers.below(1 << 60) as i64)),
             cells,
             polls: exact.then_some(polls),
             parks: exact.then_some(parks),

@@ -57,6 +57,16 @@ pub struct Lane {
     pub worker: u32,
     /// Its thread's name.
     pub thread_name: String,
+    /// When a thread last became this worker; absent if not known. Where polls are before it, another thread was the
+    /// worker until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub started_at: Option<UnixNanosText>,
+    /// When it stopped; absent while it runs, or if not known. From its start to its end, where nothing was lost, it
+    /// was idle whenever it ran no poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub stopped_at: Option<UnixNanosText>,
     /// Its buckets.
     pub cells: Cells,
     /// Its polls, if the timeline is exact.
@@ -270,6 +280,8 @@ impl From<&TimelineLane> for Lane {
             loop_name: lane.loop_name.clone(),
             worker: lane.lane.worker.0,
             thread_name: lane.thread_name.clone(),
+            started_at: lane.started_at.map(UnixNanosText::from),
+            stopped_at: lane.stopped_at.map(UnixNanosText::from),
             cells: Cells::new(&lane.cells),
             polls: None,
             parks: None,

@@ -848,6 +848,7 @@ async fn a_timeline_of_few_polls_is_exact() {
               "30"
             ]
           },
+          "started_at": "1795356000000000000",
           "thread_name": "tokio-0",
           "worker": 0
         },
@@ -873,6 +874,7 @@ async fn a_timeline_of_few_polls_is_exact() {
             "s": [],
             "t": []
           },
+          "started_at": "1795356000000000000",
           "thread_name": "tokio-1",
           "worker": 1
         }

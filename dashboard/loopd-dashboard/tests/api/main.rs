@@ -8,6 +8,7 @@ mod contract;
 mod recording;
 
 mod compare;
+mod compress;
 mod csv;
 mod demo;
 mod disk;
@@ -15,6 +16,7 @@ mod dumps;
 mod findings;
 mod json;
 mod lanes;
+mod limits;
 mod live;
 mod mutes;
 mod notes;

@@ -34,6 +34,13 @@ impl Server {
         Self::over(folder, writer, reader)
     }
 
+    /// The same, where no question to the store may take any time.
+    pub(crate) async fn hurried() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, reader) = recording::orders(&folder.path().join("loopd.db")).await;
+        Self::over(folder, writer, reader.with_time_limit(std::time::Duration::ZERO))
+    }
+
     /// Over a store in which nothing is.
     pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();

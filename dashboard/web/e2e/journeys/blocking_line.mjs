@@ -22,7 +22,7 @@ export async function run({ collector, recorded: { receiver }, walk, page }) {
   check((await finding.innerText()).includes(line), `the finding names ${line}, which the program has marked`);
   // To the poll that blocked, with the stack that was taken meanwhile.
   await click(finding.getByRole("list", { name: "Proof" }).getByRole("link").first());
-  if (await until(() => page.url().includes("/timeline?") && !page.url().includes("poll="), "", 2_000).catch(() => false)) await click(page.getByTestId("next-slow"));
+  if (await until(() => page.url().includes("/timeline?") && !page.url().includes("poll="), "", 2_000).catch(() => false)) await click(page.getByTestId("next-standout"));
   const stack = page.getByTestId("stack").first();
   await stack.waitFor();
   await until(async () => (await stack.innerText()).includes(short), "the stack of that poll has the line, too");

@@ -28,7 +28,7 @@ export async function run({ collector, programs, walk, page }) {
     const text = await until(
       async () => {
         await followAgain(page);
-        await page.keyboard.press("p");
+        await page.keyboard.press("Shift+P");
         const said = await panel.innerText({ timeout: 1_000 });
         const length = /([\d.]+)\s*s so far/.exec(said);
         return length && Number(length[1]) >= STALL_S ? said : null;

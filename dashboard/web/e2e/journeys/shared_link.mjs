@@ -11,7 +11,7 @@ export async function run({ collector, recorded: { sleeper, tasks }, walk, page 
   await page.keyboard.press("t");
   // There is none before the first data.
   await until(async () => {
-    await page.getByTestId("next-slow").click();
+    await page.keyboard.press("Shift+N");
     return page.getByTestId("poll-panel").isVisible();
   }, "a slow poll is selected");
   const search = page.getByRole("searchbox", { name: /^Highlight polls/ });

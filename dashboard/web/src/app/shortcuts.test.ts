@@ -22,3 +22,8 @@ test("a slash means one thing on each page", () => {
 test("commands without a key are not listed", () => {
   expect(keysOf("/", COMMANDS).at(-1)!.keys).toEqual([["t", "Theme: the next one"]]);
 });
+
+test("what steps through a timeline is listed with what it steps through", () => {
+  expect(meaning("/timeline", "n p")[0]).toContain("slow polls, findings, losses, notes");
+  expect(meaning("/timeline", "Shift n p")[0]).toContain("of one kind");
+});

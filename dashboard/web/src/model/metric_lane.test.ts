@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { BandSeries, MetricLaneAnswer } from "../api/types.ts";
 import type { Instant } from "../base/instant.ts";
-import { axisTop, linesOf, metricKind, mostIn, neededBy, offered, valueAt, valueText } from "./metric_lane.ts";
+import { axisTop, linesFor, linesOf, MAX_LOOP_LANES, metricKind, mostIn, neededBy, offered, placed, valueAt, valueText } from "./metric_lane.ts";
 
 const BASE = 0n as Instant;
 const S = 1e9;
@@ -12,7 +12,7 @@ function answer(name: string, series: Partial<BandSeries>[]): Metric {
   return { name, series: series.map((one) => ({ loop: "1", worker: null, before: null, i: [], at: [], last: [], min: one.last ?? [], max: one.last ?? [], ...one })) };
 }
 
-const lines = (key: string, ...metrics: Metric[]) => linesOf(metricKind(key), { t0: "0", t1: String(60 * S), steps: 60, metrics }, BASE, new Map([["1", "main"]]));
+const lines = (key: string, ...metrics: Metric[]) => linesOf(metricKind(key), { t0: "0", t1: String(60 * S), steps: 60, metrics }, BASE);
 
 describe("metric lanes", () => {
   it("hold a reading until the next, and know nothing where none was taken", () => {
@@ -40,6 +40,33 @@ describe("metric lanes", () => {
     expect(queues.map((line) => [line.label, ...line.value, ...line.max])).toEqual([["local, all workers", 11, 22, 13, 22]]);
     const pool = lines("blocking", answer("blocking_threads", [{ at, last: [4, 4] }]), answer("idle_blocking_threads", [{ at, last: [1, 4] }]), answer("blocking_queue_depth", [{ at, last: [0, 0] }]));
     expect(pool.map((line) => [line.label, ...line.value])).toEqual([["queued", 0, 0], ["threads", 4, 4], ["busy", 3, 0]]);
+  });
+
+  it("are of the loop that was read, workers of each added up by themselves", () => {
+    const at = [1 * S];
+    const two = lines("queues", answer("global_queue_depth", [{ at, last: [7] }, { loop: "2", at, last: [9] }]), answer("worker_queue_depth", [{ worker: 0, at, last: [1] }, { loop: "2", worker: 0, at, last: [10] }, { loop: "2", worker: 1, at, last: [20] }]));
+    const shown = (loop: string | null) => linesFor(two, loop, new Map([["1", "api"], ["2", ""]])).map((line) => [line.label, ...line.value]);
+    expect(shown("1")).toEqual([["global", 7], ["local, all workers", 1]]);
+    expect(shown("2")).toEqual([["global", 9], ["local, all workers", 30]]);
+    expect(shown(null)).toEqual([["global · api", 7], ["global · loop 2", 9], ["local, all workers · api", 1], ["local, all workers · loop 2", 30]]);
+    expect(linesFor(two, null, new Map([["1", "api"]])).map((line) => line.label)).toEqual(["global", "global", "local, all workers", "local, all workers"]);
+  });
+
+  it("lie with the loops that they are of, and below all if they are of the process", () => {
+    const known = new Map<string, ReadonlySet<string | null>>([["queues", new Set(["1", "2"])], ["rss_bytes", new Set([null])], ["alive_tasks", new Set(["2"])]]);
+    const loopsOf = (key: string) => known.get(key);
+    const at = (keys: string[], shown: string[]) => placed(keys, loopsOf, shown).map(({ key, loop }) => `${key} ${loop}`);
+    expect(at(["queues", "rss_bytes", "alive_tasks"], ["1", "2"])).toEqual(["queues 1", "queues 2", "rss_bytes null", "alive_tasks 2"]);
+    expect(at(["queues"], ["2"])).toEqual(["queues 2"]);
+    // Before anything was read, by what it is.
+    expect(at(["blocking", "gc", "turns"], ["1"])).toEqual(["blocking 1", "gc null", "turns null"]);
+    expect(at(["queues"], ["7"])).toEqual(["queues null"]);
+  });
+
+  it("are one lane for all loops where there would be too many", () => {
+    const shown = Array.from({ length: MAX_LOOP_LANES + 1 }, (_, k) => String(k + 1));
+    expect(placed(["blocking"], () => undefined, shown.slice(1)).length).toBe(MAX_LOOP_LANES);
+    expect(placed(["blocking"], () => undefined, shown)).toEqual([{ key: "blocking", loop: null }]);
   });
 
   it("are offered as what belongs together and one by one", () => {

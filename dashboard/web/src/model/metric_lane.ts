@@ -25,13 +25,15 @@ export interface MetricKind {
   readonly about: string;
   readonly unit: Unit;
   readonly readings: readonly Reading[];
+  /** Each loop has its own. */
+  readonly isOfLoops?: boolean;
 }
 
 /** Lanes of several metrics that belong together. */
 const TOGETHER: readonly MetricKind[] = [
-  { key: "queues", title: "Run queues", about: "Tasks that are ready and not yet polled: in the queue of all workers, and in those of each", unit: "count", readings: [{ metric: "global_queue_depth", label: "global", as: "last" }, { metric: "worker_queue_depth", label: "local, all workers", as: "last", isSummed: true }] },
-  { key: "ready", title: "Ready callbacks", about: "Callbacks that were ready at the last turn of the loop", unit: "count", readings: [{ metric: "ready_callbacks", label: "ready", as: "last" }] },
-  { key: "blocking", title: "Blocking pool", about: "Jobs in the queue for blocking threads, and those threads", unit: "count", readings: [{ metric: "blocking_queue_depth", label: "queued", as: "last" }, { metric: "blocking_threads", label: "threads", as: "last" }, { metric: "blocking_threads", label: "busy", as: { lessOf: "idle_blocking_threads" } }] },
+  { key: "queues", isOfLoops: true, title: "Run queues", about: "Tasks that are ready and not yet polled: in the queue of all workers, and in those of each", unit: "count", readings: [{ metric: "global_queue_depth", label: "global", as: "last" }, { metric: "worker_queue_depth", label: "local, all workers", as: "last", isSummed: true }] },
+  { key: "ready", isOfLoops: true, title: "Ready callbacks", about: "Callbacks that were ready at the last turn of the loop", unit: "count", readings: [{ metric: "ready_callbacks", label: "ready", as: "last" }] },
+  { key: "blocking", isOfLoops: true, title: "Blocking pool", about: "Jobs in the queue for blocking threads, and those threads", unit: "count", readings: [{ metric: "blocking_queue_depth", label: "queued", as: "last" }, { metric: "blocking_threads", label: "threads", as: "last" }, { metric: "blocking_threads", label: "busy", as: { lessOf: "idle_blocking_threads" } }] },
   { key: "gc", title: "GC pauses", about: "Share of the time in which Python's garbage collector had stopped the program", unit: "share", readings: [{ metric: "gc_pause_nanos", label: "paused", as: "rate" }] },
   { key: "gil", title: "GIL waits", about: "How long another thread waits for the interpreter's lock, as the agent finds out by asking for it once a second", unit: "time", readings: [{ metric: "gil_wait_nanos", label: "mean wait", as: { per: "gil_probes" } }] },
 ];
@@ -71,6 +73,8 @@ export function offered(names: readonly string[]): MetricKind[] {
 
 export interface Line {
   readonly label: string;
+  /** The loop that it is of; null if of the whole process. */
+  readonly loop: string | null;
   /** When each value was read. A value holds until the next. */
   readonly at: Float64Array;
   readonly value: Float64Array;
@@ -95,29 +99,64 @@ interface Points {
   isSampled: boolean;
 }
 
-export function linesOf(kind: MetricKind, answer: MetricLaneAnswer, base: Instant, loopNames: ReadonlyMap<string, string>): Line[] {
+export function linesOf(kind: MetricKind, answer: MetricLaneAnswer, base: Instant): Line[] {
   const byName = new Map(answer.metrics.map((metric) => [metric.name, metric]));
   const origin = between(base, instant(answer.t0));
-  const isOneLoop = loopNames.size < 2;
   return kind.readings.flatMap((reading) => {
     const metric = byName.get(reading.metric);
     if (!metric) return [];
-    const series = metric.series.map((one) => ({ one, points: pointsOf(one, origin) }));
-    const labelOf = (one: BandSeries) => {
-      const loop = one.loop === "0" || isOneLoop ? "" : loopNames.get(one.loop) || `loop ${one.loop}`;
-      return [reading.label, loop, one.worker == null ? "" : `worker ${one.worker}`].filter(Boolean).join(" · ");
-    };
-    if (reading.isSummed) return series.length === 0 ? [] : [lineOf(reading.label, summed(series.map(({ points }) => points)))];
-    return series.flatMap(({ one, points }) => {
-      if (reading.as === "last") return [lineOf(labelOf(one), points)];
-      if (reading.as === "rate") return rateOf(labelOf(one), points, kind.unit === "per second" ? SECOND : 1);
-      const name = "per" in reading.as ? reading.as.per : reading.as.lessOf;
-      const other = byName.get(name)?.series.find((candidate) => candidate.loop === one.loop && candidate.worker === one.worker);
+    const loopOf = (one: BandSeries) => (one.loop === "0" ? null : one.loop);
+    if (reading.isSummed) {
+      const loops = new Set(metric.series.map(loopOf));
+      return [...loops].map((loop) => lineOf({ label: reading.label, loop }, summed(metric.series.filter((one) => loopOf(one) === loop).map((one) => pointsOf(one, origin)))));
+    }
+    return metric.series.flatMap((one) => {
+      const points = pointsOf(one, origin);
+      const name = { label: [reading.label, one.worker == null ? "" : `worker ${one.worker}`].filter(Boolean).join(" · "), loop: loopOf(one) };
+      if (reading.as === "last") return [lineOf(name, points)];
+      if (reading.as === "rate") return rateOf(name, points, kind.unit === "per second" ? SECOND : 1);
+      const wanted = "per" in reading.as ? reading.as.per : reading.as.lessOf;
+      const other = byName.get(wanted)?.series.find((candidate) => candidate.loop === one.loop && candidate.worker === one.worker);
       if (!other) return [];
       const others = pointsOf(other, origin);
-      return "per" in reading.as ? perOf(labelOf(one), points, others) : [lineOf(labelOf(one), less(points, others))];
+      return "per" in reading.as ? perOf(name, points, others) : [lineOf(name, less(points, others))];
     });
   });
+}
+
+/** The lines of one loop; of all with the names of their loops, if there are several, where none is given. */
+export function linesFor(lines: readonly Line[], loop: string | null, loopNames: ReadonlyMap<string, string>): Line[] {
+  if (loop != null) return lines.filter((line) => line.loop === loop);
+  const isOneLoop = loopNames.size < 2;
+  return lines.map((line) => {
+    const name = line.loop == null || isOneLoop ? "" : loopNames.get(line.loop) || `loop ${line.loop}`;
+    return { ...line, label: [line.label, name].filter(Boolean).join(" · ") };
+  });
+}
+
+/** Lanes of single loops beyond so many are too much to look at: then one lane has all loops. */
+export const MAX_LOOP_LANES = 24;
+
+/** Where lanes of metrics go: below the workers of the loop that they are of, or below all. */
+export interface MetricPlace {
+  readonly key: string;
+  /** Null: all of it in one lane. */
+  readonly loop: string | null;
+}
+
+/**
+ * `loopsOf`: the loops that a metric has lines of, the process itself among them as null; undefined while that is not known. `shown`:
+ * the loops that have workers, in their order.
+ */
+export function placed(keys: readonly string[], loopsOf: (key: string) => ReadonlySet<string | null> | undefined, shown: readonly string[]): MetricPlace[] {
+  const isOfLoops = (key: string) => {
+    const loops = loopsOf(key) ?? (metricKind(key).isOfLoops ? new Set(shown) : new Set([null]));
+    return loops.size > 0 && !loops.has(null) && [...loops].some((loop) => shown.includes(loop!));
+  };
+  const loopsWith = (key: string) => shown.filter((loop) => loopsOf(key)?.has(loop) ?? true);
+  const apart = keys.filter(isOfLoops);
+  const isTooMany = apart.reduce((sum, key) => sum + loopsWith(key).length, 0) > MAX_LOOP_LANES;
+  return keys.flatMap((key): readonly MetricPlace[] => (apart.includes(key) && !isTooMany ? loopsWith(key).map((loop) => ({ key, loop })) : [{ key, loop: null }]));
 }
 
 function pointsOf(series: BandSeries, origin: Offset): Points {
@@ -129,9 +168,12 @@ function pointsOf(series: BandSeries, origin: Offset): Points {
   return points;
 }
 
-function lineOf(label: string, points: Points, since: readonly number[] | null = null): Line {
+/** What a line is called and which loop it is of. */
+type Name = Pick<Line, "label" | "loop">;
+
+function lineOf(name: Name, points: Points, since: readonly number[] | null = null): Line {
   return {
-    label, at: Float64Array.from(points.at), value: Float64Array.from(points.value), min: Float64Array.from(points.min), max: Float64Array.from(points.max),
+    ...name, at: Float64Array.from(points.at), value: Float64Array.from(points.value), min: Float64Array.from(points.min), max: Float64Array.from(points.max),
     since: since && Float64Array.from(since), apart: Math.max(LEAST_HOLE, 4 * median(points.at)), isSampled: points.isSampled,
   };
 }
@@ -142,20 +184,20 @@ function median(at: readonly number[]): number {
 }
 
 /** How fast it grew between neighbours; a fall is a new beginning, of which no rate is known. */
-function rateOf(label: string, points: Points, unit: Nanos): Line[] {
-  return [grown(label, points, (k) => ((points.value[k]! - points.value[k - 1]!) / (points.at[k]! - points.at[k - 1]!)) * unit)];
+function rateOf(name: Name, points: Points, unit: Nanos): Line[] {
+  return [grown(name, points, (k) => ((points.value[k]! - points.value[k - 1]!) / (points.at[k]! - points.at[k - 1]!)) * unit)];
 }
 
-function perOf(label: string, points: Points, others: Points): Line[] {
+function perOf(name: Name, points: Points, others: Points): Line[] {
   const at = Float64Array.from(others.at);
   const otherAt = (when: number) => others.value[lastStartedBy(at, when)] ?? 0;
-  return [grown(label, points, (k) => {
+  return [grown(name, points, (k) => {
     const more = otherAt(points.at[k]!) - otherAt(points.at[k - 1]!);
     return more > 0 ? (points.value[k]! - points.value[k - 1]!) / more : NaN;
   })];
 }
 
-function grown(label: string, points: Points, of: (k: number) => number): Line {
+function grown(name: Name, points: Points, of: (k: number) => number): Line {
   const rates: Points = { at: [], value: [], min: [], max: [], isSampled: false };
   const since: number[] = [];
   for (let k = 1; k < points.at.length; k += 1) {
@@ -165,7 +207,7 @@ function grown(label: string, points: Points, of: (k: number) => number): Line {
     since.push(points.at[k - 1]!);
     for (const list of [rates.value, rates.min, rates.max]) list.push(value);
   }
-  return lineOf(label, rates, since);
+  return lineOf(name, rates, since);
 }
 
 /** Series added up at the instants of the first; those taken together have the same instants. */

@@ -156,7 +156,7 @@ function Incomplete({ process: p }: { process: Process }) {
   if (missing.length === 0 || process.value == null) return null;
   return (
     <p class="muted">
-      Not recorded here: {missing.map((layer) => layer.layer).join(", ")}. <a href={link("/sources")}>Why, and how to turn it on</a>
+      Not recorded here: {missing.map((layer) => layer.layer.replaceAll("_", " ")).join(", ")}. <a href={link("/sources")}>Why, and how to turn it on</a>
     </p>
   );
 }

@@ -3,7 +3,7 @@
 import { apiUrl } from "../api/client.ts";
 import type { Hold, ResourceDetail, ResourceState } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { count, dateTime, duration, plural, UNKNOWN } from "../base/format.ts";
+import { count, dateTime, duration, plural } from "../base/format.ts";
 import { instant, MICROSECOND } from "../base/instant.ts";
 import { link } from "../app/session.ts";
 import { Icon } from "../ui/icons.tsx";
@@ -72,9 +72,9 @@ function State({ state }: { state: ResourceState }) {
   const ends = [state.senders != null && plural(state.senders, "sender"), state.receivers != null && plural(state.receivers, "receiver")].filter(Boolean).join(", ");
   return (
     <>
-      <dt>Inside</dt><dd>{inside(state) ?? UNKNOWN}, {plural(state.waiters ?? 0, "waits", "wait")} for it</dd>
-      {state.acquired != null && <><dt>Taken</dt><dd>{count(state.acquired)} times, held for {duration(state.held_time)} in all</dd></>}
-      {state.contended != null && <><dt>Contended</dt><dd>{count(state.contended)} times, waited for {duration(state.waited_time)} in all</dd></>}
+      <dt>Inside</dt><dd>{inside(state) ?? <span class="muted">not told</span>}{state.waiters ? `, ${plural(state.waiters, "task waits", "tasks wait")} for it` : ""}</dd>
+      {state.acquired != null && <><dt>Taken</dt><dd>{plural(state.acquired, "time")}, held for {duration(state.held_time)} in all</dd></>}
+      {state.contended != null && <><dt>Contended</dt><dd>{plural(state.contended, "time")}, waited for {duration(state.waited_time)} in all</dd></>}
       {state.sent != null && <><dt>Passed on</dt><dd>{count(state.sent)} sent, {count(state.received)} received{state.lagged ? `, ${count(state.lagged)} missed` : ""}</dd></>}
       {ends && <><dt>Ends</dt><dd>{ends}</dd></>}
     </>

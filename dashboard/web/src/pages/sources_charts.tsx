@@ -7,6 +7,7 @@ import { useApi } from "../api/use_api.ts";
 import { bytes, clock, count, duration, percent, plural } from "../base/format.ts";
 import { instant, MICROSECOND, MILLISECOND, plus, SECOND } from "../base/instant.ts";
 import { startedAt, lastAt } from "../app/session.ts";
+import { clockOffset } from "../model/clock_offset.ts";
 import { byteUnit, heldValues, lossSteps, ratesOf } from "../model/rates.ts";
 import { chartColumns, type ChartChoice } from "../query/chart_model.ts";
 import { ResultChart } from "../query/result_chart.tsx";
@@ -58,8 +59,6 @@ export function LossChart({ losses }: { losses: readonly Loss[] }) {
   );
 }
 
-/** Below this the way of a batch explains what differs. */
-const CLOSE = 50 * MILLISECOND;
 /** A wall clock that is kept right moves by less. */
 const STEADY = 20 * MILLISECOND;
 
@@ -87,14 +86,12 @@ function ClockReadings({ answer }: { answer: ClockAnswer }) {
     return { answer: result, columns, choice: { x: 0, y: [1, 2], by: null, form: "line" } satisfies ChartChoice };
   }, [readings]);
   const since = instant(readings[0]!.at);
-  const isOff = least < -MILLISECOND || least > CLOSE;
+  const offset = clockOffset(least);
   return (
     <div class="stack">
       <p data-testid="clock-offset">
-        <span class={`chip ${isOff ? "warn" : "ok"}`}>{isOff ? "apart" : "agree"}</span>{" "}
-        {least < 0
-          ? <>The program's clock is ahead of loopd's by <b>at least {duration(-least)}</b>: a batch came before it was sealed.</>
-          : <>The fastest batch came <b>{duration(least)}</b> after it was sealed. The program's clock is behind loopd's by no more than that; how much of it was the way cannot be told from here.</>}
+        <span class={`chip ${offset.isApart ? "warn" : "ok"}`}>{offset.isApart ? "apart" : "no difference seen"}</span>{" "}
+        Program's clock less loopd's: <b>{offset.interval}</b>. It is {offset.text}.
       </p>
       <p>
         <span class={`chip ${Math.abs(drift) > STEADY ? "warn" : "ok"}`}>{Math.abs(drift) > STEADY ? "moved" : "steady"}</span>{" "}

@@ -8,6 +8,7 @@ import { link, process, processId, range, startedAt } from "../app/session.ts";
 import { isTyping } from "../app/shortcuts.ts";
 import { CanvasView, type Matches } from "../timeline/canvas_view.tsx";
 import { Timeline } from "../timeline/controller.ts";
+import { KIND_WORDS, readKind, STANDOUT_KINDS } from "../model/standouts.ts";
 import { useExtraLanes } from "../timeline/extra/chosen.ts";
 import { ExtraLanes, LaneTables } from "../timeline/extra/extra_lanes.tsx";
 import { FindingStrip, FindingTable, useFindingBadges } from "../timeline/finding_strip.tsx";
@@ -47,7 +48,7 @@ function Whole({ loop }: { loop: string | null }) {
       timeline.dispose();
     };
   }, [timeline]);
-  const extra = useExtraLanes(timeline);
+  const { all: extra, ofLoops, others } = useExtraLanes(timeline);
   useFindingBadges(timeline);
   const query = place.value.query;
   const isTable = query.get("table") === "1";
@@ -64,6 +65,7 @@ function Whole({ loop }: { loop: string | null }) {
       <h1 class="visually-hidden">Timeline</h1>
       <Minimap timeline={timeline} />
       <Toolbar timeline={timeline} matches={matches} isTable={isTable} />
+      <Stop timeline={timeline} />
       {error && timeline.data.value == null ? <Failed error={error} retry={() => timeline.resize(window.innerWidth)} /> : hasNothing ? <NoLanes /> : (
         <div class="timeline-body">
           <div class="timeline-main">
@@ -71,8 +73,8 @@ function Whole({ loop }: { loop: string | null }) {
             {canGoLive && <button type="button" class="button go-live" title="Follow new data (l)" onClick={() => timeline.goLive()} data-testid="go-live">↦ live</button>}
             {!isTable && <FindingStrip timeline={timeline} />}
             {query.get("overlay") && <OverlayStrip timeline={timeline} isTable={isTable} />}
-            {isTable ? <TableTwin timeline={timeline}><FindingTable timeline={timeline} /><LossTable timeline={timeline} /><LaneTables timeline={timeline} lanes={extra} /></TableTwin> : <CanvasView timeline={timeline} matches={matches} />}
-            {!isTable && <ExtraLanes timeline={timeline} lanes={extra} />}
+            {isTable ? <TableTwin timeline={timeline}><FindingTable timeline={timeline} /><LossTable timeline={timeline} /><LaneTables timeline={timeline} lanes={extra} /></TableTwin> : <CanvasView timeline={timeline} matches={matches} ofLoops={ofLoops} />}
+            {!isTable && <ExtraLanes timeline={timeline} lanes={others} />}
             <RegionPanel timeline={timeline} />
           </div>
           {timeline.notes.isShown.value ? <NotePanel timeline={timeline} /> : <PollPanel timeline={timeline} />}
@@ -98,15 +100,14 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
   return (
     <div class="toolbar" role="toolbar" aria-label="Timeline">
       <input
-        class="field search" type="search" data-search placeholder="Highlight place or task" aria-label="Highlight polls of a place or task" value={place.value.query.get("q") ?? ""}
+        class="field search" type="search" data-search placeholder="Place or task" title="Highlights polls of a place or task (/)" aria-label="Highlight polls of a place or task" value={place.value.query.get("q") ?? ""}
         onInput={(event) => setQuery({ q: event.currentTarget.value })}
         onKeyDown={(event) => {
           if (event.key === "Enter" && matches) timeline.stepMatch(matches);
           if (event.key === "Escape") event.currentTarget.blur();
         }}
       />
-      <button type="button" class="button" title="Previous slow poll (p)" onClick={() => timeline.stepSlow(-1)}>← slow</button>
-      <button type="button" class="button" title="Next slow poll (n)" onClick={() => timeline.stepSlow(1)} data-testid="next-slow">slow →</button>
+      <Stepper timeline={timeline} />
       <button type="button" class="button" title="The whole recording (f)" onClick={() => timeline.fit()}>Fit</button>
       <button type="button" class="button" title="Undo the last zoom (z)" onClick={() => timeline.back()}>Undo</button>
       <span class="muted nowrap" data-testid="span">{matches && !timeline.data.value?.isExact ? "Zoom in to highlight" : `${duration(timeline.view.value.span)} in view${timeline.data.value?.isExact ? " · every poll" : ""}`}</span>
@@ -119,12 +120,35 @@ function Toolbar({ timeline, matches, isTable }: { timeline: Timeline; matches: 
   );
 }
 
+/** To the next of what stands out, and of which kinds. */
+function Stepper({ timeline: { standouts } }: { timeline: Timeline }) {
+  const kind = standouts.kind.value;
+  const what = kind ? KIND_WORDS[kind][0] : "slow poll, finding, loss or note";
+  return (
+    <span class="stepper" role="group" aria-label="What stands out">
+      <button type="button" class="button" aria-label={`Previous ${what}`} title={`Previous ${what} (p)`} onClick={() => standouts.step(-1)} data-testid="previous-standout">←</button>
+      <select class="field" aria-label="Step through" title="What n and p step through" value={kind ?? ""} onChange={(event) => standouts.choose(readKind(event.currentTarget.value))} data-testid="step-kind">
+        <option value="">all kinds</option>
+        {STANDOUT_KINDS.map((one) => <option key={one} value={one}>{KIND_WORDS[one][1]}</option>)}
+      </select>
+      <button type="button" class="button" aria-label={`Next ${what}`} title={`Next ${what} (n)`} onClick={() => standouts.step(1)} data-testid="next-standout">→</button>
+    </span>
+  );
+}
+
+/** The one that was stepped to. */
+function Stop({ timeline }: { timeline: Timeline }) {
+  const stop = timeline.standouts.current.value;
+  if (!stop) return null;
+  return <p class={`stop ellipsis ${stop.kind}`} title={stop.text} data-testid="standout" data-kind={stop.kind}>{stop.href ? <a href={stop.href}>{stop.text}</a> : stop.text}</p>;
+}
+
 function Legend({ hasLosses }: { hasLosses: boolean }) {
   return (
-    <span class="legend" aria-label="Colours: length of a poll">
+    <span class="legend" aria-label="Colours and textures: length of a poll">
       {CLASSES.map((c) => <span key={c} class="nowrap"><i class={`c${c}`} />{CLASS_NAMES[c]}</span>)}
-      <span class="nowrap"><i class="c-park" />parked</span>
-      <span class="nowrap"><i class="c-hatch" />unknown</span>
+      <span class="nowrap" title="The worker ran no poll: it was parked, as far as single parks are kept"><i class="c-park" />idle</span>
+      <span class="nowrap" title="Nothing is known: the worker was not there, or what it did was not recorded"><i class="c-hatch" />unknown</span>
       {hasLosses && <span class="nowrap"><i class="c-lost" />lost</span>}
     </span>
   );

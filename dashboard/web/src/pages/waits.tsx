@@ -150,7 +150,7 @@ function Pages({ page, last }: { page: number; last: number }) {
   return (
     <span class="row">
       <button type="button" class="button quiet" disabled={page <= 0} onClick={() => go(Math.min(page, last + 1) - 1)}>Previous {count(LIMIT)}</button>
-      <span class="muted">page {page + 1} of {last + 1}</span>
+      <span class="muted nowrap">page {page + 1} of {last + 1}</span>
       <button type="button" class="button quiet" disabled={page >= last} onClick={() => go(page + 1)}>Next {count(LIMIT)}</button>
     </span>
   );
@@ -164,7 +164,7 @@ export const WAIT_COLUMNS: readonly Column<Wait>[] = [
   { key: "resource", title: "Resource", width: "15%", cell: (row) => <WhatFor resource={row.resource} row={row} />, value: (row) => (row.resource ? resourceText(row.resource) : null) },
   { key: "location", title: "At", cell: (row) => <Place text={row.location} />, value: (row) => row.location },
   { key: "holder", title: "Held up by", about: "Who holds it now, then whom that task waits for, and so on", width: "22%", cell: (row) => <Chain row={row} />, value: (row) => row.text },
-  { key: "state", title: "State", width: "92px", cell: (row) => <span class={`chip ${row.state === "pending" ? "accent" : row.state === "ready" ? "" : "warn"}`}>{row.state}</span>, value: (row) => row.state },
+  { key: "state", title: "State", width: "108px", cell: (row) => <span class={`chip ${row.state === "pending" ? "accent" : row.state === "ready" ? "" : "warn"}`}>{row.state}</span>, value: (row) => row.state },
 ];
 
 export function TaskRef({ task, name }: { task: string | null; name: string | null }) {

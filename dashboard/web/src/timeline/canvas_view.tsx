@@ -9,11 +9,14 @@ import type { Offset } from "../model/geometry.ts";
 import { readPalette, surface, type Palette } from "../ui/canvas.ts";
 import { useAxisSelect } from "./axis_select.ts";
 import type { Timeline } from "./controller.ts";
+import type { Lane } from "./data.ts";
 import { Renderer } from "./draw.ts";
 import { drawBadges } from "./finding_strip.tsx";
 import { drawArrows } from "./draw_arrows.ts";
 import { drawAxis } from "./draw_axis.ts";
-import { laneAt, layoutLanes } from "./layout.ts";
+import type { ExtraLane } from "./extra/lane.ts";
+import { LaneRow } from "./extra/lane_row.tsx";
+import { laneAt, layoutLanes, type Group } from "./layout.ts";
 import { busyShare } from "./loader.ts";
 import { NoteStrip, NoteStripName, noteStripHeight } from "./note_strip.tsx";
 import { workerLosses } from "./losses.tsx";
@@ -22,10 +25,13 @@ import { onTimelineKey } from "./keys.ts";
 
 /** Pixels a pointer may move and still click. */
 const CLICK_SLOP = 4;
+/** Height of the axis. */
+const AXIS = 36;
 
 export type Matches = ((task: string, location: string, length: Nanos, start: Offset) => boolean) | null;
 
-export function CanvasView({ timeline, matches }: { timeline: Timeline; matches: Matches }) {
+/** `ofLoops`: what lies below the workers of each loop. */
+export function CanvasView({ timeline, matches, ofLoops }: { timeline: Timeline; matches: Matches; ofLoops: ReadonlyMap<string, readonly ExtraLane[]> }) {
   const box = useRef<HTMLDivElement>(null);
   const lanesCanvas = useRef<HTMLCanvasElement>(null);
   const axisCanvas = useRef<HTMLCanvasElement>(null);
@@ -35,7 +41,8 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
   const palette = useRef<Palette | null>(null);
   const frame = useRef(0);
   const lanes = timeline.lanes.value;
-  const layout = layoutLanes(lanes.length, Math.max(size.height - 44 - noteStripHeight(timeline), 0));
+  const groups = groupsOf(lanes, ofLoops);
+  const layout = layoutLanes(groups, Math.max(size.height - 44 - noteStripHeight(timeline), 0));
 
   const draw = () => {
     frame.current = 0;
@@ -69,7 +76,7 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
     palette.current = null;
     schedule();
   }, [isDark.value]);
-  useEffect(schedule, [size, layout.height, matches]);
+  useEffect(schedule, [size, layout.height, layout.tops.join(), matches]);
   useEffect(() => {
     const observer = new ResizeObserver(() => {
       // The observer may still fire while the page is being left.
@@ -90,28 +97,54 @@ export function CanvasView({ timeline, matches }: { timeline: Timeline; matches:
   const summary = describe(timeline, shares);
   return (
     <div class="lanes" ref={box} data-testid="lanes">
-      <div class="lane-names" style={{ height: `${layout.height + 36 + noteStripHeight(timeline)}px` }}>
+      <div class="lane-names" style={{ height: `${layout.height + AXIS + noteStripHeight(timeline)}px` }}>
         <div class="axis-corner">{timeline.loader.isLoading.value ? "loading…" : ""}</div>
         <NoteStripName timeline={timeline} />
-        {lanes.map((lane, k) => (
-          <div key={lane.key} class="lane-name" style={{ height: `${layout.pitch}px` }}>
-            <b class="ellipsis" title={lane.name}>{lane.name}</b>
-            <span class="muted ellipsis" title={lane.threadName}>{lane.threadName || "unnamed thread"}</span>
-            <span class="lane-busy" title="Share of the visible time spent in polls"><span class="meter"><i style={{ width: `${(shares[k] ?? 0) * 100}%` }} /></span>{percent(shares[k])}</span>
-          </div>
-        ))}
+        {groups.map((group) => [
+          group.names.map((k) => (
+            <div key={lanes[k]!.key} class="lane-name" style={{ height: `${layout.pitch}px` }}>
+              <b class="ellipsis" title={lanes[k]!.name}>{lanes[k]!.name}</b>
+              <span class="muted ellipsis" title={lanes[k]!.threadName}>{lanes[k]!.threadName || "unnamed thread"}</span>
+              <span class="lane-busy" title="Share of the visible time spent in polls"><span class="meter"><i style={{ width: `${(shares[k] ?? 0) * 100}%` }} /></span>{percent(shares[k])}</span>
+            </div>
+          )),
+          <div key={`below ${group.loop}`} style={{ height: `${group.below}px` }} />,
+        ])}
       </div>
       <div class="lane-plot">
         <canvas ref={axisCanvas} class="axis" aria-hidden="true" />
         <NoteStrip timeline={timeline} />
-        <div class="keyboard" tabIndex={0} role="application" aria-label="Timeline. Arrow keys step from poll to poll, W and S zoom, A and D pan, N and P step through slow polls, M or Shift with the arrow keys selects a region, B writes a note." onKeyDown={(event) => onTimelineKey(event, timeline)} data-testid="timeline-keys">
+        <div class="keyboard" tabIndex={0} role="application" aria-label="Timeline. Arrow keys step from poll to poll, W and S zoom, A and D pan, N and P step through slow polls, findings, losses and notes, M or Shift with the arrow keys selects a region, B writes a note." onKeyDown={(event) => onTimelineKey(event, timeline)} data-testid="timeline-keys">
           <canvas ref={lanesCanvas} class="lane-canvas" role="img" aria-label={summary} style={{ height: `${layout.height}px` }} data-testid="timeline-canvas" data-exact={String(timeline.data.value?.isExact ?? false)} />
         </div>
       </div>
+      {groups.map((group, k) => group.rows.length > 0 && (
+        <div key={group.loop} class="loop-rows" role="group" aria-label={`Metrics of ${group.name}`} style={{ top: `${layout.below[k]!.top + AXIS + noteStripHeight(timeline)}px` }}>
+          {group.rows.map((row) => <LaneRow key={row.key} timeline={timeline} lane={row} />)}
+        </div>
+      ))}
       <Tooltip timeline={timeline} />
       <p class="visually-hidden" aria-live="polite" data-testid="announcement">{timeline.announcement.value}</p>
     </div>
   );
+}
+
+/** The workers of each loop, in their order, and what lies below them. */
+interface LoopGroup extends Group {
+  readonly loop: string;
+  readonly name: string;
+  readonly names: readonly number[];
+  readonly rows: readonly ExtraLane[];
+}
+
+function groupsOf(lanes: readonly Lane[], ofLoops: ReadonlyMap<string, readonly ExtraLane[]>): LoopGroup[] {
+  return [...new Set(lanes.map((lane) => lane.loop))].map((loop) => {
+    const names = lanes.flatMap((lane, k) => (lane.loop === loop ? [k] : []));
+    const rows = ofLoops.get(loop) ?? [];
+    // A line above each, and one below the last.
+    const below = rows.reduce((sum, row) => sum + row.height(row.loader.data.value) + 1, rows.length > 0 ? 1 : 0);
+    return { loop, name: lanes[names[0]!]!.loopName || `loop ${loop}`, names, rows, lanes: names.length, below };
+  });
 }
 
 function describe(timeline: Timeline, shares: readonly (number | null)[]): string {

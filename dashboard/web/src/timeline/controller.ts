@@ -4,6 +4,7 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { between, instant, plus, type Instant, type Nanos } from "../base/instant.ts";
 import { duration } from "../base/format.ts";
 import { clamp, fit, focus, pan, toOffset, viewEnd, zoomAt, type Extent, type Offset, type View } from "../model/geometry.ts";
+import { laneLife } from "../model/lane_life.ts";
 import type { FindingBadge } from "../model/finding_badges.ts";
 import { cellStats, lastStartedBy, pollAt } from "../model/polls.ts";
 import { ALL, resolveRange, type Range } from "../model/range.ts";
@@ -15,6 +16,7 @@ import { parsePollKey, pollKey } from "./links.ts";
 import { Loader } from "./loader.ts";
 import { Notes } from "./notes.ts";
 import { Selecting } from "./selecting.ts";
+import { Standouts } from "./standouts.ts";
 
 /** Pixels around a poll in which a click still means it. */
 const REACH = 4;
@@ -50,6 +52,7 @@ export class Timeline {
   readonly selecting: Selecting;
   readonly notes: Notes;
   readonly arrows: Arrows;
+  readonly standouts: Standouts;
   /** Where findings lie. */
   readonly badges = signal<readonly FindingBadge[]>([]);
   /** CSS pixels that the view is wide on the screen; 0 while it is not shown. */
@@ -65,8 +68,6 @@ export class Timeline {
   private isOurs = false;
   private width = 0;
   private farAt = 0;
-  /** A step that was asked for before there was anything to step to. */
-  private early: 1 | -1 | null = null;
   private readonly stop: (() => void)[];
 
   constructor(
@@ -79,13 +80,14 @@ export class Timeline {
     this.selecting = new Selecting(this);
     this.notes = new Notes(this);
     this.arrows = new Arrows(process, this);
+    this.standouts = new Standouts(this);
     this.stop = [
       effect(() => this.followRange()),
       effect(() => this.loader.need(isLive.value ? this.target.value : this.view.value, this.width, this.extent.value, isLive.value)),
       effect(() => this.refreshFar(refresh.value)),
       effect(() => this.resolveSelection()),
       effect(() => {
-        if (this.loader.data.value != null) untracked(() => this.stepEarly());
+        if (this.loader.data.value != null) untracked(() => this.standouts.begin());
       }),
     ];
   }
@@ -160,7 +162,7 @@ export class Timeline {
 
   private findSlow(data: TimelineData | null, loop: string, worker: number, start: Offset): PollItem | null {
     const slow = data?.slow.find((item) => item.loop === loop && item.worker === worker && Math.abs(item.start - start) < 2);
-    return data && slow ? pollOfSlow(data, slow) : null;
+    return slow ? pollOfSlow(this.base, slow) : null;
   }
 
   /** What is loaded of the recording: the rest is drawn as unknown, because empty would claim that nothing ran. */
@@ -182,6 +184,17 @@ export class Timeline {
     const from = origin + Math.floor((toOffset(view, width, x - 1) - origin) / step) * step;
     const to = Math.max(from + step, origin + Math.ceil((toOffset(view, width, x + 1) - origin) / step) * step);
     return { ...cellStats(found.cells, from, to), span: to - from };
+  }
+
+  /** Why a lane shows nothing at an instant: its worker was not there; null if it was. */
+  whyNothing(lane: number, at: Offset): string | null {
+    const worker = this.lanes.peek()[lane];
+    if (!worker) return null;
+    const cells = [this.far.peek(), this.loader.data.peek()].map((data) => data?.lanes.find(({ key }) => key === worker.key)?.cells);
+    const { from, to } = laneLife(worker, cells, this.known());
+    if (at < from) return from > this.known().from ? "not recorded: this worker had not started" : "before the recording";
+    if (at > to) return to < this.known().to ? "not recorded: this worker had stopped" : "not recorded yet";
+    return null;
   }
 
   // Moving.
@@ -276,18 +289,19 @@ export class Timeline {
       const index = pollAt(near.polls, offset, reach);
       if (index != null) return pollOfIndex(data, near, index, this.slowThreshold);
     }
-    const source = data ?? this.far.peek();
     const slow = this.allSlow().find((item) => item.lane === found.key && offset >= item.start - reach && offset <= item.start + item.length + reach);
-    return source && slow ? pollOfSlow(source, slow) : null;
+    return slow ? pollOfSlow(this.base, slow) : null;
   }
 
-  private allSlow(): readonly SlowItem[] {
+  /** Those that are known, earliest first. */
+  allSlow(): readonly SlowItem[] {
     const near = this.loader.data.peek()?.slow ?? [];
     const seen = new Set(near.map((item) => `${item.lane} ${item.start}`));
     return [...near, ...(this.far.peek()?.slow ?? []).filter((item) => !seen.has(`${item.lane} ${item.start}`))].sort((a, b) => a.start - b.start);
   }
 
   select(poll: PollItem | null, { reveal = false } = {}): void {
+    this.standouts.leave(poll);
     this.selected.value = poll;
     setQuery({ poll: poll ? pollKey(poll.loop, poll.worker, String(plus(this.base, poll.start))) : null });
     if (poll && reveal) this.reveal(poll);
@@ -307,29 +321,11 @@ export class Timeline {
     else this.panTo(poll.start + poll.length / 2 - view.span / 2);
   }
 
-  /** Selects the next (1) or previous (−1) slow poll and zooms so that it can be read. */
-  stepSlow(direction: 1 | -1): void {
-    if (this.loader.data.peek() == null) return void (this.early = direction);
-    const from = this.selected.peek()?.start ?? (direction > 0 ? this.view.peek().start : viewEnd(this.view.peek()));
-    const list = this.allSlow();
-    const next = direction > 0 ? list.find((item) => item.start > from + 1) : list.findLast((item) => item.start < from - 1);
-    const data = this.loader.data.peek() ?? this.far.peek();
-    if (!next || !data) return void (this.announcement.value = direction > 0 ? "No later slow poll" : "No earlier slow poll");
-    this.show(focus(next.start, next.length, 0.3, this.extent.peek()));
-    this.select(pollOfSlow(data, next));
-  }
-
-  private stepEarly(): void {
-    const direction = this.early;
-    this.early = null;
-    if (direction != null) this.stepSlow(direction);
-  }
-
   /** Arrow keys: the neighbour on the same worker, or the poll at the same instant on another. */
   stepPoll(along: -1 | 0 | 1, across: -1 | 0 | 1): void {
     const data = this.loader.data.peek();
     if (!data?.isExact) {
-      if (along !== 0) this.stepSlow(along);
+      if (along !== 0) this.standouts.step(along, "slow");
       else this.announcement.value = "Zoom in to step from poll to poll";
       return;
     }

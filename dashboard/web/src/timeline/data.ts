@@ -17,6 +17,9 @@ export interface Lane {
   readonly threadName: string;
   /** `api · worker 0`: what every list calls this lane. */
   readonly name: string;
+  /** When a thread last became this worker, and when it stopped; null where that is not known, or it still runs. */
+  readonly startedAt: Offset | null;
+  readonly stoppedAt: Offset | null;
   readonly cells: Cells | null;
   /** Null unless the answer is exact. */
   readonly polls: Polls | null;
@@ -80,7 +83,7 @@ export function decode(answer: TimelineAnswer, base: Instant, asked: Extent): Ti
   return {
     base, extent, isExact: answer.exact, step: answer.step,
     covers: asked,
-    lanes: answer.lanes.map((lane) => decodeLane(lane, origin, answer.step)),
+    lanes: answer.lanes.map((lane) => decodeLane(lane, origin, answer.step, offsetOf)),
     slow: answer.slow.map((mark) => decodeSlow(mark, offsetOf)),
     losses: answer.losses.map((loss) => ({ from: offsetOf(loss.from_at), to: offsetOf(loss.to_at), loss })),
     locations: answer.locations ?? {},
@@ -94,10 +97,11 @@ export function onlyLoop(data: TimelineData, loop: string | null): TimelineData 
   return { ...data, lanes: data.lanes.filter(isOfLoop), slow: data.slow.filter(isOfLoop) };
 }
 
-function decodeLane(lane: WireLane, origin: Offset, step: Nanos): Lane {
+function decodeLane(lane: WireLane, origin: Offset, step: Nanos, offsetOf: (text: string) => Offset): Lane {
   const { cells, polls, parks } = lane;
   return {
     key: `${lane.loop}.${lane.worker}`, loop: lane.loop, loopName: lane.loop_name, worker: lane.worker, threadName: lane.thread_name ?? "", name: laneName(lane.loop, lane.loop_name, lane.worker),
+    startedAt: lane.started_at == null ? null : offsetOf(lane.started_at), stoppedAt: lane.stopped_at == null ? null : offsetOf(lane.stopped_at),
     cells: cells ? { origin, step, i: cells.i, busy: [cells.b0, cells.b1, cells.b2, cells.b3], max: cells.max, n: cells.n } : null,
     polls: polls ? { start: shifted(polls.s, origin), length: Float64Array.from(polls.d), task: polls.t, location: polls.l.map(String) } : null,
     parks: parks ? { start: shifted(parks.s, origin), length: Float64Array.from(parks.d) } : null,
@@ -118,9 +122,9 @@ export function pollOfIndex(data: TimelineData, lane: Lane, index: number, slowT
   };
 }
 
-export function pollOfSlow(data: TimelineData, slow: SlowItem): PollItem {
+export function pollOfSlow(base: Instant, slow: SlowItem): PollItem {
   return {
-    key: pollKey(slow.loop, slow.worker, String(plus(data.base, slow.start))), lane: slow.lane, loop: slow.loop, worker: slow.worker, start: slow.start, length: slow.length, task: slow.task,
+    key: pollKey(slow.loop, slow.worker, String(plus(base, slow.start))), lane: slow.lane, loop: slow.loop, worker: slow.worker, start: slow.start, length: slow.length, task: slow.task,
     location: null, isSlow: true, isRunning: slow.isRunning,
   };
 }

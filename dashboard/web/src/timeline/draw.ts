@@ -5,7 +5,9 @@ import { count, duration, shortPlace } from "../base/format.ts";
 import type { Nanos } from "../base/instant.ts";
 import { toPixel, viewEnd, type Extent, type Offset, type View } from "../model/geometry.ts";
 import type { Region } from "../model/region.ts";
-import { hatch, type Palette, type Surface } from "../ui/canvas.ts";
+import { laneLife } from "../model/lane_life.ts";
+import { hatch, inkOn, type Palette, type Surface } from "../ui/canvas.ts";
+import { classFills } from "../ui/textures.ts";
 import { LanePixels, newWidePolls, type WidePolls } from "./draw_lane.ts";
 import type { Lane, PollItem, SlowItem, TimelineData } from "./data.ts";
 import { drawRegion } from "./draw_region.ts";
@@ -40,6 +42,8 @@ export class Renderer {
   readonly busy: number[] = [];
   private pixels: LanePixels | null = null;
   private readonly wide: WidePolls = newWidePolls();
+  /** From when to when each lane is known, by lane. */
+  private readonly lives: Extent[] = [];
 
   draw(target: Surface, scene: Scene, palette: Palette): void {
     const { context: c, width, height, ratio } = target;
@@ -50,9 +54,9 @@ export class Renderer {
     scene.lanes.forEach((lane, k) => {
       this.drawLane(target, scene, palette, lane, k);
     });
-    drawUnknown(target, scene, palette);
+    drawUnknown(target, scene, this.lives, palette);
     drawLosses(target, scene, palette);
-    scene.lanes.forEach((lane, k) => drawSlow(c, width, scene, palette, lane, k));
+    scene.lanes.forEach((lane, k) => drawSlow(target, scene, palette, lane, k));
     drawSelection(c, width, height, scene, palette, ratio);
   }
 
@@ -65,10 +69,13 @@ export class Renderer {
     const far = scene.far?.lanes.find((candidate) => candidate.key === lane.key) ?? null;
     this.busy[k] = this.pixels.measure(near, far, scene.data, scene.view, this.wide);
     const top = bodyTop(scene.layout, k);
-    this.pixels.paint(c, Math.round(top * ratio), palette);
+    const life = laneLife(lane, [far?.cells, near?.cells], scene.extent);
+    this.lives[k] = life;
+    if (!near?.parks?.start.length) this.pixels.rest(life, scene.view);
+    this.pixels.paint(c, Math.round(top * ratio), palette, ratio);
     drawMaxima(c, this.pixels, top, ratio, scene, palette);
     if (near?.polls && scene.data) {
-      drawGaps(target, near, scene, palette, top);
+      drawGaps(target, near, scene, life, palette, top);
       drawWide(c, this.wide, near, scene, palette, top, ratio);
     }
   }
@@ -88,14 +95,14 @@ function drawMaxima(c: CanvasRenderingContext2D, pixels: LanePixels, top: number
 }
 
 /** Time in which a worker neither polled nor parked as far as we know: hatched, if wide enough to see. */
-function drawGaps(target: Surface, lane: Lane, scene: Scene, palette: Palette, top: number): void {
+function drawGaps(target: Surface, lane: Lane, scene: Scene, life: Extent, palette: Palette, top: number): void {
   const { polls, parks } = lane;
   const least = (scene.view.span / target.width) * 6;
   if (!polls || !parks || parks.start.length === 0) return;
   const pattern = hatch(target.context, palette.unknown, target.ratio);
   if (!pattern) return;
   target.context.fillStyle = pattern;
-  let known = Math.max(scene.view.start, scene.data!.covers.from);
+  let known = Math.max(scene.view.start, scene.data!.covers.from, life.from);
   let p = 0;
   let q = 0;
   const end = viewEnd(scene.view);
@@ -110,7 +117,7 @@ function drawGaps(target: Surface, lane: Lane, scene: Scene, palette: Palette, t
     }
     known = Math.max(known, start + spans.length[k]!);
   }
-  const last = Math.min(end, scene.data!.covers.to, scene.extent.to);
+  const last = Math.min(end, scene.data!.covers.to, life.to);
   if (last - known > least) {
     const x = toPixel(scene.view, target.width, known);
     target.context.fillRect(x, top, toPixel(scene.view, target.width, last) - x, scene.layout.body);
@@ -120,10 +127,11 @@ function drawGaps(target: Surface, lane: Lane, scene: Scene, palette: Palette, t
 function drawWide(c: CanvasRenderingContext2D, wide: WidePolls, lane: Lane, scene: Scene, palette: Palette, top: number, ratio: number): void {
   const polls = lane.polls!;
   const { body } = scene.layout;
+  const fills = classFills(c, palette, ratio);
   for (const isFaded of scene.matches ? [true, false] : [false]) {
     c.globalAlpha = isFaded ? 0.22 : 1;
     for (let cls = 0; cls < 4; cls += 1) {
-      c.fillStyle = palette.classes[cls]!;
+      c.fillStyle = fills[cls]!;
       c.beginPath();
       for (let k = 0; k < wide.count; k += 1) {
         const index = wide.index[k]!;
@@ -156,7 +164,7 @@ function drawLabels(c: CanvasRenderingContext2D, wide: WidePolls, lane: Lane, sc
     c.beginPath();
     c.rect(left + 6, top, right - left - 12, scene.layout.body);
     c.clip();
-    c.fillStyle = labelColor(palette, cls);
+    c.fillStyle = inkOn(palette.classes[cls]);
     const place = shortPlace(scene.data!.locations[polls.location[index]!] ?? `task ${polls.task[index]}`);
     const middle = top + scene.layout.body / 2;
     if (scene.layout.body >= 36) {
@@ -169,21 +177,14 @@ function drawLabels(c: CanvasRenderingContext2D, wide: WidePolls, lane: Lane, sc
   }
 }
 
-/** Black or white, whichever reads better on the class's colour. */
-function labelColor(palette: Palette, cls: number): string {
-  const value = Number.parseInt(palette.classes[cls as 0].slice(1), 16);
-  const light = 0.299 * (value >> 16) + 0.587 * ((value >> 8) & 0xff) + 0.114 * (value & 0xff);
-  return light > 140 ? "#10141a" : "#ffffff";
-}
-
-/** Before the first and after the last data: hatched, because empty would claim that nothing ran. */
-function drawUnknown(target: Surface, scene: Scene, palette: Palette): void {
+/** Where a lane is not known, as before its worker started and after it stopped: hatched, because empty would claim that it was idle. */
+function drawUnknown(target: Surface, scene: Scene, lives: readonly Extent[], palette: Palette): void {
   const { context: c, width, ratio } = target;
-  const from = toPixel(scene.view, width, scene.extent.from);
-  const to = toPixel(scene.view, width, scene.extent.to);
-  if (from <= 0 && to >= width) return;
   const pattern = hatch(c, palette.line, ratio, 8);
   for (let lane = 0; lane < scene.lanes.length; lane += 1) {
+    const life = lives[lane]!;
+    const from = Math.min(toPixel(scene.view, width, life.from), width);
+    const to = Math.max(toPixel(scene.view, width, life.to), from, 0);
     const top = bodyTop(scene.layout, lane);
     for (const [x, w] of [[0, from], [to, width - to]] as const) {
       if (w <= 0) continue;
@@ -239,7 +240,7 @@ function fontOf(c: CanvasRenderingContext2D): string {
 }
 
 /** Slow polls: outlined where they are wide enough, badged with their length, longest first so that the worst is always named. */
-function drawSlow(c: CanvasRenderingContext2D, width: number, scene: Scene, palette: Palette, lane: Lane, k: number): void {
+function drawSlow({ context: c, width, ratio }: Surface, scene: Scene, palette: Palette, lane: Lane, k: number): void {
   const top = bodyTop(scene.layout, k);
   const taken: [number, number][] = [];
   const here = slowOf(scene, lane).sort((a, b) => b.length - a.length);
@@ -247,7 +248,7 @@ function drawSlow(c: CanvasRenderingContext2D, width: number, scene: Scene, pale
     const x = toPixel(scene.view, width, slow.start);
     const right = toPixel(scene.view, width, slow.isRunning ? scene.extent.to : slow.start + slow.length);
     if (right < 0 || x > width) continue;
-    if (right - x >= 1) outlineSlow(c, x, right - x, top, slow.isRunning, scene, palette);
+    if (right - x >= 1) outlineSlow(c, x, right - x, top, slow.isRunning, scene, palette, ratio);
     const text = slow.isRunning ? "running" : duration(slow.length);
     c.font = `600 11px ${palette.font}`;
     const w = c.measureText(text).width + 10;
@@ -262,7 +263,7 @@ function drawSlow(c: CanvasRenderingContext2D, width: number, scene: Scene, pale
  * A slow poll's own ends are known at any zoom, so among coarse columns it is drawn exactly. Among exact polls it is already there
  * and gets a line inside its edge, which also tells two neighbours apart.
  */
-function outlineSlow(c: CanvasRenderingContext2D, x: number, w: number, top: number, isRunning: boolean, scene: Scene, palette: Palette): void {
+function outlineSlow(c: CanvasRenderingContext2D, x: number, w: number, top: number, isRunning: boolean, scene: Scene, palette: Palette, ratio: number): void {
   const { body } = scene.layout;
   if (isRunning) {
     c.strokeStyle = palette.bad;
@@ -271,7 +272,7 @@ function outlineSlow(c: CanvasRenderingContext2D, x: number, w: number, top: num
     c.strokeRect(x, top, w, body);
     c.setLineDash([]);
   } else if (!scene.data?.isExact) {
-    c.fillStyle = palette.classes[3];
+    c.fillStyle = classFills(c, palette, ratio)[3]!;
     c.fillRect(x, top, w, body);
   } else if (w >= 8) {
     c.strokeStyle = palette.surface;

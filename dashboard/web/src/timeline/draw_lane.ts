@@ -2,9 +2,10 @@
 
 import { durationClass } from "../base/duration_class.ts";
 import { fillColumns, heights, newColumns, type Columns } from "../model/columns.ts";
-import { viewEnd, type View } from "../model/geometry.ts";
+import { toPixel, viewEnd, type Extent, type View } from "../model/geometry.ts";
 import { lastStartedBy } from "../model/polls.ts";
-import { pixelOf, type Palette } from "../ui/canvas.ts";
+import type { Palette } from "../ui/canvas.ts";
+import { pixelOf, texturesOf } from "../ui/textures.ts";
 import type { Lane, TimelineData } from "./data.ts";
 
 /** Polls at least this wide, in device pixels, are drawn as rectangles. */
@@ -96,23 +97,35 @@ export class LanePixels {
     }
   }
 
+  /** Takes it as idle wherever it runs nothing in `life`: single parks are not told, or too many to be told. */
+  rest(life: Extent, view: View): void {
+    const from = Math.max(0, Math.round(toPixel(view, this.width, life.from)));
+    const to = Math.min(this.width, Math.round(toPixel(view, this.width, life.to)));
+    if (to > from) this.park.fill(1, from, to);
+  }
+
   /** Writes columns to the canvas at device row `top`. */
-  paint(context: CanvasRenderingContext2D, top: number, palette: Palette): void {
+  paint(context: CanvasRenderingContext2D, top: number, palette: Palette, ratio: number): void {
     const { width, height, words, rows } = this;
     const lane = pixelOf(palette.lane);
     const park = pixelOf(palette.park);
-    const colors = palette.classes.map(pixelOf);
+    const textures = texturesOf(palette, ratio);
+    const { size } = textures[0]!;
+    const mask = size - 1;
     for (let column = 0; column < width; column += 1) {
       const background = this.park[column]! >= 0.5 ? park : lane;
       const busy = heights(this.columns, column, height, rows);
+      const across = column & mask;
       let row = height - 1;
       let at = row * width + column;
       for (let c = 0; c < 4; c += 1) {
-        for (; row >= height - rows[c]!; row -= 1, at -= width) words[at] = colors[c]!;
+        const texture = textures[c]!.words;
+        // From the canvas's own corner, as rectangles have it.
+        for (; row >= height - rows[c]!; row -= 1, at -= width) words[at] = texture[((row + top) & mask) * size + across]!;
       }
       // Something that rounds to nothing still leaves one row: a trace, not a bar.
       if (busy === 0 && this.columns.max[column]! > 0) {
-        words[at] = colors[durationClass(this.columns.max[column]!)]!;
+        words[at] = pixelOf(palette.classes[durationClass(this.columns.max[column]!)]);
         row -= 1;
         at -= width;
       }

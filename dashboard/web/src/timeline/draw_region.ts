@@ -38,11 +38,11 @@ function drawNotes(c: CanvasRenderingContext2D, width: number, height: number, s
 /** From the top to the bottom of each run of selected lanes that lie side by side. */
 function bands(region: Region, scene: Scene, height: number): [number, number][] {
   if (region.lanes == null) return [[0, height]];
-  const { pitch } = scene.layout;
+  const { pitch, tops } = scene.layout;
   const list: [number, number][] = [];
   scene.lanes.forEach((lane, k) => {
     if (!region.lanes!.includes(lane.key)) return;
-    const top = k * pitch + 4;
+    const top = tops[k]!;
     const last = list.at(-1);
     if (last && Math.abs(last[1] - top) < 1) last[1] = top + pitch;
     else list.push([top, top + pitch]);

@@ -19,8 +19,10 @@ export function onPageKey(event: KeyboardEvent, timeline: Timeline): boolean {
   const byLetter: Record<string, () => void> = {
     f: () => timeline.fit(),
     z: () => timeline.back(),
-    n: () => timeline.stepSlow(1),
-    p: () => timeline.stepSlow(-1),
+    n: () => timeline.standouts.step(1),
+    p: () => timeline.standouts.step(-1),
+    N: () => timeline.standouts.step(1, timeline.standouts.sameKind()),
+    P: () => timeline.standouts.step(-1, timeline.standouts.sameKind()),
     "[": () => timeline.arrows.step(-1),
     "]": () => timeline.arrows.step(1),
     v: () => setQuery({ table: place.peek().query.get("table") !== "1" }),

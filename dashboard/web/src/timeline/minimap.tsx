@@ -8,6 +8,7 @@ import { plus, SECOND } from "../base/instant.ts";
 import { clamp, toOffset, toPixel, viewEnd, type View } from "../model/geometry.ts";
 import { fillColumns, heights, newColumns } from "../model/columns.ts";
 import { readPalette, surface, type Palette, type Surface } from "../ui/canvas.ts";
+import { classFills } from "../ui/textures.ts";
 import type { Timeline } from "./controller.ts";
 
 /** Pixels around an edge of the window in which it can be grabbed. */
@@ -52,12 +53,12 @@ function whole(timeline: Timeline): View {
   return { start: from, span: Math.max(to - from, 1) };
 }
 
-function drawMinimap({ context: c, width, height }: Surface, timeline: Timeline, palette: Palette): void {
+function drawMinimap({ context: c, width, height, ratio }: Surface, timeline: Timeline, palette: Palette): void {
   const all = whole(timeline);
   const far = timeline.far.peek();
   c.fillStyle = palette.lane;
   c.fillRect(0, 0, width, height);
-  if (far) drawBusy(c, width, height, timeline, all, palette);
+  if (far) drawBusy(c, width, height, ratio, timeline, all, palette);
   for (const slow of far?.slow ?? []) {
     c.fillStyle = palette.bad;
     c.fillRect(toPixel(all, width, slow.start), 0, Math.max((slow.length / all.span) * width, 1.5), 3);
@@ -69,7 +70,7 @@ function drawMinimap({ context: c, width, height }: Surface, timeline: Timeline,
   drawWindow(c, width, height, timeline.view.peek(), all, palette);
 }
 
-function drawBusy(c: CanvasRenderingContext2D, width: number, height: number, timeline: Timeline, all: View, palette: Palette): void {
+function drawBusy(c: CanvasRenderingContext2D, width: number, height: number, ratio: number, timeline: Timeline, all: View, palette: Palette): void {
   const lanes = timeline.far.peek()!.lanes;
   const columns = Math.max(1, Math.floor(width));
   const sum = newColumns(columns);
@@ -81,17 +82,22 @@ function drawBusy(c: CanvasRenderingContext2D, width: number, height: number, ti
   }
   const rows = new Int16Array(4);
   const room = height - 6;
+  const paths = [0, 1, 2, 3].map(() => new Path2D());
   for (let column = 0; column < columns; column += 1) {
     heights(sum, column, room, rows);
     let below = 0;
     for (let cls = 0; cls < 4; cls += 1) {
       const tall = rows[cls]! - below;
       if (tall <= 0) continue;
-      c.fillStyle = palette.classes[cls]!;
-      c.fillRect(column, height - 3 - rows[cls]!, 1, tall);
+      paths[cls]!.rect(column, height - 3 - rows[cls]!, 1, tall);
       below = rows[cls]!;
     }
   }
+  const fills = classFills(c, palette, ratio);
+  paths.forEach((path, cls) => {
+    c.fillStyle = fills[cls]!;
+    c.fill(path);
+  });
 }
 
 function drawWindow(c: CanvasRenderingContext2D, width: number, height: number, view: View, all: View, palette: Palette): void {

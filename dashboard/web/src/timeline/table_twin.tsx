@@ -30,7 +30,7 @@ export function TableTwin({ timeline, children }: { timeline: Timeline; children
   const from = view.start;
   const to = viewEnd(view);
   const lanes: LaneRow[] = data.lanes.map((lane) => ({ lane, ...(lane.polls ? pollStats(lane.polls, from, to) : lane.cells ? cellStats(lane.cells, from, to) : { polls: 0, busy: 0, max: 0 }) }));
-  const polls = data.isExact ? exactPolls(data, from, to, timeline.slowThreshold) : data.slow.filter((slow) => slow.start < to && slow.start + slow.length > from).map((slow) => pollOfSlow(data, slow));
+  const polls = data.isExact ? exactPolls(data, from, to, timeline.slowThreshold) : data.slow.filter((slow) => slow.start < to && slow.start + slow.length > from).map((slow) => pollOfSlow(data.base, slow));
   const title = data.isExact ? `${count(polls.length)} polls in view${polls.length === MAX_ROWS ? " (the first ones)" : ""}` : `${count(polls.length)} slow polls in view`;
   const columns = pollColumns(timeline);
   return (

@@ -20,7 +20,7 @@ test("bytes from the server are what it says is in them", () => {
     expect(tile.losses).toEqual(view.losses);
     expect(Object.fromEntries(tile.locations)).toEqual(view.locations ?? {});
     const lanes = tile.lanes.map((lane) => ({
-      loop: lane.loop, loop_name: lane.loopName, worker: lane.worker, thread_name: lane.threadName,
+      loop: lane.loop, loop_name: lane.loopName, worker: lane.worker, thread_name: lane.threadName, ...(lane.startedAt != null && { started_at: String(lane.startedAt) }), ...(lane.stoppedAt != null && { stopped_at: String(lane.stoppedAt) }),
       cells: { i: [...lane.cells.i], b0: [...lane.cells.busy[0]], b1: [...lane.cells.busy[1]], b2: [...lane.cells.busy[2]], b3: [...lane.cells.busy[3]], max: [...lane.cells.max], n: [...lane.cells.n] },
       polls: { s: [...lane.polls.start], d: [...lane.polls.length], t: [...lane.polls.task].map(String), l: [...lane.polls.location].map((place) => (place === NOWHERE ? "0" : tile.locations[place]![0])) },
       parks: { s: [...lane.parks.start], d: [...lane.parks.length] },

@@ -2,7 +2,7 @@
 //! own description; tests read bytes that the server's tests wrote.
 
 import type { Loss, SlowMark } from "../api/types.ts";
-import type { Instant, Nanos } from "../base/instant.ts";
+import { instantOrNull, type Instant, type Nanos } from "../base/instant.ts";
 
 export interface TileCells {
   /** Which bucket, from the tile's `t0`. */
@@ -26,6 +26,9 @@ export interface TileLane {
   readonly loopName: string;
   readonly worker: number;
   readonly threadName: string;
+  /** Null where it is not known, or the worker still runs. */
+  readonly startedAt: Instant | null;
+  readonly stoppedAt: Instant | null;
   readonly cells: TileCells;
   /** Empty unless the tile is exact. */
   readonly polls: TilePolls;
@@ -57,7 +60,7 @@ const IS_SEALED = 2;
 const HEADER = 48;
 
 interface Words {
-  lanes: { loop: string; loop_name: string; worker: number; thread_name: string }[];
+  lanes: { loop: string; loop_name: string; worker: number; thread_name: string; started_at?: string; stopped_at?: string }[];
   slow: SlowMark[];
   losses: Loss[];
   locations: [string, string][];
@@ -75,7 +78,7 @@ export function decodeTile(bytes: ArrayBuffer): Tile {
     zoom: head.getUint8(2), level: head.getUint8(3), isExact: (flags & IS_EXACT) !== 0, isSealed: (flags & IS_SEALED) !== 0,
     t0: head.getBigInt64(8, true) as Instant, step: Number(head.getBigUint64(16, true)),
     dataFrom: head.getBigInt64(24, true) as Instant, dataTo: head.getBigInt64(32, true) as Instant,
-    lanes: words.lanes.map((lane) => ({ loop: lane.loop, loopName: lane.loop_name, worker: lane.worker, threadName: lane.thread_name, ...reader.lane() })),
+    lanes: words.lanes.map((lane) => ({ loop: lane.loop, loopName: lane.loop_name, worker: lane.worker, threadName: lane.thread_name, startedAt: instantOrNull(lane.started_at ?? null), stoppedAt: instantOrNull(lane.stopped_at ?? null), ...reader.lane() })),
     slow: words.slow, losses: words.losses, locations: words.locations,
   };
 }

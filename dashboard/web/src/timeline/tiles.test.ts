@@ -10,7 +10,7 @@ const f64 = (...values: number[]) => Float64Array.from(values);
 function tile(number: bigint, zoom: number, lane: Partial<TileLane>, rest: Partial<Tile> = {}): Tile {
   const nothing = f64();
   const whole: TileLane = {
-    loop: "1", loopName: "main", worker: 0, threadName: "",
+    loop: "1", loopName: "main", worker: 0, threadName: "", startedAt: null, stoppedAt: null,
     cells: { i: Uint32Array.of(), busy: [nothing, nothing, nothing, nothing], max: nothing, n: nothing },
     polls: { start: nothing, length: nothing, task: BigUint64Array.of(), location: Uint32Array.of() },
     parks: { start: nothing, length: nothing },
@@ -91,4 +91,11 @@ test("lanes are in one order, whichever tile knows them first", () => {
   const second = { ...tile(9n, 29, lane("9", 2)), lanes: [lane("9", 2), lane("10", 0)].map((part) => ({ ...tile(9n, 29, {}).lanes[0]!, ...part })) };
   const data = merge([first, second], START, { from: 0, to: 1 });
   expect(data.lanes.map((one) => one.key)).toEqual(["9.2", "10.0", "10.1"]);
+});
+
+test("since when and until when a worker ran is what the newest tile says", () => {
+  const base = (8n << 29n) as Instant;
+  const at = (offset: bigint) => (base + offset) as Instant;
+  const data = merge([tile(8n, 29, { startedAt: at(5n) }), tile(9n, 29, { startedAt: at(5n), stoppedAt: at(900n) })], base, { from: 0, to: 2 ** 30 });
+  expect([data.lanes[0]!.startedAt, data.lanes[0]!.stoppedAt]).toEqual([5, 900]);
 });

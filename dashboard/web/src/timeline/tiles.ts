@@ -54,7 +54,7 @@ export function tileExtent(zoom: number, number: bigint, base: Instant): Extent 
 export function merge(tiles: readonly Tile[], base: Instant, covers: Extent): TimelineData {
   const isExact = tiles.every((tile) => tile.isExact);
   const offsetOf = (text: string) => between(base, instant(text));
-  const lanes = new Map<string, { lane: TileLane; parts: Part[] }>();
+  const lanes = new Map<string, { parts: Part[] }>();
   const slow = new Map<string, SlowItem>();
   const losses = new Map<string, LossItem>();
   const locations: Record<string, string> = {};
@@ -64,7 +64,7 @@ export function merge(tiles: readonly Tile[], base: Instant, covers: Extent): Ti
       const key = `${lane.loop}.${lane.worker}`;
       const known = lanes.get(key);
       if (known) known.parts.push({ tile, lane, origin });
-      else lanes.set(key, { lane, parts: [{ tile, lane, origin }] });
+      else lanes.set(key, { parts: [{ tile, lane, origin }] });
     }
     // The last word about a poll that runs is the newest.
     for (const mark of tile.slow) slow.set(`${mark.loop}.${mark.worker}.${mark.start_at}`, decodeSlow(mark, offsetOf));
@@ -76,7 +76,7 @@ export function merge(tiles: readonly Tile[], base: Instant, covers: Extent): Ti
   return {
     base, covers, isExact, step, locations,
     extent: { from: first ? between(base, first.dataFrom) : covers.from, to: tiles.length > 0 ? between(base, tiles.at(-1)!.dataTo) : covers.to },
-    lanes: [...lanes.values()].map(({ lane, parts }) => mergeLane(lane, parts, step, isExact)).sort(byLoopAndWorker),
+    lanes: [...lanes.values()].map(({ parts }) => mergeLane(parts, step, isExact, base)).sort(byLoopAndWorker),
     slow: [...slow.values()].sort((a, b) => a.start - b.start),
     losses: [...losses.values()],
   };
@@ -98,9 +98,13 @@ function lossKey(loss: Loss): string {
   return `${loss.kind} ${loss.cause} ${loss.from_at} ${loss.to_at} ${loss.count}`;
 }
 
-function mergeLane(lane: TileLane, parts: readonly Part[], step: Nanos, isExact: boolean): Lane {
+function mergeLane(parts: readonly Part[], step: Nanos, isExact: boolean, base: Instant): Lane {
+  // The newest knows best whether it has stopped.
+  const { lane } = parts.at(-1)!;
+  const offset = (at: Instant | null) => (at == null ? null : between(base, at));
   return {
     key: `${lane.loop}.${lane.worker}`, loop: lane.loop, loopName: lane.loopName, worker: lane.worker, threadName: lane.threadName, name: laneName(lane.loop, lane.loopName, lane.worker),
+    startedAt: offset(lane.startedAt), stoppedAt: offset(lane.stoppedAt),
     cells: mergeCells(parts, step),
     polls: isExact ? mergePolls(parts) : null,
     parks: isExact ? mergeParks(parts) : null,

@@ -20,11 +20,12 @@ export function Tooltip({ timeline }: { timeline: Timeline }) {
   const sum = poll ? null : timeline.sumAtPoint(hover.x, canvas.width, hover.lane);
   const view = timeline.view.value;
   const losses = lossesAt(timeline, toOffset(view, canvas.width, hover.x), view.span / canvas.width);
-  if (!poll && !sum && losses.length === 0) return null;
+  const gone = poll ? null : timeline.whyNothing(hover.lane, toOffset(view, canvas.width, hover.x));
+  if (!poll && !sum && !gone && losses.length === 0) return null;
   return (
     <div class="tip" style={{ left: `${left}px`, top: `${top}px` }} role="presentation" data-testid="tip">
       <LossLines losses={losses} />
-      {poll ? <OnePoll timeline={timeline} poll={poll} /> : sum && <Stretch sum={sum} />}
+      {poll ? <OnePoll timeline={timeline} poll={poll} /> : gone ? <span class="muted">{gone}</span> : sum && <Stretch sum={sum} />}
     </div>
   );
 }
@@ -44,7 +45,7 @@ function OnePoll({ timeline, poll }: { timeline: Timeline; poll: PollItem }) {
 function Stretch({ sum }: { sum: StretchStats }) {
   return (
     <>
-      <b>{percent(sum.busy / sum.span)} busy</b> <span class="muted">over {duration(sum.span)}</span>
+      <b>{sum.busy === 0 && sum.polls === 0 ? "idle" : `${percent(sum.busy / sum.span)} busy`}</b> <span class="muted">over {duration(sum.span)}</span>
       <br />
       <span class="muted">{sum.polls === 0 ? "no poll" : plural(sum.polls, "poll")} started{sum.max > 0 && `, the longest ${duration(sum.max)}`}</span>
     </>

@@ -26,6 +26,8 @@ export function surface(canvas: HTMLCanvasElement): Surface | null {
 
 export interface Palette {
   readonly classes: readonly [string, string, string, string];
+  /** The second tone of each, of which its texture is made. */
+  readonly lines: readonly [string, string, string, string];
   readonly surface: string;
   readonly lane: string;
   readonly park: string;
@@ -50,6 +52,7 @@ export function readPalette(): Palette {
   const color = (name: string) => style.getPropertyValue(`--${name}`).trim();
   return {
     classes: [color("class-0"), color("class-1"), color("class-2"), color("class-3")],
+    lines: [color("class-0"), color("class-1-line"), color("class-2-line"), color("class-3-line")],
     surface: color("surface"), lane: color("lane"), park: color("park"), unknown: color("unknown"), loss: color("loss"),
     ink: color("ink"), ink2: color("ink-2"), ink3: color("ink-3"), line: color("line"), accent: color("accent"),
     accentSoft: color("accent-soft"), cursor: color("cursor"), selection: color("selection"), bad: color("bad"),
@@ -57,14 +60,34 @@ export function readPalette(): Palette {
   };
 }
 
-/** `#rrggbb` as the little-endian word that ImageData holds. */
-export function pixelOf(hex: string): number {
+/** Above this the darker ink has the better contrast, as WCAG reckons it. */
+const BRIGHT = 0.2;
+
+/** Black or white, whichever reads better on a colour. */
+export function inkOn(hex: string): string {
   const value = Number.parseInt(hex.slice(1), 16);
-  return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | ((value >> 16) & 0xff)) >>> 0;
+  const [red, green, blue] = [value >> 16, (value >> 8) & 0xff, value & 0xff].map((part) => (part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4)) as [number, number, number];
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > BRIGHT ? "#10141a" : "#ffffff";
 }
 
-/** Diagonal stripes in one colour, see-through between them. */
+/** So many kinds of stripes are kept for a canvas; a page has fewer. */
+const MAX_STRIPES = 24;
+const stripes = new WeakMap<CanvasRenderingContext2D, Map<string, CanvasPattern | null>>();
+
+/** Diagonal stripes in one colour, see-through between them; made once for each canvas. */
 export function hatch(context: CanvasRenderingContext2D, color: string, ratio: number, gap = 6): CanvasPattern | null {
+  const key = `${color} ${ratio} ${gap}`;
+  const known = stripes.get(context) ?? new Map<string, CanvasPattern | null>();
+  stripes.set(context, known);
+  const found = known.get(key);
+  if (found) return found;
+  if (known.size >= MAX_STRIPES) known.clear();
+  const pattern = stripesOf(context, color, ratio, gap);
+  known.set(key, pattern);
+  return pattern;
+}
+
+function stripesOf(context: CanvasRenderingContext2D, color: string, ratio: number, gap: number): CanvasPattern | null {
   const tile = document.createElement("canvas");
   const size = Math.round(gap * ratio);
   tile.width = tile.height = size;

@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { process } from "../app/session.ts";
 import { isDark } from "../app/theme.ts";
 import { clock, UNKNOWN } from "../base/format.ts";
 import { instant, plus, SECOND, type InstantText, type Nanos } from "../base/instant.ts";
@@ -36,15 +37,17 @@ export function Chart(props: ChartProps) {
     return () => observer.disconnect();
   });
   const known = props.values.filter((value) => value != null);
+  // Of what has ended nothing is now.
+  const end = process.value?.state === "live" ? "now" : "last";
   const last = known.at(-1);
   const shown = index != null && index < props.values.length ? props.values[index] : last;
-  const at = index != null ? clock(plus(instant(props.t0), index * props.step), SECOND) : "now";
+  const at = index != null ? clock(plus(instant(props.t0), index * props.step), SECOND) : end;
   const onMove = (event: PointerEvent) => {
     const box = canvas.current!.getBoundingClientRect();
     const share = (event.clientX - box.left - PAD.left) / (box.width - PAD.left - PAD.right);
     pointed.value = Math.min(Math.max(Math.round(share * (props.values.length - 1)), 0), props.values.length - 1);
   };
-  const summary = `${props.title}: ${last == null ? "no data" : `${props.format(last)} now, at most ${props.format(Math.max(...known))}`}`;
+  const summary = `${props.title}: ${last == null ? "no data" : `${end} ${props.format(last)}, at most ${props.format(Math.max(...known))}`}`;
   return (
     <figure class="chart" onPointerMove={onMove} onPointerLeave={() => (pointed.value = null)}>
       <figcaption class="row">

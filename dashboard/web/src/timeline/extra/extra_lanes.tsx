@@ -57,8 +57,8 @@ function Key() {
   if (chosenPins().every((one) => one.kind !== "task")) return null;
   return (
     <span class="legend" aria-label="Colours of a pinned task">
-      <span class="nowrap"><i class="c1" />running</span>
-      <span class="nowrap"><i class="c2" />ready</span>
+      <span class="nowrap"><i class="c-runs" />running</span>
+      <span class="nowrap"><i class="c-stands-ready" />ready</span>
       <span class="nowrap"><i class="c-waits" />waiting</span>
       <span class="nowrap"><i class="c-idle" />idle</span>
     </span>

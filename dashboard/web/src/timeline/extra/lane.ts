@@ -1,4 +1,4 @@
-//! What every lane below the workers is, whatever it shows.
+//! What every lane beside the workers is, whatever it shows.
 
 import type { ComponentChildren } from "preact";
 import type { Extent, View } from "../../model/geometry.ts";
@@ -19,7 +19,10 @@ export interface Frame {
 export interface ExtraLane<Data extends Loadable = Loadable> {
   /** The same as long as it shows the same. */
   readonly key: string;
+  /** Lanes of the same data may share it. */
   readonly loader: LaneLoader<Data>;
+  /** The loop that it belongs to; null if to the process, or none. */
+  readonly loop: string | null;
   /** CSS pixels. */
   height(data: Data | null): number;
   title(data: Data | null): ComponentChildren;

@@ -12,10 +12,10 @@ import { resourceText } from "../../model/wait_graph.ts";
 import { Card, Place } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
 import { TableTools } from "../../ui/table_tools.tsx";
-import type { Palette, Surface } from "../../ui/canvas.ts";
+import { inkOn, type Palette, type Surface } from "../../ui/canvas.ts";
 import type { ExtraLane, Frame } from "./lane.ts";
 import { LaneLoader } from "./lane_loader.ts";
-import { drawGround, drawHole, drawLabel, drawLaneLosses, inkOn } from "./pens.ts";
+import { drawGround, drawHole, drawLabel, drawLaneLosses } from "./pens.ts";
 
 const ROW = 18;
 const PAD = 6;
@@ -44,7 +44,7 @@ export function lockLane(id: string, host: LockLaneHost): ExtraLane<Data> {
   });
   const name = (data: Data | null) => (data ? shownName(resourceText(data.answer.resource)) : `resource ${id}`);
   return {
-    key: `r${id}`, loader, lostKinds: ["wait", "resource", "any"],
+    key: `r${id}`, loader, loop: null, lostKinds: ["wait", "resource", "any"],
     height: (data) => 2 * PAD + ROW * (data?.rows ?? 1) + CROWD,
     name,
     title: (data) => <a href={link(`/resources/${host.process}/${id}`)} title={name(data)}>{shortName(data, id)}</a>,

@@ -6,7 +6,7 @@ import { clock, duration, plural } from "../../base/format.ts";
 import { between, instant, plus, type Instant } from "../../base/instant.ts";
 import { processId } from "../../app/session.ts";
 import { toOffset, toPixel, viewEnd, type Extent, type View } from "../../model/geometry.ts";
-import { axisTop, linesOf, metricKind, mostIn, neededBy, valueAt, valueText, type Line, type MetricKind, type Unit } from "../../model/metric_lane.ts";
+import { axisTop, linesFor, linesOf, metricKind, mostIn, neededBy, valueAt, valueText, type Line, type MetricKind, type Unit } from "../../model/metric_lane.ts";
 import { lastStartedBy } from "../../model/polls.ts";
 import { Card } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
@@ -16,7 +16,8 @@ import type { ExtraLane, Frame } from "./lane.ts";
 import { LaneLoader } from "./lane_loader.ts";
 import { drawGround, drawLaneLosses } from "./pens.ts";
 
-const HEIGHT = 64;
+/** Of a title and three names of lines. */
+const HEIGHT = 70;
 const PAD = 6;
 /** More lines than this are told apart by nobody. */
 const MAX_LINES = 12;
@@ -26,12 +27,17 @@ const MAX_ROWS = 2000;
 /** Lines differ by more than their colour. */
 const DASHES: readonly (readonly number[])[] = [[], [5, 3], [2, 2], [8, 3, 2, 3]];
 
-interface Data {
+/** What was read of all loops. */
+export interface MetricData {
   readonly covers: Extent;
   readonly isExact: boolean;
   readonly lines: readonly Line[];
-  readonly all: number;
   readonly pauses: Pauses | null;
+}
+
+/** Of it, what one lane shows. */
+interface Data extends MetricData {
+  readonly all: number;
 }
 
 /** Single collections of garbage: those of a millisecond and more are told one by one. */
@@ -46,7 +52,7 @@ const WITH_PAUSES = "gc";
 const PAUSE = "python.gc";
 const MAX_SPANS = 1000;
 
-async function pausesOf(host: MetricLaneHost, from: string, to: string, abort: AbortSignal): Promise<Pauses> {
+async function pausesOf(host: Pick<MetricLaneHost, "process" | "base">, from: string, to: string, abort: AbortSignal): Promise<Pauses> {
   const { spans } = await get<MarksAnswer>(apiUrl("/marks", { process: host.process, from, to, limit: MAX_SPANS }), abort);
   const offset = (text: string) => between(host.base, instant(text));
   const list = spans.filter((span) => span.target === PAUSE).map((span) => ({ from: offset(span.opened_at), to: offset(span.opened_at) + span.length }));
@@ -61,26 +67,44 @@ export interface MetricLaneHost {
   remove(): void;
 }
 
-export function metricLane(key: string, host: MetricLaneHost): ExtraLane<Data> {
+/** Lanes of one metric share it. */
+export function metricLoader(key: string, host: Pick<MetricLaneHost, "process" | "base">): LaneLoader<MetricData> {
   const kind = metricKind(key);
-  const loader = new LaneLoader<Data>(async (range, columns, recorded, abort) => {
+  return new LaneLoader<MetricData>(async (range, columns, recorded, abort) => {
     const from = String(plus(host.base, Math.floor(range.from)));
     const to = String(plus(host.base, Math.ceil(range.to)));
     const url = apiUrl("/lanes/metrics", { process: host.process, names: neededBy(kind).join(","), from, to, width: Math.min(columns, MAX_COLUMNS) });
     const [answer, pauses] = await Promise.all([get<MetricLaneAnswer>(url, abort), key === WITH_PAUSES ? pausesOf(host, from, to, abort) : null]);
-    const lines = linesOf(kind, answer, host.base, host.loopNames());
-    return { pauses, covers: { from: range.from, to: Math.min(range.to, recorded.to) }, isExact: false, lines: lines.slice(0, MAX_LINES), all: lines.length };
+    return { pauses, covers: { from: range.from, to: Math.min(range.to, recorded.to) }, isExact: false, lines: linesOf(kind, answer, host.base) };
   });
+}
+
+/** `loop`: of this one alone; null for all. */
+export function metricLane(key: string, loop: string | null, loader: LaneLoader<MetricData>, host: MetricLaneHost): ExtraLane<MetricData> {
+  const kind = metricKind(key);
+  const shown = new WeakMap<MetricData, Data>();
+  const of = (data: MetricData): Data => {
+    const known = shown.get(data);
+    if (known) return known;
+    const lines = linesFor(data.lines, loop, host.loopNames());
+    const part = { ...data, lines: lines.slice(0, MAX_LINES), all: lines.length };
+    shown.set(data, part);
+    return part;
+  };
+  const name = () => {
+    const names = host.loopNames();
+    return loop != null && names.size > 1 ? `${kind.title} of ${names.get(loop) || `loop ${loop}`}` : kind.title;
+  };
   return {
-    key: `m${key}`, loader, lostKinds: ["metric", "any"],
+    key: loop == null ? `m${key}` : `m${key}@${loop}`, loader, loop, lostKinds: ["metric", "any"],
     height: () => HEIGHT,
-    name: () => kind.title,
-    title: () => <span title={kind.about}>{kind.title}</span>,
-    detail: (data) => (data ? <Legend lines={data.lines} all={data.all} kind={kind} /> : "loading…"),
-    draw: (target, data, frame) => draw(target, data, frame, kind),
-    tip: (data, frame, width, x) => <Tip data={data} kind={kind} at={toOffset(frame.view, width, x)} reach={(frame.view.span / width) * 3} base={host.base} />,
-    summary: (data, frame) => (data ? `${kind.title} in view: ${summaryText(data, frame.view, kind)}` : `${kind.title}: loading`),
-    table: (data, frame) => <Rows data={data} kind={kind} view={frame.view} base={host.base} />,
+    name,
+    title: () => <span title={`${kind.about}${loop == null ? "" : ` (${name()})`}`}>{kind.title}</span>,
+    detail: (data) => (data ? <Legend lines={of(data).lines} all={of(data).all} kind={kind} /> : "loading…"),
+    draw: (target, data, frame) => draw(target, of(data), frame, kind),
+    tip: (data, frame, width, x) => <Tip data={of(data)} kind={kind} at={toOffset(frame.view, width, x)} reach={(frame.view.span / width) * 3} base={host.base} />,
+    summary: (data, frame) => (data ? `${name()} in view: ${summaryText(of(data), frame.view, kind)}` : `${name()}: loading`),
+    table: (data, frame) => <Rows data={of(data)} kind={kind} name={name()} loop={loop} view={frame.view} base={host.base} />,
     remove: host.remove,
   };
 }
@@ -234,7 +258,7 @@ interface Row {
   readonly unit: Unit;
 }
 
-function Rows({ data, kind, view, base }: { data: Data; kind: MetricKind; view: View; base: Instant }) {
+function Rows({ data, kind, name, loop, view, base }: { data: Data; kind: MetricKind; name: string; loop: string | null; view: View; base: Instant }) {
   const rows: Row[] = [];
   for (const line of data.lines) {
     for (let k = 0; k < line.at.length; k += 1) {
@@ -255,9 +279,9 @@ function Rows({ data, kind, view, base }: { data: Data; kind: MetricKind; view: 
   ];
   const names = neededBy(kind).map((name) => `'${name}'`).join(", ");
   return (
-    <Card title={kind.title} isFlush tools={<TableTools name={kind.key} columns={columns} rows={() => shown} sql={`SELECT name, loop, worker, at, value\nFROM metrics\nWHERE process = ${processId.value} AND name IN (${names})\nORDER BY at DESC\nLIMIT 1000`} />}>
+    <Card title={name} isFlush tools={<TableTools name={loop == null ? kind.key : `${kind.key}-${loop}`} columns={columns} rows={() => shown} sql={`SELECT name, loop, worker, at, value\nFROM metrics\nWHERE process = ${processId.value} AND name IN (${names})${loop == null ? "" : `\n  AND loop = ${loop}`}\nORDER BY at DESC\nLIMIT 1000`} />}>
       <p class="body muted">{kind.about}. {summaryText(data, view, kind)}.{rows.length > shown.length && " The first rows are listed; zoom in for the rest."}{data.pauses && " Pauses of a millisecond and more are listed one by one"}{data.pauses?.knownFrom != null && `, from ${clock(plus(base, data.pauses.knownFrom))} on`}{data.pauses && "."}</p>
-      <Table caption={`${kind.title}, ${plural(shown.length, "row")}`} columns={columns} total={shown.length} rowAt={(k) => shown[k]} rowKey={(row) => `${row.label} ${row.at}`} height={shown.length > 12 ? "360px" : ""} />
+      <Table caption={`${name}, ${plural(shown.length, "row")}`} columns={columns} total={shown.length} rowAt={(k) => shown[k]} rowKey={(row) => `${row.label} ${row.at}`} height={shown.length > 12 ? "360px" : ""} />
     </Card>
   );
 }

@@ -80,10 +80,3 @@ export function drawCrosshair(target: Surface, palette: Frame["palette"], x: num
   target.context.fillRect(Math.round(x), 0, 1, target.height);
   target.context.globalAlpha = 1;
 }
-
-/** Black or white, whichever reads better on a colour. */
-export function inkOn(hex: string): string {
-  const value = Number.parseInt(hex.slice(1), 16);
-  const light = 0.299 * (value >> 16) + 0.587 * ((value >> 8) & 0xff) + 0.114 * (value & 0xff);
-  return light > 140 ? "#10141a" : "#ffffff";
-}

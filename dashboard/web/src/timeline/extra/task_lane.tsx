@@ -11,10 +11,10 @@ import { decodeTaskLane, momentAt, momentsIn, statesIn, waitText, type Moment, t
 import { Card, Place } from "../../ui/small.tsx";
 import { Table, type Column } from "../../ui/table.tsx";
 import { TableTools } from "../../ui/table_tools.tsx";
-import { hatch, type Surface } from "../../ui/canvas.ts";
+import { hatch, inkOn, type Surface } from "../../ui/canvas.ts";
 import type { ExtraLane, Frame } from "./lane.ts";
 import { LaneLoader } from "./lane_loader.ts";
-import { drawGround, drawHole, drawLabel, drawLaneLosses, inkOn } from "./pens.ts";
+import { drawGround, drawHole, drawLabel, drawLaneLosses } from "./pens.ts";
 
 const HEIGHT = 48;
 /** Above and below what is drawn. */
@@ -46,7 +46,7 @@ export function taskLane(id: string, host: TaskLaneHost): ExtraLane<Data> {
   const name = (data: Data | null) => (data?.answer.name ? shownName(data.answer.name) : `task ${id}`);
   const statesOf = (data: Data, { view, recorded }: Pick<Frame, "view" | "recorded">) => statesIn(data, view.start, viewEnd(view), recorded);
   return {
-    key: `t${id}`, loader, lostKinds: ["poll", "wake", "task", "wait", "any"],
+    key: `t${id}`, loader, loop: null, lostKinds: ["poll", "wake", "task", "wait", "any"],
     height: () => HEIGHT,
     name,
     title: (data) => <a href={link(`/tasks/${host.process}/${id}`)} title={`${name(data)} · task ${id}`}>{name(data)}</a>,
