@@ -46,7 +46,7 @@ export function CanvasView({ timeline, matches, ofLoops }: { timeline: Timeline;
 
   const draw = () => {
     frame.current = 0;
-    const target = lanesCanvas.current && surface(lanesCanvas.current);
+    const target = lanesCanvas.current && surface(lanesCanvas.current, { isOpaque: true });
     const axis = axisCanvas.current && surface(axisCanvas.current);
     if (!target || !axis) return;
     palette.current ??= readPalette();

@@ -213,17 +213,17 @@ function drawLosses(target: Surface, scene: Scene, palette: Palette): void {
     c.fillRect(x, top, w, bottom - top);
     c.globalAlpha = 1;
     const text = lossText(loss);
-    c.font = `600 11px ${palette.font}`;
+    c.font = pillFont(palette);
     const room = w > c.measureText(text).width + 12;
     // Losses side by side, each with its pill, would write over one another.
     if (!room && x < pillEnd) continue;
-    pillEnd = Math.max(x, 2) + drawPill(c, Math.max(x, 2), bottom - 18, room ? text : loss.count > 0 ? `${count(loss.count)} lost` : "lost", palette.loss, palette.surface, width) + 4;
+    pillEnd = Math.max(x, 2) + drawPill(c, Math.max(x, 2), bottom - 18, room ? text : loss.count > 0 ? `${count(loss.count)} lost` : "lost", [palette.loss, palette.surface], width, palette) + 4;
   }
 }
 
-function drawPill(c: CanvasRenderingContext2D, x: number, y: number, text: string, background: string, ink: string, width: number): number {
-  c.font = `600 11px ${fontOf(c)}`;
-  const w = c.measureText(text).width + 10;
+/** The font has to be that of pills. */
+function drawPill(c: CanvasRenderingContext2D, x: number, y: number, text: string, [background, ink]: readonly [string, string], width: number, palette: Palette): number {
+  const w = pillWidth(c, text, palette);
   const left = Math.min(Math.max(x, 0), width - w);
   c.fillStyle = background;
   c.beginPath();
@@ -235,27 +235,38 @@ function drawPill(c: CanvasRenderingContext2D, x: number, y: number, text: strin
   return w;
 }
 
-function fontOf(c: CanvasRenderingContext2D): string {
-  return c.font.replace(/^.*?\d+px /, "");
+/** So many widths are kept: a screen has some hundred pills. */
+const MAX_WIDTHS = 2_000;
+const widths = new WeakMap<Palette, Map<string, number>>();
+
+/** With what is around the text. Measuring costs more than all else about a pill. */
+function pillWidth(c: CanvasRenderingContext2D, text: string, palette: Palette): number {
+  let known = widths.get(palette);
+  if (!known || known.size >= MAX_WIDTHS) widths.set(palette, (known = new Map()));
+  const width = known.get(text) ?? c.measureText(text).width + 10;
+  known.set(text, width);
+  return width;
 }
+
+const pillFont = (palette: Palette): string => `600 11px ${palette.font}`;
 
 /** Slow polls: outlined where they are wide enough, badged with their length, longest first so that the worst is always named. */
 function drawSlow({ context: c, width, ratio }: Surface, scene: Scene, palette: Palette, lane: Lane, k: number): void {
   const top = bodyTop(scene.layout, k);
   const taken: [number, number][] = [];
   const here = slowOf(scene, lane).sort((a, b) => b.length - a.length);
+  c.font = pillFont(palette);
   for (const slow of here) {
     const x = toPixel(scene.view, width, slow.start);
     const right = toPixel(scene.view, width, slow.isRunning ? scene.extent.to : slow.start + slow.length);
     if (right < 0 || x > width) continue;
     if (right - x >= 1) outlineSlow(c, x, right - x, top, slow.isRunning, scene, palette, ratio);
     const text = slow.isRunning ? "running" : duration(slow.length);
-    c.font = `600 11px ${palette.font}`;
-    const w = c.measureText(text).width + 10;
+    const w = pillWidth(c, text, palette);
     const left = Math.min(Math.max(Math.min(x, width - w), 0), width - w);
     if (taken.some(([from, to]) => left < to + 2 && left + w + 2 > from)) continue;
     taken.push([left, left + w]);
-    drawPill(c, left, top - BADGE - 1, text, palette.bad, palette.onBad, width);
+    drawPill(c, left, top - BADGE - 1, text, [palette.bad, palette.onBad], width, palette);
   }
 }
 

@@ -17,13 +17,16 @@ const GRIP = 6;
 export function Minimap({ timeline }: { timeline: Timeline }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const palette = useRef<Palette | null>(null);
+  const picture = useRef(new Picture());
+  const frame = useRef(0);
   const draw = () => {
-    const target = canvas.current && surface(canvas.current);
-    if (target) drawMinimap(target, timeline, (palette.current ??= readPalette()));
+    frame.current = 0;
+    const target = canvas.current && surface(canvas.current, { isOpaque: true });
+    if (target) drawMinimap(target, timeline, (palette.current ??= readPalette()), picture.current);
   };
   useSignalEffect(() => {
     void [timeline.view.value, timeline.far.value, timeline.extent.value, timeline.lanes.value];
-    requestAnimationFrame(draw);
+    if (frame.current === 0) frame.current = requestAnimationFrame(draw);
   });
   useEffect(() => {
     palette.current = null;
@@ -35,6 +38,7 @@ export function Minimap({ timeline }: { timeline: Timeline }) {
     const stop = listen(canvas.current!, timeline);
     return () => {
       observer.disconnect();
+      cancelAnimationFrame(frame.current);
       stop();
     };
   }, [timeline]);
@@ -53,8 +57,33 @@ function whole(timeline: Timeline): View {
   return { start: from, span: Math.max(to - from, 1) };
 }
 
-function drawMinimap({ context: c, width, height, ratio }: Surface, timeline: Timeline, palette: Palette): void {
+/** All but the window: what is recorded changes seldom, the window with every frame. */
+class Picture {
+  private readonly canvas = document.createElement("canvas");
+  private drawn: readonly unknown[] = [];
+
+  draw({ context, width, height, ratio }: Surface, timeline: Timeline, all: View, palette: Palette): void {
+    const wanted = [timeline.far.peek(), all.start, all.span, palette, width, height, ratio];
+    if (wanted.some((it, k) => it !== this.drawn[k])) {
+      this.canvas.width = context.canvas.width;
+      this.canvas.height = context.canvas.height;
+      const pen = this.canvas.getContext("2d", { alpha: false });
+      if (!pen) return;
+      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+      drawRecording({ context: pen, width, height, ratio }, timeline, all, palette);
+      this.drawn = wanted;
+    }
+    context.drawImage(this.canvas, 0, 0, width, height);
+  }
+}
+
+function drawMinimap(target: Surface, timeline: Timeline, palette: Palette, picture: Picture): void {
   const all = whole(timeline);
+  picture.draw(target, timeline, all, palette);
+  drawWindow(target.context, target.width, target.height, timeline.view.peek(), all, palette);
+}
+
+function drawRecording({ context: c, width, height, ratio }: Surface, timeline: Timeline, all: View, palette: Palette): void {
   const far = timeline.far.peek();
   c.fillStyle = palette.lane;
   c.fillRect(0, 0, width, height);
@@ -67,7 +96,6 @@ function drawMinimap({ context: c, width, height, ratio }: Surface, timeline: Ti
     c.fillStyle = palette.loss;
     c.fillRect(toPixel(all, width, from), height - 3, Math.max(((to - from) / all.span) * width, 2), 3);
   }
-  drawWindow(c, width, height, timeline.view.peek(), all, palette);
 }
 
 function drawBusy(c: CanvasRenderingContext2D, width: number, height: number, ratio: number, timeline: Timeline, all: View, palette: Palette): void {

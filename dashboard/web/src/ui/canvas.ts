@@ -8,8 +8,11 @@ export interface Surface {
   readonly ratio: number;
 }
 
-/** Sizes the bitmap to the element. Drawing is in CSS pixels afterwards; null while the element has no size. */
-export function surface(canvas: HTMLCanvasElement): Surface | null {
+/**
+ * Sizes the bitmap to the element. Drawing is in CSS pixels afterwards; null while the element has no size. One that is opaque
+ * has to be painted all over with each frame, and costs the browser less to put on the page.
+ */
+export function surface(canvas: HTMLCanvasElement, { isOpaque = false } = {}): Surface | null {
   const ratio = Math.min(window.devicePixelRatio || 1, 3);
   const { clientWidth: width, clientHeight: height } = canvas;
   if (width === 0 || height === 0) return null;
@@ -18,7 +21,7 @@ export function surface(canvas: HTMLCanvasElement): Surface | null {
     canvas.width = w;
     canvas.height = h;
   }
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { alpha: !isOpaque });
   if (!context) return null;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   return { context, width, height, ratio };
