@@ -277,6 +277,10 @@ function drawSlow({ context: c, width, ratio }: Surface, scene: Scene, palette: 
 function outlineSlow(c: CanvasRenderingContext2D, x: number, w: number, top: number, isRunning: boolean, scene: Scene, palette: Palette, ratio: number): void {
   const { body } = scene.layout;
   if (isRunning) {
+    c.fillStyle = palette.bad;
+    c.globalAlpha = 0.3;
+    c.fillRect(x, top, w, body);
+    c.globalAlpha = 1;
     c.strokeStyle = palette.bad;
     c.lineWidth = 2;
     c.setLineDash([4, 3]);
