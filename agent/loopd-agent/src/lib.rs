@@ -67,8 +67,8 @@
 //! | `LOOPD_DEBUG` | `false` | whether each `EventLoop` is made in debug mode |
 //!
 //! A value that cannot be used makes [`Config::start`] return an error that names it. Under
-//! `#[loopd_agent::main]` the program then runs without being recorded, and
-//! [`stats().start_error`](Stats::start_error) says why. While the program runs, the
+//! `#[loopd_agent::main]` the default takes its place, and `loopd doctor` and the page Sources say
+//! what was wrong. While the program runs, the
 //! collector can change the slow threshold and switch the recording of polls, wakes and waits, the
 //! taking of stacks, the tracking of file descriptors, and the program's own spans and events; the
 //! agent tells what is in force.
@@ -84,7 +84,6 @@
 //! | resources | [`Tracked`] values from open to close | wrapping them |
 //! | guards | who holds a lock or permits and who waits for it, how much is in a channel, which sockets, files and children are open, who awaits which task | [`sync`], [`net`], [`fs`], `process`, [`task`](mod@task) in the place of tokio's |
 //! | fds | every open file descriptor with its path or addresses, whoever opened it; with the feature `fd-stacks` also the task and stack that did | Linux, and `LOOPD_TRACK_FDS` |
-//!
 //! | tracing | wakes of every task and who did them; tokio's own locks, semaphores, barriers, oneshot channels and timers, who waits and who holds; tasks that no hook sees; tasks that nothing can wake | the feature `tokio-tracing`, `tokio_unstable`, and [`Config::tracing`] or `loopd_agent::layer()` |
 //! | schedule_latency | how long each task waited for each of its polls, whoever spawned it; not who woke it | the feature `schedule-latency` and `tokio_unstable` |
 //! | app_events | the program's own `tracing` spans and events that a filter lets through | the feature `layer`, `LOOPD_TRACING_FILTER`, and [`Config::tracing`] or `loopd_agent::layer()` |

@@ -139,7 +139,7 @@ const UNKNOWN: Explanation = Explanation {
     fix: "See the message, and use the same version of agent and loopd.",
 };
 
-const EXPLANATIONS: [(&str, Explanation); 26] = [
+const EXPLANATIONS: [(&str, Explanation); 27] = [
     (
         "never_awaited",
         Explanation {
@@ -165,6 +165,16 @@ const EXPLANATIONS: [(&str, Explanation); 26] = [
                   the middle, without running its `finally`.",
             fix: "Keep what `asyncio.create_task(…)` returns until it is done (in a set, from which a \
                   done callback discards it), or use an `asyncio.TaskGroup`.",
+        },
+    ),
+    (
+        "slow_selector",
+        Explanation {
+            what: "a look at sockets that took long, though callbacks were ready and it was not to wait",
+            why: "The thread had no processor, or the global lock was another thread's meanwhile: the \
+                  callbacks that were ready waited for it.",
+            fix: "Look whether the machine is short of processors (the finding `descheduled`) or other \
+                  threads hold the lock (`gc_gil`).",
         },
     ),
     (

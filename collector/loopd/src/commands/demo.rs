@@ -216,8 +216,13 @@ async fn summary(program: Program, reader: &Reader, screen: Screen) -> anyhow::R
         );
     }
     let _ = writeln!(out, "\n{}", screen.paint(Style::Title, "What only grew"));
+    let grows = |verdict: &str| verdict == "growing";
     if leaks.window < LEAKS_SHOW {
         let _ = writeln!(out, "  slow leaks take half a minute to show; this was shorter");
+    } else if !leaks.tasks.iter().any(|leak| grows(&leak.verdict))
+        && !leaks.resources.iter().any(|leak| grows(&leak.verdict))
+    {
+        let _ = writeln!(out, "  nothing did");
     }
     let place = |location: Option<String>| location.unwrap_or_else(|| "not known".to_owned());
     for leak in leaks.tasks.iter().filter(|leak| leak.verdict == "growing").take(MAX_LINES) {

@@ -124,7 +124,7 @@ fn store_failed(error: &StoreError) -> String {
 
 /// What to say where no process is.
 pub const NOTHING_YET: &str = "nothing has been recorded yet; start a program with loopd's agent in it \
-     (Rust: loopd-agent, Python: pip install loopd)";
+     (Rust: loopd-agent, Python: pip install ./agent/loopd-asyncio)";
 
 fn no_dump(process: i64, dump: Option<u64>) -> String {
     match dump {

@@ -80,7 +80,7 @@ async fn an_empty_store_says_what_to_do() {
     assert_eq!(
         error,
         "nothing has been recorded yet; start a program with loopd's agent in it (Rust: loopd-agent, \
-         Python: pip install loopd)"
+         Python: pip install ./agent/loopd-asyncio)"
     );
 }
 

@@ -22,7 +22,7 @@ async fn main() {
     // your program, unchanged
 }`;
 
-const INSTALL = "pip install loopd";
+const INSTALL = "pip install ./agent/loopd-asyncio";
 
 const PYTHON = `# first thing in your program
 import loopd

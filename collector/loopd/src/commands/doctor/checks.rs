@@ -97,7 +97,7 @@ fn server(client: &Client, status: &StatusView, lines: &mut Vec<Line>) {
         0 => Line::warn(
             "agents",
             "no program is connected",
-            "add the agent to one (Rust: loopd-agent, Python: pip install loopd), or try `loopd demo`",
+            "add the agent to one (Rust: loopd-agent, Python: pip install ./agent/loopd-asyncio), or try `loopd demo`",
         ),
         1 => Line::ok("agents", "1 program is connected"),
         n => Line::ok("agents", format!("{n} programs are connected")),
