@@ -71,7 +71,7 @@ mod unix {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::ptr;
-    use std::sync::OnceLock;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 
     use tokio::task::JoinHandle;
@@ -104,8 +104,13 @@ mod unix {
                 return None;
             }
             Some(Self(local.spawn_local(async move {
-                if reader.readable().await.is_ok() {
-                    heard();
+                // It is also said to be readable when it is not.
+                while reader.readable().await.is_ok() {
+                    match reader.try_read(&mut [0; 16]) {
+                        Ok(1..) => return heard(),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        _ => return,
+                    }
                 }
             })))
         }
@@ -121,22 +126,35 @@ mod unix {
         }
     }
 
-    /// The end that is read, without what is left of an earlier run. The pair is made once and never closed: a
-    /// handler that runs in another thread may be about to write.
+    /// By which the handler tells the loop.
+    struct Pair {
+        process: u32,
+        reader: UnixStream,
+        writer: UnixStream,
+    }
+
+    /// The end that is read, without what is left of an earlier run. The pair is made once in a process and
+    /// never closed: a handler that runs in another thread may be about to write. A forked child inherits its
+    /// parent's, through which each would cancel the other's task, and makes one of its own.
     fn reader() -> io::Result<UnixStream> {
-        static PAIR: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
-        if PAIR.get().is_none() {
-            let pair = UnixStream::pair()?;
-            pair.0.set_nonblocking(true)?;
-            pair.1.set_nonblocking(true)?;
-            let _ = PAIR.set(pair);
-        }
-        let Some((reader, writer)) = PAIR.get() else { return Err(io::ErrorKind::Other.into()) };
+        static PAIR: Mutex<Option<&'static Pair>> = Mutex::new(None);
+        let process = std::process::id();
+        // Held by another thread at a fork, it is never free in the child, which then leaves the signal alone.
+        let Ok(mut pair) = PAIR.try_lock() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let pair = match *pair {
+            Some(own) if own.process == process => own,
+            _ => {
+                let (reader, writer) = UnixStream::pair()?;
+                reader.set_nonblocking(true)?;
+                writer.set_nonblocking(true)?;
+                *pair.insert(Box::leak(Box::new(Pair { process, reader, writer })))
+            }
+        };
         let mut bytes = [0; 16];
-        while matches!((&mut &*reader).read(&mut bytes), Ok(count) if count > 0) {}
-        WRITER.store(writer.as_raw_fd(), Relaxed);
-        OWNER.store(std::process::id(), Relaxed);
-        reader.try_clone()
+        while matches!((&pair.reader).read(&mut bytes), Ok(count) if count > 0) {}
+        WRITER.store(pair.writer.as_raw_fd(), Relaxed);
+        OWNER.store(process, Relaxed);
+        pair.reader.try_clone()
     }
 
     /// What becomes of the signal.

@@ -312,6 +312,40 @@ except KeyboardInterrupt:
         }
 
         #[test]
+        #[expect(unsafe_code, reason = "forks")]
+        fn a_forked_childs_is_not_its_parents() {
+            use std::io::{Read, Write};
+
+            // What a run leaves in the process, the child inherits.
+            run(HEARS, async { Ok(()) }).unwrap();
+            let (mut own, mut childs) = std::os::unix::net::UnixStream::pair().unwrap();
+            // SAFETY: the child uses nothing that another thread may hold, and leaves at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let is_told = childs.read_exact(&mut [0]).is_ok();
+                let ran = run::<()>(HEARS, async {
+                    // SAFETY: takes a number.
+                    unsafe { libc::raise(libc::SIGINT) };
+                    sleep(LONG).await
+                });
+                let is_interrupted = is_told && matches!(ran, Err(Error::Interrupted));
+                // SAFETY: ends the process and nothing else.
+                unsafe { libc::_exit(i32::from(!is_interrupted)) };
+            }
+            assert!(child > 0);
+            let ran = run(HEARS, async move {
+                own.write_all(b"!")?;
+                let mut status = 1;
+                // SAFETY: the child is this process's, and nobody else waits for it.
+                assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                // The loop looks at its sockets meanwhile.
+                sleep(Duration::from_millis(1)).await?;
+                Ok(status)
+            });
+            assert_eq!(ran.unwrap(), 0);
+        }
+
+        #[test]
         fn who_handles_the_cancellation_goes_on() {
             let ran = run(HEARS, async {
                 press();
