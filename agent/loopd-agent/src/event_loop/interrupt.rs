@@ -14,6 +14,7 @@ use super::{EventLoop, promise};
 
 /// While it is there, Ctrl-C cancels a task.
 pub(super) struct Interrupt {
+    /// Whether the task was cancelled for it.
     is_heard: Rc<Cell<bool>>,
     #[cfg(unix)]
     taken: Option<unix::Taken>,
@@ -25,10 +26,7 @@ impl Interrupt {
         let is_heard = Rc::new(Cell::new(false));
         let (own, main) = (is_heard.clone(), Rc::downgrade(&task.cell));
         let cancel = move || {
-            own.set(true);
-            if let Some(main) = main.upgrade() {
-                promise::cancel(&*main, None);
-            }
+            own.set(main.upgrade().is_some_and(|main| promise::cancel(&*main, None)));
         };
         #[cfg(unix)]
         let taken = if may_listen { unix::Taken::take(event_loop, cancel) } else { None };
@@ -44,14 +42,18 @@ impl Interrupt {
     /// What the run gives, where the task gave this.
     pub(super) fn ends<T: 'static>(self, task: &Task<T>, result: Result<T>) -> Result<T> {
         #[cfg(unix)]
-        drop(self.taken);
-        match result {
+        let has_come = self.taken.is_some_and(unix::Taken::give_back);
+        #[cfg(not(unix))]
+        let has_come = false;
+        let is_interrupted = match &result {
             // Unless somebody else cancelled it as well.
-            Err(Error::Cancelled(_)) if self.is_heard.get() && task.uncancel() == 0 => {
-                Err(Error::Interrupted)
-            }
-            result => result,
-        }
+            Err(Error::Cancelled(_)) if self.is_heard.get() => task.uncancel() == 0,
+            // The task was not cancelled for it: it had ended before tokio had its turn.
+            Err(Error::Cancelled(_)) => has_come && task.cancelling() == 0,
+            Ok(_) => has_come && !self.is_heard.get(),
+            Err(_) => false,
+        };
+        if is_interrupted { Err(Error::Interrupted) } else { result }
     }
 }
 
@@ -72,7 +74,7 @@ mod unix {
     use std::os::unix::net::UnixStream;
     use std::ptr;
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+    use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
 
     use tokio::task::JoinHandle;
 
@@ -84,6 +86,8 @@ mod unix {
     static WRITER: AtomicI32 = AtomicI32::new(-1);
     /// Whose handler it is: a forked child inherits it, but has no loop to cancel.
     static OWNER: AtomicU32 = AtomicU32::new(0);
+    /// Whether the signal has come since it was taken: the loop hears of it only when tokio has its turn.
+    static HAS_COME: AtomicBool = AtomicBool::new(false);
 
     /// The signal is ours until this is dropped, or it has come.
     pub(super) struct Taken(JoinHandle<()>);
@@ -100,6 +104,7 @@ mod unix {
                 tokio::net::UnixStream::from_std(reader).ok()?
             };
             let local = event_loop.0.local()?;
+            HAS_COME.store(false, Relaxed);
             if !listen() {
                 return None;
             }
@@ -113,6 +118,14 @@ mod unix {
                     }
                 }
             })))
+        }
+    }
+
+    impl Taken {
+        /// Leaves it to the system again; says whether it has come.
+        pub(super) fn give_back(self) -> bool {
+            drop(self);
+            HAS_COME.load(Relaxed)
         }
     }
 
@@ -202,6 +215,7 @@ mod unix {
                 libc::raise(signal);
                 return;
             }
+            HAS_COME.store(true, Relaxed);
             let errno = errno();
             let saved = *errno;
             libc::write(WRITER.load(Relaxed), b"!".as_ptr().cast(), 1);

@@ -29,7 +29,8 @@ pub const EXECUTOR_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 ///
 /// The first one cancels the future's task, which can clean up as after any cancellation; what is left is then
 /// swept up as always, and this gives [`Error::Interrupted`], unless the future returns something else or
-/// somebody else has cancelled it as well. A second Ctrl-C ends the process at once, as without a loop, and so
+/// somebody else has cancelled it as well. So it does, in the place of a value, if the future was at its end
+/// before it could hear. A second Ctrl-C ends the process at once, as without a loop, and so
 /// does one that comes while the rest is being swept up.
 ///
 /// So it is in the process's main thread on Unix, if `SIGINT` is left to the system when this is called: a program
@@ -309,6 +310,23 @@ except KeyboardInterrupt:
                 said.borrow_mut().push_str("interrupted\n");
             }
             assert_eq!(*said.borrow(), theirs);
+        }
+
+        #[test]
+        #[expect(unsafe_code, reason = "sends the signal to this thread")]
+        fn one_that_comes_when_nothing_is_awaited_any_more_is_not_lost() {
+            // SAFETY: takes a number.
+            let press = || unsafe { libc::raise(libc::SIGINT) };
+            let ran = run(HEARS, async move { Ok(press()) });
+            assert!(matches!(ran, Err(Error::Interrupted)), "{ran:?}");
+            // In asyncio as well an error of the program's own is told in its place.
+            let ran = run::<()>(HEARS, async move {
+                press();
+                Err(Error::new("own"))
+            });
+            assert!(matches!(ran, Err(Error::Raised(_))), "{ran:?}");
+            // And the next run knows nothing of it.
+            run(HEARS, async { Ok(()) }).unwrap();
         }
 
         #[test]
