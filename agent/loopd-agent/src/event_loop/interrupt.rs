@@ -105,7 +105,7 @@ mod unix {
             };
             let local = event_loop.0.local()?;
             HAS_COME.store(false, Relaxed);
-            if !listen() {
+            if !exchange(libc::SIG_DFL, ours()) {
                 return None;
             }
             Some(Self(local.spawn_local(async move {
@@ -133,9 +133,11 @@ mod unix {
         fn drop(&mut self) {
             self.0.abort();
             // Of a handler that somebody has put in its place it may be a part, and then does nothing.
-            if handler() == Some(on_signal as *const () as usize) {
-                set(libc::SIG_DFL);
+            if handler() == Some(ours()) {
+                exchange(ours(), libc::SIG_DFL);
             }
+            // Who puts it back later, having found it there, has put back the system's.
+            OWNER.store(0, Relaxed);
         }
     }
 
@@ -192,10 +194,10 @@ mod unix {
         }
     }
 
-    /// Puts our handler there; not in the place of one that has come meanwhile.
-    fn listen() -> bool {
-        let Some(before) = set(on_signal as *const () as usize) else { return false };
-        if before.sa_sigaction == libc::SIG_DFL {
+    /// Puts a handler in the place of another; not of one that has come meanwhile.
+    fn exchange(from: libc::sighandler_t, to: libc::sighandler_t) -> bool {
+        let Some(before) = set(to) else { return false };
+        if before.sa_sigaction == from {
             return true;
         }
         // SAFETY: it was there a moment ago.
@@ -203,11 +205,17 @@ mod unix {
         false
     }
 
+    fn ours() -> libc::sighandler_t {
+        on_signal as *const () as usize
+    }
+
     extern "C" fn on_signal(signal: libc::c_int) {
-        // The system has taken it back before it called this; if there is one, it is somebody's who has come
-        // after us, and calls those that were there before.
-        if handler() != Some(libc::SIG_DFL) {
-            return;
+        // The system has taken it back before it called this, unless somebody has put it back to stay; if there
+        // is another, it is somebody's who has come after us, and calls those that were there before.
+        match handler() {
+            Some(libc::SIG_DFL) => {}
+            Some(now) if now == ours() => _ = set(libc::SIG_DFL),
+            _ => return,
         }
         // SAFETY: all of it may be called in a handler; `errno` is this thread's, and put back.
         unsafe {

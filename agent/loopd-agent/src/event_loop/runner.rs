@@ -330,6 +330,34 @@ except KeyboardInterrupt:
         }
 
         #[test]
+        #[expect(unsafe_code, reason = "forks, and puts a handler back")]
+        fn put_back_after_the_run_it_is_the_systems() {
+            let ours = Rc::new(std::cell::Cell::new(libc::SIG_DFL));
+            let own = ours.clone();
+            run(HEARS, async move {
+                own.set(handler());
+                Ok(())
+            })
+            .unwrap();
+            assert_ne!(ours.get(), libc::SIG_DFL);
+            // SAFETY: the child uses nothing that another thread may hold, and leaves at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: the handler was there before; the others take numbers.
+                unsafe {
+                    libc::signal(libc::SIGINT, ours.get());
+                    libc::raise(libc::SIGINT);
+                    libc::_exit(0);
+                }
+            }
+            assert!(child > 0);
+            let mut status = 0;
+            // SAFETY: the child is this process's, and nobody else waits for it.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGINT);
+        }
+
+        #[test]
         #[expect(unsafe_code, reason = "forks")]
         fn a_forked_childs_is_not_its_parents() {
             use std::io::{Read, Write};
