@@ -242,13 +242,26 @@ mod unix {
         }
     }
 
-    /// Whether the process began with this thread.
+    /// Whether the process began with this thread; `false` where the system does not say.
     pub(in crate::event_loop) fn is_main_thread() -> bool {
-        if cfg!(target_os = "linux") {
-            crate::sys::thread_id() == u64::from(std::process::id())
-        } else {
-            // Which is what Rust calls it.
-            std::thread::current().name() == Some("main")
-        }
+        #[cfg(target_os = "linux")]
+        let is_main = crate::sys::thread_id() == u64::from(std::process::id());
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "freebsd",
+            target_os = "dragonfly",
+            target_os = "openbsd",
+        ))]
+        // SAFETY: takes nothing; less than 0 would be an error.
+        let is_main = unsafe { libc::pthread_main_np() } > 0;
+        #[cfg(not(any(
+            target_os = "linux",
+            target_vendor = "apple",
+            target_os = "freebsd",
+            target_os = "dragonfly",
+            target_os = "openbsd",
+        )))]
+        let is_main = false;
+        is_main
     }
 }

@@ -33,7 +33,7 @@ pub const EXECUTOR_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// before it could hear. A second Ctrl-C ends the process at once, as without a loop, and so
 /// does one that comes while the rest is being swept up.
 ///
-/// So it is in the process's main thread on Unix, if `SIGINT` is left to the system when this is called: a program
+/// So it is in the process's main thread, where the system says which that is (Linux, Apple's, most BSDs), if `SIGINT` is left to the system when this is called: a program
 /// that has a handler for it, or ignores it, keeps that. One that gets a handler while this runs, as by
 /// [`EventLoop::add_signal_handler`] or `tokio::signal::ctrl_c`, has the signal to itself from then on. Loops
 /// that are run by themselves, without this function, leave the signal alone.
