@@ -168,7 +168,8 @@ impl<T> Shared<T> {
         drop(state);
         self.changed.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
+            // One of the program's that panics takes nothing from who else waits for the task.
+            super::handle::quietly(|| waker.wake());
         }
     }
 }

@@ -927,6 +927,31 @@ fn a_waker_that_panics_keeps_nobody_asleep() {
 }
 
 #[test]
+fn a_waker_of_another_executor_that_panics_keeps_the_end_from_nothing() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("woken on purpose");
+        }
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let ran = event_loop::run(async {
+            let make = || sleep(Duration::from_secs(100));
+            let mut future = EventLoop::running()?.handle().run_coroutine_threadsafe(make)?;
+            let waker = Arc::new(Panics).into();
+            assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
+            sleep(Duration::ZERO).await?;
+            // The run cancels what is left, and waits for it.
+            Ok(Arc::new(future))
+        });
+        sender.send(ran.unwrap().result(None)).unwrap();
+    });
+    let result = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(result.is_err_and(|error| error.is_cancelled()));
+}
+
+#[test]
 fn what_panics_instead_of_making_a_future_says_so_on_both_sides() {
     with_loop(|it| {
         let told = told(it);
