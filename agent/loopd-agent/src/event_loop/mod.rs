@@ -512,12 +512,17 @@ impl EventLoop {
         let pending = threads::Pending::new(self.0.remote.clone(), promise.clone(), place);
         let recorded = executor::Recorded::queued(place, std::any::type_name::<F>());
         let of_job = state.clone();
-        executor.submit(Box::new(move || {
+        let submitted = executor.submit(Box::new(move || {
             if of_job.compare_exchange(QUEUED, STARTED, AcqRel, Acquire).is_ok() {
                 let result = recorded.run(job);
                 pending.complete(result);
             }
-        }))?;
+        }));
+        if submitted.is_err() {
+            // The caller is told, and nobody has the promise.
+            promise.cell.is_retrieved.set(true);
+        }
+        submitted?;
         let cell = Rc::downgrade(&promise.cell);
         promise.cell.on_done(move |_| {
             if cell.upgrade().is_some_and(|cell| cell.is_cancelled()) {

@@ -288,6 +288,22 @@ fn a_job_that_was_cancelled_in_the_queue_does_not_run() {
 }
 
 #[test]
+fn a_job_that_is_refused_is_told_of_once() {
+    with_loop(|it| {
+        let told = told(it);
+        let pool: Arc<dyn Executor> = Arc::new(ThreadPool::new(1, "one"));
+        pool.shutdown(true);
+        let refused = it.run_in_executor(Some(&pool), || Ok(()));
+        assert!(matches!(refused, Err(LoopError::ExecutorShutDown)));
+        for _ in 0..2 {
+            it.stop();
+            it.run_forever().unwrap();
+        }
+        assert_eq!(*told.borrow(), []);
+    });
+}
+
+#[test]
 fn finalizers_run_last_first_before_the_end() {
     let order = Rc::new(RefCell::new(Vec::new()));
     let own = order.clone();
