@@ -132,11 +132,12 @@ fn cancel_all(event_loop: &EventLoop) -> Result<()> {
     }
     let all_done = event_loop.create_future::<()>();
     let left = Rc::new(std::cell::Cell::new(tasks.len()));
+    let place = event_loop.0.made_at;
     for TaskRef(task) in &tasks {
         let (all_done, left): (Promise<()>, _) = (all_done.clone(), left.clone());
         task.on_done(Box::new(move |core| {
             core.schedule_named(
-                Location::caller(),
+                place,
                 || "loopd_agent::run",
                 move || {
                     left.set(left.get() - 1);

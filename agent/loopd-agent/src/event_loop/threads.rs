@@ -221,6 +221,7 @@ impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
     }
 
     /// Asks the task to end; says whether it was not done yet.
+    #[track_caller]
     pub fn cancel(&self) -> bool {
         {
             let mut state = self.shared.lock();
