@@ -92,12 +92,13 @@ impl TaskGroup {
         if is_over || inner.is_aborting.get() {
             return Err(LoopError::InvalidState("the task group is shutting down").into());
         }
-        let task = inner.event_loop.spawn(future, None, Location::caller())?;
+        let place = Location::caller();
+        let task = inner.event_loop.spawn(future, None, place)?;
         inner.tasks.borrow_mut().push(task.cell.clone());
         let (group, cell) = (Rc::downgrade(inner), Rc::downgrade(&task.cell));
         task.cell.state.on_done(move |core| {
             core.schedule_named(
-                Location::caller(),
+                place,
                 || "TaskGroup",
                 move || {
                     if let (Some(group), Some(cell)) = (group.upgrade(), cell.upgrade()) {

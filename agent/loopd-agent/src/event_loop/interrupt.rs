@@ -14,6 +14,7 @@ use super::{EventLoop, promise};
 
 /// While it is there, Ctrl-C cancels a task.
 pub(super) struct Interrupt {
+    /// Whether the task was cancelled for it.
     is_heard: Rc<Cell<bool>>,
     #[cfg(unix)]
     taken: Option<unix::Taken>,
@@ -25,10 +26,7 @@ impl Interrupt {
         let is_heard = Rc::new(Cell::new(false));
         let (own, main) = (is_heard.clone(), Rc::downgrade(&task.cell));
         let cancel = move || {
-            own.set(true);
-            if let Some(main) = main.upgrade() {
-                promise::cancel(&*main, None);
-            }
+            own.set(main.upgrade().is_some_and(|main| promise::cancel(&*main, None)));
         };
         #[cfg(unix)]
         let taken = if may_listen { unix::Taken::take(event_loop, cancel) } else { None };
@@ -44,14 +42,18 @@ impl Interrupt {
     /// What the run gives, where the task gave this.
     pub(super) fn ends<T: 'static>(self, task: &Task<T>, result: Result<T>) -> Result<T> {
         #[cfg(unix)]
-        drop(self.taken);
-        match result {
+        let has_come = self.taken.is_some_and(unix::Taken::give_back);
+        #[cfg(not(unix))]
+        let has_come = false;
+        let is_interrupted = match &result {
             // Unless somebody else cancelled it as well.
-            Err(Error::Cancelled(_)) if self.is_heard.get() && task.uncancel() == 0 => {
-                Err(Error::Interrupted)
-            }
-            result => result,
-        }
+            Err(Error::Cancelled(_)) if self.is_heard.get() => task.uncancel() == 0,
+            // The task was not cancelled for it: it had ended before tokio had its turn.
+            Err(Error::Cancelled(_)) => has_come && task.cancelling() == 0,
+            Ok(_) => has_come && !self.is_heard.get(),
+            Err(_) => false,
+        };
+        if is_interrupted { Err(Error::Interrupted) } else { result }
     }
 }
 
@@ -71,8 +73,8 @@ mod unix {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::ptr;
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
 
     use tokio::task::JoinHandle;
 
@@ -84,6 +86,8 @@ mod unix {
     static WRITER: AtomicI32 = AtomicI32::new(-1);
     /// Whose handler it is: a forked child inherits it, but has no loop to cancel.
     static OWNER: AtomicU32 = AtomicU32::new(0);
+    /// Whether the signal has come since it was taken: the loop hears of it only when tokio has its turn.
+    static HAS_COME: AtomicBool = AtomicBool::new(false);
 
     /// The signal is ours until this is dropped, or it has come.
     pub(super) struct Taken(JoinHandle<()>);
@@ -100,14 +104,28 @@ mod unix {
                 tokio::net::UnixStream::from_std(reader).ok()?
             };
             let local = event_loop.0.local()?;
-            if !listen() {
+            HAS_COME.store(false, Relaxed);
+            if !exchange(libc::SIG_DFL, ours()) {
                 return None;
             }
             Some(Self(local.spawn_local(async move {
-                if reader.readable().await.is_ok() {
-                    heard();
+                // It is also said to be readable when it is not.
+                while reader.readable().await.is_ok() {
+                    match reader.try_read(&mut [0; 16]) {
+                        Ok(1..) => return heard(),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        _ => return,
+                    }
                 }
             })))
+        }
+    }
+
+    impl Taken {
+        /// Leaves it to the system again; says whether it has come.
+        pub(super) fn give_back(self) -> bool {
+            drop(self);
+            HAS_COME.load(Relaxed)
         }
     }
 
@@ -115,28 +133,43 @@ mod unix {
         fn drop(&mut self) {
             self.0.abort();
             // Of a handler that somebody has put in its place it may be a part, and then does nothing.
-            if handler() == Some(on_signal as *const () as usize) {
-                set(libc::SIG_DFL);
+            if handler() == Some(ours()) {
+                exchange(ours(), libc::SIG_DFL);
             }
+            // Who puts it back later, having found it there, has put back the system's.
+            OWNER.store(0, Relaxed);
         }
     }
 
-    /// The end that is read, without what is left of an earlier run. The pair is made once and never closed: a
-    /// handler that runs in another thread may be about to write.
+    /// By which the handler tells the loop.
+    struct Pair {
+        process: u32,
+        reader: UnixStream,
+        writer: UnixStream,
+    }
+
+    /// The end that is read, without what is left of an earlier run. The pair is made once in a process and
+    /// never closed: a handler that runs in another thread may be about to write. A forked child inherits its
+    /// parent's, through which each would cancel the other's task, and makes one of its own.
     fn reader() -> io::Result<UnixStream> {
-        static PAIR: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
-        if PAIR.get().is_none() {
-            let pair = UnixStream::pair()?;
-            pair.0.set_nonblocking(true)?;
-            pair.1.set_nonblocking(true)?;
-            let _ = PAIR.set(pair);
-        }
-        let Some((reader, writer)) = PAIR.get() else { return Err(io::ErrorKind::Other.into()) };
+        static PAIR: Mutex<Option<&'static Pair>> = Mutex::new(None);
+        let process = std::process::id();
+        // Held by another thread at a fork, it is never free in the child, which then leaves the signal alone.
+        let Ok(mut pair) = PAIR.try_lock() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let pair = match *pair {
+            Some(own) if own.process == process => own,
+            _ => {
+                let (reader, writer) = UnixStream::pair()?;
+                reader.set_nonblocking(true)?;
+                writer.set_nonblocking(true)?;
+                *pair.insert(Box::leak(Box::new(Pair { process, reader, writer })))
+            }
+        };
         let mut bytes = [0; 16];
-        while matches!((&mut &*reader).read(&mut bytes), Ok(count) if count > 0) {}
-        WRITER.store(writer.as_raw_fd(), Relaxed);
-        OWNER.store(std::process::id(), Relaxed);
-        reader.try_clone()
+        while matches!((&pair.reader).read(&mut bytes), Ok(count) if count > 0) {}
+        WRITER.store(pair.writer.as_raw_fd(), Relaxed);
+        OWNER.store(process, Relaxed);
+        pair.reader.try_clone()
     }
 
     /// What becomes of the signal.
@@ -161,10 +194,10 @@ mod unix {
         }
     }
 
-    /// Puts our handler there; not in the place of one that has come meanwhile.
-    fn listen() -> bool {
-        let Some(before) = set(on_signal as *const () as usize) else { return false };
-        if before.sa_sigaction == libc::SIG_DFL {
+    /// Puts a handler in the place of another; not of one that has come meanwhile.
+    fn exchange(from: libc::sighandler_t, to: libc::sighandler_t) -> bool {
+        let Some(before) = set(to) else { return false };
+        if before.sa_sigaction == from {
             return true;
         }
         // SAFETY: it was there a moment ago.
@@ -172,11 +205,17 @@ mod unix {
         false
     }
 
+    fn ours() -> libc::sighandler_t {
+        on_signal as *const () as usize
+    }
+
     extern "C" fn on_signal(signal: libc::c_int) {
-        // The system has taken it back before it called this; if there is one, it is somebody's who has come
-        // after us, and calls those that were there before.
-        if handler() != Some(libc::SIG_DFL) {
-            return;
+        // The system has taken it back before it called this, unless somebody has put it back to stay; if there
+        // is another, it is somebody's who has come after us, and calls those that were there before.
+        match handler() {
+            Some(libc::SIG_DFL) => {}
+            Some(now) if now == ours() => _ = set(libc::SIG_DFL),
+            _ => return,
         }
         // SAFETY: all of it may be called in a handler; `errno` is this thread's, and put back.
         unsafe {
@@ -184,6 +223,7 @@ mod unix {
                 libc::raise(signal);
                 return;
             }
+            HAS_COME.store(true, Relaxed);
             let errno = errno();
             let saved = *errno;
             libc::write(WRITER.load(Relaxed), b"!".as_ptr().cast(), 1);
@@ -202,13 +242,26 @@ mod unix {
         }
     }
 
-    /// Whether the process began with this thread.
+    /// Whether the process began with this thread; `false` where the system does not say.
     pub(in crate::event_loop) fn is_main_thread() -> bool {
-        if cfg!(target_os = "linux") {
-            crate::sys::thread_id() == u64::from(std::process::id())
-        } else {
-            // Which is what Rust calls it.
-            std::thread::current().name() == Some("main")
-        }
+        #[cfg(target_os = "linux")]
+        let is_main = crate::sys::thread_id() == u64::from(std::process::id());
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "freebsd",
+            target_os = "dragonfly",
+            target_os = "openbsd",
+        ))]
+        // SAFETY: takes nothing; less than 0 would be an error.
+        let is_main = unsafe { libc::pthread_main_np() } > 0;
+        #[cfg(not(any(
+            target_os = "linux",
+            target_vendor = "apple",
+            target_os = "freebsd",
+            target_os = "dragonfly",
+            target_os = "openbsd",
+        )))]
+        let is_main = false;
+        is_main
     }
 }

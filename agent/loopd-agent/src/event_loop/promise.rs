@@ -191,7 +191,7 @@ impl<T> State<T> {
                 Done::Wake(waker) => quietly(|| waker.wake()),
                 Done::Call(call) => {
                     if let Some(core) = &core {
-                        call(core);
+                        quietly(|| call(core));
                     }
                 }
             }

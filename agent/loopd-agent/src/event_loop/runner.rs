@@ -29,10 +29,11 @@ pub const EXECUTOR_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 ///
 /// The first one cancels the future's task, which can clean up as after any cancellation; what is left is then
 /// swept up as always, and this gives [`Error::Interrupted`], unless the future returns something else or
-/// somebody else has cancelled it as well. A second Ctrl-C ends the process at once, as without a loop, and so
+/// somebody else has cancelled it as well. So it does, in the place of a value, if the future was at its end
+/// before it could hear. A second Ctrl-C ends the process at once, as without a loop, and so
 /// does one that comes while the rest is being swept up.
 ///
-/// So it is in the process's main thread on Unix, if `SIGINT` is left to the system when this is called: a program
+/// So it is in the process's main thread, where the system says which that is (Linux, Apple's, most BSDs), if `SIGINT` is left to the system when this is called: a program
 /// that has a handler for it, or ignores it, keeps that. One that gets a handler while this runs, as by
 /// [`EventLoop::add_signal_handler`] or `tokio::signal::ctrl_c`, has the signal to itself from then on. Loops
 /// that are run by themselves, without this function, leave the signal alone.
@@ -131,11 +132,12 @@ fn cancel_all(event_loop: &EventLoop) -> Result<()> {
     }
     let all_done = event_loop.create_future::<()>();
     let left = Rc::new(std::cell::Cell::new(tasks.len()));
+    let place = event_loop.0.made_at;
     for TaskRef(task) in &tasks {
         let (all_done, left): (Promise<()>, _) = (all_done.clone(), left.clone());
         task.on_done(Box::new(move |core| {
             core.schedule_named(
-                Location::caller(),
+                place,
                 || "loopd_agent::run",
                 move || {
                     left.set(left.get() - 1);
@@ -309,6 +311,85 @@ except KeyboardInterrupt:
                 said.borrow_mut().push_str("interrupted\n");
             }
             assert_eq!(*said.borrow(), theirs);
+        }
+
+        #[test]
+        #[expect(unsafe_code, reason = "sends the signal to this thread")]
+        fn one_that_comes_when_nothing_is_awaited_any_more_is_not_lost() {
+            // SAFETY: takes a number.
+            let press = || unsafe { libc::raise(libc::SIGINT) };
+            let ran = run(HEARS, async move { Ok(press()) });
+            assert!(matches!(ran, Err(Error::Interrupted)), "{ran:?}");
+            // In asyncio as well an error of the program's own is told in its place.
+            let ran = run::<()>(HEARS, async move {
+                press();
+                Err(Error::new("own"))
+            });
+            assert!(matches!(ran, Err(Error::Raised(_))), "{ran:?}");
+            // And the next run knows nothing of it.
+            run(HEARS, async { Ok(()) }).unwrap();
+        }
+
+        #[test]
+        #[expect(unsafe_code, reason = "forks, and puts a handler back")]
+        fn put_back_after_the_run_it_is_the_systems() {
+            let ours = Rc::new(std::cell::Cell::new(libc::SIG_DFL));
+            let own = ours.clone();
+            run(HEARS, async move {
+                own.set(handler());
+                Ok(())
+            })
+            .unwrap();
+            assert_ne!(ours.get(), libc::SIG_DFL);
+            // SAFETY: the child uses nothing that another thread may hold, and leaves at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: the handler was there before; the others take numbers.
+                unsafe {
+                    libc::signal(libc::SIGINT, ours.get());
+                    libc::raise(libc::SIGINT);
+                    libc::_exit(0);
+                }
+            }
+            assert!(child > 0);
+            let mut status = 0;
+            // SAFETY: the child is this process's, and nobody else waits for it.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGINT);
+        }
+
+        #[test]
+        #[expect(unsafe_code, reason = "forks")]
+        fn a_forked_childs_is_not_its_parents() {
+            use std::io::{Read, Write};
+
+            // What a run leaves in the process, the child inherits.
+            run(HEARS, async { Ok(()) }).unwrap();
+            let (mut own, mut childs) = std::os::unix::net::UnixStream::pair().unwrap();
+            // SAFETY: the child uses nothing that another thread may hold, and leaves at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let is_told = childs.read_exact(&mut [0]).is_ok();
+                let ran = run::<()>(HEARS, async {
+                    // SAFETY: takes a number.
+                    unsafe { libc::raise(libc::SIGINT) };
+                    sleep(LONG).await
+                });
+                let is_interrupted = is_told && matches!(ran, Err(Error::Interrupted));
+                // SAFETY: ends the process and nothing else.
+                unsafe { libc::_exit(i32::from(!is_interrupted)) };
+            }
+            assert!(child > 0);
+            let ran = run(HEARS, async move {
+                own.write_all(b"!")?;
+                let mut status = 1;
+                // SAFETY: the child is this process's, and nobody else waits for it.
+                assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                // The loop looks at its sockets meanwhile.
+                sleep(Duration::from_millis(1)).await?;
+                Ok(status)
+            });
+            assert_eq!(ran.unwrap(), 0);
         }
 
         #[test]

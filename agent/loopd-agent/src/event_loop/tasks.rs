@@ -458,6 +458,8 @@ impl<T: 'static> AnyTask for TaskCell<T> {
                 core.record.end(step, wake);
                 if task.was_passed_over() || task.must_cancel.get() {
                     task.must_cancel.set(true);
+                    // Who is told of it may be the program's, and is no part of the next step.
+                    core.record.interrupted();
                     self.cancel_what_it_awaits();
                 }
                 return;

@@ -168,7 +168,8 @@ impl<T> Shared<T> {
         drop(state);
         self.changed.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
+            // One of the program's that panics takes nothing from who else waits for the task.
+            super::handle::quietly(|| waker.wake());
         }
     }
 }
@@ -220,6 +221,7 @@ impl<T: Clone + Send + 'static> ThreadsafeFuture<T> {
     }
 
     /// Asks the task to end; says whether it was not done yet.
+    #[track_caller]
     pub fn cancel(&self) -> bool {
         {
             let mut state = self.shared.lock();

@@ -288,6 +288,22 @@ fn a_job_that_was_cancelled_in_the_queue_does_not_run() {
 }
 
 #[test]
+fn a_job_that_is_refused_is_told_of_once() {
+    with_loop(|it| {
+        let told = told(it);
+        let pool: Arc<dyn Executor> = Arc::new(ThreadPool::new(1, "one"));
+        pool.shutdown(true);
+        let refused = it.run_in_executor(Some(&pool), || Ok(()));
+        assert!(matches!(refused, Err(LoopError::ExecutorShutDown)));
+        for _ in 0..2 {
+            it.stop();
+            it.run_forever().unwrap();
+        }
+        assert_eq!(*told.borrow(), []);
+    });
+}
+
+#[test]
 fn finalizers_run_last_first_before_the_end() {
     let order = Rc::new(RefCell::new(Vec::new()));
     let own = order.clone();
@@ -924,6 +940,31 @@ fn a_waker_that_panics_keeps_nobody_asleep() {
         promise.set_result(7).unwrap();
         assert_eq!(it.run_until_task_completes(&second).unwrap(), 7);
     });
+}
+
+#[test]
+fn a_waker_of_another_executor_that_panics_keeps_the_end_from_nothing() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("woken on purpose");
+        }
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let ran = event_loop::run(async {
+            let make = || sleep(Duration::from_secs(100));
+            let mut future = EventLoop::running()?.handle().run_coroutine_threadsafe(make)?;
+            let waker = Arc::new(Panics).into();
+            assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
+            sleep(Duration::ZERO).await?;
+            // The run cancels what is left, and waits for it.
+            Ok(Arc::new(future))
+        });
+        sender.send(ran.unwrap().result(None)).unwrap();
+    });
+    let result = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(result.is_err_and(|error| error.is_cancelled()));
 }
 
 #[test]

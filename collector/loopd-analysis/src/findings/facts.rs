@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use loopd_model::{
-    Coverage, CoverageState, DropCause, LoopId, RecordKind, ResourceId, TaskId, TaskKind,
-    UnixNanos, WaitId, WorkerId,
+    Coverage, CoverageState, DropCause, EVENT_LOOP_FLAVOR, LoopId, RecordKind, ResourceId, TaskId,
+    TaskKind, UnixNanos, WaitId, WorkerId,
 };
 
 use crate::checks::Complaint;
@@ -133,7 +133,7 @@ pub struct Loop {
 impl Loop {
     /// Whether it is a `loopd_agent::EventLoop`, which has callbacks and executors as asyncio's loops have.
     pub fn is_event_loop(&self) -> bool {
-        self.flavor == "loopd EventLoop"
+        self.flavor == EVENT_LOOP_FLAVOR
     }
 }
 

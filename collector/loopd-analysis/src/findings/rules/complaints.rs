@@ -1,7 +1,7 @@
 //! What asyncio, or an `EventLoop`, itself complains of: each of its checks is a rule of its own, of which this one stands for
 //! all.
 
-use loopd_model::{EVENT_LOOP_FLAVOR, MarkLevel, RecordKind};
+use loopd_model::{MarkLevel, RecordKind};
 
 use super::waiting::at;
 use crate::checks;
@@ -22,10 +22,9 @@ const MAX_FIELDS: usize = 6;
 
 fn check(facts: &Facts) -> Verdict {
     // An `EventLoop`, which runs on tokio, checks itself as well.
-    let is_event_loop = |it: &Loop| it.flavor == EVENT_LOOP_FLAVOR;
     if facts.runtime == Runtime::Tokio
         && facts.complaints.is_empty()
-        && !facts.loops.iter().any(is_event_loop)
+        && !facts.loops.iter().any(Loop::is_event_loop)
     {
         return Verdict::NotApplicable("only asyncio and an `EventLoop` check themselves");
     }
@@ -82,7 +81,7 @@ fn subject(it: &checks::Finding) -> String {
 
 #[cfg(test)]
 mod tests {
-    use loopd_model::UnixNanos;
+    use loopd_model::{EVENT_LOOP_FLAVOR, UnixNanos};
 
     use super::*;
     use crate::checks::{Complaint, FIELD};

@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 
+use loopd_model::RecordKind;
+
 use crate::findings::blocked::blocked;
 use crate::findings::load::{self, LATE, MIN_WAKES};
 use crate::findings::{Confidence, Facts, Finding, Level, Link, Loop, Rule, SpawnSite, Verdict};
@@ -12,19 +14,28 @@ pub(in crate::findings) const RULE: Rule =
     Rule { id: "late_timers", title: "Timers and callbacks that run late", check };
 
 fn check(facts: &Facts) -> Verdict {
-    // Of an `EventLoop` every callback is recorded, so that nothing can be missing.
-    if !facts.loops.iter().any(Loop::is_event_loop) {
-        if facts.runtime != Runtime::Asyncio {
-            let what = "when each timer was due, which this agent does not tell";
-            return Verdict::Needs(what.into());
-        }
-        if let Some(what) = facts.missing("callbacks") {
-            return Verdict::Needs(what);
-        }
+    let has_event_loop = facts.loops.iter().any(Loop::is_event_loop);
+    if facts.runtime != Runtime::Asyncio && !has_event_loop {
+        let what = "when each timer was due, which this agent does not tell";
+        return Verdict::Needs(what.into());
     }
     let mut late: Vec<_> = facts.sites.iter().filter(|site| is_late(site)).collect();
     late.sort_by_key(|site| Reverse(site.cell.scheduled_time));
-    Verdict::of(finding(facts, &late).into_iter().collect())
+    match finding(facts, &late) {
+        Some(found) => Verdict::Found(vec![found]),
+        None => unmeasured(facts, has_event_loop).map_or(Verdict::Ok, Verdict::Needs),
+    }
+}
+
+/// Why some may have been late unseen. An `EventLoop` tells how late they are with what woke each step.
+fn unmeasured(facts: &Facts, has_event_loop: bool) -> Option<String> {
+    let of_asyncio = (facts.runtime == Runtime::Asyncio).then(|| facts.missing("callbacks"));
+    let of_event_loop = || {
+        let is_lost = facts.has_lost(RecordKind::Wake);
+        let lost = || is_lost.then(|| "how late each timer was, of which records were lost".into());
+        facts.missing("wrapped").or_else(lost)
+    };
+    of_asyncio.flatten().or_else(|| has_event_loop.then(of_event_loop).flatten())
 }
 
 fn delay(site: &SpawnSite) -> u64 {
@@ -88,9 +99,10 @@ fn finding(facts: &Facts, late: &[&SpawnSite]) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use loopd_model::{Running, UnixNanos};
+    use loopd_model::{DropCause, EVENT_LOOP_FLAVOR, Running, UnixNanos};
 
     use super::*;
+    use crate::findings::Lost;
     use crate::findings::rules::tests::{MS, busy, check, covered, site, slow_poll};
 
     /// A minute of a loop that is so busy, with timers so late.
@@ -139,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_event_loop_in_rust_tells_them() {
-        let event_loop = Loop { flavor: "loopd EventLoop".into(), ..Loop::default() };
+        let event_loop = Loop { flavor: EVENT_LOOP_FLAVOR.into(), ..Loop::default() };
         let rust = Facts {
             runtime: Runtime::Tokio,
             coverage: Vec::new(),
@@ -147,5 +159,28 @@ mod tests {
             ..facts(0.98, 80 * MS)
         };
         check(&RULE, &rust, &[&format!("warning {LATE_BY}")]);
+    }
+
+    #[test]
+    fn where_nothing_was_measured_it_does_not_say_that_all_is_well() {
+        let event_loop = Loop { flavor: EVENT_LOOP_FLAVOR.into(), ..Loop::default() };
+        let mut rust =
+            Facts { runtime: Runtime::Tokio, loops: vec![event_loop], ..facts(0.98, 2 * MS) };
+        check(&RULE, &rust, &["ok"]);
+        rust.losses = vec![Lost {
+            kind: Some(RecordKind::Wake),
+            cause: DropCause::RingFull,
+            count: 3,
+            from: UnixNanos(0),
+            to: UnixNanos(1),
+        }];
+        check(&RULE, &rust, &["needs how late each timer was, of which records were lost"]);
+        rust.coverage.retain(|it| it.layer != "wrapped");
+        let needs = "which this process does not record";
+        check(&RULE, &rust, &[&format!("needs the layer `wrapped`, {needs}")]);
+        // An asyncio loop beside it is asked for its own.
+        rust.runtime = Runtime::Asyncio;
+        rust.coverage.retain(|it| it.layer != "callbacks");
+        check(&RULE, &rust, &[&format!("needs the layer `callbacks`, {needs}")]);
     }
 }

@@ -6,7 +6,7 @@ use loopd_model::{RecordKind, UnixNanos};
 
 use crate::checks;
 use crate::findings::{
-    Confidence, End, Facts, Finding, Level, Link, Lived, Rule, Snippet, Verdict,
+    Confidence, End, Facts, Finding, Level, Link, Lived, Loop, Rule, Snippet, Verdict,
 };
 use crate::runtime::Runtime;
 use crate::text::count_text;
@@ -58,36 +58,62 @@ fn may_be_awaited(facts: &Facts, first: UnixNanos) -> bool {
     facts.has_lost_since(RecordKind::Wait, since) && !complains(facts)
 }
 
-/// Whether they are tasks of an `EventLoop` that returned an error. Those that nobody looked at the loop
-/// complains of itself.
-fn are_errors(facts: &Facts, failed: &[&Lived]) -> bool {
-    let is_error = |lived: &&Lived| lived.end == End::Raised;
-    facts.runtime == Runtime::Tokio && !failed.is_empty() && failed.iter().all(is_error)
+/// How tasks failed, as far as it is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Panicked,
+    /// By an exception; of tasks of an `EventLoop`, by an error that they returned. Of those that nobody looked
+    /// at the loop complains of itself.
+    Raised,
+    /// Tasks of a process with an `EventLoop`, not all of which are known one by one: their number is one of
+    /// panics and errors.
+    Either,
 }
 
-fn level(facts: &Facts, was_joined: bool, are_errors: bool) -> Level {
+impl How {
+    /// Of so many, of which these are known.
+    fn of(facts: &Facts, failed: &[&Lived], count: u64) -> Self {
+        let are_known = failed.len() as u64 == count;
+        let all = |end| are_known && failed.iter().all(|lived| lived.end == end);
+        let any = |end| failed.iter().any(|lived| lived.end == end);
+        let may_be_errors = || any(End::Raised) || facts.loops.iter().any(Loop::is_event_loop);
+        match facts.runtime {
+            Runtime::Tokio if all(End::Raised) => Self::Raised,
+            Runtime::Tokio if !all(End::Panicked) && may_be_errors() => Self::Either,
+            Runtime::Tokio => Self::Panicked,
+            _ if any(End::Panicked) => Self::Panicked,
+            _ => Self::Raised,
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Panicked => "panicked",
+            Self::Raised => "raised",
+            Self::Either => "panicked or returned an error",
+        }
+    }
+}
+
+fn level(facts: &Facts, was_joined: bool, failed: &[&Lived], how: How) -> Level {
     let is_told = facts.runtime == Runtime::Asyncio && !complains(facts);
+    let is_panic = |lived: &&Lived| lived.end == End::Panicked;
+    let are_errors =
+        facts.runtime == Runtime::Tokio && how != How::Panicked && !failed.iter().any(is_panic);
     if was_joined || is_told || are_errors { Level::Info } else { Level::Warning }
 }
 
-fn verb(facts: &Facts, failed: &[&Lived]) -> &'static str {
-    let is_panic = |lived: &&Lived| lived.end == End::Panicked;
-    let is_tokios = facts.runtime == Runtime::Tokio && !are_errors(facts, failed);
-    if failed.iter().any(is_panic) || is_tokios { "panicked" } else { "raised" }
-}
-
 fn finding(facts: &Facts, place: &str, failed: &[&Lived]) -> Finding {
-    let verb = verb(facts, failed);
     let unjoined = failed.iter().filter(|lived| !lived.was_joined).count();
     let ends = failed.iter().map(|lived| lived.ended_at);
     let first = ends.clone().min().unwrap_or(facts.from);
     let is_unknown = unjoined > 0 && may_be_awaited(facts, first);
-    let are_errors = are_errors(facts, failed);
-    let level = level(facts, unjoined == 0 || is_unknown, are_errors);
     // The list is bounded, and the roll-up is not.
     let is_here = |it: &&crate::findings::SpawnSite| it.location.as_deref() == Some(place);
     let counted = facts.sites.iter().find(is_here).map_or(0, |site| site.cell.panicked);
     let count = counted.max(failed.len() as u64);
+    let how = How::of(facts, failed, count);
+    let level = level(facts, unjoined == 0 || is_unknown, failed, how);
     let looks = match (unjoined, level) {
         (0, _) => ", which others awaited",
         _ if !complains(facts) || level == Level::Info => "",
@@ -101,13 +127,14 @@ fn finding(facts: &Facts, place: &str, failed: &[&Lived]) -> Finding {
         (true, _) if !is_unknown => Confidence::Likely,
         _ => Confidence::Possible,
     };
-    let finding = start(facts, place, level, count, are_errors)
+    let finding = start(facts, place, level, count, how)
         .confidence(confidence)
-        .title(format!("{} spawned at `{place}` {verb}{looks}", tasks(count)))
+        .title(format!("{} spawned at `{place}` {}{looks}", tasks(count), how.verb()))
         .seen(count, first, ends.max().unwrap_or(facts.to));
     let latest = failed.iter().rev().take(3);
     let finding = latest.fold(finding, |finding, lived| {
         let joined = if lived.was_joined { " and was awaited" } else { "" };
+        let verb = How::of(facts, &[lived], 1).verb();
         let text = format!("task {} {verb}{joined}", lived.task);
         finding.proof(text, Some(Link::Task(lived.task)))
     });
@@ -125,16 +152,16 @@ fn finding(facts: &Facts, place: &str, failed: &[&Lived]) -> Finding {
 
 /// Where only their number is known.
 fn counted(facts: &Facts, place: &str, count: u64) -> Finding {
-    let verb = verb(facts, &[]);
-    let level = level(facts, may_be_awaited(facts, facts.from), false);
-    start(facts, place, level, count, false)
+    let how = How::of(facts, &[], count);
+    let level = level(facts, may_be_awaited(facts, facts.from), &[], how);
+    start(facts, place, level, count, how)
         .confidence(Confidence::Possible)
-        .title(format!("{} spawned at `{place}` {verb}", tasks(count)))
+        .title(format!("{} spawned at `{place}` {}", tasks(count), how.verb()))
         .seen(count, facts.from, facts.to)
         .proof("counted by spawn location; who awaited them is no longer known", None)
 }
 
-fn start(facts: &Facts, place: &str, level: Level, count: u64, are_errors: bool) -> Finding {
+fn start(facts: &Facts, place: &str, level: Level, count: u64, how: How) -> Finding {
     debug_assert!(count > 0, "nobody failed");
     let score = if level == Level::Warning { SCORE } else { 0 };
     let known = (place != "an unknown place").then_some(place);
@@ -143,7 +170,16 @@ fn start(facts: &Facts, place: &str, level: Level, count: u64, are_errors: bool)
         UnixNanos::default(),
         UnixNanos::default(),
     );
-    if are_errors {
+    if facts.runtime == Runtime::Tokio && how == How::Either {
+        return finding.advice(
+            "A panic ends only its own task, and so does an error that a task of an `EventLoop` returns: it is \
+             kept for whoever awaits the task. Of one that nobody looked at the loop complains, which is told \
+             as `error_never_retrieved`.",
+            "Look at what whoever awaits the task is given: an error may be one that happens, a panic is a \
+             mistake of the program.",
+        );
+    }
+    if facts.runtime == Runtime::Tokio && how == How::Raised {
         return finding.advice(
             "An error that a task returns is kept in it, for whoever awaits the task. Of one that nobody \
              looked at the loop complains, which is told as `error_never_retrieved`.",
@@ -193,7 +229,7 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
 
 #[cfg(test)]
 mod tests {
-    use loopd_model::{MarkLevel, TaskId};
+    use loopd_model::{EVENT_LOOP_FLAVOR, MarkLevel, TaskId};
 
     use super::*;
     use crate::checks::Complaint;
@@ -277,6 +313,36 @@ mod tests {
         check(&RULE, &facts, &[&format!("warning shop/src/pay.rs:3: {title}")]);
         let Verdict::Found(found) = (RULE.check)(&facts) else { panic!() };
         assert_eq!(found[0].confidence, Confidence::Possible);
+    }
+
+    #[test]
+    fn where_an_event_loop_is_a_number_alone_may_be_one_of_errors() {
+        let event_loop = Loop { flavor: EVENT_LOOP_FLAVOR.into(), ..Loop::default() };
+        let mut site = site("shop/src/pay.rs:3", &[], &[]);
+        site.cell.panicked = 3;
+        let counted = Facts {
+            sites: vec![site.clone()],
+            runtime: Runtime::Tokio,
+            loops: vec![event_loop.clone()],
+            ..Facts::default()
+        };
+        let title = "3 tasks spawned at `shop/src/pay.rs:3` panicked or returned an error";
+        check(&RULE, &counted, &[&format!("info shop/src/pay.rs:3: {title}")]);
+        // One of them is known to be an error, or a panic.
+        for (end, level, verb) in
+            [(End::Raised, "info", "raised"), (End::Panicked, "warning", "panicked")]
+        {
+            let mut mixed = facts(Runtime::Tokio, end, false);
+            mixed.loops = vec![event_loop.clone()];
+            mixed.sites = vec![site.clone()];
+            check(&RULE, &mixed, &[&format!("{level} shop/src/pay.rs:3: {title}")]);
+            let Verdict::Found(found) = (RULE.check)(&mixed) else { panic!() };
+            assert_eq!(found[0].evidence[0].text, format!("task 5 {verb}"));
+            // All of them are.
+            mixed.sites[0].cell.panicked = 1;
+            let title = format!("a task spawned at `shop/src/pay.rs:3` {verb}");
+            check(&RULE, &mixed, &[&format!("{level} shop/src/pay.rs:3: {title}")]);
+        }
     }
 
     #[test]
