@@ -22,8 +22,9 @@ use super::error::{Error, LoopError, Place, Result};
 use super::executor::Executors;
 use super::finalizers::Finalizers;
 use super::handle::{
-    Callback, CallbackResult, FromAfar, Handle, Head, Scheduled, TimerHandle, drop_quietly,
+    Callback, CallbackResult, FromAfar, Handle, Head, Scheduled, Since, TimerHandle, drop_quietly,
 };
+use super::pool::Pool;
 use super::record::{self, Recording};
 use super::remote::{Item, Remote};
 use super::running::Running;
@@ -41,7 +42,8 @@ const SLOW: Duration = Duration::from_millis(100);
 
 /// What is to run.
 pub(super) enum Ready {
-    Callback(Rc<dyn Scheduled>),
+    Callback(Rc<Callback>),
+    FromAfar(Box<FromAfar>),
     Step(TaskKey),
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct Core {
     /// For what the program gives to `tokio::task::spawn_local`.
     local: RefCell<Option<Rc<LocalSet>>>,
     ready: RefCell<VecDeque<Ready>>,
+    pool: Pool,
     timers: RefCell<Timers>,
     pub(super) tasks: RefCell<Tasks>,
     pub(super) current_task: RefCell<Option<Rc<TaskCore>>>,
@@ -91,6 +94,7 @@ impl Core {
             handle,
             local: RefCell::new(Some(Rc::new(LocalSet::new()))),
             ready: RefCell::default(),
+            pool: Pool::default(),
             timers: RefCell::default(),
             tasks: RefCell::default(),
             current_task: RefCell::default(),
@@ -182,27 +186,20 @@ impl Core {
         name: fn() -> &'static str,
         call: F,
         when: Option<Instant>,
-    ) -> Rc<Callback<F>>
+    ) -> Rc<Callback>
     where
         F: FnOnce() -> R + 'static,
         R: CallbackResult + 'static,
     {
         let number = self.record.callback(place, name);
-        let (scheduled_at, scheduled_by) = match when {
-            None => record::now(),
-            Some(_) => (0, 0),
+        let since = match when {
+            None => {
+                let (at, by) = record::now();
+                Since::Scheduled { at, by }
+            }
+            Some(when) => Since::Due(when),
         };
-        let head = Head {
-            place,
-            is_cancelled: Cell::new(false),
-            number,
-            scheduled_at,
-            scheduled_by,
-            when,
-            is_waiting: Cell::new(false),
-            name,
-        };
-        Rc::new(Callback { head, call: Cell::new(Some(call)) })
+        self.pool.callback(Head::new(place, name, number, since), call)
     }
 
     /// Has a callback run in the next turn. The loop is open.
@@ -217,7 +214,7 @@ impl Core {
         F: FnOnce() -> R + 'static,
         R: CallbackResult + 'static,
     {
-        let scheduled: Rc<dyn Scheduled> = self.callback(place, name, call, None);
+        let scheduled = self.callback(place, name, call, None);
         self.push(Ready::Callback(scheduled.clone()));
         Handle(scheduled)
     }
@@ -243,8 +240,7 @@ impl Core {
         F: FnOnce() -> R + 'static,
         R: CallbackResult + 'static,
     {
-        let scheduled: Rc<dyn Scheduled> =
-            self.callback(place, std::any::type_name::<F>, call, Some(when));
+        let scheduled = self.callback(place, std::any::type_name::<F>, call, Some(when));
         self.timers.borrow_mut().push(when, scheduled.clone());
         // Asleep, it would not know of an earlier one.
         self.wake();
@@ -292,18 +288,10 @@ impl Core {
             Item::Call(call) if call.call.cancelled() => return,
             Item::Call(call) => {
                 let number = self.record.callback(call.place, call.name);
-                let (scheduled_at, scheduled_by) = call.scheduled;
-                let head = Head {
-                    place: call.place,
-                    is_cancelled: Cell::new(false),
-                    number,
-                    scheduled_at,
-                    scheduled_by,
-                    when: None,
-                    is_waiting: Cell::new(false),
-                    name: call.name,
-                };
-                Ready::Callback(Rc::new(FromAfar { head, call: call.call }))
+                let (at, by) = call.scheduled;
+                let since = Since::Scheduled { at, by };
+                let head = Head::new(call.place, call.name, number, since);
+                Ready::FromAfar(Box::new(FromAfar { head, call: call.call }))
             }
         };
         self.ready.borrow_mut().push_back(ready);
@@ -348,6 +336,11 @@ impl Core {
         match ready {
             Ready::Callback(scheduled) => {
                 self.run_callback(&*scheduled);
+                self.pool.take_back(scheduled);
+                false
+            }
+            Ready::FromAfar(scheduled) => {
+                self.run_callback(&*scheduled);
                 false
             }
             Ready::Step(key) => {
@@ -361,21 +354,24 @@ impl Core {
     }
 
     #[inline]
-    fn run_callback(self: &Rc<Self>, scheduled: &dyn Scheduled) {
+    fn run_callback(self: &Rc<Self>, scheduled: &impl Scheduled) {
         let head = scheduled.head();
         if head.is_cancelled.get() {
             return;
         }
         let begun = self.record.begin(head.number);
-        if let Some(when) = head.when
+        if let Since::Due(when) = head.since
             && head.number != 0
         {
             let nanos = Instant::now().saturating_duration_since(when).as_nanos();
             self.record.late(begun, u64::try_from(nanos).unwrap_or(u64::MAX), head.number);
         }
         let result = scheduled.run();
-        let is_scheduled = head.scheduled_at != 0;
-        self.record.end(begun, is_scheduled.then_some((head.scheduled_at, head.scheduled_by)));
+        let wake = match head.since {
+            Since::Scheduled { at, by } if at != 0 => Some((at, by)),
+            _ => None,
+        };
+        self.record.end(begun, wake);
         if let Err(error) = result {
             self.callback_failed(head, error);
         }
@@ -399,11 +395,20 @@ impl Core {
     fn run_timed(self: &Rc<Self>, ready: Ready) -> bool {
         let began = Instant::now();
         let mut context = ExceptionContext::new(Check::Slow, String::new(), None);
+        let mut told = |head: &Head| {
+            context.handle = Some((head.name)());
+            context.made_at = Some(head.place);
+        };
         let is_step = match ready {
             Ready::Callback(scheduled) => {
                 self.run_callback(&*scheduled);
-                context.handle = Some((scheduled.head().name)());
-                context.made_at = Some(scheduled.head().place);
+                told(scheduled.head());
+                self.pool.take_back(scheduled);
+                false
+            }
+            Ready::FromAfar(scheduled) => {
+                self.run_callback(&*scheduled);
+                told(scheduled.head());
                 false
             }
             Ready::Step(key) => {
@@ -508,6 +513,7 @@ impl Core {
             self.promised.clear();
             drop_quietly(self.local.take());
         }
+        self.pool.clear();
         *self.tasks.borrow_mut() = Tasks::default();
         drop_quietly(tasks);
         self.executors.close();
@@ -526,6 +532,7 @@ impl Core {
     ) {
         let callbacks = ready.iter().filter_map(|ready| match ready {
             Ready::Callback(scheduled) => Some(scheduled.head()),
+            Ready::FromAfar(scheduled) => Some(scheduled.head()),
             Ready::Step(_) => None,
         });
         let callbacks =
@@ -611,10 +618,12 @@ pub(super) fn check_thread(made_at: Place) -> Result<(), LoopError> {
 }
 
 /// Drops what will not be called any more, also of callbacks whose handles somebody keeps.
-fn discard(ready: VecDeque<Ready>, timers: Vec<Rc<dyn Scheduled>>, from_afar: VecDeque<Item>) {
+fn discard(ready: VecDeque<Ready>, timers: Vec<Rc<Callback>>, from_afar: VecDeque<Item>) {
     for ready in &ready {
-        if let Ready::Callback(scheduled) = ready {
-            scheduled.discard();
+        match ready {
+            Ready::Callback(scheduled) => scheduled.discard(),
+            Ready::FromAfar(scheduled) => scheduled.discard(),
+            Ready::Step(_) => {}
         }
     }
     timers.iter().for_each(|timer| timer.discard());

@@ -1,4 +1,4 @@
-//! What is scheduled and the handles by which it is cancelled: one allocation for both.
+//! What is scheduled and the handles by which it is cancelled: one block of memory for both.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::error::{Error, Place, Result};
+use super::stored::Stored;
 
 /// What a callback may return: nothing, or a result whose error goes to the exception handler.
 pub trait CallbackResult {
@@ -35,19 +36,30 @@ pub(super) struct Head {
     pub(super) is_cancelled: Cell<bool>,
     /// The callback's number as it is recorded; 0 if nothing was recorded when it was scheduled.
     pub(super) number: u64,
-    /// When it was scheduled, in ticks; 0 if nothing was recorded.
-    pub(super) scheduled_at: u64,
-    /// By which task; 0 outside any.
-    pub(super) scheduled_by: u64,
-    /// Of a timer: when it is due.
-    pub(super) when: Option<Instant>,
+    pub(super) since: Since,
     /// Of a timer: whether it waits for its time.
     pub(super) is_waiting: Cell<bool>,
     /// For handlers of signals and their like, which only show where they were made.
     pub(super) name: fn() -> &'static str,
 }
 
-/// A callback whose type is not known any more.
+impl Head {
+    pub(super) fn new(place: Place, name: fn() -> &'static str, number: u64, since: Since) -> Self {
+        let (is_cancelled, is_waiting) = (Cell::new(false), Cell::new(false));
+        Self { place, is_cancelled, number, since, is_waiting, name }
+    }
+}
+
+/// Since when a callback could run.
+#[derive(Clone, Copy)]
+pub(super) enum Since {
+    /// Since it was scheduled: when in ticks, 0 if nothing was recorded, and by which task, 0 outside any.
+    Scheduled { at: u64, by: u64 },
+    /// A timer, since it is due.
+    Due(Instant),
+}
+
+/// What the loop has in its queue, whatever it calls.
 pub(super) trait Scheduled {
     fn head(&self) -> &Head;
     /// Calls it, if it has not been called or cancelled. A panic is an error.
@@ -56,16 +68,13 @@ pub(super) trait Scheduled {
     fn discard(&self);
 }
 
-pub(super) struct Callback<F> {
+/// Of one size for all, so that its memory can be used again: see [`Pool`](super::pool::Pool).
+pub(super) struct Callback {
     pub(super) head: Head,
-    pub(super) call: Cell<Option<F>>,
+    pub(super) call: Stored,
 }
 
-impl<F, R> Scheduled for Callback<F>
-where
-    F: FnOnce() -> R,
-    R: CallbackResult,
-{
+impl Scheduled for Callback {
     #[inline]
     fn head(&self) -> &Head {
         &self.head
@@ -73,16 +82,17 @@ where
 
     #[inline]
     fn run(&self) -> Result<()> {
-        self.call.take().map_or(Ok(()), caught)
+        self.call.run()
     }
 
     fn discard(&self) {
-        drop_quietly(self.call.take());
+        quietly(|| self.call.discard());
     }
 }
 
+/// Calls it; a panic is an error.
 #[inline]
-fn caught<F, R>(call: F) -> Result<()>
+pub(super) fn caught<F, R>(call: F) -> Result<()>
 where
     F: FnOnce() -> R,
     R: CallbackResult,
@@ -224,7 +234,7 @@ pub(super) fn quietly(act: impl FnOnce()) {
 
 /// A callback that was given to a loop. Dropping a handle changes nothing.
 #[derive(Clone)]
-pub struct Handle(pub(super) Rc<dyn Scheduled>);
+pub struct Handle(pub(super) Rc<Callback>);
 
 impl Handle {
     /// It will not be called. Does nothing once it was.
@@ -249,7 +259,7 @@ impl fmt::Debug for Handle {
 /// A callback that was given to a loop for later.
 #[derive(Clone)]
 pub struct TimerHandle {
-    pub(super) scheduled: Rc<dyn Scheduled>,
+    pub(super) scheduled: Rc<Callback>,
     pub(super) when: Instant,
     pub(super) loop_: std::rc::Weak<super::core::Core>,
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
-use super::handle::Scheduled;
+use super::handle::{Callback, Scheduled};
 
 /// Cancelled timers stay where they are until there are so many, and more than half of all: as in asyncio.
 const MIN_CANCELLED: usize = 100;
@@ -14,7 +14,7 @@ const MIN_CANCELLED: usize = 100;
 struct Timer {
     when: Instant,
     number: u64,
-    scheduled: Rc<dyn Scheduled>,
+    scheduled: Rc<Callback>,
 }
 
 impl PartialEq for Timer {
@@ -46,7 +46,7 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn push(&mut self, when: Instant, scheduled: Rc<dyn Scheduled>) {
+    pub(super) fn push(&mut self, when: Instant, scheduled: Rc<Callback>) {
         let number = self.next_number;
         self.next_number += 1;
         scheduled.head().is_waiting.set(true);
@@ -78,11 +78,11 @@ impl Timers {
     }
 
     /// The next that is due at this instant, cancelled or not.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Rc<dyn Scheduled>> {
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Rc<Callback>> {
         if self.next()? > now { None } else { self.pop() }
     }
 
-    fn pop(&mut self) -> Option<Rc<dyn Scheduled>> {
+    fn pop(&mut self) -> Option<Rc<Callback>> {
         let timer = self.heap.pop()?;
         let head = timer.scheduled.head();
         head.is_waiting.set(false);
@@ -92,7 +92,7 @@ impl Timers {
         Some(timer.scheduled)
     }
 
-    pub(super) fn take(&mut self) -> Vec<Rc<dyn Scheduled>> {
+    pub(super) fn take(&mut self) -> Vec<Rc<Callback>> {
         self.cancelled = 0;
         std::mem::take(&mut self.heap).into_vec().into_iter().map(|timer| timer.scheduled).collect()
     }
