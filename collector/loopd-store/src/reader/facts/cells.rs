@@ -67,10 +67,12 @@ pub(super) fn read(
     let kept = kept.map_or(to, |step| step.saturating_mul(STEPS[0]));
     let is_latest = raw::is_latest(db, process, to)?;
     let holes = if is_latest { BTreeSet::new() } else { holes(db, process, (from, to))? };
-    // Before the first and up to the end of the last step there is nothing more.
-    let to = if is_latest { (step_of(0, to - 1) + 1) * STEPS[0] } else { to };
-    let from =
-        if raw::is_earliest(db, process, from)? { step_of(0, from) * STEPS[0] } else { from };
+    // Before the first and up to the end of the last of the coarsest steps there is nothing more, and the finest
+    // may not be kept any more.
+    let coarsest = STEPS.len() - 1;
+    let to = if is_latest { (step_of(coarsest, to - 1) + 1) * STEPS[coarsest] } else { to };
+    let is_earliest = raw::is_earliest(db, process, from)?;
+    let from = if is_earliest { step_of(coarsest, from) * STEPS[coarsest] } else { from };
     let mut parts_of = Vec::new();
     let mut begin = from;
     for hole in holes {
