@@ -10,6 +10,8 @@ mod notes;
 mod place;
 #[path = "../../loopd-agent/src/record.rs"]
 mod record;
+#[path = "../../loopd-agent/src/renewable.rs"]
+mod renewable;
 #[path = "../../loopd-agent/src/resource/mod.rs"]
 mod resource;
 #[path = "../../loopd-agent/src/ring.rs"]

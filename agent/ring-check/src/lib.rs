@@ -6,6 +6,9 @@
 #[path = "../../loopd-agent/src/place.rs"]
 #[cfg(not(loom))]
 mod place;
+#[path = "../../loopd-agent/src/renewable.rs"]
+#[cfg(not(loom))]
+mod renewable;
 #[path = "../../loopd-agent/src/ring.rs"]
 mod ring;
 #[path = "../../loopd-agent/src/tenancy.rs"]
