@@ -31,6 +31,14 @@ impl View {
         }
     }
 
+    /// So many of what is listed.
+    pub(super) fn counted(self, count: &str) -> String {
+        match (count, self.name()) {
+            ("1", name) => format!("1 {}", name.trim_end_matches('s')),
+            (count, name) => format!("{count} {name}"),
+        }
+    }
+
     pub(super) const fn key(self) -> char {
         match self {
             Self::Tasks => 't',
@@ -74,6 +82,8 @@ pub(super) struct Answer {
     pub(super) apps: Vec<String>,
     /// Programs that were not, because they are too many.
     pub(super) more_apps: usize,
+    /// Whether any of them runs.
+    pub(super) is_live: bool,
     /// Up to when there is data of them.
     pub(super) newest: Option<UnixNanos>,
     pub(super) page: Page,

@@ -84,8 +84,13 @@ fn head(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn status(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let color = model.has_color;
     let mut spans = Vec::new();
+    let is_live = model.shown.as_ref().is_none_or(|(_, answer)| answer.is_live);
     let (word, tone) = match model.when {
-        When::Live => ("live".to_owned(), Tone::Good),
+        When::Live if is_live => ("live".to_owned(), Tone::Good),
+        When::Live => match model.newest() {
+            Some(newest) => (format!("ended, {}", clock(newest, &model.zone)), Tone::Plain),
+            None => ("nothing yet".into(), Tone::Plain),
+        },
         When::Paused(at) => (format!("paused at {}", clock(at, &model.zone)), Tone::Warn),
         When::Past(at) => (format!("past, {}", clock(at, &model.zone)), Tone::Warn),
     };
@@ -116,12 +121,12 @@ fn status(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 /// `12 of 12,345 tasks, 1,000 fetched`.
 fn counts(model: &Model, fetched: usize, total: u64, more: bool) -> String {
-    let name = model.view.name();
+    let view = model.view;
     let shown = count_text(model.rows.len() as u64);
     let all = at_least_text(total, more);
     let mut text = match model.rows.len() as u64 == total && !more {
-        true => format!("{shown} {name}"),
-        false => format!("{shown} of {all} {name}"),
+        true => view.counted(&shown),
+        false => format!("{shown} of {}", view.counted(&all)),
     };
     if (fetched as u64) < total || more {
         text.push_str(&format!(", only {} were fetched", count_text(fetched as u64)));

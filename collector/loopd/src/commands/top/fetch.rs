@@ -83,8 +83,9 @@ pub(super) async fn answer(source: &Source, ask: &Ask) -> anyhow::Result<Answer>
         None => list(source, &processes, ask).await?,
     };
     let newest = processes.iter().map(|process| UnixNanos(process.last_at.0)).max();
+    let is_live = processes.iter().any(|process| process.state == ProcessState::Live);
     let apps = processes.into_iter().map(|process| process.app).collect();
-    Ok(Answer { apps, more_apps, newest, page })
+    Ok(Answer { apps, more_apps, is_live, newest, page })
 }
 
 async fn list(source: &Source, processes: &[Process], ask: &Ask) -> anyhow::Result<Page> {

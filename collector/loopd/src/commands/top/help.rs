@@ -28,7 +28,9 @@ pub(super) const KEYS: [(&str, &str); 23] = [
 ];
 
 /// What needs more words than a key.
-pub(super) const NOTES: [&str; 3] = [
+pub(super) const NOTES: [&str; 4] = [
+    "A task that is running is in a poll that is slow already: shorter ones are over before anybody hears of \
+     them. In the past, where polls have their ends, it is in any poll.",
     "In the past, and with --last, Polls, Busy, Sched and Idle are those of the time before the instant that \
      the title names, and Warn tells of that time's slow polls alone. Terms of a filter about state and sums \
      are about all that was recorded.",

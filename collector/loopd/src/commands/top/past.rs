@@ -22,6 +22,9 @@ use crate::commands::source::Source;
 /// A longer look back is stopped, and said to be too much.
 const TIMEOUT_MS: u64 = 5_000;
 
+/// So long before a window polls are looked for that reach into it, where only longer ones count as slow.
+const MAX_EARLIER: u64 = 10_000_000_000;
+
 /// The tasks that were alive at `at`, with what they did in the `window` before.
 pub(super) async fn tasks(
     source: &Source,
@@ -50,8 +53,8 @@ fn tasks_sql(
     let and = if terms.is_empty() { String::new() } else { format!("AND ({terms})") };
     let (p, t, threshold) = (process.process, at.0, process.slow_threshold);
     let from = t.saturating_sub_unsigned(window);
-    // Polls that reach into the window begin at most as long before it.
-    let earlier = from.saturating_sub_unsigned(window);
+    // Of those that began earlier only slow ones reach into the window, and these are listed apart.
+    let earlier = from.saturating_sub_unsigned(threshold.min(MAX_EARLIER));
     let columns = "task, name, kind, location, fields, spawned_at, wakes";
     // Those that ended are found by their end only if nothing else may be true.
     let alive = |end: &str| {
@@ -67,8 +70,11 @@ fn tasks_sql(
         b AS (SELECT task, count(*) AS polls, max(start_at + length > {t}) AS running,
                 sum(min(start_at + length, {t}) - max(start_at, {from})) AS busy,
                 sum(length >= {threshold}) AS slow
-              FROM polls WHERE process = {p} AND start_at >= {earlier} AND start_at < {t}
-                AND start_at + length > {from} GROUP BY task),
+              FROM (SELECT task, start_at, length FROM polls
+                    WHERE process = {p} AND start_at >= {earlier} AND start_at < {t}
+                    UNION ALL SELECT task, start_at, length FROM slow
+                    WHERE process = {p} AND start_at < {earlier} AND length IS NOT NULL)
+              WHERE start_at + length > {from} GROUP BY task),
         w AS (SELECT task, sum(min(woken_at + delay, {t}) - woken_at) AS scheduled,
                 max(woken_at + delay > {t}) AS woken
               FROM wakes WHERE process = {p} AND woken_at >= {from} AND woken_at < {t} GROUP BY task),
