@@ -228,8 +228,8 @@ async fn nobody_who_asks_for_no_colour_gets_one() {
             let screen = terminal.screen.lock().unwrap();
             let (rows, columns) = screen.screen().size();
             let cells = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
-            let cells = cells.filter_map(|(row, column)| screen.screen().cell(row, column));
-            cells.into_iter().any(|cell| cell.fgcolor() != vt100::Color::Default)
+            let mut cells = cells.filter_map(|(row, column)| screen.screen().cell(row, column));
+            cells.any(|cell| cell.fgcolor() != vt100::Color::Default)
         };
         assert_eq!(has_color, is_colourful, "{color}");
         terminal.keys("q");

@@ -133,7 +133,7 @@ const MAX_ANSWERS: usize = 1;
 /// What can happen.
 enum Wakeup {
     Event(Option<io::Result<Event>>),
-    Answer(Option<(ask::Ask, Result<ask::Answer, String>)>),
+    Answer(Option<Box<(ask::Ask, Result<ask::Answer, String>)>>),
     Stop,
 }
 
@@ -154,7 +154,7 @@ async fn watch_it(mut model: Model, source: Source) -> anyhow::Result<()> {
         let [terminate, interrupt, hangup] = &mut stops[..] else { break Ok(()) };
         let wakeup = tokio::select! {
             event = ours.events.recv() => Wakeup::Event(event),
-            answer = answers.recv() => Wakeup::Answer(answer),
+            answer = answers.recv() => Wakeup::Answer(answer.map(Box::new)),
             _ = terminate.recv() => Wakeup::Stop,
             _ = interrupt.recv() => Wakeup::Stop,
             _ = hangup.recv() => Wakeup::Stop,
@@ -175,7 +175,10 @@ async fn watch_it(mut model: Model, source: Source) -> anyhow::Result<()> {
             // A new size is drawn by the next round.
             Wakeup::Event(Some(Ok(_))) => {}
             Wakeup::Event(Some(Err(error))) => break Err(error).context("read the keyboard"),
-            Wakeup::Answer(Some((ask, answer))) => model.on_answer(ask, answer),
+            Wakeup::Answer(Some(answered)) => {
+                let (ask, answer) = *answered;
+                model.on_answer(ask, answer);
+            }
             Wakeup::Answer(None) => break Err(anyhow!("fetching ended; please report this")),
             Wakeup::Event(None) | Wakeup::Stop => break Ok(()),
         }
