@@ -102,9 +102,11 @@ fn status(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     if let Some((_, answer)) = &model.shown {
         match (&model.app, answer.apps.len()) {
             (Some(app), _) => say(clean(app)),
+            (None, n) if answer.more_apps > 0 => {
+                say(format!("the newest {n} of {} programs", n + answer.more_apps));
+            }
             (None, 1) => say("1 program".into()),
-            (None, n) if answer.more_apps == 0 => say(format!("{n} programs")),
-            (None, n) => say(format!("the newest {n} of {} programs", n + answer.more_apps)),
+            (None, n) => say(format!("{n} programs")),
         }
     }
     if model.opened.is_none()
