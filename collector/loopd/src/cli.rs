@@ -42,6 +42,8 @@ enum Command {
     Apps(commands::apps::AppsArgs),
     /// Show and change what is captured of a program, and what that costs it.
     Capture(commands::capture::CaptureArgs),
+    /// Watch all programs in the terminal, now or as they were.
+    Top(commands::top::TopArgs),
     /// List tasks.
     Tasks(commands::tasks::TasksArgs),
     /// Show everything about one task.
@@ -90,6 +92,7 @@ impl Cli {
             Command::DemoService(args) => commands::demo::run_service(args).await,
             Command::Apps(args) => commands::apps::run(args, global).await,
             Command::Capture(args) => commands::capture::run(args, global).await,
+            Command::Top(args) => commands::top::run(args, global).await,
             Command::Tasks(args) => commands::tasks::run(args, global).await,
             Command::Task(args) => commands::task::run(args, global).await,
             Command::Slow(args) => commands::slow::run(args, global).await,

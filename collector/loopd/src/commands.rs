@@ -25,4 +25,5 @@ pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod tasks;
 pub(crate) mod time_arg;
+pub(crate) mod top;
 pub(crate) mod waits;

@@ -48,6 +48,11 @@ impl Screen {
         Self { has_color, width: if is_terminal { terminal_width() } else { None } }
     }
 
+    /// Whether colours are wanted.
+    pub(crate) const fn has_color(self) -> bool {
+        self.has_color
+    }
+
     /// The same, but as wide as needed.
     pub(crate) const fn unlimited(self) -> Self {
         Self { width: None, ..self }
@@ -189,7 +194,7 @@ impl Table {
 }
 
 /// The text in at most `width` columns, with `…` for what was left out.
-fn shorten(text: &str, width: usize, keep_end: bool) -> String {
+pub(super) fn shorten(text: &str, width: usize, keep_end: bool) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

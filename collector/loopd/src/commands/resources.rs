@@ -110,7 +110,7 @@ fn table(resources: &[Resource]) -> Table {
 }
 
 /// What is in it, in a few words: `locked`, `3 of 8 permits free`, `17 of 64 queued`.
-fn inside(state: Option<&State>) -> String {
+pub(super) fn inside(state: Option<&State>) -> String {
     let Some(state) = state else { return "-".into() };
     let of =
         state.capacity.map_or(String::new(), |capacity| format!(" of {}", count_text(capacity)));

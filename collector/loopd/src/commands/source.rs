@@ -122,6 +122,17 @@ impl Source {
         }
     }
 
+    /// What is read, for people.
+    pub(super) fn name(&self, args: &SourceArgs) -> String {
+        match self {
+            Self::Server(client) => client.base().to_owned(),
+            Self::File(_) => match args.db.clone().map_or_else(usual_db, Ok) {
+                Ok(path) => path.display().to_string(),
+                Err(_) => "the default database".into(),
+            },
+        }
+    }
+
     /// The server, for what a file cannot do; `args` are those that this was opened with.
     pub(crate) fn server(&self, args: &SourceArgs) -> anyhow::Result<&Client> {
         match self {
@@ -296,12 +307,15 @@ fn choose(processes: Vec<Process>, app: Option<&str>) -> anyhow::Result<Process>
         return newest.with_context(|| format!("{NOTHING_YET}, or try `loopd demo`"));
     };
     let known = known(&processes);
-    let is_it = |process: &Process| {
-        process.app == app
-            || process.process.to_string() == app
-            || (app.len() >= MIN_ID_PREFIX && process.id.starts_with(app))
-    };
-    processes.into_iter().find(is_it).ok_or_else(|| anyhow!("no program {app:?} is known; {known}"))
+    let named = processes.into_iter().find(|process| is_named(process, app));
+    named.ok_or_else(|| anyhow!("no program {app:?} is known; {known}"))
+}
+
+/// Whether `app` means this process.
+pub(super) fn is_named(process: &Process, app: &str) -> bool {
+    process.app == app
+        || process.process.to_string() == app
+        || (app.len() >= MIN_ID_PREFIX && process.id.starts_with(app))
 }
 
 /// Shorter beginnings of ids would be taken for process numbers.

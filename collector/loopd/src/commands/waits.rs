@@ -120,7 +120,7 @@ pub(crate) fn table(waits: &[Wait]) -> Table {
 }
 
 /// `21 (reloader) > 7`, with `…` where it comes round or goes on.
-fn held_up_by(wait: &Wait) -> String {
+pub(super) fn held_up_by(wait: &Wait) -> String {
     let link = |link: &Link| match &link.task_name {
         Some(name) => format!("{} ({name})", link.task),
         None => link.task.to_string(),

@@ -23,6 +23,7 @@ mod real_agent;
 mod recording;
 mod serve;
 mod small_disk;
+mod top;
 
 use std::time::{Duration, Instant};
 
