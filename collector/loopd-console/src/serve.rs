@@ -1,0 +1,1 @@
+//! Serves what was recorded to `tokio-console`.
