@@ -33,6 +33,7 @@ mod slow;
 mod slowest;
 mod sources;
 mod spans;
+mod standing;
 mod stream;
 mod stretches;
 mod survivors;
