@@ -107,20 +107,14 @@ impl Screen {
     }
 
     /// Reads on until it shows what is expected.
-    pub(crate) fn until(
-        &mut self,
-        what: &str,
-        is_true: impl Fn(&Self) -> bool,
-    ) -> impl Future<Output = ()> {
-        async move {
-            let read = async {
-                while !is_true(self) {
-                    self.next().await.expect("updates go on");
-                }
-            };
-            let is_there = timeout(LIMIT, read).await.is_ok();
-            assert!(is_there, "never: {what}");
-        }
+    pub(crate) async fn until(&mut self, what: &str, is_true: impl Fn(&Self) -> bool) {
+        let read = async {
+            while !is_true(self) {
+                self.next().await.expect("updates go on");
+            }
+        };
+        let is_there = timeout(LIMIT, read).await.is_ok();
+        assert!(is_there, "never: {what}");
     }
 
     fn add(&mut self, update: Update) {
