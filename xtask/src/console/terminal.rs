@@ -16,7 +16,7 @@ use rustix::termios::Winsize;
 const SIZE: (NonZeroU16, NonZeroU16) =
     (NonZeroU16::new(50).unwrap(), NonZeroU16::new(240).unwrap());
 /// Longer than anything takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// Between two looks at the screen.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
