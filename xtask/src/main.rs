@@ -4,6 +4,7 @@
 mod bench;
 mod browser;
 mod codegen;
+mod console;
 mod dependencies;
 mod interop;
 mod python;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::run::{cargo, execute, program, root, succeeds};
-use crate::{browser, dependencies, interop, python, tools, zoo};
+use crate::{browser, console, dependencies, interop, python, tools, zoo};
 
 /// The oldest tokio that the agent says it works with.
 const MINIMUM_TOKIO: &str = "1.54.0";
@@ -24,13 +24,14 @@ pub(crate) struct Args {
 /// A check's name and what it does.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     ("fmt", fmt),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
     ("docs", docs),
     ("rust", rust),
     ("interop", interop::check),
+    ("console", console::check),
     ("python", python::check),
     ("zoo", zoo::check),
     ("tracing", tracing),

@@ -1,11 +1,11 @@
 //! What the checks need beyond Rust, Node and apt, installed where it is missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::run::{cargo, execute, program, root, succeeds};
+use crate::run::{cargo, execute, program, root, succeeds, target};
 
 /// Where Debian puts the browser.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -16,6 +16,25 @@ pub(crate) fn nextest() -> anyhow::Result<()> {
         return Ok(());
     }
     execute(cargo().args(["install", "cargo-nextest", "--locked"])).context("install cargo-nextest")
+}
+
+/// The release of tokio-console that loopd is held against.
+const TOKIO_CONSOLE: &str = "0.1.14";
+
+/// `tokio-console`, built as cheaply as can be; its path.
+pub(crate) fn tokio_console() -> anyhow::Result<PathBuf> {
+    let folder = target().join("tools").join(format!("tokio-console-{TOKIO_CONSOLE}"));
+    let binary = folder.join("bin/tokio-console");
+    if binary.is_file() {
+        return Ok(binary);
+    }
+    let mut install = cargo();
+    install.args(["install", "tokio-console", "--version", TOKIO_CONSOLE, "--locked", "--debug"]);
+    install.arg("--root").arg(&folder).env("CARGO_PROFILE_DEV_DEBUG", "false");
+    // Our flags are for what we build.
+    install.env("RUSTFLAGS", "").env_remove("CARGO_TARGET_DIR").current_dir(std::env::temp_dir());
+    execute(&mut install).context("install tokio-console")?;
+    Ok(binary)
 }
 
 /// The npm packages of the dashboard.

@@ -70,6 +70,8 @@ enum Command {
     Notes(commands::notes::NotesArgs),
     /// Write, change or remove a note.
     Note(commands::notes::NoteArgs),
+    /// Show a stretch of a recording in tokio-console, as if it were now.
+    Replay(commands::replay::ReplayArgs),
     /// Run SQL on the recording.
     Query(commands::query::QueryArgs),
     /// Write a recording as files for other tools, or for another loopd.
@@ -106,6 +108,7 @@ impl Cli {
             Command::Resources(args) => commands::resources::run(args, global).await,
             Command::Notes(args) => commands::notes::run(args, global).await,
             Command::Note(args) => commands::notes::change(args).await,
+            Command::Replay(args) => commands::replay::run(args, global).await,
             Command::Query(args) => commands::query::run(args, global).await,
             Command::Export(args) => commands::export::run(args).await,
             Command::Import(args) => commands::import::run(args).await,

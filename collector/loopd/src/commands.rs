@@ -17,6 +17,7 @@ pub(crate) mod notes;
 pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod render;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod resources;
 pub(crate) mod serve;

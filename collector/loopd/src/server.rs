@@ -7,6 +7,7 @@ mod demo;
 mod first_bytes;
 pub(crate) mod guard;
 mod presence;
+pub(crate) mod replay;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
 use loopd_collector::{Collector, CollectorConfig, CollectorHandle};
+use loopd_console::serve::Console;
 use loopd_dashboard::views::clock::ClockReading;
 use loopd_dashboard::{
     AppState, ChangeError, DumpError, Mute, MuteError, ServerInfo, ServerStatus,
@@ -72,7 +74,7 @@ pub(crate) struct RunningServer {
 
 /// Listens, opens the store, and serves until [`RunningServer::shutdown`].
 pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer> {
-    check_exposure(&config)?;
+    check_exposure(config.listen, config.token.is_some())?;
     // Before the store: a second server should say that the port is taken, and touch nothing.
     let listener = listen(config.listen).await?;
     let addr = listener.local_addr().context("ask for the port").or_exit(Exit::Connect)?;
@@ -137,6 +139,7 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
             async move { handle.change_note(change).await.map_err(change_error) }
         }
     };
+    let console = Console::live(reader.clone(), head.clone(), stopped.clone());
     let state = AppState::new(reader.clone(), head, info, status, stopped.clone())
         .with_changes(change)
         .with_dumps(dump)
@@ -152,8 +155,9 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         Some(demo) => state.with_demo(demo.clone()),
         None => state,
     };
-    let router =
-        loopd_dashboard::router(state).route_service("/loopd.v1.Ingest/{*method}", handle.routes());
+    let router = loopd_dashboard::router(state)
+        .route_service("/loopd.v1.Ingest/{*method}", handle.routes())
+        .route_service(loopd_console::serve::ROUTE, console.routes());
     let guard = Guard::new(addr, config.allow_hosts, config.token);
     let acceptor = Acceptor { listener, router, guard: Arc::new(guard), stopped };
     Ok(RunningServer {
@@ -196,19 +200,18 @@ impl RunningServer {
     }
 }
 
-fn check_exposure(config: &ServerConfig) -> anyhow::Result<()> {
-    if config.listen.ip().is_loopback() {
+fn check_exposure(listen: SocketAddr, has_token: bool) -> anyhow::Result<()> {
+    if listen.ip().is_loopback() {
         return Ok(());
     }
-    if config.token.is_none() {
+    if !has_token {
         return Err(anyhow!(
-            "--listen {} is reachable from other machines, and anybody there could read everything; \
-             set a token with --token-file or LOOPD_TOKEN, or listen on 127.0.0.1",
-            config.listen
+            "--listen {listen} is reachable from other machines, and anybody there could read everything; \
+             set a token with --token-file or LOOPD_TOKEN, or listen on 127.0.0.1"
         ))
         .or_exit(Exit::Usage);
     }
-    tracing::warn!(listen = %config.listen, "traffic is not encrypted, put a TLS proxy in front");
+    tracing::warn!(%listen, "traffic is not encrypted, put a TLS proxy in front");
     Ok(())
 }
 

@@ -34,6 +34,7 @@ mod slow;
 mod slowest;
 mod sources;
 mod spans;
+mod standing;
 mod stream;
 mod stretches;
 mod survivors;

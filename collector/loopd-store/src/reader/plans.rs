@@ -4,8 +4,9 @@ use loopd_model::{MarkLevel, ResourceId, TaskId, UnixNanos};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{
-    Reader, WaitsOf, facts, kept, lives, metric_bands, metrics, resources, sites, slow, stretches,
-    survivors, task_kin, task_life, task_stretch, tasks, timeline, told, waits, waits_of,
+    Reader, WaitsOf, facts, kept, lives, metric_bands, metrics, resources, sites, slow, standing,
+    stretches, survivors, task_kin, task_life, task_stretch, tasks, timeline, told, waits,
+    waits_of,
 };
 use crate::{
     MarkQuery, ProcessKey, ResourceQuery, SlowQuery, StoreOptions, TaskQuery, TaskState, WaitQuery,
@@ -91,6 +92,7 @@ async fn no_large_table_is_read_from_end_to_end() {
     statements.push(stretches::readings(process, resource, (1, 2), 10).sql().as_str().to_owned());
     statements.extend(task_life::statements());
     statements.extend(task_kin::statements());
+    statements.extend(standing::statements());
     for sql in statements {
         let plan = plan(&reader, &sql).await;
         let large = [

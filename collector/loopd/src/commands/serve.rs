@@ -22,6 +22,10 @@ use crate::units::{self, Limit};
 
 /// The flags of `loopd serve`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+tokio-console shows what is recorded, from the same port:
+  tokio-console http://127.0.0.1:7411            every program
+  tokio-console http://orders@127.0.0.1:7411     one, by name; http://orders:TOKEN@… where there is a token")]
 pub(crate) struct ServeArgs {
     /// Address and port to listen on, for agents and browsers alike.
     #[arg(long, env = "LOOPD_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:7411")]
@@ -139,27 +143,27 @@ impl ServeArgs {
                 max_bytes: self.retain_size.0,
                 max_process_bytes: self.retain_process_size.0,
             },
-            token: self.token()?,
+            token: token(self.token_file.as_deref())?,
             allow_hosts: self.allow_host.clone(),
             // Who can reach it from elsewhere may not start programs here. Another name means a proxy.
             has_demo: self.listen.ip().is_loopback() && self.allow_host.is_empty(),
         })
     }
+}
 
-    /// The token is never a flag, because every user of a machine sees every command line.
-    fn token(&self) -> anyhow::Result<Option<Token>> {
-        let (text, place) = match (&self.token_file, std::env::var("LOOPD_TOKEN")) {
-            (Some(path), _) => {
-                let what = || format!("cannot read the token file {}", path.display());
-                let text = std::fs::read_to_string(path).with_context(what).or_exit(Exit::Usage)?;
-                (text, path.display().to_string())
-            }
-            (None, Ok(text)) if !text.is_empty() => (text, "LOOPD_TOKEN".to_owned()),
-            (None, _) => return Ok(None),
-        };
-        let token = text.trim().parse().map_err(|why: String| anyhow!("{place}: {why}"));
-        token.or_exit(Exit::Usage).map(Some)
-    }
+/// The token is never a flag, because every user of a machine sees every command line.
+pub(super) fn token(file: Option<&Path>) -> anyhow::Result<Option<Token>> {
+    let (text, place) = match (file, std::env::var("LOOPD_TOKEN")) {
+        (Some(path), _) => {
+            let what = || format!("cannot read the token file {}", path.display());
+            let text = std::fs::read_to_string(path).with_context(what).or_exit(Exit::Usage)?;
+            (text, path.display().to_string())
+        }
+        (None, Ok(text)) if !text.is_empty() => (text, "LOOPD_TOKEN".to_owned()),
+        (None, _) => return Ok(None),
+    };
+    let token = text.trim().parse().map_err(|why: String| anyhow!("{place}: {why}"));
+    token.or_exit(Exit::Usage).map(Some)
 }
 
 fn start_log(format: LogFormat, global: &Global) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@
 
 mod hosts;
 mod token;
+mod userinfo;
 
 use std::net::SocketAddr;
 
@@ -62,6 +63,7 @@ impl Guard {
 
     /// Gives the answer to a request that goes no further.
     pub(super) fn check<B>(&self, request: &mut Request<B>, peer: Peer) -> Option<Response> {
+        userinfo::take(request);
         let is_grpc = is_grpc(request.headers());
         let refusal = match self.decide(request, peer.local) {
             Ok(None) => return None,

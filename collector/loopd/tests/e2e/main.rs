@@ -6,6 +6,7 @@
 mod agent;
 mod awaits;
 mod binary;
+mod console;
 mod control;
 mod crash;
 mod deadlocks;

@@ -157,3 +157,29 @@ fn a_wrong_token_in_the_address_leads_nowhere() {
     assert_eq!(ask("/?token=nope").status(), 401);
     assert_eq!(ask("//evil.test/?token=0123456789abcdef").headers()[LOCATION], "/evil.test/");
 }
+
+#[test]
+fn only_tokio_console_names_an_app_and_the_token_before_the_host() {
+    const WATCH: &str = "/rs.tokio.console.instrument.Instrument/WatchUpdates";
+    let grpc = [("content-type", "application/grpc")];
+    let status = |token, host: &str, path: &str| {
+        let response = ask(token, "POST", &format!("http://{host}{path}"), &grpc);
+        match response.headers().get("grpc-status") {
+            Some(status) => status.to_str().unwrap().to_owned(),
+            None => response.status().as_u16().to_string(),
+        }
+    };
+    assert_eq!(status(None, "localhost:7411", WATCH), "100");
+    assert_eq!(status(None, "orders@localhost:7411", WATCH), "100");
+    assert_eq!(status(None, "orders@evil.test:7411", WATCH), "7");
+    assert_eq!(status(None, "localhost:7411@evil.test:7411", WATCH), "7");
+    assert_eq!(status(None, "orders@localhost:7411", "/loopd.v1.Ingest/Stream"), "7");
+    assert_eq!(status(Some(TOKEN), "orders@localhost:7411", WATCH), "16");
+    assert_eq!(status(Some(TOKEN), "orders:0123456789abcdeg@localhost:7411", WATCH), "16");
+    assert_eq!(status(Some(TOKEN), "orders:0123456789abcdef@localhost:7411", WATCH), "100");
+    assert_eq!(status(Some(TOKEN), ":0123456789abcdef@localhost:7411", WATCH), "100");
+    assert_eq!(
+        status(Some(TOKEN), ":0123456789abcdef@localhost:7411", "/loopd.v1.Ingest/Stream"),
+        "7"
+    );
+}

@@ -1,0 +1,1 @@
+//! Records programs that carry `console-subscriber`.
