@@ -27,7 +27,7 @@ pub use batch::{
 };
 pub use event::{
     CloseHow, Event, EventKind, Frame, Holder, Location, MAX_HOLDERS, MarkLevel, Metric, Name,
-    Outcome, Running, Stack, TaskKind, WaitHow,
+    Outcome, Running, Stack, TaskCounts, TaskKind, WaitHow,
 };
 pub use ids::{
     AppSpanId, DumpId, LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WaitId,
