@@ -33,6 +33,8 @@ pub(crate) struct Global {
 enum Command {
     /// Collect from agents and serve the dashboard.
     Serve(commands::serve::ServeArgs),
+    /// Record a program that carries console-subscriber, without an agent in it.
+    Attach(commands::attach::AttachArgs),
     /// Show loopd on an example service that has every disease.
     Demo(commands::demo::DemoArgs),
     /// The example service of the demo.
@@ -86,6 +88,7 @@ impl Cli {
         let global = &self.global;
         match self.command {
             Command::Serve(args) => commands::serve::run(args, global).await,
+            Command::Attach(args) => commands::attach::run(args, global).await,
             Command::Demo(args) => commands::demo::run(args, global).await,
             Command::DemoService => commands::demo::run_service().await,
             Command::Apps(args) => commands::apps::run(args, global).await,
