@@ -1,6 +1,8 @@
 //! Everything that is done to this workspace, in one place: `cargo xtask --help`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+#[path = "console/attach.rs"]
+mod attach;
 mod bench;
 mod browser;
 mod codegen;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::run::{cargo, execute, program, root, succeeds};
-use crate::{browser, dependencies, interop, python, tools, zoo};
+use crate::{attach, browser, dependencies, interop, python, tools, zoo};
 
 /// The oldest tokio that the agent says it works with.
 const MINIMUM_TOKIO: &str = "1.54.0";
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 /// A check's name and what it does.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     ("fmt", fmt),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
@@ -33,6 +33,7 @@ const CHECKS: [Check; 15] = [
     ("interop", interop::check),
     ("python", python::check),
     ("zoo", zoo::check),
+    ("attach", attach::check),
     ("tracing", tracing),
     ("doctests", doctests),
     ("loom", loom),
@@ -68,8 +69,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn fmt() -> anyhow::Result<()> {
     execute(cargo().args(["fmt", "--all", "--check"]))?;
-    // A workspace of its own.
-    execute(cargo().args(["fmt", "--manifest-path", "bench/agent/Cargo.toml", "--check"]))
+    // Workspaces of their own.
+    for manifest in ["bench/agent/Cargo.toml", "bench/console-app/Cargo.toml"] {
+        execute(cargo().args(["fmt", "--manifest-path", manifest, "--check"]))?;
+    }
+    Ok(())
 }
 
 fn clippy() -> anyhow::Result<()> {
