@@ -1,6 +1,7 @@
 //! The real `tokio-console`, from crates.io, in a terminal: what it shows of programs that loopd records,
 //! live and from the past, and that nothing makes it panic.
 
+pub(crate) mod attach;
 mod terminal;
 
 use std::fs::File;

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 /// A check's name and what it does.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     ("fmt", fmt),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
@@ -34,6 +34,7 @@ const CHECKS: [Check; 16] = [
     ("console", console::check),
     ("python", python::check),
     ("zoo", zoo::check),
+    ("attach", console::attach::check),
     ("tracing", tracing),
     ("doctests", doctests),
     ("loom", loom),
@@ -69,8 +70,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn fmt() -> anyhow::Result<()> {
     execute(cargo().args(["fmt", "--all", "--check"]))?;
-    // A workspace of its own.
-    execute(cargo().args(["fmt", "--manifest-path", "bench/agent/Cargo.toml", "--check"]))
+    // Workspaces of their own.
+    for manifest in ["bench/agent/Cargo.toml", "bench/console-app/Cargo.toml"] {
+        execute(cargo().args(["fmt", "--manifest-path", manifest, "--check"]))?;
+    }
+    Ok(())
 }
 
 fn clippy() -> anyhow::Result<()> {

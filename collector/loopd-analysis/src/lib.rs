@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod await_tree;
+pub mod capture;
 pub mod checks;
 pub mod compare;
 pub mod findings;

@@ -1,5 +1,7 @@
 //! Which runtime a process's loops are of, so that advice names what its programmer can call.
 
+use crate::capture;
+
 /// A family of event loops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Runtime {
@@ -16,7 +18,7 @@ impl Runtime {
     /// By the name of the agent that records the process.
     pub fn of_agent(agent: &str) -> Self {
         match agent {
-            "loopd-agent" => Self::Tokio,
+            "loopd-agent" | capture::CONSOLE_AGENT => Self::Tokio,
             "loopd" => Self::Asyncio,
             _ => Self::Unknown,
         }

@@ -394,8 +394,8 @@ pub struct TaskRow {
     pub polls: u64,
     /// Time spent inside finished polls.
     pub busy_time: u64,
-    /// Its longest poll.
-    pub max_poll_time: u64,
+    /// Its longest poll; `None` where polls are counted and their lengths not known.
+    pub max_poll_time: Option<u64>,
     /// Time between wakes and the polls they led to; `None` if no wake of it was seen.
     pub scheduled_time: Option<u64>,
     /// Wakes, coalesced ones counted singly; `None` if none was seen.
@@ -404,8 +404,8 @@ pub struct TaskRow {
     pub self_wakes: Option<u64>,
     /// The task that woke it last; `None` if that was no task, or none was seen.
     pub last_waker: Option<TaskId>,
-    /// How many of its polls were slow.
-    pub slow_polls: u64,
+    /// How many of its polls were slow; `None` where that is not known either.
+    pub slow_polls: Option<u64>,
     /// What the program says of it beside its name, by key.
     pub fields: Vec<(String, String)>,
     /// It is pending, and since then nothing is left that could wake it; `None` if something is, or

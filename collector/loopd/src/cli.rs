@@ -33,6 +33,8 @@ pub(crate) struct Global {
 enum Command {
     /// Collect from agents and serve the dashboard.
     Serve(commands::serve::ServeArgs),
+    /// Record a program that carries console-subscriber, without an agent in it.
+    Attach(commands::attach::AttachArgs),
     /// Show loopd on an example service that has every disease, or on another program of a list.
     Demo(commands::demo::DemoArgs),
     /// A program of the demo.
@@ -90,6 +92,7 @@ impl Cli {
         let global = &self.global;
         match self.command {
             Command::Serve(args) => commands::serve::run(args, global).await,
+            Command::Attach(args) => commands::attach::run(args, global).await,
             Command::Demo(args) => commands::demo::run(args, global).await,
             Command::DemoService(args) => commands::demo::run_service(args).await,
             Command::Apps(args) => commands::apps::run(args, global).await,

@@ -1,6 +1,7 @@
 //! One module for each command: its flags, and `run`.
 
 pub(crate) mod apps;
+pub(crate) mod attach;
 pub(crate) mod awaits;
 pub(crate) mod capture;
 pub(crate) mod check;

@@ -26,8 +26,9 @@ use loopd_model::UnixNanos;
 use loopd_store::{Durability, ProcessRow, Reader, Retention, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
+use crate::commands::attach::Attachment;
 use crate::exit::{Exit, OrExit};
 use accept::Acceptor;
 use demo::ServerDemo;
@@ -51,6 +52,8 @@ pub(crate) struct ServerConfig {
     pub(crate) token: Option<Token>,
     /// Names that the server goes by, besides those of this machine's loopback.
     pub(crate) allow_hosts: Vec<HostName>,
+    /// Programs to attach to.
+    pub(crate) attach: Vec<Attachment>,
     /// Whether pages may start the example service, as a child of this process.
     pub(crate) has_demo: bool,
 }
@@ -67,6 +70,7 @@ pub(crate) struct RunningServer {
     keeper: JoinHandle<Result<(), StoreError>>,
     judging: JoinHandle<()>,
     accepting: JoinHandle<()>,
+    attached: JoinSet<()>,
     demo: Option<ServerDemo>,
     stop_demo: watch::Sender<bool>,
     stop: watch::Sender<bool>,
@@ -160,6 +164,16 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         .route_service(loopd_console::serve::ROUTE, console.routes());
     let guard = Guard::new(addr, config.allow_hosts, config.token);
     let acceptor = Acceptor { listener, router, guard: Arc::new(guard), stopped };
+    let mut attached = JoinSet::new();
+    for Attachment { target, name } in config.attach {
+        let here = loopd_console::attach::Collector::here(handle.routes());
+        let bridge = loopd_console::attach::Bridge::new(target, name, here);
+        let mut stopped = demo_stopped.clone();
+        attached.spawn(bridge.run(async move {
+            // An error means that the server is gone.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }));
+    }
     Ok(RunningServer {
         addr,
         reader,
@@ -167,6 +181,7 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         keeper: tokio::spawn(collector.run()),
         judging,
         accepting: tokio::spawn(acceptor.run(DRAIN_TIME)),
+        attached,
         demo,
         stop_demo,
         stop,
@@ -185,11 +200,14 @@ impl RunningServer {
 
     /// Takes no more connections, commits and acks what was received, closes the store, and ends
     /// every connection.
-    pub(crate) async fn shutdown(self) -> anyhow::Result<()> {
+    pub(crate) async fn shutdown(mut self) -> anyhow::Result<()> {
         // Before the collector, so that its goodbye is heard.
         self.stop_demo.send_replace(true);
         if let Some(demo) = &self.demo {
             demo.ended().await;
+        }
+        while let Some(ended) = self.attached.join_next().await {
+            ended.context("a bridge to a program crashed")?;
         }
         self.collector.stop();
         self.stop.send_replace(true);

@@ -127,7 +127,7 @@ pub enum RecordKind {
     Park = 2,
     /// One wake that led to a poll.
     Wake = 3,
-    /// Spawned, named, described, started, stranded, ended.
+    /// Spawned, named, described, counted, started, stranded, ended.
     Task = 4,
     /// Opened, changed, closed.
     Resource = 5,

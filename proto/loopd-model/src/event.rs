@@ -157,6 +157,14 @@ pub enum EventKind {
         /// The task.
         task: TaskId,
     },
+    /// What a task has done since the last such event about it, from whoever reads counters and sees no
+    /// single poll or wake.
+    TaskCounted {
+        /// The task.
+        task: TaskId,
+        /// What has been added.
+        counts: TaskCounts,
+    },
     /// What the program says about a task, beside its name.
     TaskFields {
         /// The task.
@@ -277,6 +285,7 @@ impl EventKind {
             | Self::TaskNamed { .. }
             | Self::BlockingStarted { .. }
             | Self::TaskUnwakeable { .. }
+            | Self::TaskCounted { .. }
             | Self::TaskFields { .. }
             | Self::TaskDumped { .. }
             | Self::DumpEnded { .. }
@@ -310,6 +319,33 @@ pub enum TaskKind {
     /// one loop: it is spawned at its function's definition, every run is a poll of it, and it lives
     /// as long as its loop.
     Callback,
+}
+
+/// What was counted of a task since it was last told of. Lengths are in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// Polls that began.
+    pub polls: u64,
+    /// Time in polls that ended.
+    pub busy_time: u64,
+    /// Wakes.
+    pub wakes: u64,
+    /// Of these, those by itself.
+    pub self_wakes: u64,
+    /// Time between wakes and the polls they led to.
+    pub scheduled_time: u64,
+    /// When it was first polled; 0 if not known.
+    pub first_poll_at: Nanos,
+    /// When its last poll began; 0 if not known.
+    pub last_poll_started_at: Nanos,
+    /// When the last poll that ended did; 0 if not known.
+    pub last_poll_ended_at: Nanos,
+    /// When it was last woken; 0 if not known.
+    pub last_woken_at: Nanos,
+    /// The longest poll so far; 0 where no lengths are known.
+    pub max_poll_time: u64,
+    /// Polls that were found to be slow, of those whose lengths are known.
+    pub slow_polls: u64,
 }
 
 /// How a task ended.

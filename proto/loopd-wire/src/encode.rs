@@ -222,6 +222,20 @@ pub(crate) fn encode_event(event: model::Event) -> pb::Event {
         EventKind::TaskUnwakeable { task } => {
             Kind::TaskUnwakeable(pb::TaskUnwakeable { task_id: task.0 })
         }
+        EventKind::TaskCounted { task, counts } => Kind::TaskCounted(pb::TaskCounted {
+            task_id: task.0,
+            polls: counts.polls,
+            busy_nanos: counts.busy_time,
+            wakes: counts.wakes,
+            self_wakes: counts.self_wakes,
+            scheduled_nanos: counts.scheduled_time,
+            first_poll_at: counts.first_poll_at.0,
+            last_poll_started_at: counts.last_poll_started_at.0,
+            last_poll_ended_at: counts.last_poll_ended_at.0,
+            last_woken_at: counts.last_woken_at.0,
+            max_poll_nanos: counts.max_poll_time,
+            slow_polls: counts.slow_polls,
+        }),
         EventKind::TaskFields { task, fields } => {
             Kind::TaskFields(pb::TaskFields { task_id: task.0, fields: encode_fields(fields) })
         }

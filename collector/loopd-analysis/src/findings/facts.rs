@@ -8,6 +8,7 @@ use loopd_model::{
     TaskKind, UnixNanos, WaitId, WorkerId,
 };
 
+use crate::capture::Capture;
 use crate::checks::Complaint;
 use crate::histogram::Histogram;
 use crate::leaks::Population;
@@ -22,6 +23,8 @@ use crate::wait_graph::Blocker;
 pub struct Facts {
     /// Of which runtime its loops are.
     pub runtime: Runtime,
+    /// How it was captured.
+    pub capture: Capture,
     /// The beginning of the range.
     pub from: UnixNanos,
     /// Its end.

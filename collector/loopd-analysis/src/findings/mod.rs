@@ -11,6 +11,7 @@ mod finding;
 mod load;
 mod merge;
 mod rules;
+mod snapshots;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -105,7 +106,7 @@ pub const CAPTURE_INCOMPLETE: &str = rules::CAPTURE_INCOMPLETE;
 pub fn analyse(facts: &Facts) -> Analysis {
     let mut analysis = Analysis::default();
     for rule in rules() {
-        let verdict = (rule.check)(facts);
+        let verdict = snapshots::verdict(facts, rule.id, (rule.check)(facts));
         let state = verdict.as_str();
         let reason = match verdict {
             Verdict::Found(mut findings) => {

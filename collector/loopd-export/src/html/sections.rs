@@ -88,7 +88,7 @@ fn about(html: &mut Html, process: &Process, (from, to): (UnixNanos, UnixNanos))
     let mut rows = vec![
         ("version", process.app_version.clone()),
         ("host", process.host.clone()),
-        ("process id", process.pid.to_string()),
+        ("process id", if process.pid == 0 { String::new() } else { process.pid.to_string() }),
         ("id", process.id.clone()),
         ("started", instant(process.started_at.0)),
         ("data up to", instant(process.last_at.0)),
@@ -96,7 +96,8 @@ fn about(html: &mut Html, process: &Process, (from, to): (UnixNanos, UnixNanos))
         ("shown", format!("{} to {}", instant(from.0), instant(to.0))),
         ("tasks alive", count_text(process.tasks_alive)),
         ("tasks spawned", count_text(process.tasks_spawned)),
-        ("polls", count_text(process.polls)),
+        ("captured", process.capture.clone()),
+        ("polls", process.polls.map_or_else(|| "not captured".to_owned(), count_text)),
         ("agent", format!("{} {}", process.agent, process.agent_version)),
     ];
     let labels: Vec<_> =

@@ -39,7 +39,8 @@ impl Reader {
             let since = searched_from(db, process).await?;
             let what = "SELECT t.ended_at IS NULL, max(0, coalesce(t.ended_at, p.last_at)
                     - coalesce(t.spawned_at, t.first_poll_at, t.ended_at, p.last_at)),
-                t.busy_time, t.polls, t.max_poll_time";
+                t.busy_time, t.polls,
+                iif(t.max_poll_time = 0 AND t.busy_time > 0, NULL, t.max_poll_time)";
             let mut sql = listed(what, &query, some.as_deref(), since.unwrap_or(i64::MIN));
             let mut siblings = Siblings {
                 searched_from: since.map(UnixNanos),
@@ -54,7 +55,8 @@ impl Reader {
                 figures.lifetime.push(amount(&row, 1)?);
                 figures.busy_time.push(amount(&row, 2)?);
                 figures.polls.push(amount(&row, 3)?);
-                figures.max_poll_time.push(amount(&row, 4)?);
+                let longest: Option<i64> = row.try_get(4)?;
+                figures.max_poll_time.extend(longest.map(super::unsigned));
             }
             sort(&mut siblings.ended);
             sort(&mut siblings.alive);

@@ -3,7 +3,9 @@
 use loopd_model::Outcome;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::tasks::{BUSY_TIME, LIFETIME, MAX_POLL_TIME, POLLS, UNWAKEABLE_AT, is_running};
+use super::tasks::{
+    BUSY_TIME, LIFETIME, MAX_POLL_TIME, POLLS, SLOW_POLLS, UNWAKEABLE_AT, is_running,
+};
 use crate::{TaskAmount, TaskCondition, TaskIdOf, TaskTerm, TaskText};
 
 /// Adds all of them.
@@ -37,7 +39,7 @@ fn push_one(sql: &mut QueryBuilder<Sqlite>, condition: &TaskCondition) {
                 TaskAmount::ScheduledTime => "iif(t.wakes > 0, t.scheduled_time, NULL)",
                 TaskAmount::MaxPollTime => MAX_POLL_TIME,
                 TaskAmount::Polls => POLLS,
-                TaskAmount::SlowPolls => "t.slow_polls",
+                TaskAmount::SlowPolls => SLOW_POLLS,
                 TaskAmount::Wakes => "nullif(t.wakes, 0)",
                 TaskAmount::SelfWakes => "iif(t.wakes > 0, t.self_wakes, NULL)",
             };

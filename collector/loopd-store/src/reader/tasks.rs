@@ -70,13 +70,16 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
 
 pub(super) const LIFETIME: &str = "max(0, coalesce(t.ended_at, p.last_at)
     - coalesce(t.spawned_at, t.first_poll_at, t.ended_at, p.last_at))";
-/// A blocking job is one long poll.
+/// A blocking job is one long poll. Where polls were only counted, no length of one is known.
 pub(super) const POLLS: &str =
     "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL THEN 1 ELSE t.polls END";
 pub(super) const BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.busy_time END";
 pub(super) const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
-    AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.max_poll_time END";
+    AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at)
+    WHEN t.max_poll_time = 0 AND t.busy_time > 0 THEN NULL ELSE t.max_poll_time END";
+pub(super) const SLOW_POLLS: &str =
+    "iif(t.max_poll_time = 0 AND t.busy_time > 0, NULL, t.slow_polls)";
 /// A poll that began later refutes it.
 pub(super) const UNWAKEABLE_AT: &str = "CASE WHEN t.ended_at IS NULL
     AND t.unwakeable_at >= coalesce(t.last_poll_start, t.unwakeable_at) THEN t.unwakeable_at END";
@@ -285,7 +288,7 @@ fn wanted_id(query: &TaskQuery) -> Option<u64> {
 pub(super) fn columns() -> String {
     format!(
         "SELECT t.process, t.task, n.text, t.kind, t.ended_at, t.outcome, t.spawn_location, l.file,
-            l.line, l.column, coalesce(t.loop, 0), t.parent, t.spawned_at, t.slow_polls, t.wakes,
+            l.line, l.column, coalesce(t.loop, 0), t.parent, t.spawned_at, {SLOW_POLLS}, t.wakes,
             t.self_wakes, t.scheduled_time, nullif(t.last_waker, 0),
             {LIFETIME} AS lifetime, {POLLS} AS all_polls, {BUSY_TIME} AS all_busy_time,
             {MAX_POLL_TIME} AS longest, {}, t.fields, {UNWAKEABLE_AT} AS unwakeable_at",
@@ -357,6 +360,9 @@ pub(super) fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
     let task = |column| -> Answer<Option<TaskId>> {
         Ok(row.try_get::<Option<i64>, _>(column)?.map(|task| TaskId(task as u64)))
     };
+    let known = |column| -> Answer<Option<u64>> {
+        Ok(row.try_get::<Option<i64>, _>(column)?.map(super::unsigned))
+    };
     let is_running: bool = row.try_get(22)?;
     Ok(TaskRow {
         process: ProcessKey(row.try_get(0)?),
@@ -377,12 +383,12 @@ pub(super) fn task_row(row: &SqliteRow) -> Answer<TaskRow> {
         lifetime: amount(row, 18)?,
         polls: amount(row, 19)?,
         busy_time: amount(row, 20)?,
-        max_poll_time: amount(row, 21)?,
+        max_poll_time: known(21)?,
         scheduled_time: seen(amount(row, 16)?),
         wakes: seen(wakes),
         self_wakes: seen(amount(row, 15)?),
         last_waker: task(17)?,
-        slow_polls: amount(row, 13)?,
+        slow_polls: known(13)?,
         fields: row.try_get::<Option<&str>, _>(23)?.map(fields).unwrap_or_default(),
         unwakeable_at: instant(row, 24)?,
     })

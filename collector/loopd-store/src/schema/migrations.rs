@@ -16,7 +16,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str); 24] = steps![
+const STEPS: [(i64, &str, &str); 25] = steps![
     1 "0001_meta",
     2 "0002_process",
     3 "0003_task",
@@ -41,6 +41,7 @@ const STEPS: [(i64, &str, &str); 24] = steps![
     22 "0022_findings",
     23 "0023_kept_findings",
     24 "0024_notes",
+    25 "0025_counted_polls",
 ];
 
 /// The newest schema this binary knows.

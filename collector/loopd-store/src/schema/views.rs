@@ -30,7 +30,7 @@ const ROLLUP: &[SchemaColumn] = &[
     column("ended", "integer", "tasks that ended"),
     column("panicked", "integer", "of these, those that panicked or raised"),
     column("cancelled", "integer", "of those that ended, the ones that were cancelled"),
-    column("polls", "integer", "polls that began"),
+    column("polls", "integer", "polls that began; NULL where single polls were not recorded"),
     column("busy_time", "integer", "ns inside them"),
     column("max_poll_time", "integer", "ns of the longest"),
     column("p50", "integer", "ns that half of the polls do not exceed, to within 3.2 %"),
@@ -174,8 +174,16 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column("lifetime", "integer", "ns from spawn to end, or to the process's last instant"),
             column("polls", "integer", "how often it was polled"),
             column("busy_time", "integer", "ns inside finished polls"),
-            column("max_poll_time", "integer", "ns of its longest poll"),
-            column("slow_polls", "integer", "how many of its polls were slow"),
+            column(
+                "max_poll_time",
+                "integer",
+                "ns of its longest poll; NULL where polls are only counted",
+            ),
+            column(
+                "slow_polls",
+                "integer",
+                "how many of its polls were slow; NULL where polls are only counted",
+            ),
             column("wakes", "integer", "how often it was woken; NULL if no wake was seen"),
             column("self_wakes", "integer", "wakes by itself; NULL if no wake was seen"),
             column(

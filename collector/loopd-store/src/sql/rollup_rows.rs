@@ -103,6 +103,8 @@ impl Pieces for RollupRows {
             5 => count(cell.ended),
             6 => count(cell.panicked),
             7 => count(cell.cancelled),
+            // Where polls were only counted there is busy time without any.
+            8 | 10 if cell.polls.count() == 0 && cell.busy_time > 0 => None,
             8 => count(cell.polls.count()),
             9 => count(cell.busy_time),
             10 => count(cell.max_poll_time),

@@ -9,7 +9,7 @@ use loopd_analysis::tiles::LONG_POLL;
 use loopd_model::segment::{self, SpanColumns};
 use loopd_model::{
     Batch, DropCause, Event, EventKind, Frame, Location, Loss, MAX_HOLDERS, Name, Nanos,
-    RecordKind, Segment, Stack, TaskKind,
+    RecordKind, Segment, Stack, TaskCounts, TaskKind,
 };
 
 use super::bounds;
@@ -63,6 +63,8 @@ pub(super) struct Digest {
     pub(super) rollups: Vec<RollupRow>,
     pub(super) tasks: TaskPlan,
     crowds: BTreeMap<i64, Crowd>,
+    /// By process: number in the crowd, instant, what was counted.
+    counted: BTreeMap<i64, Vec<(u32, i64, TaskCounts)>>,
     spans: BTreeMap<LaneKey, LaneSpans>,
     lanes: IdMap<(i64, i64, i64), LaneDelta>,
     slow_polls: Vec<[i64; 8]>,
@@ -445,6 +447,12 @@ impl Digest {
             EventKind::TaskUnwakeable { task: stranded } => {
                 task(self, stranded, &|delta| delta.unwakeable(at));
             }
+            EventKind::TaskCounted { task: of, counts } => {
+                let crowd = self.crowds.entry(process).or_default();
+                let slot = crowd.slot(process, id(of.0));
+                crowd.delta(slot).counted(&counts, |at| wall(source.origin, at));
+                self.counted.entry(process).or_default().push((slot, at, counts));
+            }
             EventKind::TaskFields { task: of, fields } => {
                 if !fields.is_empty() {
                     task(self, of, &TaskDelta::keep);
@@ -528,6 +536,9 @@ impl Digest {
                 .collect();
             let mut rollups = Rollups::new(&locations);
             rollups.add_lives(&crowd, roster);
+            for (slot, at, counts) in self.counted.remove(&process).unwrap_or_default() {
+                rollups.add_counts(slot, at, &counts);
+            }
             let mut packer = Packer::new(&subjects);
             let later = spans.split_off(&(process + 1, RecordKind::Poll, i64::MIN, i64::MIN));
             for (lane, spans) in std::mem::replace(&mut spans, later) {

@@ -8,7 +8,7 @@ use super::lane_spans::LaneSpans;
 use super::roster::Roster;
 use super::tasks::{ENDED_AT, SPAWNED_AT};
 use crate::instant::{count, length, wall};
-use loopd_model::Nanos;
+use loopd_model::{Nanos, TaskCounts};
 
 /// One commit of a process adds no more cells than this, so that an agent that invents instants or
 /// places costs no more memory: a thousand places for 40 s.
@@ -94,6 +94,16 @@ impl<'l> Rollups<'l> {
                 cell.cancelled += u64::from(delta.was_cancelled());
             }
         }
+    }
+
+    /// Adds what counters tell, which is no single poll and no single delay: the histograms stay as they are.
+    pub(super) fn add_counts(&mut self, slot: u32, at: i64, counts: &TaskCounts) {
+        let place = self.near(at, slot);
+        let cell = &mut self.cells[place];
+        cell.busy_time = cell.busy_time.saturating_add(length(counts.busy_time) as u64);
+        cell.wakes = cell.wakes.saturating_add(count(counts.wakes) as u64);
+        cell.scheduled_time =
+            cell.scheduled_time.saturating_add(length(counts.scheduled_time) as u64);
     }
 
     pub(super) fn add_polls(&mut self, spans: &LaneSpans, origin: i64) {

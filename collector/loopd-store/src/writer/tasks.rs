@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use loopd_model::{Outcome, Span, TaskKind};
+use loopd_model::{Nanos, Outcome, Span, TaskCounts, TaskKind};
 
 use crate::instant;
 use crate::sql::packed_rows::NULL;
@@ -188,6 +188,36 @@ impl TaskDelta {
         row[SCHEDULED_TIME] = row[SCHEDULED_TIME].saturating_add(delay);
         if (at, by) > (row[LAST_WOKEN_AT], row[LAST_WAKER]) {
             (row[LAST_WOKEN_AT], row[LAST_WAKER]) = (at, by);
+        }
+    }
+
+    /// Adds what counters tell. Of single polls nothing is known, so the longest may stay 0 while there is
+    /// busy time: readers take that for "not known".
+    pub(super) fn counted(&mut self, counts: &TaskCounts, wall: impl Fn(Nanos) -> i64) {
+        let row = &mut self.0;
+        let sums = [
+            (POLLS, instant::count(counts.polls)),
+            (BUSY_TIME, instant::length(counts.busy_time)),
+            (SLOW_POLLS, instant::count(counts.slow_polls)),
+            (WAKES, instant::count(counts.wakes)),
+            (SELF_WAKES, instant::count(counts.self_wakes)),
+            (SCHEDULED_TIME, instant::length(counts.scheduled_time)),
+        ];
+        for (column, more) in sums {
+            row[column] = row[column].saturating_add(more).min(MAX_SUM);
+        }
+        row[MAX_POLL_TIME] = row[MAX_POLL_TIME].max(instant::length(counts.max_poll_time));
+        let known = |at: Nanos| (at != Nanos(0)).then(|| wall(at));
+        if let Some(at) = known(counts.first_poll_at) {
+            earliest(&mut row[FIRST_POLL_AT], at);
+        }
+        let latest = [
+            (LAST_POLL_START, counts.last_poll_started_at),
+            (LAST_POLL_AT, counts.last_poll_ended_at),
+            (LAST_WOKEN_AT, counts.last_woken_at),
+        ];
+        for (column, at) in latest {
+            row[column] = row[column].max(known(at).unwrap_or(NULL));
         }
     }
 

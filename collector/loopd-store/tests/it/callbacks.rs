@@ -64,7 +64,7 @@ async fn a_list_of_tasks_has_callbacks_only_if_they_are_asked_for() {
         assert_eq!(listed(&store, query.clone()).await, [CALLBACK], "{query:?}");
     }
     let row = store.reader.task(store.process, TaskId(CALLBACK)).await.unwrap().unwrap();
-    assert_eq!((row.kind, row.polls, row.slow_polls), (kind, 3, 1));
+    assert_eq!((row.kind, row.polls, row.slow_polls), (kind, 3, Some(1)));
 
     // It ends with its loop.
     store

@@ -339,3 +339,46 @@ async fn what_was_told_is_read_back() {
     assert_eq!(coverage[0].settings, all_on);
     assert_eq!(coverage[0].coverage[0].layer, "fds");
 }
+
+#[tokio::test]
+async fn what_is_only_counted_adds_up_and_lengths_of_single_polls_stay_unknown() {
+    let mut store = Store::new().await;
+    let counted = |counts| EventKind::TaskCounted { task: TaskId(7), counts };
+    let first = TaskCounts {
+        polls: 4,
+        busy_time: 3 * MS,
+        wakes: 5,
+        self_wakes: 1,
+        scheduled_time: MS,
+        first_poll_at: Nanos(2 * MS),
+        last_poll_started_at: Nanos(8 * MS),
+        last_poll_ended_at: Nanos(9 * MS),
+        last_woken_at: Nanos(7 * MS),
+        ..TaskCounts::default()
+    };
+    let events = vec![at(1, spawned(7, 1)), at(10, counted(first))];
+    let locations = locations(1);
+    store.stored(Batch { locations, events, ..Batch::default() }).await;
+    let sql =
+        "SELECT polls, busy_time, wakes, self_wakes, scheduled_time, max_poll_time, slow_polls
+        FROM tasks";
+    assert_eq!(store.sql(sql).await, ["4 3000000 5 1 1000000 - -"]);
+    let rollup = "SELECT polls, busy_time, max_poll_time, p50, wakes, scheduled_time FROM rollups";
+    // The latest steps are in no minute yet.
+    let cells = store.reader.facts(store.process, None, None).await.unwrap().unwrap().sites;
+    assert_eq!((cells[0].cell.busy_time, cells[0].cell.polls.count()), (3 * MS, 0));
+    assert!(store.sql(rollup).await.iter().all(|row| row.starts_with("- 3000000 - - 5")));
+    // Of some tasks the histogram is read.
+    let second = TaskCounts {
+        polls: 1,
+        busy_time: 150 * MS,
+        max_poll_time: 150 * MS,
+        slow_polls: 1,
+        ..TaskCounts::default()
+    };
+    let events = vec![at(300, counted(second)), at(400, ended(7))];
+    store.stored(Batch { events, ..Batch::default() }).await;
+    assert_eq!(store.sql(sql).await, ["5 153000000 5 1 1000000 150000000 1"]);
+    let task = store.reader.task(store.process, TaskId(7)).await.unwrap().unwrap();
+    assert_eq!((task.max_poll_time, task.slow_polls), (Some(150 * MS), Some(1)));
+}

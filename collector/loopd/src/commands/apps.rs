@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use loopd_dashboard::views::NOTHING_YET;
 use loopd_dashboard::views::agent::AgentView;
 use loopd_dashboard::views::process::{Process, ProcessState};
-use loopd_dashboard::views::text::{at_least_text, count_text};
+use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
 
 use super::capture::{captured_share, percent};
 use super::render::{Screen, Style, Table, note, print, print_lines};
@@ -23,10 +23,11 @@ Examples:
   loopd apps --db /var/lib/loopd/loopd.db
   loopd apps --json | jq -r 'select(.lost > 0) | .app'
 
-JSON keys: process, id, app, app_version, host, pid, labels, agent, agent_version, state (live,
-lost, ended), started_at, last_at, ended_at, slow_threshold, coverage, tasks_alive, tasks_spawned,
+JSON keys: process, id, app, app_version, host, pid, labels, agent, agent_version, capture (records,
+console snapshots), state (live, lost, ended), started_at, last_at, ended_at, slow_threshold, coverage, tasks_alive, tasks_spawned,
 polls, slow_polls, open_resources, lost, loops; more_tasks_alive and more_open_resources where there are
-more than were counted. Instants are unix nanoseconds as text.")]
+more than were counted. What is not captured is null, and - in the table. LAG is how late the reports of a
+program are that `loopd attach` reads. Instants are unix nanoseconds as text.")]
 pub(crate) struct AppsArgs {
     /// Print one JSON object per line, with the keys of the HTTP API.
     #[arg(long)]
@@ -78,28 +79,37 @@ fn table(processes: &[Process], agents: &[Option<AgentView>]) -> Table {
         .number("OPEN")
         .number("LOST")
         .number("CAPTURED")
+        .number("LAG")
         .number("AGENT CPU");
     let zone = TimeZone::system();
     for (i, process) in processes.iter().enumerate() {
         let agent = agents.get(i).and_then(Option::as_ref);
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let captured = agent.and_then(|agent| captured_share(agent.captured_share));
+        let lag = agent.and_then(|agent| agent.reporting).map(|it| duration_text(it.lag));
         let cpu = agent.and_then(|agent| agent.cost.cpu_share).map(percent);
+        let known = |count: Option<u64>, text: fn(u64) -> String| {
+            count.map_or_else(|| "-".to_owned(), text)
+        };
         let alarming = |count, style| (count > 0).then_some(style);
         table.styled_row([
             (process.process.to_string(), None),
             (process.app.clone(), None),
             (process.app_version.clone(), None),
             (process.host.clone(), None),
-            (process.pid.to_string(), None),
+            (or_dash((process.pid != 0).then(|| process.pid.to_string())), None),
             (process.state.as_str().to_owned(), Some(state_style(process.state))),
             (clock_text(process.started_at.0, &zone), Some(Style::Dim)),
             (at_least_text(process.tasks_alive, process.more_tasks_alive), None),
-            (count_text(process.polls), None),
-            (count_text(process.slow_polls), alarming(process.slow_polls, Style::Warn)),
+            (known(process.polls, count_text), None),
+            (
+                known(process.slow_polls, count_text),
+                alarming(process.slow_polls.unwrap_or(0), Style::Warn),
+            ),
             (at_least_text(process.open_resources, process.more_open_resources), None),
             (count_text(process.lost), alarming(process.lost, Style::Bad)),
             (or_dash(captured), None),
+            (or_dash(lag), None),
             (or_dash(cpu), None),
         ]);
     }

@@ -101,7 +101,7 @@ pub(crate) async fn run(args: CheckArgs, global: &Global) -> anyhow::Result<Exit
     };
     print(&out)?;
     let mut incomplete = judged.completeness().await?;
-    if process.polls == 0 {
+    if process.polls == Some(0) {
         warn(&format!("no poll of {} was recorded, so there was nothing to judge", process.app));
         incomplete = Exit::Incomplete.into();
     }

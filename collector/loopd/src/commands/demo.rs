@@ -123,6 +123,7 @@ async fn start_server(port: Option<u16>, db: PathBuf) -> anyhow::Result<RunningS
         token: None,
         allow_hosts: Vec::new(),
         // It has one already.
+        attach: Vec::new(),
         has_demo: false,
     };
     if let Some(port) = port {

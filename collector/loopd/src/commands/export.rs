@@ -233,7 +233,7 @@ async fn tables_or_trace(
     let (format, table) = (args.format, args.table.clone());
     let is_all = selection.from.is_none() && selection.to.is_none();
     let has_polls = format != Format::Folded && table.as_ref().is_none_or(|table| table == "polls");
-    let stored: u64 = processes.iter().map(|process| process.polls).sum();
+    let stored: u64 = processes.iter().filter_map(|process| process.polls).sum();
     let (reader, selection, target) = (reader.clone(), selection.clone(), target.clone());
     // Reading row by row blocks.
     let work = move || {

@@ -1,5 +1,6 @@
 //! What the reading commands share: their flags, and the warning about incomplete data.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
@@ -138,7 +139,11 @@ pub(crate) fn warn_unseen(process: &Process) {
             "hooks" | "steps" | "callbacks" | "uvloop" | "watchdog" | "configuration"
         ) && layer.state != "on"
     };
+    // Several layers may be missing for one reason.
+    let mut told = BTreeSet::new();
     for layer in process.coverage.iter().filter(is_missing) {
-        warn(&format!("{}: {}", process.app, layer.reason));
+        if told.insert(&layer.reason) {
+            warn(&format!("{}: {}", process.app, layer.reason));
+        }
     }
 }

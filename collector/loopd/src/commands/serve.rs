@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::attach::Attachment;
 use crate::cli::Global;
 use crate::exit::{Exit, OrExit};
 use crate::paths;
@@ -61,6 +62,10 @@ pub(crate) struct ServeArgs {
     /// Another name that this server goes by, as HOST or HOST:PORT. Repeatable.
     #[arg(long, env = "LOOPD_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
     allow_host: Vec<HostName>,
+    /// Record a program that carries console-subscriber, as `loopd attach` does: http://HOST:PORT or
+    /// file:///PATH, and =NAME to call it. Repeatable.
+    #[arg(long, env = "LOOPD_ATTACH", value_name = "URL[=NAME]", value_delimiter = ',')]
+    attach: Vec<Attachment>,
     /// How to write the log, which goes to stderr. LOOPD_LOG chooses what, as in `info` or
     /// `loopd_collector=debug`.
     #[arg(long, env = "LOOPD_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -76,7 +81,7 @@ enum Durability {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people
     Text,
     /// One JSON object a line
@@ -145,6 +150,7 @@ impl ServeArgs {
             },
             token: token(self.token_file.as_deref())?,
             allow_hosts: self.allow_host.clone(),
+            attach: self.attach.clone(),
             // Who can reach it from elsewhere may not start programs here. Another name means a proxy.
             has_demo: self.listen.ip().is_loopback() && self.allow_host.is_empty(),
         })
@@ -166,7 +172,7 @@ pub(super) fn token(file: Option<&Path>) -> anyhow::Result<Option<Token>> {
     token.or_exit(Exit::Usage).map(Some)
 }
 
-fn start_log(format: LogFormat, global: &Global) -> anyhow::Result<()> {
+pub(crate) fn start_log(format: LogFormat, global: &Global) -> anyhow::Result<()> {
     let what = std::env::var("LOOPD_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&what)
         .with_context(|| format!("LOOPD_LOG is {what:?}"))

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::Args;
 use jiff::tz::TimeZone;
+use loopd_analysis::capture::Capture;
 use loopd_analysis::slow::short_path;
 use loopd_dashboard::views::process::Process;
 use loopd_dashboard::views::slow::{Frame, Site, SlowFilter, SlowPoll, SlowView};
@@ -72,6 +73,12 @@ pub(crate) async fn run(args: SlowArgs, global: &Global) -> anyhow::Result<ExitC
 fn text(view: &SlowView, process: &Process, limit: usize, is_part: bool, screen: Screen) -> String {
     let app = clean(&process.app);
     let threshold = duration_text(process.slow_threshold);
+    if process.capture() == Capture::ConsoleSnapshots {
+        return format!(
+            "single polls of {app} are not captured by console snapshots, so that none is known to be slow; \
+             `loopd task` shows the longest poll of tasks whose histograms were read\n"
+        );
+    }
     if view.polls == 0 {
         let zone = TimeZone::system();
         let (first, last) =

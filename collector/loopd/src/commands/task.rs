@@ -110,7 +110,7 @@ fn facts(view: &TaskView, screen: Screen) -> String {
                 "{} in {} polls, the longest {}",
                 duration_text(task.busy_time),
                 count_text(task.polls),
-                duration_text(task.max_poll_time)
+                known(task.max_poll_time.map(duration_text))
             ),
         ),
     ];

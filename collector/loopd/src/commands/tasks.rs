@@ -163,10 +163,10 @@ fn row(task: &Task) -> [(String, Option<Style>); 11] {
         (duration_text(task.lifetime), None),
         (count_text(task.polls), None),
         (duration_text(task.busy_time), None),
-        (duration_text(task.max_poll_time), None),
+        (known(task.max_poll_time, duration_text), None),
         (known(task.scheduled_time, duration_text), None),
         (known(task.wakes, count_text), None),
-        (count_text(task.slow_polls), (task.slow_polls > 0).then_some(Style::Warn)),
+        (known(task.slow_polls, count_text), (task.slow_polls > Some(0)).then_some(Style::Warn)),
     ]
 }
 

@@ -88,8 +88,8 @@ async fn apps_lists_the_programs() {
     let run = recording.loopd(&["apps"]);
     assert_eq!(
         run.out,
-        "PROCESS  APP     VERSION  HOST   PID  STATE  STARTED                  TASKS ALIVE  POLLS  SLOW  OPEN  LOST  CAPTURED  AGENT CPU\n\
-         \x20     1  orders  1.2.3    box   4242  ended  2026-11-22 14:00:00.000          121    223     3     1     0     100 %          -\n",
+        "PROCESS  APP     VERSION  HOST   PID  STATE  STARTED                  TASKS ALIVE  POLLS  SLOW  OPEN  LOST  CAPTURED  LAG  AGENT CPU\n\
+         \x20     1  orders  1.2.3    box   4242  ended  2026-11-22 14:00:00.000          121    223     3     1     0     100 %    -          -\n",
         "{run:?}"
     );
     assert_eq!((run.code, run.err.as_str()), (0, ""));

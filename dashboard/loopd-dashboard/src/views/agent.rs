@@ -1,6 +1,7 @@
 //! What the agent of one process costs, what it was asked for, and how much of what it recorded
 //! arrived.
 
+use loopd_analysis::capture::Capture;
 use loopd_model::{RecordKind, UnixNanos};
 use loopd_store::{CauseRow, LedgerRow, MetricRow, ProcessRow, Reader};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct AgentView {
     pub coverage: Vec<Coverage>,
     /// What it costs the program.
     pub cost: Cost,
+    /// How late the reports come of a program that is read as console snapshots; null of any other, and
+    /// before the first report.
+    pub reporting: Option<Reporting>,
     /// What became of what it recorded, one line for each kind of record.
     pub ledger: Vec<LedgerLine>,
     /// The share, 0 to 1, that is stored of all records whose fate is known; null when there are
@@ -43,6 +47,17 @@ pub struct Cost {
     pub sent_bytes_per_s: Option<f64>,
     /// Memory that it holds now, in bytes.
     pub memory_bytes: Option<u64>,
+}
+
+/// How late the reports of a program's `console-subscriber` come. It reports about once a second, so a
+/// second is no delay. Where program and reader run on different machines, the difference of their clocks
+/// is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reporting {
+    /// How old the oldest news of the last report was when it was read, in nanoseconds.
+    pub lag: u64,
+    /// The most over the last minute of data.
+    pub max_lag: u64,
 }
 
 /// `produced = stored + dropped + in_flight`.
@@ -90,6 +105,7 @@ pub async fn agent(reader: &Reader, process: i64) -> Result<AgentView, ViewError
         settings: SettingsState::new(&settings, &settings::asked(reader, process).await?),
         coverage: settings.coverage.into_iter().map(Coverage::from).collect(),
         cost: cost(reader, &row).await?,
+        reporting: reporting(reader, &row).await?,
         captured_share: captured_share(&ledger),
         ledger,
     })
@@ -112,6 +128,24 @@ async fn cost(reader: &Reader, process: &ProcessRow) -> Result<Cost, ViewError> 
         },
         memory_bytes: whole("agent_memory_bytes"),
     })
+}
+
+/// The metric by which `loopd attach` tells how late the reports are.
+const REPORTING_LAG: &str = "console_lag_nanos";
+
+async fn reporting(reader: &Reader, process: &ProcessRow) -> Result<Option<Reporting>, ViewError> {
+    if Capture::of_agent(&process.agent) != Capture::ConsoleSnapshots {
+        return Ok(None);
+    }
+    let latest = reader.latest_metrics(process.process).await?;
+    let Some(last) = latest.iter().find(|row| row.name == REPORTING_LAG) else { return Ok(None) };
+    let end = UnixNanos(last.at.0.saturating_add(1));
+    let from = UnixNanos(end.0.saturating_sub_unsigned(RATE_RANGE).max(process.started_at.0));
+    let series = reader.metrics(process.process, REPORTING_LAG, from, end, RATE_STEPS).await?;
+    let values = series.iter().flat_map(|series| series.values.iter().flatten());
+    let max = values.fold(last.value, |max, value| max.max(*value));
+    let nanos = |value: f64| value.max(0.0) as u64;
+    Ok(Some(Reporting { lag: nanos(last.value), max_lag: nanos(max) }))
 }
 
 /// How fast a running total rises per second, up to its last reading.

@@ -1,5 +1,6 @@
 //! One process at a glance: a verdict, what it rests on, and how the process is doing.
 
+use loopd_analysis::capture::Capture;
 use loopd_analysis::runtime::Runtime;
 use loopd_model::{LoopId, UnixNanos};
 use loopd_store::{Counts, ProcessRow, Reader, Timeline};
@@ -75,17 +76,17 @@ pub struct Headline {
 /// How a process is doing, over the last minute of its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// Share of the workers' time spent in polls, 0 to 1.
-    pub busy_share: f64,
-    /// Polls per second.
-    pub polls_per_s: f64,
+    /// Share of the workers' time spent in polls, 0 to 1; null where single polls are not captured.
+    pub busy_share: Option<f64>,
+    /// Polls per second; null likewise.
+    pub polls_per_s: Option<f64>,
     /// Tasks that have not ended, as far as they were counted.
     pub tasks_alive: u64,
     /// Whether there are more than that.
     #[serde(default, skip_serializing_if = "is_false")]
     pub more_tasks_alive: bool,
-    /// The longest poll, in nanoseconds.
-    pub worst_poll: u64,
+    /// The longest poll, in nanoseconds; null likewise.
+    pub worst_poll: Option<u64>,
     /// Records that will never arrive, since the start.
     pub lost: u64,
     /// Resident memory, in bytes; null if not measured.
@@ -101,7 +102,7 @@ pub struct Series {
     pub t0: UnixNanosText,
     /// How long a step is, in nanoseconds.
     pub step: u64,
-    /// Polls per second.
+    /// Polls per second; 0 as well where single polls are not captured.
     pub polls: Vec<f64>,
     /// Share of the workers' time spent in polls, 0 to 1.
     pub busy: Vec<f64>,
@@ -171,12 +172,15 @@ async fn health(
         (row.value >= 0.0).then_some(row.value as u64)
     };
     let busy = buckets(&timeline).map(|bucket| bucket.busy).sum::<f64>();
+    let has_polls = Capture::of_agent(&process.agent) == Capture::Records;
+    let busy = share(busy, open_workers(process, &timeline), range.length() as f64);
+    let worst = cells().map(|cell| cell.max).max().unwrap_or(0);
     Ok(Health {
-        busy_share: share(busy, open_workers(process, &timeline), range.length() as f64),
-        polls_per_s: polls as f64 / seconds,
+        busy_share: has_polls.then_some(busy),
+        polls_per_s: has_polls.then_some(polls as f64 / seconds),
         tasks_alive: counts.tasks_alive,
         more_tasks_alive: counts.has_more_alive,
-        worst_poll: cells().map(|cell| cell.max).max().unwrap_or(0),
+        worst_poll: has_polls.then_some(worst),
         lost: process.totals.lost,
         rss_bytes: reading("rss_bytes"),
         open_fds: reading("open_fds"),

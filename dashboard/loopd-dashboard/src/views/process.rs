@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loopd_analysis::capture::Capture;
 use loopd_analysis::runtime::Runtime;
 use loopd_model::UnixNanos;
 use loopd_store::{Counts, LoopRow, ProcessRow, Reader};
@@ -34,17 +35,21 @@ pub struct Process {
     pub app_version: String,
     /// Empty if not known.
     pub host: String,
-    /// The operating system's process id.
+    /// The operating system's process id; 0 if not known.
     pub pid: u32,
     /// Free key=value pairs.
     pub labels: BTreeMap<String, String>,
-    /// `loopd-agent` for Rust, `loopd` for Python.
+    /// `loopd-agent` for Rust, `loopd` for Python; `console-subscriber` where `loopd attach` reads what
+    /// that tells.
     pub agent: String,
     /// The agent's version.
     pub agent_version: String,
     /// Which runtime its loops are of, by its agent: `tokio`, `asyncio` (uvloop included) or `unknown`.
     #[schema(value_type = vocabulary::RuntimeName)]
     pub runtime: String,
+    /// How it is captured: as `records`, poll by poll, or as `console snapshots`, which only count.
+    #[schema(value_type = vocabulary::Capture)]
+    pub capture: String,
     /// Whether it still sends.
     pub state: ProcessState,
     /// When it started.
@@ -64,10 +69,10 @@ pub struct Process {
     pub more_tasks_alive: bool,
     /// Tasks seen so far.
     pub tasks_spawned: u64,
-    /// Polls recorded so far.
-    pub polls: u64,
-    /// Polls at least as long as the threshold.
-    pub slow_polls: u64,
+    /// Polls recorded so far; null where single polls are not captured.
+    pub polls: Option<u64>,
+    /// Polls at least as long as the threshold; null likewise.
+    pub slow_polls: Option<u64>,
     /// Tracked resources that have not been closed, as far as they were counted.
     pub open_resources: u64,
     /// Whether there are more than that.
@@ -148,8 +153,15 @@ impl Process {
         Runtime::of_agent(&self.agent)
     }
 
+    /// How it is captured.
+    pub fn capture(&self) -> Capture {
+        Capture::of_agent(&self.agent)
+    }
+
     pub(crate) fn new(row: ProcessRow, counts: Counts) -> Self {
         let totals = row.totals;
+        let capture = Capture::of_agent(&row.agent);
+        let told = |polls| (capture == Capture::Records).then_some(polls);
         let loops =
             row.loops.into_iter().map(|loop_row| Loop::new(loop_row, row.started_at)).collect();
         Self {
@@ -161,6 +173,7 @@ impl Process {
             pid: row.pid,
             labels: row.labels.into_iter().collect(),
             runtime: Runtime::of_agent(&row.agent).as_str().into(),
+            capture: capture.as_str().into(),
             agent: row.agent,
             agent_version: row.agent_version,
             state: row.state.into(),
@@ -172,8 +185,8 @@ impl Process {
             tasks_alive: counts.tasks_alive,
             more_tasks_alive: counts.has_more_alive,
             tasks_spawned: totals.tasks_spawned,
-            polls: totals.polls,
-            slow_polls: totals.slow_polls,
+            polls: told(totals.polls),
+            slow_polls: told(totals.slow_polls),
             open_resources: counts.open_resources,
             more_open_resources: counts.has_more_open,
             lost: totals.lost,

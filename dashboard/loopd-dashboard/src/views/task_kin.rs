@@ -91,7 +91,7 @@ pub struct Population {
     pub busy_time: Option<Spread>,
     /// How often they were polled.
     pub polls: Option<Spread>,
-    /// The longest poll of each.
+    /// The longest poll of each; null as well where no lengths of polls are known.
     pub max_poll_time: Option<Spread>,
 }
 
@@ -232,7 +232,7 @@ fn population(figures: &SiblingFigures, row: &TaskRow) -> Population {
         lifetime: spread(&figures.lifetime, row.lifetime),
         busy_time: spread(&figures.busy_time, row.busy_time),
         polls: spread(&figures.polls, row.polls),
-        max_poll_time: spread(&figures.max_poll_time, row.max_poll_time),
+        max_poll_time: row.max_poll_time.and_then(|own| spread(&figures.max_poll_time, own)),
     }
 }
 

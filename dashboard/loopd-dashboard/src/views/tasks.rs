@@ -72,8 +72,8 @@ pub struct Task {
     pub polls: u64,
     /// Time in those polls, in nanoseconds.
     pub busy_time: u64,
-    /// The longest poll.
-    pub max_poll_time: u64,
+    /// The longest poll; null where polls are counted, and no length of one is known.
+    pub max_poll_time: Option<u64>,
     /// Time between wakes and the polls they led to; null if wakes of it are not recorded.
     pub scheduled_time: Option<u64>,
     /// How often it was woken; null if that is not recorded.
@@ -82,8 +82,8 @@ pub struct Task {
     pub self_wakes: Option<u64>,
     /// The task that last woke it; null if none did.
     pub last_waker: Option<IdText>,
-    /// How many of its polls were slow.
-    pub slow_polls: u64,
+    /// How many of its polls were slow; null where that is not known.
+    pub slow_polls: Option<u64>,
     /// What the program says of it beside its name.
     pub fields: BTreeMap<String, String>,
     /// Since when it is pending with nothing left that could wake it; null if something is, or
@@ -337,12 +337,12 @@ pub fn csv(rows: &[Task]) -> Csv {
             row.lifetime.to_string(),
             row.polls.to_string(),
             row.busy_time.to_string(),
-            row.max_poll_time.to_string(),
+            optional(row.max_poll_time),
             optional(row.scheduled_time),
             optional(row.wakes),
             optional(row.self_wakes),
             optional(row.last_waker),
-            row.slow_polls.to_string(),
+            optional(row.slow_polls),
             fields_text(&row.fields),
             optional(row.unwakeable_at),
         ]);

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use loopd_analysis::capture::Capture;
+
 use super::findings::{Finding, FindingsView, Level as FindingLevel};
 use super::overview::{Headline, Level, Verdict};
 use super::process::Process;
@@ -77,6 +79,9 @@ pub(crate) fn verdict(
         (true, _) if has_slow_polls => {
             "nothing that was found does harm, and nothing only grows".into()
         }
+        (true, _) if process.capture() == Capture::ConsoleSnapshots => {
+            "nothing only grows; single polls are not captured by console snapshots".into()
+        }
         (true, _) => {
             let slow = duration_text(process.slow_threshold);
             format!("no poll took {slow} or longer, and nothing only grows")
@@ -89,7 +94,7 @@ fn level(process: &Process, view: &FindingsView, headlines: &[Headline]) -> Leve
     let is_incomplete = view.findings.iter().any(|it| it.is_about_capture() && it.muted.is_none());
     match headlines.iter().map(|headline| headline.level).max() {
         _ if is_incomplete => Level::Incomplete,
-        None if process.polls == 0 => Level::Incomplete,
+        None if process.polls == Some(0) => Level::Incomplete,
         None | Some(FindingLevel::Info) => Level::Ok,
         Some(FindingLevel::Warning) => Level::Warn,
         Some(FindingLevel::Error) => Level::Bad,
@@ -176,7 +181,7 @@ mod tests {
     }
 
     fn told(findings: &str, polls: u64, has_slow_polls: bool) -> (Level, String) {
-        let process = Process { polls, slow_threshold: 100_000_000, ..process() };
+        let process = Process { polls: Some(polls), slow_threshold: 100_000_000, ..process() };
         let view = view(findings);
         let headlines = headlines(&view, "/findings?process=1");
         let Verdict { level, sentence } = verdict(&process, &view, &headlines, has_slow_polls);
@@ -186,7 +191,8 @@ mod tests {
     fn process() -> Process {
         serde_json::from_value(serde_json::json!({
             "process": 1, "id": "", "app": "orders", "app_version": "", "host": "", "pid": 1, "labels": {},
-            "agent": "loopd-agent", "agent_version": "", "runtime": "tokio", "state": "live",
+            "agent": "loopd-agent", "agent_version": "", "runtime": "tokio", "capture": "records",
+            "state": "live",
             "started_at": "0", "last_at": "2", "ended_at": null, "slow_threshold": 1, "coverage": [],
             "tasks_alive": 0, "tasks_spawned": 0, "polls": 0, "slow_polls": 0, "open_resources": 0,
             "lost": 0, "loops": [],

@@ -35,6 +35,8 @@ macro_rules! words {
 words! {
     /// Which runtime loops are of; uvloop's are asyncio's.
     RuntimeName = "tokio" | "asyncio" | "unknown";
+    /// How a process is captured: poll by poll, or as snapshots of counters.
+    Capture = "records" | "console snapshots";
     /// Where a part of a task's life went: `queued` is spawned and not yet polled, `ready` woken and not yet polled,
     /// `several` waiting for several things at once, `lost` not known because records were lost.
     LifeState = "running" | "ready" | "queued" | "waiting" | "several" | "lost" | "unknown";

@@ -22,6 +22,7 @@ async fn processes() {
           "agent_version": "0.1.0",
           "app": "orders",
           "app_version": "1.2.3",
+          "capture": "records",
           "coverage": [
             {
               "layer": "hooks",

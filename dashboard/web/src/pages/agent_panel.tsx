@@ -19,7 +19,7 @@ export function AgentPanel({ p }: { p: Process }) {
         <>
           <Strip answer={answer} />
           <div class="two">
-            <Card title="Live control" testId="settings"><SettingList p={p} state={answer.settings} reload={agent.reload} /></Card>
+            <Card title="Live control" testId="settings">{p.capture === "console snapshots" ? <p class="body">Nothing can be switched: {p.app} is read as console snapshots, which are what its console-subscriber counts.</p> : <SettingList p={p} state={answer.settings} reload={agent.reload} />}</Card>
             <Card title="The ledger" isFlush testId="ledger" tools={<TableTools name="ledger" columns={LEDGER} rows={() => answer.ledger} sql={`SELECT * FROM ledger\nWHERE process = ${p.process}`} />}>
               <Table caption="Events produced, stored and dropped, by kind" columns={LEDGER} total={answer.ledger.length} rowAt={(k) => answer.ledger[k]} rowKey={(row) => row.kind} />
               <Causes ledger={answer.ledger} />
@@ -31,8 +31,12 @@ export function AgentPanel({ p }: { p: Process }) {
   );
 }
 
-function Strip({ answer: { cost, captured_share } }: { answer: AgentAnswer }) {
-  const facts: [string, string, string][] = [
+function Strip({ answer: { cost, captured_share, reporting } }: { answer: AgentAnswer }) {
+  const facts: [string, string, string][] = reporting ? [
+    ["Captured", captured_share == null ? UNKNOWN : share(captured_share), "Stored, of all records whose fate is known"],
+    ["Reports come", `${duration(reporting.lag)} late`, "How old the oldest news of the last report was when it was read. It comes about once a second; a difference of clocks between two machines is in it"],
+    ["At most", `${duration(reporting.max_lag)} late`, "In the last minute of data"],
+  ] : [
     ["Captured", captured_share == null ? UNKNOWN : share(captured_share), "Stored, of all records whose fate is known"],
     ["Agent's CPU", cost.cpu_share == null ? UNKNOWN : percent(cost.cpu_share), `Its own threads over the last minute, of one processor; ${duration(cost.cpu_nanos)} since the start`],
     ["Sends", rate(cost), `${bytes(cost.sent_bytes)} since the start`],

@@ -137,7 +137,7 @@ function AllClear({ answer, muted }: { answer: FindingsAnswer; muted: number }) 
   return (
     <Empty title={p?.polls === 0 && muted === 0 ? "There is nothing to judge yet" : title}>
       <p>
-        {looked(answer.rules)} at {plural(p?.polls ?? 0, "poll")} of {plural(p?.tasks_spawned ?? 0, "task")}, from {dateTime(instant(answer.from), SECOND)} to {dateTime(instant(answer.to), SECOND)}.
+        {looked(answer.rules)} at {p?.polls == null ? "counters" : plural(p.polls, "poll")} of {plural(p?.tasks_spawned ?? 0, "task")}, from {dateTime(instant(answer.from), SECOND)} to {dateTime(instant(answer.to), SECOND)}.
         What each looks for is below.
       </p>
     </Empty>

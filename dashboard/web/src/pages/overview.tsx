@@ -27,7 +27,7 @@ export function Overview() {
             <VerdictHead answer={answer} />
             <Health answer={answer} />
             {answer.headlines.length > 0 ? <Headlines list={answer.headlines} /> : <AllClear process={answer.process} worthKnowing={answer.worth_knowing} />}
-            <Charts series={answer.series} isAsyncio={answer.process.runtime === "asyncio"} />
+            <Charts series={answer.series} isAsyncio={answer.process.runtime === "asyncio"} hasPolls={answer.process.capture === "records"} />
             <Incomplete process={answer.process} />
           </>
         )}
@@ -105,8 +105,8 @@ function AllClear({ process: p, worthKnowing }: { process: Process; worthKnowing
     <div class="card all-clear">
       <Icon name="check" />
       <p>
-        Checked {plural(p.polls, "poll")} against the {duration(p.slow_threshold)} threshold, {plural(p.tasks_spawned, "task")} and {atLeast(p.open_resources, p.more_open_resources)} open {p.open_resources === 1 ? "resource" : "resources"} for growth,
-        and the ledger for losses. {worthKnowing > 0 && <><a href={link("/findings", { info: "1" })}>{plural(worthKnowing, "thing")} worth knowing</a>. </>}
+        Checked {p.polls != null && <>{plural(p.polls, "poll")} against the {duration(p.slow_threshold)} threshold, </>}{plural(p.tasks_spawned, "task")} and {atLeast(p.open_resources, p.more_open_resources)} open {p.open_resources === 1 ? "resource" : "resources"} for growth,
+        and the ledger for losses. {p.polls == null && "Single polls are not captured by console snapshots. "}{worthKnowing > 0 && <><a href={link("/findings", { info: "1" })}>{plural(worthKnowing, "thing")} worth knowing</a>. </>}
         <a href={link("/findings")}>What was looked for</a> · <a href={link("/timeline")}>Open the timeline</a>
       </p>
     </div>
@@ -137,12 +137,12 @@ function Figure({ name, value, about, tone = "", href }: { name: string; value: 
   );
 }
 
-function Charts({ series, isAsyncio }: { series: Answer["series"]; isAsyncio: boolean }) {
+function Charts({ series, isAsyncio, hasPolls }: { series: Answer["series"]; isAsyncio: boolean; hasPolls: boolean }) {
   const common = { t0: series.t0, step: series.step };
   return (
     <section class="charts" aria-label="Over time">
-      <Card><Chart {...common} title={isAsyncio ? "Busy share of loops" : "Busy share of workers"} values={series.busy} format={percent} atLeast={0.2} atMost={1} /></Card>
-      <Card><Chart {...common} title="Polls per second" values={series.polls} format={compact} atLeast={10} /></Card>
+      {hasPolls && <Card><Chart {...common} title={isAsyncio ? "Busy share of loops" : "Busy share of workers"} values={series.busy} format={percent} atLeast={0.2} atMost={1} /></Card>}
+      {hasPolls && <Card><Chart {...common} title="Polls per second" values={series.polls} format={compact} atLeast={10} /></Card>}
       <Card><Chart {...common} title="Tasks alive" values={series.tasks_alive} format={compact} atLeast={10} /></Card>
       {series.gil_wait && <Card><Chart {...common} title="Wait for Python's lock (GIL)" values={series.gil_wait} format={duration} atLeast={MILLISECOND} /></Card>}
       {series.gc_share && <Card><Chart {...common} title="Time in the garbage collector" values={series.gc_share} format={percent} atLeast={0.05} atMost={1} /></Card>}

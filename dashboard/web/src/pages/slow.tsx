@@ -62,11 +62,12 @@ function held(): string {
 
 function NothingSlow() {
   const p = process.value;
+  if (p?.capture === "console snapshots") return <Empty title="Single polls are not captured"><p>{p.app} is read as console snapshots, which only count polls. The longest poll of a task is on its page, where its histogram was read.</p></Empty>;
   return (
     <Empty title="No slow poll in this range">
       <p>
         {plural(p?.polls ?? 0, "poll")} of this recording {p?.polls === 1 ? "was" : "were"} checked against a threshold of {duration(p?.slow_threshold)}
-        {p && p.slow_polls > 0 ? <>; {plural(p.slow_polls, "slow poll")} lie elsewhere. <button type="button" class="button" onClick={() => setQuery({ last: "all", from: null, to: null })}>Whole recording</button></> : "."}
+        {p?.slow_polls ? <>; {plural(p.slow_polls, "slow poll")} lie elsewhere. <button type="button" class="button" onClick={() => setQuery({ last: "all", from: null, to: null })}>Whole recording</button></> : "."}
       </p>
     </Empty>
   );

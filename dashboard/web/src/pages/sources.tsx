@@ -3,7 +3,7 @@
 import { apiUrl } from "../api/client.ts";
 import type { Coverage, Loss, LossesAnswer, Process, Status } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
-import { ago, clock, count, dateTime, plural } from "../base/format.ts";
+import { ago, clock, count, dateTime, plural, UNKNOWN } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
 import { link, process as current, processes } from "../app/session.ts";
 import { AgentPanel } from "./agent_panel.tsx";
@@ -57,6 +57,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   wrapped: "Wakes, and how tasks ended, for tasks spawned through loopd_agent",
   schedule_latency: "How long each task waits for its polls, whoever spawned it",
   watchdog: "Sees what blocks while it does, and has its stack taken",
+  console: "What console-subscriber counts: tasks, locks, timers, and waits for them; read about once a second",
   metrics: "Queue depths, memory and open files",
   tracing: "Waits for tokio's own locks and timers, and wakes of every task",
   guards: "Waits and holders of locks, permits and channels opened through loopd_agent",
@@ -86,7 +87,7 @@ function Missing({ n }: { n: number }) {
 }
 
 function Losses({ list }: { list: readonly Loss[] }) {
-  if (list.length === 0) return <p class="body">Every event of this process is stored. Numbers on all pages are complete.</p>;
+  if (list.length === 0) return <p class="body">Every event that was captured of this process is stored. Numbers on all pages are complete.</p>;
   return (
     <ul class="losses" data-testid="losses">
       {list.slice(0, MAX_LOSSES).map((loss, k) => (
@@ -103,8 +104,8 @@ function Losses({ list }: { list: readonly Loss[] }) {
 const PROCESS: readonly Column<Process>[] = [
   { key: "app", title: "App", cell: (p) => <span class="row"><span class={`dot ${p.state}`} /><a href={link("/", { process: p.process })}>{p.app}</a> <span class="muted">{p.app_version}</span></span>, value: (p) => p.app },
   { key: "state", title: "State", width: "72px", cell: (p) => p.state, value: (p) => p.state },
-  { key: "pid", title: "Pid", width: "72px", isNumber: true, cell: (p) => p.pid, value: (p) => p.pid },
-  { key: "host", title: "Host", width: "120px", cell: (p) => p.host, value: (p) => p.host },
+  { key: "pid", title: "Pid", width: "72px", isNumber: true, cell: (p) => p.pid || UNKNOWN, value: (p) => p.pid || null },
+  { key: "host", title: "Host", width: "120px", cell: (p) => p.host || UNKNOWN, value: (p) => p.host },
   { key: "started", title: "Started", width: "168px", cell: (p) => dateTime(instant(p.started_at), SECOND), value: (p) => p.started_at },
   { key: "last", title: "Last data", width: "112px", cell: (p) => ago(instant(p.last_at), now()), value: (p) => p.last_at },
   { key: "polls", title: "Polls", width: "96px", isNumber: true, cell: (p) => count(p.polls), value: (p) => p.polls },

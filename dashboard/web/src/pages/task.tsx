@@ -79,7 +79,7 @@ function Facts({ answer: { task, children } }: { answer: TaskDetail }) {
       <dt>Start</dt><dd>{task.spawned_at ? dateTime(instant(task.spawned_at), MICROSECOND) : "lost"}</dd>
       <dt>End</dt><dd>{task.ended_at ? <>{dateTime(instant(task.ended_at), MICROSECOND)} · {task.outcome}</> : "still alive"}</dd>
       <dt>Lifetime</dt><dd>{duration(task.lifetime)}</dd>
-      <dt>Polls</dt><dd>{count(task.polls)}, the longest {duration(task.max_poll_time)}</dd>
+      <dt>Polls</dt><dd>{count(task.polls)}, {task.max_poll_time == null ? "single ones not captured" : <>the longest {duration(task.max_poll_time)}</>}</dd>
       <dt>Wakes</dt><dd>{task.wakes == null ? "not recorded" : <>{count(task.wakes)}, {count(task.self_wakes)} by itself{task.last_waker && <>, last by <TaskLink task={task.last_waker} process={task.process} /></>}</>}</dd>
       <dt>Children</dt><dd>{children === 0 ? "none" : plural(children, "task")}</dd>
       {Object.entries(task.fields).map(([key, value]) => <Fragment key={key}><dt>{nameText(key)}</dt><dd>{value}</dd></Fragment>)}

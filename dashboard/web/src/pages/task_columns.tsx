@@ -12,7 +12,7 @@ export function warnings(task: Task): string[] {
   if (task.outcome === "panicked" || task.outcome === "raised") list.push(task.outcome);
   if (task.outcome === "destroyed") list.push("destroyed while pending");
   if (task.unwakeable_at != null) list.push("cannot be woken");
-  if (task.slow_polls > 0) list.push(plural(task.slow_polls, "slow poll"));
+  if (task.slow_polls != null && task.slow_polls > 0) list.push(plural(task.slow_polls, "slow poll"));
   // A timer that is taken back in time, such as that of a timeout, is one that never runs.
   if (task.polls === 0 && task.state !== "running" && task.kind !== "callback") list.push("never polled");
   if (task.self_wakes != null && task.wakes != null && task.wakes > 20 && task.self_wakes > task.wakes / 2) list.push("wakes itself");
@@ -42,7 +42,7 @@ export const TASK_COLUMNS: readonly Column<Task>[] = [
   { key: "polls", title: "Polls", width: "72px", isNumber: true, priority: 6, cell: (task) => count(task.polls), value: (task) => task.polls },
   { key: "busy_time", title: "Busy", about: "Time inside polls", width: "84px", isNumber: true, priority: 3, cell: (task) => duration(task.busy_time), value: (task) => task.busy_time },
   { key: "scheduled_time", title: "Scheduled", about: "Time between a wake and the poll it led to; needs wakes", width: "92px", isNumber: true, priority: 8, cell: (task) => duration(task.scheduled_time), value: (task) => task.scheduled_time },
-  { key: "max_poll_time", title: "Worst poll", width: "92px", isNumber: true, priority: 4, cell: (task) => <span class={task.slow_polls > 0 ? "hot" : ""}>{duration(task.max_poll_time)}</span>, value: (task) => task.max_poll_time },
+  { key: "max_poll_time", title: "Worst poll", width: "92px", isNumber: true, priority: 4, cell: (task) => <span class={(task.slow_polls ?? 0) > 0 ? "hot" : ""}>{duration(task.max_poll_time)}</span>, value: (task) => task.max_poll_time },
   { key: "wakes", title: "Wakes", width: "68px", isNumber: true, priority: 9, cell: (task) => count(task.wakes), value: (task) => task.wakes },
 ];
 

@@ -155,6 +155,14 @@ function Legend({ hasLosses }: { hasLosses: boolean }) {
 }
 
 function NoLanes() {
+  const p = process.value;
+  if (p?.capture === "console snapshots") {
+    return (
+      <Empty title="Single polls are not captured">
+        <p><Icon name="timeline" /> {p.app} is read as console snapshots, which carry neither single polls nor workers. Its <a href={link("/tasks")}>tasks</a> have what is counted.</p>
+      </Empty>
+    );
+  }
   return (
     <Empty title="No worker has been seen yet">
       <p><Icon name="timeline" /> Lanes appear when the app's loop starts. <a href={link("/sources")}>Sources</a> says what is connected.</p>

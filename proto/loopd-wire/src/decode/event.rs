@@ -3,7 +3,7 @@
 use loopd_model as model;
 use model::{
     AppSpanId, CloseHow, DumpId, EventKind, LocationId, LoopId, MarkLevel, NameId, Nanos, Outcome,
-    ResourceId, Running, StackId, TaskId, TaskKind, WaitHow, WaitId, WorkerId,
+    ResourceId, Running, StackId, TaskCounts, TaskId, TaskKind, WaitHow, WaitId, WorkerId,
 };
 
 use super::check::Place;
@@ -120,6 +120,26 @@ fn decode_kind(
             waits: place.number("waits", e.waits)?,
         },
         Kind::TaskUnwakeable(e) => EventKind::TaskUnwakeable { task: subject_task(e.task_id)? },
+        Kind::TaskCounted(e) => EventKind::TaskCounted {
+            task: subject_task(e.task_id)?,
+            counts: TaskCounts {
+                polls: place.number("polls", e.polls)?,
+                busy_time: place.number("busy_nanos", e.busy_nanos)?,
+                wakes: place.number("wakes", e.wakes)?,
+                self_wakes: place.number("self_wakes", e.self_wakes)?,
+                scheduled_time: place.number("scheduled_nanos", e.scheduled_nanos)?,
+                first_poll_at: Nanos(place.number("first_poll_at", e.first_poll_at)?),
+                last_poll_started_at: Nanos(
+                    place.number("last_poll_started_at", e.last_poll_started_at)?,
+                ),
+                last_poll_ended_at: Nanos(
+                    place.number("last_poll_ended_at", e.last_poll_ended_at)?,
+                ),
+                last_woken_at: Nanos(place.number("last_woken_at", e.last_woken_at)?),
+                max_poll_time: place.number("max_poll_nanos", e.max_poll_nanos)?,
+                slow_polls: place.number("slow_polls", e.slow_polls)?,
+            },
+        },
         Kind::TaskFields(e) => EventKind::TaskFields {
             task: subject_task(e.task_id)?,
             fields: decode_fields(place, e.fields, tolerated)?,

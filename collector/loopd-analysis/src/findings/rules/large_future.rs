@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::capture::CONSOLE_LAYER;
 use crate::findings::{AliveTask, Facts, Finding, Level, Link, Rule, Snippet, Verdict};
 use crate::runtime::Runtime;
 use crate::text::count_text;
@@ -29,7 +30,7 @@ fn check(facts: &Facts) -> Verdict {
         }
     }
     let found: Vec<_> = sites.into_iter().map(|(place, it)| finding(facts, place, &it)).collect();
-    match facts.missing("tracing") {
+    match facts.missing_all(&["tracing", CONSOLE_LAYER]) {
         Some(what) if found.is_empty() => Verdict::Needs(what),
         _ => Verdict::of(found),
     }

@@ -3,6 +3,7 @@
 use loopd_model::RecordKind;
 
 use super::trend;
+use crate::capture::Capture;
 use crate::findings::{
     Confidence, Facts, Finding, Level, Link, Rule, Snippet, TaskPopulation, Verdict,
 };
@@ -23,7 +24,10 @@ fn finding(facts: &Facts, site: &TaskPopulation, judgement: &Judgement) -> Findi
     let place = site.location.as_deref().unwrap_or("an unknown place");
     // "Never" is claimed only where an end could not have been missed.
     let grew_from = leaks::window_start(facts.to, &site.population);
-    let may_have_ended = facts.has_lost_since(RecordKind::Task, grew_from);
+    let has_lost = facts.has_lost_since(RecordKind::Task, grew_from);
+    // What it made, such as a lock, may keep the span of a task open that has ended.
+    let by_spans = facts.capture == Capture::ConsoleSnapshots;
+    let may_have_ended = has_lost || by_spans;
     let is_churn = trend::is_churn(site.spawned, site.ended);
     let too_short = trend::too_short(site.population.window);
     let (level, confidence, fate) = match (may_have_ended, is_churn, &too_short) {
@@ -66,7 +70,11 @@ fn finding(facts: &Facts, site: &TaskPopulation, judgement: &Judgement) -> Findi
         );
         finding = finding.proof(text, None);
     }
-    if may_have_ended {
+    if by_spans {
+        let text = "console snapshots tell when a task's span closes, which what the task made can put off";
+        finding = finding.proof(text, None);
+    }
+    if has_lost {
         finding = finding.proof("records of tasks were lost, so some may have ended", None);
     } else if is_churn {
         finding = finding.proof("many have ended, so it may be load that grows", None);

@@ -21,6 +21,7 @@ mod standouts;
 mod uses;
 mod waits;
 
+use loopd_analysis::capture::Capture;
 use loopd_analysis::findings::{Facts, State};
 use loopd_analysis::runtime::Runtime;
 use loopd_analysis::slow::place_text;
@@ -78,6 +79,7 @@ impl Reader {
         };
         let mut facts = Facts {
             runtime: Runtime::of_agent(&row.agent),
+            capture: Capture::of_agent(&row.agent),
             from: UnixNanos(range.from),
             to: UnixNanos(range.to),
             started_at: row.started_at,

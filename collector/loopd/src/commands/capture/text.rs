@@ -1,6 +1,6 @@
 //! `loopd capture` for people.
 
-use loopd_dashboard::views::agent::{AgentView, LedgerLine};
+use loopd_dashboard::views::agent::{AgentView, LedgerLine, Reporting};
 use loopd_dashboard::views::process::Process;
 use loopd_dashboard::views::settings::{CommonSettingsView, Settings};
 use loopd_dashboard::views::text::{count_text, duration_text};
@@ -11,12 +11,13 @@ use crate::commands::render::{Screen, Style, Table, clean};
 /// One program and its agent.
 pub(super) fn agent(process: &Process, agent: &AgentView, screen: Screen) -> String {
     let mut text = format!(
-        "{}, process {}, {}\n{}\n{}\n\n",
+        "{}, process {}, {}\n{}\n{}\n{}\n",
         screen.paint(Style::Title, &clean(&process.app)),
         process.process,
         process.state.as_str(),
         captured(agent),
         cost(agent),
+        agent.reporting.map_or_else(String::new, reporting),
     );
     text += &screen.table(&settings(agent));
     text.push('\n');
@@ -77,6 +78,14 @@ fn cost(agent: &AgentView) -> String {
         true => "the agent does not say what it costs".to_owned(),
         false => format!("the agent takes {}", parts.join(", ")),
     }
+}
+
+fn reporting(reporting: Reporting) -> String {
+    format!(
+        "its last report came {} late, in the last minute {} at most\n",
+        duration_text(reporting.lag),
+        duration_text(reporting.max_lag)
+    )
 }
 
 /// A share of a processor, 0 to 1, for people.

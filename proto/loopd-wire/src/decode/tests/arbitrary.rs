@@ -190,6 +190,24 @@ fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
     vec((text(), text()), 0..4)
 }
 
+fn counts() -> impl Strategy<Value = TaskCounts> {
+    let sums = (number(), number(), number(), number(), number(), number(), number());
+    let instants = (at(), at(), at(), at());
+    (sums, instants).prop_map(|(sums, instants)| TaskCounts {
+        polls: sums.0,
+        busy_time: sums.1,
+        wakes: sums.2,
+        self_wakes: sums.3,
+        scheduled_time: sums.4,
+        max_poll_time: sums.5,
+        slow_polls: sums.6,
+        first_poll_at: instants.0,
+        last_poll_started_at: instants.1,
+        last_poll_ended_at: instants.2,
+        last_woken_at: instants.3,
+    })
+}
+
 fn app_event() -> impl Strategy<Value = EventKind> {
     use MarkLevel::{Debug, Error, Info, None, Trace, Warn};
     let levels = prop::sample::select(vec![None, Trace, Debug, Info, Warn, Error]);
@@ -197,6 +215,7 @@ fn app_event() -> impl Strategy<Value = EventKind> {
     prop_oneof![
         task().prop_map(|task| EventKind::TaskUnwakeable { task }),
         (task(), fields()).prop_map(|(task, fields)| EventKind::TaskFields { task, fields }),
+        (task(), counts()).prop_map(|(task, counts)| EventKind::TaskCounted { task, counts }),
         (task_or_none(), levels, text(), text(), fields(), location()).prop_map(
             |(task, level, target, message, fields, location)| EventKind::Mark {
                 task,
