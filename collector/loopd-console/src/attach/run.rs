@@ -479,7 +479,7 @@ mod tests {
             now: Some(made_at.into()),
             task_update: Some(TaskUpdate {
                 new_tasks: spans.clone().map(task).collect(),
-                stats_update: spans.map(|span| (span, stats.clone())).collect(),
+                stats_update: spans.map(|span| (span, stats)).collect(),
                 dropped_events: 0,
             }),
             ..Update::default()

@@ -39,7 +39,7 @@ pub struct Collector(Place);
 
 #[derive(Clone, Debug)]
 enum Place {
-    Elsewhere { endpoint: Endpoint, token: Option<AsciiMetadataValue> },
+    Elsewhere { endpoint: Box<Endpoint>, token: Option<AsciiMetadataValue> },
     Here(Routes),
 }
 
@@ -71,7 +71,8 @@ impl Collector {
             return Err(malformed());
         }
         let header = |token| format!("Bearer {token}").parse().map_err(|_| CollectorError::Token);
-        Ok(Self(Place::Elsewhere { endpoint, token: token.map(header).transpose()? }))
+        let (endpoint, token) = (Box::new(endpoint), token.map(header).transpose()?);
+        Ok(Self(Place::Elsewhere { endpoint, token }))
     }
 
     /// The collector of this process, by its routes.
@@ -82,7 +83,7 @@ impl Collector {
     async fn connect(&self) -> Result<Client, String> {
         let service = match &self.0 {
             Place::Elsewhere { endpoint, .. } => {
-                let endpoint = endpoint.clone().connect_timeout(CONNECT_TIME);
+                let endpoint = Endpoint::clone(endpoint).connect_timeout(CONNECT_TIME);
                 let endpoint = endpoint
                     .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
                     .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)

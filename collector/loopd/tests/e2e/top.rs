@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +14,10 @@ use crate::{LIMIT, wait_until};
 
 const ROWS: u16 = 40;
 const COLUMNS: u16 = 160;
+
+fn size(cells: u16) -> NonZeroU16 {
+    NonZeroU16::new(cells).expect("a terminal has some")
+}
 
 /// The program, its keyboard and its screen.
 struct Terminal {
@@ -46,7 +51,7 @@ impl Terminal {
         command.stderr(theirs.try_clone().unwrap());
         let before = tcgetattr(&theirs).unwrap();
         let child = command.spawn().unwrap();
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(size(ROWS), size(COLUMNS), 0)));
         let (mut output, shown) = (ours.try_clone().unwrap(), Arc::clone(&screen));
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
@@ -81,7 +86,7 @@ impl Terminal {
     }
 
     fn resize(&self, rows: u16, columns: u16) {
-        self.screen.lock().unwrap().screen_mut().set_size(rows, columns);
+        self.screen.lock().unwrap().screen_mut().set_size(size(rows), size(columns));
         resize(&self.ours, rows, columns);
     }
 
@@ -227,7 +232,8 @@ async fn nobody_who_asks_for_no_colour_gets_one() {
         let has_color = {
             let screen = terminal.screen.lock().unwrap();
             let (rows, columns) = screen.screen().size();
-            let cells = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+            let (rows, columns) = (0..rows.get(), 0..columns.get());
+            let cells = rows.flat_map(|row| columns.clone().map(move |column| (row, column)));
             let mut cells = cells.filter_map(|(row, column)| screen.screen().cell(row, column));
             cells.any(|cell| cell.fgcolor() != vt100::Color::Default)
         };

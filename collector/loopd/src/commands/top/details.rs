@@ -121,7 +121,7 @@ impl Text<'_> {
             facts.push(("Sched", share(scheduled, task.lifetime), Tone::Plain));
             facts.push(("Idle", share(idle, task.lifetime), Tone::Plain));
         }
-        let longest = duration_text(task.max_poll_time);
+        let longest = task.max_poll_time.map_or("not known".into(), duration_text);
         facts.push((
             "Polls",
             format!("{}, longest {longest}", count_text(task.polls)),
@@ -194,7 +194,9 @@ impl Text<'_> {
     fn histograms(&mut self, view: &TaskView) {
         let polls = view.poll_histogram.iter().map(|class| (class.le_ns, class.count)).collect();
         let of_all = if view.polls_complete { "" } else { ", of those that are still stored" };
-        let polls = histogram(&format!("Poll times{of_all}"), polls, view.task.max_poll_time);
+        // Where single polls are not recorded, there are no classes either.
+        let longest = view.task.max_poll_time.unwrap_or(0);
+        let polls = histogram(&format!("Poll times{of_all}"), polls, longest);
         let delays: Vec<u64> = view.wakes.iter().map(|wake| wake.delay).collect();
         let longest = delays.iter().copied().max().unwrap_or(0);
         let title = match delays.len() {

@@ -90,7 +90,7 @@ pub(super) fn warnings(task: &Task) -> Vec<String> {
     if is_async && task.state == "running" && task.polls <= 1 && task.busy_time >= NEVER_YIELDED {
         warnings.push(format!("it has not yielded for {}", duration_text(task.busy_time)));
     }
-    warnings.extend(slow(task.slow_polls));
+    warnings.extend(task.slow_polls.and_then(slow));
     warnings
 }
 
