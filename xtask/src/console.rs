@@ -1,29 +1,19 @@
-//! The real `tokio-console`, from crates.io, in a terminal: what it shows of programs that loopd records,
-//! live and from the past, and that nothing makes it panic.
+//! tokio-console, both ways, with real programs from crates.io: the client shows what loopd records, loopd
+//! records what carries `console-subscriber`, and the two say the same of one program.
 
-pub(crate) mod attach;
+mod attach;
+mod running;
+mod side_by_side;
 mod terminal;
+mod watch;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tempfile::TempDir;
 
-use self::terminal::Terminal;
 use crate::run::{cargo, execute, target};
 use crate::tools;
-
-/// Where a task of the service is spawned that is busy all the time.
-const SERVED: &str = "load.rs:23";
-
-/// What that of strange names is called, as it stands in an address.
-const HOSTILE: &str = "%3Cimg%20src%3Dx%20onerror%3D%22window.hacked%3D%27app%27%22%3E";
-
-/// How long it runs, in seconds; it is ended before.
-const LONG: &str = "600";
 
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut build = cargo();
@@ -31,156 +21,25 @@ pub(crate) fn check() -> anyhow::Result<()> {
     execute(build.args(["--bins", "--example", "hostile"]))?;
     let tui = tools::tokio_console()?;
     let folder = TempDir::with_prefix("loopd-console-")?;
-    let db = folder.path().join("loopd.db");
-    let loopd = Running::serve(&db, "127.0.0.1:0", folder.path())?;
-    let addr = loopd.addr.clone();
-    // The service of the demo: ordinary code and no names. Its standard input is its life.
-    let mut service = command("loopd");
-    service.arg("demo-service").env("LOOPD_ENDPOINT", format!("http://{addr}"));
-    let service = Running::start(service, folder.path())?;
-    let watch = |what: &str| {
-        let mut command = Command::new(&tui);
-        command.args(["--no-colors", what]).env("LANG", "en_US.UTF-8");
-        command.current_dir(folder.path());
-        Terminal::start(command)
+    let plain = program(&[], &folder.path().join("plain"))?;
+    let both = program(&["--features", "loopd"], &folder.path().join("both"))?;
+    let folder = |name: &str| {
+        let folder = folder.path().join(name);
+        std::fs::create_dir(&folder).map(|()| folder)
     };
-    // Every program at once.
-    let mut all = watch(&format!("http://{addr}"))?;
-    all.until("it is connected", |lines| has(lines, &["CONNECTED"]))?;
-    for place in ["warehouse.rs:", "packing.rs:", "load.rs:"] {
-        all.until("tasks of the service are there", |lines| has(lines, &[place, "app=orders"]))?;
-    }
-    all.until("polls are counted", |lines| polls_of(lines, SERVED) > 0)?;
-
-    // One of them, in the address, where tokio-console keeps it.
-    let mut one = watch(&format!("http://orders@{addr}"))?;
-    one.until("its tasks are there", |lines| has(lines, &["packing.rs:"]))?;
-    ensure!(!has(&one.shows(), &["app="]), "there is nothing to tell apart");
-    // Another, every name of which is an attack.
-    let mut hostile = command("examples/hostile");
-    hostile.arg(LONG).env("LOOPD_ENDPOINT", format!("http://{addr}"));
-    let hostile = Running::start(hostile, folder.path())?;
-    let mut strange = watch(&format!("http://{HOSTILE}@{addr}"))?;
-    for name in ["<script>", "constructor", "=HYPERLINK(", "[31mred"] {
-        strange.until("names are text", |lines| has(lines, &[name, ".py:7"]))?;
-    }
-    ensure!(!has(&strange.shows(), &["packing.rs:"]), "another program is shown as well");
-    // Its resources, and who waits for one.
-    one.types("r")?;
-    one.until("resources are there", |lines| has(lines, &["mutex", "Sync", "packing.rs:"]))?;
-    one.types("t")?;
-    // One task, with its histograms.
-    one.until("tasks are there again", |lines| has(lines, &["packing.rs:"]))?;
-    one.types("\x1b[B\r")?;
-    one.until("details are there", |lines| has(lines, &["Poll Times Histogram"]))?;
-    one.types("\x1b")?;
-    one.until("the list is there again", |lines| has(lines, &["Tasks ("]))?;
-    // A pause is of one viewer alone.
-    one.types(" ")?;
-    one.until("it has paused", |lines| has(lines, &["PAUSED"]))?;
-    ensure!(!has(&all.shows(), &["PAUSED"]), "the other one has paused as well");
-    one.types(" ")?;
-    one.until("it goes on", |lines| !has(lines, &["PAUSED"]))?;
-
-    // A restart: both come back by themselves, and see the same tasks.
-    drop(loopd);
-    let before = polls_of(&all.shows(), SERVED);
-    let loopd = Running::serve(&db, &addr, folder.path())?;
-    for viewer in [&mut all, &mut one] {
-        viewer.until("it goes on after a restart", |lines| {
-            has(lines, &["(CONNECTED)"]) && polls_of(lines, SERVED) > before
-        })?;
-    }
-    drop(hostile);
-    drop(service);
-    // What ended is forgotten after some seconds.
-    all.until("all are gone", |lines| has(lines, &["Tasks (0)"]))?;
-    for mut viewer in [all, one, strange] {
-        viewer.types("q")?;
-        let status = viewer.ends()?;
-        ensure!(status.success(), "tokio-console failed: {status}");
-    }
-    drop(loopd);
-
-    // The same from the past.
-    let mut replay = command("loopd");
-    replay.args(["replay", "--app", "orders", "--speed", "4x", "--db"]).arg(&db);
-    let replay = Running::start(replay, folder.path())?;
-    let mut past = watch(&format!("http://{}", replay.addr))?;
-    past.until("tasks of the past are there", |lines| has(lines, &["packing.rs:"]))?;
-    past.types("q")?;
-    let status = past.ends()?;
-    ensure!(status.success(), "tokio-console failed: {status}");
-    Ok(())
+    watch::check(&tui, &folder("watch")?)?;
+    attach::check(&plain, &both, &folder("attach")?)?;
+    side_by_side::check(&tui, &plain, &both, &folder("side-by-side")?)
 }
 
-/// Whether some line has all of these.
-fn has(lines: &[String], words: &[&str]) -> bool {
-    lines.iter().any(|line| words.iter().all(|word| line.contains(word)))
-}
-
-/// The polls of the first task of this place: what is counted stands before the kind and the place.
-fn polls_of(lines: &[String], place: &str) -> u64 {
-    let polls = lines.iter().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let at = words.iter().position(|word| word.contains(place))?;
-        words.get(at.checked_sub(2)?)?.parse().ok()
-    });
-    polls.unwrap_or(0)
-}
-
-/// A program of ours, without settings of ours.
-fn command(name: &str) -> Command {
-    let mut command = Command::new(target().join("debug").join(name));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LOOPD_") {
-            command.env_remove(name);
-        }
-    }
-    command.env("LOOPD_ENABLED", "1");
-    command
-}
-
-/// A program that runs; it ends when dropped.
-struct Running {
-    child: Child,
-    /// Where it listens, if it says so.
-    addr: String,
-}
-
-impl Running {
-    fn serve(db: &Path, listen: &str, folder: &Path) -> anyhow::Result<Self> {
-        let mut serve = command("loopd");
-        serve.args(["serve", "--listen", listen, "--db"]).arg(db);
-        Self::start(serve, folder)
-    }
-
-    fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
-        let what = format!("{command:?}");
-        let log = File::options().create(true).append(true).open(folder.join("log"))?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        let is_server = what.contains("\"serve\"") || what.contains("\"replay\"");
-        let child = command.spawn().with_context(|| format!("start {what}"))?;
-        let mut running = Self { child, addr: String::new() };
-        let stdout = running.child.stdout.take().context("it has no standard output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        if is_server {
-            let line = lines.next().context("it ended at once")??;
-            let addr = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
-            running.addr = addr.with_context(|| format!("no address in {line:?}"))?.to_owned();
-        }
-        // Somebody has to keep reading, or it would stall on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(running)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Politely first, so that its end is stored.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-s", "TERM", &pid]).status();
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
+/// A program that carries console-subscriber: a workspace of its own.
+fn program(flags: &[&str], to: &Path) -> anyhow::Result<PathBuf> {
+    const MANIFEST: &str = "bench/console-app/Cargo.toml";
+    let folder = target().join("console-app");
+    let mut build = cargo();
+    build.args(["build", "--locked", "--manifest-path", MANIFEST, "--target-dir"]).arg(&folder);
+    execute(build.args(flags))?;
+    // The other flavour takes its place.
+    std::fs::copy(folder.join("debug/loopd-console-app"), to).context("keep the program")?;
+    Ok(to.to_owned())
 }

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 /// A check's name and what it does.
 type Check = (&'static str, fn() -> anyhow::Result<()>);
 
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 16] = [
     ("fmt", fmt),
     ("dependencies", dependencies::check),
     ("clippy", clippy),
@@ -34,7 +34,6 @@ const CHECKS: [Check; 17] = [
     ("console", console::check),
     ("python", python::check),
     ("zoo", zoo::check),
-    ("attach", console::attach::check),
     ("tracing", tracing),
     ("doctests", doctests),
     ("loom", loom),

@@ -1,16 +1,18 @@
 //! Does a known number of things, says so, and stays until its standard input ends.
 //!
-//! `loopd-console-app ADDR` or `loopd-console-app /PATH/OF/SOCKET` is where console-subscriber listens.
+//! `loopd-console-app WHERE [WHAT]`: console-subscriber listens at an address or the path of a socket, or not
+//! at all if that is `-`; `WHAT` is `steady` (the default), `sick`, or so many tasks that do nothing.
 
 use std::error::Error;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use console_subscriber::{ConsoleLayer, ServerAddr};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Mutex, Semaphore};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -23,35 +25,21 @@ const ROUNDS: usize = 100;
 const WORK: Duration = Duration::from_micros(600);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let place = std::env::args().nth(1).ok_or("say where to listen: an address or a path")?;
-    let place = match place.parse::<SocketAddr>() {
-        Ok(addr) => ServerAddr::Tcp(addr),
-        Err(_) => ServerAddr::Unix(PathBuf::from(place)),
-    };
-    let layer = ConsoleLayer::builder()
-        .server_addr(place)
-        .publish_interval(Duration::from_millis(200))
-        .spawn();
-    tracing_subscriber::registry().with(layer).init();
+    let place = std::env::args().nth(1).ok_or("say where to listen: an address, a path, or -")?;
+    let what = std::env::args().nth(2).unwrap_or_else(|| "steady".to_owned());
+    let is_sick = what == "sick";
+    subscribe(&place, is_sick);
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(2).enable_all();
-    #[cfg(feature = "loopd")]
-    let agent = loopd_agent::Config::from_env().start()?;
-    #[cfg(feature = "loopd")]
-    let runtime = {
-        let limit = Instant::now() + Duration::from_secs(20);
-        while !loopd_agent::stats().connected && Instant::now() < limit {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // Records are on their way once the clock is calibrated.
-        std::thread::sleep(Duration::from_millis(300));
-        agent.attach("main", builder).build()?
-    };
-    #[cfg(not(feature = "loopd"))]
-    let runtime = builder.build()?;
+    // One of them never comes back.
+    builder.worker_threads(if is_sick { 3 } else { 2 }).enable_all();
+    let runtime = recorded(builder)?;
     let handle = runtime.handle().clone();
     let _entered = handle.enter();
-    let work = start()?;
+    let work = match what.parse::<usize>() {
+        Ok(many) => idle(&handle, many)?,
+        Err(_) if is_sick => sick()?,
+        Err(_) => steady()?,
+    };
     handle.block_on(async {
         for done in work {
             // Each says when it is done, and stays.
@@ -61,12 +49,104 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("done");
     // Until whoever started it goes.
     let _ = std::io::stdin().read(&mut [0]);
-    Ok(())
+    std::process::exit(0);
+}
+
+/// Installs console-subscriber, and the agent's own layer beside it where that is to hear all that it hears.
+fn subscribe(place: &str, is_sick: bool) {
+    let place = match place.parse::<SocketAddr>() {
+        Ok(addr) => ServerAddr::Tcp(addr),
+        Err(_) if place == "-" => return,
+        Err(_) => ServerAddr::Unix(PathBuf::from(place)),
+    };
+    let layer = ConsoleLayer::builder()
+        .server_addr(place)
+        .publish_interval(Duration::from_millis(200))
+        .spawn();
+    let registry = tracing_subscriber::registry().with(layer);
+    #[cfg(feature = "loopd")]
+    let registry = registry.with(is_sick.then(loopd_agent::layer));
+    #[cfg(not(feature = "loopd"))]
+    let _ = is_sick;
+    registry.init();
+}
+
+#[cfg(not(feature = "loopd"))]
+fn recorded(mut builder: Builder) -> Result<Runtime, Box<dyn Error>> {
+    Ok(builder.build()?)
+}
+
+#[cfg(feature = "loopd")]
+fn recorded(builder: Builder) -> Result<Runtime, Box<dyn Error>> {
+    let agent = loopd_agent::Config::from_env().start()?;
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !loopd_agent::stats().connected && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Records are on their way once the clock is calibrated.
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(agent.attach("main", builder).build()?)
 }
 
 type Done = tokio::sync::oneshot::Receiver<()>;
 
-fn start() -> Result<Vec<Done>, Box<dyn Error>> {
+/// Tasks with all that tokio-console warns of, beside healthy ones.
+fn sick() -> Result<Vec<Done>, Box<dyn Error>> {
+    let mut all = busy()?;
+    // In its first poll, for ever.
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    spawn("greedy", async move {
+        let _ = started.send(());
+        loop {
+            std::thread::park();
+        }
+    })?;
+    all.push(has_started);
+    // Wakes itself, and has a waker left afterwards.
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    let (mut done, mut rounds) = (Some(done), 0);
+    spawn(
+        "selfish",
+        std::future::poll_fn(move |context| {
+            rounds += 1;
+            if rounds <= ROUNDS {
+                context.waker().wake_by_ref();
+            } else if let Some(done) = done.take() {
+                std::mem::forget(context.waker().clone());
+                let _ = done.send(());
+            }
+            Poll::Pending
+        }),
+    )?;
+    all.push(is_done);
+    // Nobody can wake it.
+    spawn("forgotten", std::future::pending())?;
+    // Larger than most, and so large that tokio puts it into a box; nobody can wake these either.
+    spawn("large", with::<1_200>())?;
+    spawn("boxed", with::<40_000>())?;
+    Ok(all)
+}
+
+/// Has so many bytes with it while it waits.
+async fn with<const BYTES: usize>() {
+    let bytes = std::hint::black_box([1u8; BYTES]);
+    std::future::pending::<()>().await;
+    std::hint::black_box(bytes);
+}
+
+/// So many tasks that do nothing, at a pace that console-subscriber can follow.
+fn idle(handle: &Handle, many: usize) -> Result<Vec<Done>, Box<dyn Error>> {
+    for first in (0..many).step_by(500) {
+        for _ in first..many.min(first + 500) {
+            spawn("idle", std::future::pending())?;
+        }
+        handle.block_on(tokio::time::sleep(Duration::from_millis(5)));
+    }
+    Ok(Vec::new())
+}
+
+/// Tasks that compute and sleep by turns, and stay.
+fn busy() -> Result<Vec<Done>, Box<dyn Error>> {
     let mut all = Vec::new();
     for _ in 0..STEADY {
         let (done, is_done) = tokio::sync::oneshot::channel();
@@ -80,6 +160,11 @@ fn start() -> Result<Vec<Done>, Box<dyn Error>> {
         })?;
         all.push(is_done);
     }
+    Ok(all)
+}
+
+fn steady() -> Result<Vec<Done>, Box<dyn Error>> {
+    let mut all = busy()?;
     // One poll of a fifth of a second.
     let (done, is_done) = tokio::sync::oneshot::channel();
     spawn("slow", async move {
@@ -112,6 +197,7 @@ fn start() -> Result<Vec<Done>, Box<dyn Error>> {
 }
 
 #[cfg(not(feature = "loopd"))]
+#[track_caller]
 fn spawn(
     name: &str,
     future: impl Future<Output = ()> + Send + 'static,
@@ -121,6 +207,7 @@ fn spawn(
 
 /// Through loopd, which then knows of wakes as well.
 #[cfg(feature = "loopd")]
+#[track_caller]
 fn spawn(
     name: &str,
     future: impl Future<Output = ()> + Send + 'static,

@@ -1,23 +1,14 @@
 //! Real programs with the real `console-subscriber`, recorded by `loopd attach` and `loopd serve --attach`:
 //! whether what is recorded is what they did, and what our own agent says of the same program.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
-use tempfile::TempDir;
+use anyhow::ensure;
 
-use crate::run::{cargo, execute, target};
+use super::running::{Ask, Running, command};
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A workspace of its own.
-const MANIFEST: &str = "bench/console-app/Cargo.toml";
 /// What the program does.
 const STEADY: u64 = 8;
 /// So often each of these is polled, at most: a sleep may be over before it is polled at all.
@@ -26,26 +17,17 @@ const WORK: u64 = 100 * 600_000;
 /// The two records may differ by so much.
 const TOLERANCE: f64 = 0.01;
 
-pub(crate) fn check() -> anyhow::Result<()> {
-    execute(cargo().args(["build", "--locked", "--package", "loopd", "--bins"]))?;
-    let folder = TempDir::with_prefix("loopd-attach-")?;
-    let plain = build(&[], &folder.path().join("plain"))?;
-    let both = build(&["--features", "loopd"], &folder.path().join("both"))?;
+pub(super) fn check(plain: &Path, both: &Path, folder: &Path) -> anyhow::Result<()> {
     let place = free_address()?;
-    let mut serve = loopd();
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(folder.path().join("loopd.db"));
-    serve.args(["--attach", &format!("http://{place}=shop")]);
-    let server = Running::start(serve, &folder.path().join("serve.log"))?;
-    let url = server.line()?;
-    let url = url.split_whitespace().find(|word| word.starts_with("http://"));
-    let url = url.context("`loopd serve` does not say where it is")?.to_owned();
-    let ask = Ask { url: url.clone() };
+    let target = format!("http://{place}=shop");
+    let args = ["--listen", "127.0.0.1:0", "--attach", &target];
+    let server = Running::serve(&folder.join("loopd.db"), &args, folder)?;
+    let ask = Ask::of(&server);
 
     println!("a program over TCP, by `loopd serve --attach`");
-    let log = folder.path().join("plain.log");
-    let mut command = Command::new(&plain);
-    command.arg(&place);
-    let program = Running::start(command, &log)?;
+    let mut run = Command::new(plain);
+    run.arg(&place);
+    let program = Running::start(run, folder)?;
     ensure!(program.line()?.trim() == "done", "the program is not done");
     ask.until(
         "SELECT count(*), min(polls), max(polls), min(busy_time)
@@ -84,9 +66,9 @@ pub(crate) fn check() -> anyhow::Result<()> {
 
     println!("it is restarted, at the same address");
     drop(program);
-    let mut command = Command::new(&plain);
-    command.arg(&place);
-    let program = Running::start(command, &log)?;
+    let mut run = Command::new(plain);
+    run.arg(&place);
+    let program = Running::start(run, folder)?;
     ask.until(
         "SELECT count(DISTINCT process), count(*), min(polls), max(polls)
          FROM tasks JOIN processes USING (process) WHERE app = 'shop' AND name = 'steady'",
@@ -99,14 +81,14 @@ pub(crate) fn check() -> anyhow::Result<()> {
     drop(program);
 
     println!("a program with our own agent as well, over a socket, by `loopd attach`");
-    let socket = folder.path().join("console.sock");
-    let mut attach = loopd();
+    let socket = folder.join("console.sock");
+    let mut attach = command("loopd");
     attach.arg("attach").arg(format!("file://{}", socket.display()));
-    attach.args(["--name", "attached", "--url", &url]);
-    let attached = Running::start(attach, &folder.path().join("attach.log"))?;
-    let mut command = Command::new(&both);
-    command.arg(&socket).env("LOOPD_ENDPOINT", &url).env("LOOPD_APP", "own");
-    let program = Running::start(command, &folder.path().join("both.log"))?;
+    attach.args(["--name", "attached", "--url", &ask.url]);
+    let attached = Running::start(attach, folder)?;
+    let mut run = Command::new(both);
+    run.arg(&socket).env("LOOPD_ENDPOINT", &ask.url).env("LOOPD_APP", "own");
+    let program = Running::start(run, folder)?;
     ensure!(program.line()?.trim() == "done", "the program is not done");
     let compared =
         "SELECT count(*), sum(a.polls), sum(b.polls), sum(a.busy_time), sum(b.busy_time),
@@ -130,93 +112,6 @@ pub(crate) fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(flags: &[&str], to: &Path) -> anyhow::Result<PathBuf> {
-    let folder = target().join("console-app");
-    let mut build = cargo();
-    build.args(["build", "--locked", "--manifest-path", MANIFEST, "--target-dir"]).arg(&folder);
-    execute(build.args(flags))?;
-    // The other flavour takes its place.
-    std::fs::copy(folder.join("debug/loopd-console-app"), to).context("keep the program")?;
-    Ok(to.to_owned())
-}
-
-fn free_address() -> anyhow::Result<String> {
+pub(super) fn free_address() -> anyhow::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
-
-fn loopd() -> Command {
-    let mut command = Command::new(target().join("debug/loopd"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("LOOPD_")) {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// A program that ends when this is dropped.
-struct Running {
-    child: Child,
-    out: std::cell::RefCell<BufReader<std::process::ChildStdout>>,
-}
-
-impl Running {
-    fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
-        let log = File::options().create(true).append(true).open(log).context("open a log")?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().with_context(|| format!("start {command:?}"))?;
-        let out = child.stdout.take().context("it has no standard output")?;
-        Ok(Self { child, out: BufReader::new(out).into() })
-    }
-
-    /// The next line that it prints.
-    fn line(&self) -> anyhow::Result<String> {
-        let mut line = String::new();
-        self.out.borrow_mut().read_line(&mut line)?;
-        Ok(line)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A server to ask in SQL.
-struct Ask {
-    url: String,
-}
-
-impl Ask {
-    /// Waits until the one row of numbers is as wanted.
-    fn until(&self, sql: &str, is_wanted: impl Fn(&[u64]) -> bool) -> anyhow::Result<Vec<u64>> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let row = self.row(sql)?;
-            if is_wanted(&row) {
-                return Ok(row);
-            }
-            if Instant::now() > deadline {
-                bail!("{sql}\nstill gives {row:?}");
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-    }
-
-    fn row(&self, sql: &str) -> anyhow::Result<Vec<u64>> {
-        let mut query = loopd();
-        query.args(["query", "--url", &self.url, "--format", "csv", sql]);
-        let output = query.output().context("run `loopd query`")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        ensure!(
-            output.status.success(),
-            "`loopd query` failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let values = text.lines().nth(1).context("the query gives no row")?.split(',');
-        // What is not known counts as nothing.
-        Ok(values.map(|value| value.trim().parse().unwrap_or(0)).collect())
-    }
 }

@@ -3,23 +3,21 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
+use super::running::{LIMIT, LOOK_EVERY};
+
 /// Rows and columns: wide enough that no column of a table is cut off.
 const SIZE: (NonZeroU16, NonZeroU16) =
     (NonZeroU16::new(50).unwrap(), NonZeroU16::new(240).unwrap());
-/// Longer than anything takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
-/// Between two looks at the screen.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
 /// A program that runs; it ends when dropped.
 pub(super) struct Terminal {
     child: Child,
@@ -28,7 +26,15 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    pub(super) fn start(mut command: Command) -> anyhow::Result<Self> {
+    /// tokio-console, which asks this address.
+    pub(super) fn console(tui: &Path, address: &str, folder: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(tui);
+        command.args(["--no-colors", address]).env("LANG", "en_US.UTF-8");
+        command.current_dir(folder);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> anyhow::Result<Self> {
         let ours = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         rustix::pty::grantpt(&ours)?;
         rustix::pty::unlockpt(&ours)?;
@@ -104,4 +110,9 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether some line has all of these.
+pub(super) fn has(lines: &[String], words: &[&str]) -> bool {
+    lines.iter().any(|line| words.iter().all(|word| line.contains(word)))
 }

@@ -107,7 +107,7 @@ pub(super) fn task(
     fields.extend(standing.name.iter().map(|name| text("task.name", name)));
     fields.extend(standing.kind.and_then(kind_word).map(|word| text("kind", word)));
     fields.extend(labels.fields());
-    fields.extend(standing.fields.iter().map(|(key, value)| text(key, value)));
+    fields.extend(standing.fields.iter().map(|(key, value)| told(key, value)));
     let parent = standing.parent.map(|parent| task_id(program.process, parent));
     let task = api::tasks::Task {
         id: Some(api::Id { id: task_id(program.process, standing.task) }),
@@ -293,6 +293,12 @@ fn field(name: &str, value: Option<Value>) -> api::Field {
 
 fn text(name: &str, value: &str) -> api::Field {
     field(&shown(name), Some(Value::StrVal(shown(value))))
+}
+
+/// What a program says of a task. The client warns of sizes, where they are numbers.
+fn told(key: &str, value: &str) -> api::Field {
+    let size = matches!(key, "size.bytes" | "original_size.bytes").then(|| value.parse().ok());
+    size.flatten().map_or_else(|| text(key, value), |size| number(key, size))
 }
 
 /// What a program calls something, as a line of a terminal can show it: without control characters, and
