@@ -17,6 +17,9 @@ use crate::record::Record;
 use crate::recorder;
 use crate::wrapped::{Life, Wrapped};
 
+/// Futures of so many bytes have their size told: from here on tokio-console warns of them.
+pub(crate) const LARGE_FUTURE: usize = 1024;
+
 /// As [`tokio::spawn`]; also records wakes and how the task ends.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
@@ -97,6 +100,15 @@ impl Task<'_> {
         Self { name: None, fields: Vec::new() }
     }
 
+    /// What is said of it, and of its future if that is large and tokio does not tell.
+    fn fields_with_size<F>(self) -> Fields {
+        let mut fields = self.fields;
+        if size_of::<F>() >= LARGE_FUTURE && !crate::layer::is_on() {
+            fields.push(("size.bytes".to_owned(), size_of::<F>().to_string()));
+        }
+        fields
+    }
+
     /// Says more about the task: a key and a value, as `field("order", id)`. 32 at most, of 256
     /// bytes each.
     pub fn field(mut self, key: &str, value: impl Display) -> Self {
@@ -116,11 +128,12 @@ impl Task<'_> {
         if !recorder::is_recording() {
             return tokio::spawn(future);
         }
+        let (name, fields) = (self.name, self.fields_with_size::<F>());
         let life = Life::new(None);
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Async, None);
         let handle = tokio::spawn(wrapped);
-        spawn.end(&life, handle.id(), self.name, self.fields);
+        spawn.end(&life, handle.id(), name, fields);
         handle
     }
 
@@ -134,11 +147,12 @@ impl Task<'_> {
         if !recorder::is_recording() {
             return handle.spawn(future);
         }
+        let (name, fields) = (self.name, self.fields_with_size::<F>());
         let life = Life::new(None);
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Async, Some(handle.clone()));
         let handle = handle.spawn(wrapped);
-        spawn.end(&life, handle.id(), self.name, self.fields);
+        spawn.end(&life, handle.id(), name, fields);
         handle
     }
 
@@ -152,11 +166,12 @@ impl Task<'_> {
         if !recorder::is_recording() {
             return tokio::task::spawn_local(future);
         }
+        let (name, fields) = (self.name, self.fields_with_size::<F>());
         let life = Life::new(None);
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Local, None);
         let handle = tokio::task::spawn_local(wrapped);
-        spawn.end(&life, handle.id(), self.name, self.fields);
+        spawn.end(&life, handle.id(), name, fields);
         handle
     }
 
@@ -209,7 +224,7 @@ impl<T: 'static> JoinSetExt<T> for JoinSet<T> {
         let wrapped = Wrapped::new(future, life.clone());
         let spawn = Spawn::begin(TaskKind::Async, None);
         let handle = self.spawn(wrapped);
-        spawn.end(&life, handle.id(), name, Vec::new());
+        spawn.end(&life, handle.id(), name, Task::unnamed().fields_with_size::<F>());
         handle
     }
 }

@@ -16,9 +16,11 @@ use crate::hooks;
 use crate::lane::{Lane, worker_index};
 use crate::layer::scope::Entry;
 use crate::layer::slab::{Role, SPANS, Slot, SlotRef};
-use crate::layer::values::{Origin, WakerEvent, WakerOp};
+use crate::layer::values::{Origin, Sizes, WakerEvent, WakerOp};
+use crate::notes::Note;
 use crate::record::Record;
 use crate::recorder::{self, Loop};
+use crate::tasks;
 
 /// Tokio's hooks record its life.
 const HOOKED: u8 = 1;
@@ -61,10 +63,22 @@ pub(crate) fn is_hooked(task: u64) {
 /// A task, job or root was spawned. It keeps no number if it is none of our business.
 pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, is_blocking: bool) {
     let is_wrapped = hooks::take_wrapping();
-    if is_wrapped || !recorder::is_recording() {
+    if !recorder::is_recording() {
+        return;
+    }
+    let mut sizes = Sizes::default();
+    attributes.record(&mut sizes);
+    let is_large = sizes.now >= tasks::LARGE_FUTURE as u64 || sizes.original != 0;
+    if is_wrapped && !is_large {
         return;
     }
     let origin = Origin::of(|visitor| attributes.record(visitor));
+    if is_large {
+        tell_sizes(origin.task, &sizes);
+    }
+    if is_wrapped {
+        return;
+    }
     let kind = match origin.what.as_str() {
         _ if is_blocking => TaskKind::Blocking,
         "local" => TaskKind::Local,
@@ -88,6 +102,14 @@ pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, is_blocking: bool) 
         // It enters its runtime only now; and tokio has no callbacks.
         TaskKind::BlockOn | TaskKind::Callback => {}
     }
+}
+
+/// Under the names that tokio gives them.
+fn tell_sizes(task: u64, sizes: &Sizes) {
+    let both = [("size.bytes", sizes.now), ("original_size.bytes", sizes.original)];
+    let known = both.into_iter().filter(|(_, size)| *size != 0);
+    let fields = known.map(|(name, size)| (name.to_owned(), size.to_string())).collect();
+    recorder::write(&Record::Note(Note::Fields { at: ticks(), task, fields }));
 }
 
 /// Tells of its spawn, once its loop is known; says whether it is.

@@ -97,6 +97,26 @@ impl Visit for Origin {
     }
 }
 
+/// How large a task's future is, in bytes; 0 where tokio does not say.
+#[derive(Default)]
+pub(crate) struct Sizes {
+    pub(crate) now: u64,
+    /// As it was written, before tokio put it into a box for its size.
+    pub(crate) original: u64,
+}
+
+impl Visit for Sizes {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "size.bytes" => self.now = value,
+            "original_size.bytes" => self.original = value,
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
 /// What happened to a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WakerOp {

@@ -124,6 +124,29 @@ async fn busy() {
 }
 
 #[test]
+fn large_futures_have_their_size_told_and_others_do_not() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector);
+    let runtime = agent.attach("main", current_thread()).build().unwrap();
+    runtime.block_on(async {
+        loopd_agent::spawn(std::future::ready([0u8; 64])).await.unwrap();
+        loopd_agent::task("large").spawn(std::future::ready([0u8; 2000])).await.unwrap();
+    });
+    drop(runtime);
+    agent.shutdown(FLUSH);
+    let seen = collector.seen();
+    let id = seen.task_named("large").unwrap();
+    let told: Vec<_> = seen
+        .events()
+        .filter_map(|event| match &event.kind {
+            EventKind::TaskFields { task, fields } => Some((task.0, fields.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(id, vec![("size.bytes".to_owned(), "2001".to_owned())])]);
+}
+
+#[test]
 fn marks_and_fields_arrive_as_they_were_said() {
     let collector = Collector::start();
     let agent = agent_for(&collector);

@@ -98,6 +98,49 @@ fn local_tasks_jobs_and_roots_of_unmodified_code_are_recorded_once() {
 }
 
 #[test]
+fn large_futures_have_the_sizes_that_tokio_tells() {
+    let collector = Collector::start();
+    let agent = agent_for(&collector, Way::Only);
+    let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
+    let cast = Cast::default();
+    runtime.block_on(async {
+        // Of any size is what tokio boxes, in release and debug builds.
+        async fn with<const BYTES: usize>(cast: Cast, name: &'static str) {
+            cast.enter(name);
+            let bytes = std::hint::black_box([1u8; BYTES]);
+            tokio::task::yield_now().await;
+            std::hint::black_box(bytes);
+        }
+        tokio::spawn(with::<64>(cast.clone(), "small")).await.unwrap();
+        tokio::spawn(with::<1_200>(cast.clone(), "large")).await.unwrap();
+        tokio::spawn(with::<40_000>(cast.clone(), "boxed")).await.unwrap();
+        loopd_agent::spawn(with::<40_000>(cast.clone(), "wrapped")).await.unwrap();
+    });
+    drop(runtime);
+    agent.shutdown(FLUSH);
+    let seen = collector.seen();
+    let sizes = |name: &str| {
+        let id = cast.id(name);
+        let told = seen.events().filter_map(|event| match &event.kind {
+            EventKind::TaskFields { task, fields } if task.0 == id => Some(fields.clone()),
+            _ => None,
+        });
+        let told: Vec<(String, String)> = told.flatten().collect();
+        told.into_iter().map(|(key, value)| (key, value.parse().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes("small"), []);
+    let [(key, size)] = &sizes("large")[..] else { panic!("{:?}", sizes("large")) };
+    assert!(key == "size.bytes" && (1_200..1_500u64).contains(size), "{size}");
+    for name in ["boxed", "wrapped"] {
+        let [(now, size), (before, original)] = &sizes(name)[..] else {
+            panic!("{name}: {:?}", sizes(name))
+        };
+        assert_eq!((now.as_str(), before.as_str()), ("size.bytes", "original_size.bytes"));
+        assert!(*size < 100 && (40_000..41_000).contains(original), "{name}: {size}, {original}");
+    }
+}
+
+#[test]
 fn what_the_wrappers_record_is_not_recorded_again() {
     let collector = Collector::start();
     let agent = agent_for(&collector, Way::Only);
