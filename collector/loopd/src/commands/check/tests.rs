@@ -68,7 +68,7 @@ fn check(fail_on: Level, test: impl FnOnce(&Checked<'_>)) {
 
 const PROCESS: &str = r#"{
     "process": 1, "id": "07", "app": "shop", "app_version": "", "host": "box", "pid": 1, "labels": {},
-    "agent": "loopd-agent", "agent_version": "0.1.0", "runtime": "tokio", "state": "ended",
+    "agent": "loopd-agent", "agent_version": "0.1.0", "runtime": "tokio", "capture": "records", "state": "ended",
     "started_at": "0", "last_at": "5", "ended_at": null, "slow_threshold": 100000000, "coverage": [],
     "tasks_alive": 0, "tasks_spawned": 0, "polls": 0, "slow_polls": 0, "open_resources": 0, "lost": 0,
     "loops": []
