@@ -27,9 +27,18 @@ pub(crate) fn check() -> anyhow::Result<()> {
         let folder = folder.path().join(name);
         std::fs::create_dir(&folder).map(|()| folder)
     };
-    watch::check(&tui, &folder("watch")?)?;
-    attach::check(&plain, &both, &folder("attach")?)?;
-    side_by_side::check(&tui, &plain, &both, &folder("side-by-side")?)
+    let watch = folder("watch")?;
+    watch::check(&tui, &watch).with_context(|| log_of(&watch))?;
+    let attach = folder("attach")?;
+    attach::check(&plain, &both, &attach).with_context(|| log_of(&attach))?;
+    let side_by_side = folder("side-by-side")?;
+    side_by_side::check(&tui, &plain, &both, &side_by_side).with_context(|| log_of(&side_by_side))
+}
+
+/// What the programs complained of.
+fn log_of(folder: &Path) -> String {
+    let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+    format!("what the programs printed:\n{log}")
 }
 
 /// A program that carries console-subscriber: a workspace of its own.

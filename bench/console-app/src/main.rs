@@ -12,7 +12,11 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use console_subscriber::{ConsoleLayer, ServerAddr};
-use tokio::runtime::{Builder, Handle, Runtime};
+#[cfg(feature = "loopd")]
+use loopd_agent::{Agent, Runtime};
+#[cfg(not(feature = "loopd"))]
+use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Mutex, Semaphore};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -28,11 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let place = std::env::args().nth(1).ok_or("say where to listen: an address, a path, or -")?;
     let what = std::env::args().nth(2).unwrap_or_else(|| "steady".to_owned());
     let is_sick = what == "sick";
-    subscribe(&place, is_sick);
+    subscribe(&place);
     let mut builder = Builder::new_multi_thread();
     // One of them never comes back.
     builder.worker_threads(if is_sick { 3 } else { 2 }).enable_all();
-    let runtime = recorded(builder)?;
+    let (runtime, _agent) = recorded(builder)?;
     let handle = runtime.handle().clone();
     let _entered = handle.enter();
     let work = match what.parse::<usize>() {
@@ -52,11 +56,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::process::exit(0);
 }
 
-/// Installs console-subscriber, and the agent's own layer beside it where that is to hear all that it hears.
-fn subscribe(place: &str, is_sick: bool) {
+/// Installs console-subscriber, and beside it the agent's own layer, which hears the same.
+fn subscribe(place: &str) {
     let place = match place.parse::<SocketAddr>() {
         Ok(addr) => ServerAddr::Tcp(addr),
-        Err(_) if place == "-" => return,
+        Err(_) if place == "-" => {
+            #[cfg(feature = "loopd")]
+            tracing_subscriber::registry().with(loopd_agent::layer()).init();
+            return;
+        }
         Err(_) => ServerAddr::Unix(PathBuf::from(place)),
     };
     let layer = ConsoleLayer::builder()
@@ -65,19 +73,17 @@ fn subscribe(place: &str, is_sick: bool) {
         .spawn();
     let registry = tracing_subscriber::registry().with(layer);
     #[cfg(feature = "loopd")]
-    let registry = registry.with(is_sick.then(loopd_agent::layer));
-    #[cfg(not(feature = "loopd"))]
-    let _ = is_sick;
+    let registry = registry.with(loopd_agent::layer());
     registry.init();
 }
 
 #[cfg(not(feature = "loopd"))]
-fn recorded(mut builder: Builder) -> Result<Runtime, Box<dyn Error>> {
-    Ok(builder.build()?)
+fn recorded(mut builder: Builder) -> Result<(Runtime, ()), Box<dyn Error>> {
+    Ok((builder.build()?, ()))
 }
 
 #[cfg(feature = "loopd")]
-fn recorded(builder: Builder) -> Result<Runtime, Box<dyn Error>> {
+fn recorded(builder: Builder) -> Result<(Runtime, Agent), Box<dyn Error>> {
     let agent = loopd_agent::Config::from_env().start()?;
     let limit = Instant::now() + Duration::from_secs(20);
     while !loopd_agent::stats().connected && Instant::now() < limit {
@@ -85,7 +91,7 @@ fn recorded(builder: Builder) -> Result<Runtime, Box<dyn Error>> {
     }
     // Records are on their way once the clock is calibrated.
     std::thread::sleep(Duration::from_millis(300));
-    Ok(agent.attach("main", builder).build()?)
+    Ok((agent.attach("main", builder).build()?, agent))
 }
 
 type Done = tokio::sync::oneshot::Receiver<()>;
@@ -196,24 +202,12 @@ fn steady() -> Result<Vec<Done>, Box<dyn Error>> {
     Ok(all)
 }
 
-#[cfg(not(feature = "loopd"))]
 #[track_caller]
 fn spawn(
     name: &str,
     future: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), std::io::Error> {
     tokio::task::Builder::new().name(name).spawn(future).map(drop)
-}
-
-/// Through loopd, which then knows of wakes as well.
-#[cfg(feature = "loopd")]
-#[track_caller]
-fn spawn(
-    name: &str,
-    future: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), std::io::Error> {
-    drop(loopd_agent::task(name).spawn(future));
-    Ok(())
 }
 
 fn compute(length: Duration) {

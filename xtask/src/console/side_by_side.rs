@@ -14,6 +14,8 @@ use super::terminal::{Terminal, has};
 
 /// What the two may differ by in polls and busy time, as a share.
 const TOLERANCE: f64 = 0.01;
+/// What either adds to each poll as the other sees it, in seconds.
+const BOTH_RECORD: f64 = 1e-6;
 /// Tasks of the program by name, and so many of each.
 const TASKS: [(&str, usize); 6] =
     [("steady", 8), ("greedy", 1), ("selfish", 1), ("forgotten", 1), ("large", 1), ("boxed", 1)];
@@ -122,6 +124,7 @@ struct Task {
     name: &'static str,
     /// In seconds.
     busy: f64,
+    shown_to: f64,
     polls: u64,
     kind: String,
     location: String,
@@ -150,11 +153,13 @@ impl Task {
         let (name, _) = TASKS.iter().find(|(name, _)| *name == words[at])?;
         let id = words.get(at.checked_sub(2)?)?.parse().ok()?;
         let warnings = words[..at - 2].iter().find_map(|word| word.trim_matches('⚠').parse().ok());
+        let (busy, shown_to) = seconds(words.get(at + 2)?)?;
         let task = Self {
             warnings: warnings.unwrap_or(0),
             state: words[at - 1].to_owned(),
             name,
-            busy: seconds(words.get(at + 2)?)?,
+            busy,
+            shown_to,
             polls: words.get(at + 5)?.parse().ok()?,
             kind: (*words.get(at + 6)?).to_owned(),
             location: (*words.get(at + 7)?).to_owned(),
@@ -163,17 +168,22 @@ impl Task {
     }
 
     fn is_like(&self, other: &Self) -> bool {
+        // Each reads the clock where it stands, and a poll is longer by what the other does in it.
+        let busy = self.busy.max(other.busy) * TOLERANCE
+            + self.polls as f64 * BOTH_RECORD
+            + self.shown_to.max(other.shown_to);
         // The one that never yields is busy for as long as it was looked at.
-        let is_as_busy = self.name == "greedy" || is_close(self.busy, other.busy);
+        let is_as_busy = self.name == "greedy" || (self.busy - other.busy).abs() <= busy;
+        let polls = self.polls.max(other.polls) as f64 * TOLERANCE;
         is_as_busy
-            && is_close(self.polls as f64, other.polls as f64)
+            && self.polls.abs_diff(other.polls) as f64 <= polls
             && (self.warnings, &self.state, self.name) == (other.warnings, &other.state, other.name)
             && (&self.kind, &self.location) == (&other.kind, &other.location)
     }
 }
 
-/// As they are shown there, with a unit.
-fn seconds(text: &str) -> Option<f64> {
+/// As it is shown there, with a unit, and what its last digit stands for.
+fn seconds(text: &str) -> Option<(f64, f64)> {
     let (number, unit) =
         text.split_at(text.find(|char: char| char.is_alphabetic() || char == 'µ')?);
     let factor = match unit {
@@ -181,14 +191,12 @@ fn seconds(text: &str) -> Option<f64> {
         "µs" => 1e-6,
         "ms" => 1e-3,
         "s" => 1.0,
-        _ => return None,
+        // Minutes, which only one has that is not compared.
+        _ => return Some((0.0, 0.0)),
     };
-    Some(number.parse::<f64>().ok()? * factor)
-}
-
-fn is_close(a: f64, b: f64) -> bool {
-    // Less than a tenth of a millisecond is shown with too few digits.
-    (a - b).abs() <= (a.max(b) * TOLERANCE).max(1e-4)
+    let digits = number.split_once('.').map_or(0, |(_, digits)| digits.len());
+    let digits = i32::try_from(digits).ok()?;
+    Some((number.parse::<f64>().ok()? * factor, factor * 10f64.powi(-digits)))
 }
 
 fn differences_of(theirs: &Screen, ours: &Screen) -> Vec<String> {

@@ -24,7 +24,7 @@ pub(super) fn check(tui: &Path, folder: &Path) -> anyhow::Result<()> {
     let addr = loopd.addr.clone();
     // The service of the demo: ordinary code and no names. Its standard input is its life.
     let mut service = command("loopd");
-    service.arg("demo-service").env("LOOPD_ENDPOINT", format!("http://{addr}"));
+    service.args(["demo-service", "orders"]).env("LOOPD_ENDPOINT", format!("http://{addr}"));
     let service = Running::start(service, folder)?;
     let watch = |what: &str| Terminal::console(tui, what, folder);
     // Every program at once.

@@ -16,7 +16,7 @@ use crate::hooks;
 use crate::lane::{Lane, worker_index};
 use crate::layer::scope::Entry;
 use crate::layer::slab::{Role, SPANS, Slot, SlotRef};
-use crate::layer::values::{Origin, Sizes, WakerEvent, WakerOp};
+use crate::layer::values::{Origin, Traits, WakerEvent, WakerOp};
 use crate::notes::Note;
 use crate::record::Record;
 use crate::recorder::{self, Loop};
@@ -66,18 +66,14 @@ pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, is_blocking: bool) 
     if !recorder::is_recording() {
         return;
     }
-    let mut sizes = Sizes::default();
-    attributes.record(&mut sizes);
-    let is_large = sizes.now >= tasks::LARGE_FUTURE as u64 || sizes.original != 0;
-    if is_wrapped && !is_large {
+    let mut traits = Traits::default();
+    attributes.record(&mut traits);
+    if is_wrapped && !is_large(&traits) {
         return;
     }
     let origin = Origin::of(|visitor| attributes.record(visitor));
-    if is_large {
-        tell_sizes(origin.task, &sizes);
-    }
     if is_wrapped {
-        return;
+        return tell_traits(origin.task, &traits);
     }
     let kind = match origin.what.as_str() {
         _ if is_blocking => TaskKind::Blocking,
@@ -89,6 +85,7 @@ pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, is_blocking: bool) 
     if is_blocking && origin.function.as_str().starts_with("tokio::runtime::scheduler") {
         return;
     }
+    tell_traits(origin.task, &traits);
     slot.flags.store((kind as u8) << KIND_SHIFT, Relaxed);
     slot.number.store(origin.task, Relaxed);
     slot.place.store(origin.place, Relaxed);
@@ -104,12 +101,22 @@ pub(crate) fn open(slot: &Slot, attributes: &Attributes<'_>, is_blocking: bool) 
     }
 }
 
-/// Under the names that tokio gives them.
-fn tell_sizes(task: u64, sizes: &Sizes) {
-    let both = [("size.bytes", sizes.now), ("original_size.bytes", sizes.original)];
-    let known = both.into_iter().filter(|(_, size)| *size != 0);
-    let fields = known.map(|(name, size)| (name.to_owned(), size.to_string())).collect();
-    recorder::write(&Record::Note(Note::Fields { at: ticks(), task, fields }));
+fn is_large(traits: &Traits) -> bool {
+    traits.size >= tasks::LARGE_FUTURE as u64 || traits.original_size != 0
+}
+
+/// Its name, and sizes under the names that tokio gives them.
+fn tell_traits(task: u64, traits: &Traits) {
+    let name = traits.name.as_str();
+    if !name.is_empty() {
+        recorder::write(&Record::Named { at: ticks(), task, name: name.to_owned() });
+    }
+    if is_large(traits) {
+        let both = [("size.bytes", traits.size), ("original_size.bytes", traits.original_size)];
+        let known = both.into_iter().filter(|(_, size)| *size != 0);
+        let fields = known.map(|(name, size)| (name.to_owned(), size.to_string())).collect();
+        recorder::write(&Record::Note(Note::Fields { at: ticks(), task, fields }));
+    }
 }
 
 /// Tells of its spawn, once its loop is known; says whether it is.

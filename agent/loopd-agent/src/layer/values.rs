@@ -97,24 +97,31 @@ impl Visit for Origin {
     }
 }
 
-/// How large a task's future is, in bytes; 0 where tokio does not say.
+/// What tokio says of a task that we cannot know otherwise: its name, if it has one, and how large its
+/// future is, in bytes; 0 where it does not say.
 #[derive(Default)]
-pub(crate) struct Sizes {
-    pub(crate) now: u64,
-    /// As it was written, before tokio put it into a box for its size.
-    pub(crate) original: u64,
+pub(crate) struct Traits {
+    pub(crate) name: Short<{ crate::notes::MAX_TEXT }>,
+    /// Of the future.
+    pub(crate) size: u64,
+    /// Of the future as it was written, if tokio has put it into a box for that.
+    pub(crate) original_size: u64,
 }
 
-impl Visit for Sizes {
+impl Visit for Traits {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match field.name() {
-            "size.bytes" => self.now = value,
-            "original_size.bytes" => self.original = value,
+            "size.bytes" => self.size = value,
+            "original_size.bytes" => self.original_size = value,
             _ => {}
         }
     }
 
-    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "task.name" {
+            let _ = write!(self.name, "{value:?}");
+        }
+    }
 }
 
 /// What happened to a waker.

@@ -98,7 +98,7 @@ fn local_tasks_jobs_and_roots_of_unmodified_code_are_recorded_once() {
 }
 
 #[test]
-fn large_futures_have_the_sizes_that_tokio_tells() {
+fn names_and_large_sizes_are_those_that_tokio_tells() {
     let collector = Collector::start();
     let agent = agent_for(&collector, Way::Only);
     let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
@@ -112,7 +112,8 @@ fn large_futures_have_the_sizes_that_tokio_tells() {
             std::hint::black_box(bytes);
         }
         tokio::spawn(with::<64>(cast.clone(), "small")).await.unwrap();
-        tokio::spawn(with::<1_200>(cast.clone(), "large")).await.unwrap();
+        let named = tokio::task::Builder::new().name("import");
+        named.spawn(with::<1_200>(cast.clone(), "large")).unwrap().await.unwrap();
         tokio::spawn(with::<40_000>(cast.clone(), "boxed")).await.unwrap();
         loopd_agent::spawn(with::<40_000>(cast.clone(), "wrapped")).await.unwrap();
     });
@@ -128,6 +129,7 @@ fn large_futures_have_the_sizes_that_tokio_tells() {
         let told: Vec<(String, String)> = told.flatten().collect();
         told.into_iter().map(|(key, value)| (key, value.parse().unwrap())).collect::<Vec<_>>()
     };
+    assert_eq!(seen.task_named("import"), Some(cast.id("large")));
     assert_eq!(sizes("small"), []);
     let [(key, size)] = &sizes("large")[..] else { panic!("{:?}", sizes("large")) };
     assert!(key == "size.bytes" && (1_200..1_500u64).contains(size), "{size}");
