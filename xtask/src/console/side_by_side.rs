@@ -77,7 +77,8 @@ fn large(tui: &Path, plain: &Path, both: &Path, folder: &Path) -> anyhow::Result
     ensure!(program.line()?.trim() == "done", "the program is not done");
     let count = |app: &str| {
         format!(
-            "SELECT count(*), (SELECT count(*) FROM losses) FROM tasks JOIN processes USING (process)
+            "SELECT count(*), (SELECT count(*) FROM losses WHERE losses.process = processes.process)
+             FROM tasks JOIN processes USING (process)
              WHERE app = '{app}' AND location LIKE '%main.rs:%' AND tasks.state = 'alive'"
         )
     };
