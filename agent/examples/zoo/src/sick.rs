@@ -17,6 +17,7 @@ mod deadlock_rwlock;
 mod deadlock_two;
 mod fd_leak;
 mod fsync_in_handler;
+mod large_future;
 mod lock_across_await;
 mod lock_convoy;
 mod loop_saturated;
@@ -52,6 +53,7 @@ cage! {
     deadlock_two
     fd_leak
     fsync_in_handler
+    large_future
     lock_across_await
     lock_convoy
     loop_saturated

@@ -29,6 +29,8 @@ const MAX_ENDED: i64 = 50_000 / SCALE as i64;
 const MAX_UNWAKEABLE: usize = 150;
 const MAX_IN_POLLS: usize = 50;
 const MAX_SELF_WAKERS: usize = 100;
+const MAX_LARGE: usize = 100;
+const LARGE_OF_A_PLACE: usize = 2;
 const MAX_OLDEST: usize = 200;
 const OLDEST_OF_A_PLACE: usize = 3;
 const MAX_BAD: i64 = 200;
@@ -37,7 +39,7 @@ const MIN_SELF_WAKES: u64 = 10;
 
 const COLUMNS: &str = "t.task, t.kind, t.spawn_location, t.spawned_at, t.polls, t.busy_time,
     t.last_poll_start, t.last_poll_at, t.wakes, t.self_wakes, t.last_woken_at, t.unwakeable_at,
-    t.started_at";
+    t.started_at, instr(t.fields, 'size.bytes') > 0";
 
 /// The oldest at the place `?2` that were spawned by `?3`.
 fn at_place_sql() -> String {
@@ -110,6 +112,8 @@ pub(super) struct Candidate {
     unwakeable_at: Option<i64>,
     /// When a blocking job left its queue.
     pub(super) started_at: Option<i64>,
+    /// Whether the size of its future was told, which is so of large ones.
+    is_large: bool,
 }
 
 impl Candidate {
@@ -128,6 +132,7 @@ impl Candidate {
             last_woken_at: row.get(10)?,
             unwakeable_at: row.get(11)?,
             started_at: row.get(12)?,
+            is_large: row.get::<_, Option<bool>>(13)?.unwrap_or(false),
         })
     }
 
@@ -167,6 +172,7 @@ fn alive_tasks(
         candidates.iter().filter(|it| it.is_old(at) && it.wakes_itself()).collect();
     self_wakers.sort_by_key(|it| (Reverse(it.self_wakes), it.task));
     chosen.extend(self_wakers.into_iter().take(MAX_SELF_WAKERS).map(|it| it.task));
+    chosen.extend(large(&candidates));
     chosen.extend(oldest(&candidates, at));
 
     let mut lookup = Lookup::new(db, range.process.0, range.to)?;
@@ -174,6 +180,18 @@ fn alive_tasks(
     candidates.sort_by_key(|it| (it.spawned_at, it.task));
     let chosen = candidates.iter().filter(|it| chosen.contains(&it.task));
     chosen.map(|it| alive_task(range, it, &mut lookup, &mut fields)).collect()
+}
+
+/// Some with a large future of each place: all of a place are as large, but for what they hold in boxes.
+fn large(candidates: &[Candidate]) -> Vec<i64> {
+    let mut places: BTreeMap<Option<i64>, Vec<i64>> = BTreeMap::new();
+    for it in candidates.iter().filter(|it| it.is_large) {
+        let tasks = places.entry(it.location).or_default();
+        if tasks.len() < LARGE_OF_A_PLACE {
+            tasks.push(it.task);
+        }
+    }
+    places.into_values().flatten().take(MAX_LARGE).collect()
 }
 
 /// The oldest of each place, those of the places with the oldest.
