@@ -610,6 +610,21 @@ pub(crate) fn count_no_ring(kind: RecordKind) {
     NO_RING[kind as usize].fetch_add(1, Relaxed);
 }
 
+/// Counts a step that ends, and its wake if it is known, for which no ring was left when it began.
+#[cold]
+#[inline(never)]
+pub(crate) fn count_lost_step(has_wake: bool) {
+    if !is_recording() {
+        return;
+    }
+    if records_polls() {
+        count_no_ring(RecordKind::Poll);
+    }
+    if has_wake && records_wakes() {
+        count_no_ring(RecordKind::Wake);
+    }
+}
+
 /// Counts a record that belongs to no known loop.
 #[cold]
 pub(crate) fn count_no_loop(kind: RecordKind) {
