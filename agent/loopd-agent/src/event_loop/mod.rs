@@ -166,6 +166,7 @@
 //!
 //! Debug mode also tells of callbacks that were still to run when the loop was closed.
 
+mod call;
 mod combine;
 mod core;
 mod debug;
@@ -200,12 +201,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use call::CallbackResult;
 pub use combine::{Gather, gather, gather_results, shield, timeout_at, wait_for};
 pub use debug::{Check, ExceptionContext};
 pub use error::{Cancelled, Error, LoopError, Place, Result};
 pub use executor::{Executor, Job, ThreadPool};
 pub use group::TaskGroup;
-pub use handle::{CallbackResult, Handle, ThreadsafeHandle, TimerHandle};
+pub use handle::{Handle, ThreadsafeHandle, TimerHandle};
 pub use promise::{CallbackId, Promise};
 pub use runner::{EXECUTOR_SHUTDOWN_TIMEOUT, run};
 pub use sleep::{cancellable, sleep, yield_now};

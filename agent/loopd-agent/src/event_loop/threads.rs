@@ -11,9 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::call::CallbackResult;
 use super::core::Core;
 use super::error::{Error, LoopError, Place, Result};
-use super::handle::{CallbackResult, ThreadsafeHandle};
+use super::handle::ThreadsafeHandle;
 use super::promise::{Promise, cancel};
 use super::record;
 use super::remote::{Call, Item, Remote};
