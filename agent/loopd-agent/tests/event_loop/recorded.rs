@@ -153,6 +153,8 @@ fn each_run_of_a_program_is_a_loop_of_one_process() {
     let ran = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["recorded::a_program_with_six_loops", "--exact", "--ignored"])
         .env("LOOPD_ENDPOINT", &collector.endpoint)
+        // On a machine that is busy with other tests the usual half second may not be enough.
+        .env("LOOPD_EXIT_TIMEOUT", format!("{}s", LIMIT.as_secs()))
         .output()
         .unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
