@@ -168,7 +168,8 @@ impl Loop {
     /// being one of its workers: such threads come after the workers.
     pub(crate) fn outsider(&self, since: u64) -> u32 {
         let base = self.facts.get().map_or(OUTSIDE_BASE, |facts| facts.workers);
-        base + self.outside.number(since)
+        let is_open = |place| existing_lane().is_some_and(|lane| lane.is_polling(place));
+        self.outside.worker(since, (self.id.0, base), is_open)
     }
 }
 

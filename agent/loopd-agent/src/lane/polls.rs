@@ -463,6 +463,13 @@ impl Lane {
         self.current.started.load(Relaxed) != 0 || self.depth.load(Relaxed) > 0
     }
 
+    /// Whether a poll as this worker is going on, be it around others.
+    pub(crate) fn is_polling(&self, place: (u64, u32)) -> bool {
+        let depth = self.depth.load(Relaxed).min(MAX_DEPTH);
+        let is_there = |poll: &Current| poll.started.load(Relaxed) != 0 && poll.place() == place;
+        is_there(&self.current) || self.outer[..depth].iter().any(is_there)
+    }
+
     /// Gives when the poll begins.
     fn begin(&'static self, loop_: &Loop, worker: u32, seen: Seen, now: u64) -> u64 {
         self.current.loop_id.store(loop_.id.0, Relaxed);
