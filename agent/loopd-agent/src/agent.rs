@@ -16,8 +16,6 @@ use crate::runtime::RuntimeBuilder;
 use crate::status::{Flushed, Stats, Status};
 use crate::{cost, coverage, fds, fork, layer, resource, settings, sys, watch};
 
-/// How long dropping an [`Agent`] may take.
-const DROP_DEADLINE: Duration = Duration::from_millis(500);
 /// As good as none, and yet an instant that every clock can tell.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Texts about the process are cut here.
@@ -28,12 +26,13 @@ static IS_STARTED: AtomicBool = AtomicBool::new(false);
 /// The process that started the agent: a forked child must not wait for threads it does not have.
 static OWNER: AtomicU32 = AtomicU32::new(0);
 
-/// The running agent. Dropping it sends what is left, for at most half a second; then nothing is
-/// recorded any more.
+/// The running agent. Dropping it sends what is left, for at most [`Config::exit_timeout`], half a second by
+/// default; then nothing is recorded any more.
 #[derive(Debug)]
 #[must_use = "dropping the agent ends the recording"]
 pub struct Agent {
     is_running: bool,
+    exit_timeout: Duration,
 }
 
 /// How the agent is doing.
@@ -44,7 +43,12 @@ pub fn stats() -> Stats {
 impl Agent {
     /// An agent that does nothing.
     pub(crate) fn disabled() -> Self {
-        Self { is_running: false }
+        Self { is_running: false, exit_timeout: Duration::ZERO }
+    }
+
+    /// As long as dropping it may take.
+    pub fn exit_timeout(&self) -> Duration {
+        self.exit_timeout
     }
 
     /// Puts a runtime under watch: give the builder here before building. `name` is what people
@@ -86,7 +90,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.stop(DROP_DEADLINE);
+        self.stop(self.exit_timeout);
     }
 }
 
@@ -159,7 +163,7 @@ fn try_start(config: Config) -> Result<Agent, StartError> {
         recorder::set_recording(false);
         STATUS.ask_shutdown(Instant::now());
     })?;
-    Ok(Agent { is_running: true })
+    Ok(Agent { is_running: true, exit_timeout: config.exit_timeout })
 }
 
 /// Whether an agent that was started has since been stopped, so that another may start; one that is being

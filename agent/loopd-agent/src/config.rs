@@ -17,6 +17,9 @@ const DEFAULT_SLOW_THRESHOLD: Duration = Duration::from_millis(100);
 pub(crate) const LEAST_SLOW_THRESHOLD: Duration = Duration::from_millis(1);
 pub(crate) const MOST_SLOW_THRESHOLD: Duration = Duration::from_secs(3600);
 const DEFAULT_MEMORY_LIMIT: usize = 32 << 20;
+/// What a program that ends can spare.
+const DEFAULT_EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+const MOST_EXIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Below this not even a few threads and batches have room.
 const LEAST_MEMORY_LIMIT: usize = 1 << 20;
 const MAX_LABELS: usize = loopd_wire::MAX_LABELS;
@@ -42,6 +45,7 @@ pub struct Config {
     pub(crate) may_trace: bool,
     pub(crate) tracing_filter: Option<String>,
     pub(crate) token: Option<String>,
+    pub(crate) exit_timeout: Duration,
     /// Who records instead of tokio's hooks.
     pub(crate) embedded: Option<Embedded>,
     /// Environment variables that could not be read.
@@ -96,6 +100,7 @@ impl Default for Config {
             may_trace: true,
             tracing_filter: None,
             token: None,
+            exit_timeout: DEFAULT_EXIT_TIMEOUT,
             embedded: None,
             errors: Vec::new(),
             ignored: Vec::new(),
@@ -170,6 +175,9 @@ impl Config {
         }
         if let Some((name, value)) = get("LOOPD_TOKEN") {
             keep(parse_token(name, &value).map(|_| self.token = Some(value)));
+        }
+        if let Some((name, value)) = get("LOOPD_EXIT_TIMEOUT") {
+            keep(parse_exit_timeout(name, &value).map(|time| self.exit_timeout = time));
         }
         errors
     }
@@ -280,6 +288,13 @@ impl Config {
         self
     }
 
+    /// The longest that the end of the program may wait, as dropping an [`Agent`] does, for what is not sent
+    /// yet. What is left then is lost.
+    pub fn exit_timeout(mut self, time: Duration) -> Self {
+        self.exit_timeout = time;
+        self
+    }
+
     /// Starts recording. At most one agent can be started in a process.
     pub fn start(self) -> Result<Agent, StartError> {
         agent::start(self)
@@ -294,6 +309,7 @@ impl Config {
         let token = self.token.as_deref().map(|token| parse_token("LOOPD_TOKEN", token));
         check_threshold("LOOPD_SLOW_THRESHOLD", self.slow_threshold, None)?;
         check_memory("LOOPD_MEMORY_LIMIT", self.memory_limit, None)?;
+        check_exit_timeout("LOOPD_EXIT_TIMEOUT", self.exit_timeout, None)?;
         check_labels("LOOPD_LABELS", &self.labels)?;
         if let Some(filter) = &self.tracing_filter {
             check_filter("LOOPD_TRACING_FILTER", filter)?;
@@ -412,18 +428,43 @@ fn check_labels(name: &'static str, labels: &[(String, String)]) -> Result<(), S
     Ok(())
 }
 
+const THRESHOLDS: &str = "a time from 1ms to 3600s, like 100ms, 2s or 1500us";
+
 fn parse_duration(name: &'static str, value: &str) -> Result<Duration, StartError> {
-    let error = || invalid(name, value, "a time from 1ms to 3600s, like 100ms, 2s or 1500us");
-    let (number, unit) = split_unit(value).ok_or_else(error)?;
+    let duration = parse_time(value).ok_or_else(|| invalid(name, value, THRESHOLDS))?;
+    check_threshold(name, duration, Some(value))?;
+    Ok(duration)
+}
+
+fn parse_time(value: &str) -> Option<Duration> {
+    let (number, unit) = split_unit(value)?;
     let seconds = match unit {
         "us" | "µs" => number / 1e6,
         "ms" => number / 1e3,
         "s" => number,
-        _ => return Err(error()),
+        _ => return None,
     };
-    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| error())?;
-    check_threshold(name, duration, Some(value))?;
-    Ok(duration)
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+const EXIT_TIMEOUTS: &str = "a time up to 60s, like 500ms, 5s or 0s";
+
+fn parse_exit_timeout(name: &'static str, value: &str) -> Result<Duration, StartError> {
+    let time = parse_time(value).ok_or_else(|| invalid(name, value, EXIT_TIMEOUTS))?;
+    check_exit_timeout(name, time, Some(value))?;
+    Ok(time)
+}
+
+fn check_exit_timeout(
+    name: &'static str,
+    time: Duration,
+    text: Option<&str>,
+) -> Result<(), StartError> {
+    if time <= MOST_EXIT_TIMEOUT {
+        return Ok(());
+    }
+    let value = text.map_or_else(|| format!("{time:?}"), str::to_owned);
+    Err(invalid(name, &value, EXIT_TIMEOUTS))
 }
 
 fn check_threshold(
@@ -435,7 +476,7 @@ fn check_threshold(
         return Ok(());
     }
     let value = text.map_or_else(|| format!("{threshold:?}"), str::to_owned);
-    Err(invalid(name, &value, "a time from 1ms to 3600s, like 100ms, 2s or 1500us"))
+    Err(invalid(name, &value, THRESHOLDS))
 }
 
 fn parse_bytes(name: &'static str, value: &str) -> Result<usize, StartError> {
@@ -499,6 +540,7 @@ mod tests {
             ("LOOPD_SAMPLE_STACKS", "off"),
             ("LOOPD_TRACING", "on"),
             ("LOOPD_TOKEN", "secret"),
+            ("LOOPD_EXIT_TIMEOUT", "5s"),
         ]);
         assert!(config.check().is_ok());
         assert!(!config.tracing && config.may_trace, "the program did not ask");
@@ -506,6 +548,7 @@ mod tests {
         assert_eq!(config.labels, [("env".into(), "dev".into()), ("zone".into(), "a".into())]);
         assert_eq!(config.slow_threshold, Duration::from_millis(1500));
         assert_eq!(config.memory_limit, 8 << 20);
+        assert_eq!(config.exit_timeout, Duration::from_secs(5));
     }
 
     #[test]
@@ -520,6 +563,8 @@ mod tests {
         assert!(error("LOOPD_LABELS", "novalue").contains("key=value"));
         assert!(error("LOOPD_MEMORY_LIMIT", "12parsecs").contains("at least 1MiB"));
         assert!(error("LOOPD_MEMORY_LIMIT", "1kb").contains("at least 1MiB"));
+        assert!(error("LOOPD_EXIT_TIMEOUT", "2m").contains("up to 60s"));
+        assert!(error("LOOPD_EXIT_TIMEOUT", "61s").contains("up to 60s"));
         let token = error("LOOPD_TOKEN", "se\ncret");
         assert!(token.contains("printable") && !token.contains("cret"), "{token}");
     }

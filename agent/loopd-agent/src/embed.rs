@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use loopd_model::{CloseHow, Coverage, DumpId, MarkLevel, Metric, Outcome, TaskKind, WaitHow};
+use loopd_model::{
+    CloseHow, Coverage, DumpId, MarkLevel, Metric, Outcome, RecordKind, TaskKind, WaitHow,
+};
 
 use crate::agent::{self, Agent};
 use crate::config::{Config, StartError};
 use crate::dumps::Dumped;
-use crate::lane::Lane;
+use crate::lane::{LOST, Lane};
 use crate::notes::Note;
 use crate::record::{self, Record};
 use crate::recorder::{self, Control, Loop};
@@ -175,9 +177,9 @@ impl EmbeddedLoop {
     }
 }
 
-/// The calling thread as one that runs steps.
+/// The calling thread as one that runs steps. Without memory for it, all that it does is counted as lost.
 #[derive(Clone, Copy)]
-pub struct Thread(&'static Lane);
+pub struct Thread(Option<&'static Lane>);
 
 impl fmt::Debug for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,39 +188,57 @@ impl fmt::Debug for Thread {
 }
 
 impl Thread {
-    /// The calling thread's; `None` if there is no memory left for it.
+    /// The calling thread.
     #[inline(always)]
-    pub fn current() -> Option<Self> {
-        recorder::poll_lane().map(Self)
+    pub fn current() -> Self {
+        Self(recorder::poll_lane())
     }
 
-    /// A step of a task begins; says when.
+    /// A step of a task begins. What it gives is for [`Thread::end_step`]: when, which is never 0.
     #[inline(always)]
     pub fn begin_step(self, loop_: &EmbeddedLoop, task: u64) -> u64 {
-        self.0.begin_step(&loop_.loop_, task)
+        match self.0 {
+            Some(lane) => lane.begin_step(&loop_.loop_, task),
+            None => LOST,
+        }
     }
 
     /// The step begun last, at `began`, ends; says when. `wake` is when it was woken and by which task,
     /// if that is known.
     #[inline(always)]
     pub fn end_step(self, loop_: &EmbeddedLoop, began: u64, wake: Option<(u64, u64)>) -> u64 {
-        self.0.end_step(&loop_.loop_, began, wake.filter(|_| records_wakes()))
+        match self.0 {
+            Some(lane) => lane.end_step(&loop_.loop_, began, wake.filter(|_| records_wakes())),
+            None => {
+                recorder::count_lost_step(wake.is_some());
+                ticks()
+            }
+        }
     }
 
     /// The step begun last ends without a word: nobody knows any more whose it is.
     pub fn abandon_step(self) {
-        self.0.abandon_step();
+        if let Some(lane) = self.0 {
+            lane.abandon_step();
+        }
     }
 
     /// A step that began at `poll_start` was due so many nanoseconds before.
     pub fn late(self, poll_start: u64, nanos: u64, task: u64) {
-        self.0.write_lateness(poll_start, nanos, task);
+        match self.0 {
+            Some(lane) => lane.write_lateness(poll_start, nanos, task),
+            None => recorder::count_no_ring(RecordKind::Wake),
+        }
     }
 
     /// The thread slept.
     pub fn parked(self, loop_: &EmbeddedLoop, start: u64, end: u64) {
-        if records_polls() {
-            self.0.write_park(&loop_.loop_, start, end);
+        if !records_polls() {
+            return;
+        }
+        match self.0 {
+            Some(lane) => lane.write_park(&loop_.loop_, start, end),
+            None => recorder::count_no_ring(RecordKind::Park),
         }
     }
 }

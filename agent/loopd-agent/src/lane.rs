@@ -35,6 +35,9 @@ const NO_LOOP: u64 = u64::MAX;
 /// Worker number of a place that has not been found out.
 const NO_WORKER: u32 = u32::MAX;
 
+/// Instead of when a step began: its thread had no ring.
+pub(crate) const LOST: u64 = u64::MAX;
+
 /// What the watchdog reads of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunningPoll {

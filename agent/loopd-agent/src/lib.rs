@@ -64,6 +64,7 @@
 //! | `LOOPD_TRACING` | `true` | whether [`Config::tracing`] may take effect, should the program ask for it |
 //! | `LOOPD_TRACING_FILTER` | none | which of the program's own spans and events to record, like `orders=debug,info` |
 //! | `LOOPD_TOKEN` | none | what the collector asks for, if it asks |
+//! | `LOOPD_EXIT_TIMEOUT` | `500ms` | the longest that the end of the program waits for what is not sent yet; what is left then is lost |
 //! | `LOOPD_DEBUG` | `false` | whether each `EventLoop` is made in debug mode |
 //!
 //! A value that cannot be used makes [`Config::start`] return an error that names it. Under

@@ -168,7 +168,8 @@ impl Loop {
     /// being one of its workers: such threads come after the workers.
     pub(crate) fn outsider(&self, since: u64) -> u32 {
         let base = self.facts.get().map_or(OUTSIDE_BASE, |facts| facts.workers);
-        base + self.outside.number(since)
+        let is_open = |place| existing_lane().is_some_and(|lane| lane.is_polling(place));
+        self.outside.worker(since, (self.id.0, base), is_open)
     }
 }
 
@@ -608,6 +609,21 @@ fn write_slowly(record: &Record) {
 #[cold]
 pub(crate) fn count_no_ring(kind: RecordKind) {
     NO_RING[kind as usize].fetch_add(1, Relaxed);
+}
+
+/// Counts a step that ends, and its wake if it is known, for which no ring was left when it began.
+#[cold]
+#[inline(never)]
+pub(crate) fn count_lost_step(has_wake: bool) {
+    if !is_recording() {
+        return;
+    }
+    if records_polls() {
+        count_no_ring(RecordKind::Poll);
+    }
+    if has_wake && records_wakes() {
+        count_no_ring(RecordKind::Wake);
+    }
 }
 
 /// Counts a record that belongs to no known loop.

@@ -162,21 +162,31 @@ fn config(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
     if let Some(is_on) = get::<bool>(settings, "sample_stacks")? {
         config = config.sample_stacks(is_on);
     }
+    if let Some(seconds) = get::<f64>(settings, "exit_timeout")? {
+        let time = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| PyValueError::new_err(format!("exit_timeout cannot be {seconds}")))?;
+        config = config.exit_timeout(time);
+    }
     if let Some(is_on) = get::<bool>(settings, "enabled")? {
         config = config.enabled(is_on);
     }
     Ok(config)
 }
 
-/// Stops recording and sends what is left, for at most so many seconds; whether all of it arrived, and
-/// how many records did not.
+/// Stops recording and sends what is left, for at most so many seconds, or as many as were configured;
+/// whether all of it arrived, and how many records did not.
 #[pyfunction]
-pub(crate) fn stop(py: Python<'_>, seconds: f64) -> (bool, u64) {
+pub(crate) fn stop(py: Python<'_>, seconds: Option<f64>) -> (bool, u64) {
     let agent = AGENT.lock().ok().and_then(|mut agent| agent.take());
-    let deadline = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let deadline = seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
     side::stop(py);
     // Others may run Python code meanwhile.
-    let flushed = py.detach(|| agent.map(|agent| agent.shutdown(deadline)));
+    let flushed = py.detach(|| {
+        agent.map(|agent| {
+            let deadline = deadline.unwrap_or(agent.exit_timeout());
+            agent.shutdown(deadline)
+        })
+    });
     flushed.map_or((true, 0), |flushed| (flushed.complete, flushed.unsent))
 }
 

@@ -20,6 +20,9 @@ pub struct CollectorConfig {
     pub live_before: Vec<ProcessKey>,
     /// Those of `live_before` that are known to have ended: they are lost without a grace.
     pub gone_before: Vec<ProcessKey>,
+    /// Whether the program with this number on the host of this name is known to have ended. Asked now and then
+    /// while its stream is broken: if it has, it is lost before its grace is over.
+    pub is_gone: fn(host: &str, pid: u32) -> bool,
 }
 
 impl Default for CollectorConfig {
@@ -30,12 +33,17 @@ impl Default for CollectorConfig {
             max_sessions: 256,
             live_before: Vec::new(),
             gone_before: Vec::new(),
+            is_gone: |_, _| false,
         }
     }
 }
 
 /// How long a stream may stay silent before its hello.
 pub(crate) const HELLO_TIME: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a program whose stream is broken has ended. When the stream breaks it may not
+/// quite have yet.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Commands that wait for the keeper. When full, sessions stop reading, and HTTP/2 flow control
 /// stops their agents, whose windows hold what is not acked.

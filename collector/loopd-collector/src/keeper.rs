@@ -23,7 +23,7 @@ use crate::group::{Group, Queued};
 use crate::outbound::Outbound;
 use crate::status::{Counters, add};
 use health::Health;
-use live::{Arrival, Live};
+use live::{Arrival, Home, Live};
 
 /// One stream, among all since the collector started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,9 +251,9 @@ impl Keeper {
             Ok((begun, settings)) => {
                 self.health.worked();
                 outbound.welcome(welcome(&begun, settings));
-                if let Some(older) =
-                    self.live.join(begun.process, session, outbound, begun.durable_seq)
-                {
+                let home = Home { host: hello.process.host, pid: hello.process.pid };
+                let joined = (begun.process, home);
+                if let Some(older) = self.live.join(joined, session, outbound, begun.durable_seq) {
                     older.end(Err(Status::aborted("a newer connection of this process took over")));
                 }
                 // If the session is gone already, its `Broken` never comes.
@@ -387,7 +387,7 @@ impl Keeper {
     }
 
     async fn give_up_lost(&mut self) {
-        for (process, since) in self.live.lost(Instant::now()) {
+        for (process, since) in self.live.lost(Instant::now(), self.config.is_gone) {
             match self.store.end_session(process, How::Lost, since).await {
                 Ok(()) => {
                     self.live.forget(process);

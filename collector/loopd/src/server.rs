@@ -95,7 +95,10 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
         CollectorConfig {
             retention: config.retention,
             live_before: keys(&mut before.iter()),
-            gone_before: keys(&mut before.iter().filter(|row| presence::is_gone(row))),
+            gone_before: keys(
+                &mut before.iter().filter(|row| presence::is_gone(&row.host, row.pid)),
+            ),
+            is_gone: presence::is_gone,
             ..CollectorConfig::default()
         },
     );

@@ -258,7 +258,14 @@ pub fn wait_for<T, F>(delay: Duration, future: F) -> Timeout<F::IntoFuture>
 where
     F: IntoFuture<Output = Result<T>>,
 {
-    Timeout::new(Limit::After(delay), future.into_future(), Location::caller())
+    wait_for_at(Location::caller(), delay, future)
+}
+
+pub(super) fn wait_for_at<T, F>(place: Place, delay: Duration, future: F) -> Timeout<F::IntoFuture>
+where
+    F: IntoFuture<Output = Result<T>>,
+{
+    Timeout::new(Limit::After(delay), future.into_future(), place)
 }
 
 /// The same up to an instant.

@@ -17,12 +17,13 @@ use tokio::time::{Instant, Sleep};
 
 use loopd_model::Outcome;
 
+use super::call::CallbackResult;
 use super::debug::{Check, ExceptionContext, log};
 use super::error::{Error, LoopError, Place, Result};
 use super::executor::Executors;
 use super::finalizers::Finalizers;
 use super::handle::{
-    Callback, CallbackResult, FromAfar, Handle, Head, Scheduled, Since, TimerHandle, drop_quietly,
+    Callback, FromAfar, Handle, Head, Scheduled, Since, TimerHandle, drop_quietly,
 };
 use super::pool::Pool;
 use super::record::{self, Recording};

@@ -9,26 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::error::{Error, Place, Result};
+use super::call::{CallbackResult, caught};
+use super::error::{Place, Result};
 use super::stored::Stored;
-
-/// What a callback may return: nothing, or a result whose error goes to the exception handler.
-pub trait CallbackResult {
-    /// The error, if there is one.
-    fn into_result(self) -> Result<()>;
-}
-
-impl CallbackResult for () {
-    fn into_result(self) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl<E: Into<Error>> CallbackResult for Result<(), E> {
-    fn into_result(self) -> Result<()> {
-        self.map_err(Into::into)
-    }
-}
 
 /// What is known of a callback beside what it does.
 pub(super) struct Head {
@@ -87,19 +70,6 @@ impl Scheduled for Callback {
 
     fn discard(&self) {
         quietly(|| self.call.discard());
-    }
-}
-
-/// Calls it; a panic is an error.
-#[inline]
-pub(super) fn caught<F, R>(call: F) -> Result<()>
-where
-    F: FnOnce() -> R,
-    R: CallbackResult,
-{
-    match catch_unwind(AssertUnwindSafe(|| call().into_result())) {
-        Ok(result) => result,
-        Err(payload) => Err(Error::of_panic(payload)),
     }
 }
 

@@ -46,7 +46,7 @@ extern "C" fn end_agent() {
         // It is the parent's, and so are its threads.
         return;
     }
-    // Sends what is left, for half a second at most. Nothing here panics; should it, the process ends as well.
+    // Sends what is left, for half a second unless told otherwise. Nothing here panics; should it, the process ends as well.
     let ended = std::panic::catch_unwind(|| {
         let agent = AGENT.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(agent);

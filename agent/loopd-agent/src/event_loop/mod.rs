@@ -166,6 +166,7 @@
 //!
 //! Debug mode also tells of callbacks that were still to run when the loop was closed.
 
+mod call;
 mod combine;
 mod core;
 mod debug;
@@ -200,12 +201,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use call::CallbackResult;
 pub use combine::{Gather, gather, gather_results, shield, timeout_at, wait_for};
 pub use debug::{Check, ExceptionContext};
 pub use error::{Cancelled, Error, LoopError, Place, Result};
 pub use executor::{Executor, Job, ThreadPool};
 pub use group::TaskGroup;
-pub use handle::{CallbackResult, Handle, ThreadsafeHandle, TimerHandle};
+pub use handle::{Handle, ThreadsafeHandle, TimerHandle};
 pub use promise::{CallbackId, Promise};
 pub use runner::{EXECUTOR_SHUTDOWN_TIMEOUT, run};
 pub use sleep::{cancellable, sleep, yield_now};
@@ -289,7 +291,14 @@ impl EventLoop {
         T: Clone + 'static,
         F: Future<Output = Result<T>> + 'static,
     {
-        let place = Location::caller();
+        self.run_until_complete_at(Location::caller(), future)
+    }
+
+    fn run_until_complete_at<T, F>(&self, place: Place, future: F) -> Result<T>
+    where
+        T: Clone + 'static,
+        F: Future<Output = Result<T>> + 'static,
+    {
         self.0.check_may_run()?;
         let task = self.spawn(future, None, place)?;
         self.run_until_done(&task, place)
@@ -511,7 +520,8 @@ impl EventLoop {
         };
         let promise = Promise::new(&self.0, place);
         let state = Arc::new(AtomicU8::new(QUEUED));
-        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone(), place);
+        let name = || "EventLoop::run_in_executor";
+        let pending = threads::Pending::new(&self.0, promise.clone(), place, name);
         let recorded = executor::Recorded::queued(place, std::any::type_name::<F>());
         let of_job = state.clone();
         let submitted = executor.submit(Box::new(move || {
@@ -540,11 +550,16 @@ impl EventLoop {
     }
 
     /// Lets the default executor finish the jobs it has. From then on it takes none.
-    pub async fn shutdown_default_executor(&self) -> Result<()> {
+    #[track_caller]
+    pub fn shutdown_default_executor(&self) -> impl Future<Output = Result<()>> {
+        self.shutdown_default_executor_at(Location::caller())
+    }
+
+    async fn shutdown_default_executor_at(&self, place: Place) -> Result<()> {
         let Some(executor) = self.0.executors.shut_down() else { return Ok(()) };
-        let place = Location::caller();
         let promise = Promise::new(&self.0, place);
-        let pending = threads::Pending::new(self.0.remote.clone(), promise.clone(), place);
+        let name = || "EventLoop::shutdown_default_executor";
+        let pending = threads::Pending::new(&self.0, promise.clone(), place, name);
         // In a thread of its own: waiting for the others would block the loop.
         let waiting =
             std::thread::Builder::new().name("loop-shutdown".to_owned()).spawn(move || {

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::handle::{Callback, CallbackResult, Head};
+use super::call::CallbackResult;
+use super::handle::{Callback, Head};
 use super::stored::Stored;
 
 /// Blocks that are kept, some 128 bytes each: more than most programs schedule for one turn. They go when the

@@ -9,10 +9,11 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
+use super::call::CallbackResult;
 use super::core::Core;
 use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
-use super::handle::{CallbackResult, quietly};
+use super::handle::quietly;
 use super::tasks::TaskCore;
 use super::{EventLoop, running};
 

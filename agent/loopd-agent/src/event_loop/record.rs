@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use loopd_model::{CloseHow, MarkLevel, Outcome, TaskKind};
+use loopd_model::{CloseHow, MarkLevel, Outcome, RecordKind, TaskKind};
 use tokio::runtime::{Builder, Handle};
 
 use crate::clock::ticks;
 use crate::embed::{self, LoopGauges, Spawn};
 use crate::hooks;
-use crate::lane::Lane;
+use crate::lane::{LOST, Lane};
 use crate::notes::Note;
 use crate::place;
 use crate::record::Record;
@@ -73,6 +73,7 @@ pub(super) enum Name<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
     lane: Option<&'static Lane>,
+    /// When, in ticks. Without a lane [`LOST`], or 0 if it is not recorded.
     at: u64,
 }
 
@@ -242,22 +243,22 @@ impl Recording {
     #[inline(always)]
     pub(super) fn begin(&self, task: u64) -> Begun {
         let ended_at = self.ended_at.replace(0);
-        if task != 0
-            && is_recording()
-            && let Some(lane) = recorder::poll_lane()
-        {
-            return Begun { lane: Some(lane), at: lane.begin_step_at(&self.loop_, task, ended_at) };
+        if task == 0 || !is_recording() {
+            return Begun { lane: None, at: 0 };
         }
-        Begun { lane: None, at: 0 }
+        let Some(lane) = recorder::poll_lane() else { return Begun { lane: None, at: LOST } };
+        Begun { lane: Some(lane), at: lane.begin_step_at(&self.loop_, task, ended_at) }
     }
 
     /// It was due so many nanoseconds before.
     #[cold]
     pub(super) fn late(&self, begun: Begun, nanos: u64, task: u64) {
-        if let Some(lane) = begun.lane
-            && recorder::records_wakes()
-        {
-            lane.write_lateness(begun.at, nanos, task);
+        if begun.at == 0 || !recorder::records_wakes() {
+            return;
+        }
+        match begun.lane {
+            Some(lane) => lane.write_lateness(begun.at, nanos, task),
+            None => recorder::count_no_ring(RecordKind::Wake),
         }
     }
 
@@ -267,6 +268,8 @@ impl Recording {
         if let Some(lane) = begun.lane {
             let wake = wake.filter(|_| recorder::records_wakes());
             self.ended_at.set(lane.end_step(&self.loop_, begun.at, wake));
+        } else if begun.at != 0 {
+            recorder::count_lost_step(wake.is_some());
         }
     }
 

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::combine::wait_for;
+use super::combine::wait_for_at;
 use super::core::{self, Core};
 use super::debug::{Check, ExceptionContext};
 use super::error::{Error, Place, Result};
@@ -98,7 +98,8 @@ impl Drop for Closer {
         event_loop.0.begin_sweep();
         if cancel_all(event_loop).is_ok() {
             let (last, limit) = (event_loop.clone(), *executor_timeout);
-            let _ = event_loop.run_until_complete(async move {
+            // Not at a line of ours: what is left is swept away for the run that was asked for.
+            let _ = event_loop.run_until_complete_at(event_loop.0.made_at, async move {
                 last.shutdown_finalizers().await?;
                 shut_down_executor(&last, limit).await
             });
@@ -109,14 +110,14 @@ impl Drop for Closer {
 
 /// Waits for its jobs, but not for ever.
 async fn shut_down_executor(event_loop: &EventLoop, limit: Duration) -> Result<()> {
-    let ended = wait_for(limit, event_loop.shutdown_default_executor()).await;
+    let place = event_loop.0.made_at;
+    let ended = wait_for_at(place, limit, event_loop.shutdown_default_executor_at(place)).await;
     if !matches!(ended, Err(Error::TimedOut)) {
         return ended;
     }
     let message =
         format!("The executor did not finish its jobs within {} seconds", limit.as_secs_f64());
-    let context =
-        ExceptionContext::new(Check::ExecutorUnfinished, message, Some(event_loop.0.made_at));
+    let context = ExceptionContext::new(Check::ExecutorUnfinished, message, Some(place));
     event_loop.call_exception_handler(&context);
     Ok(())
 }
@@ -148,7 +149,7 @@ fn cancel_all(event_loop: &EventLoop) -> Result<()> {
             );
         }));
     }
-    event_loop.run_until_complete(all_done)?;
+    event_loop.run_until_complete_at(place, all_done)?;
     for TaskRef(task) in &tasks {
         task.set_retrieved();
         if let Some(error) = task.peek_error().filter(|error| !error.is_cancelled()) {

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 
+use super::call::{CallbackResult, caught};
 use super::error::Result;
-use super::handle::{CallbackResult, caught};
 
 /// What is kept in place, in words: a clone of the loop, a promise or task, and some more. A block of memory
 /// has room for no more without being one of the next size.

@@ -12,10 +12,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loopd_model::Outcome;
 
+use super::call::CallbackResult;
 use super::core::Core;
 use super::debug::{Check, ExceptionContext};
 use super::error::{Cancelled, Error, LoopError, Place, Result};
-use super::handle::{CallbackResult, drop_quietly};
+use super::handle::drop_quietly;
 use super::promise::{CallbackId, Cancel, Next, OnDone, State, Waiting, cancel, tell_all};
 use super::record::{self, Name};
 use super::remote::{Item, Remote};

@@ -11,8 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::call::CallbackResult;
+use super::core::Core;
 use super::error::{Error, LoopError, Place, Result};
-use super::handle::{CallbackResult, ThreadsafeHandle};
+use super::handle::ThreadsafeHandle;
 use super::promise::{Promise, cancel};
 use super::record;
 use super::remote::{Call, Item, Remote};
@@ -307,21 +309,27 @@ pub(super) struct Pending<T: Send + 'static> {
     remote: Arc<Remote>,
     /// Where it was asked for: that is what the call which keeps the promise is shown at.
     place: Place,
+    /// What that call is shown as.
+    name: fn() -> &'static str,
     number: u64,
     result: Option<Result<T>>,
 }
 
 impl<T: Send + 'static> Pending<T> {
-    /// For a promise of the loop with this remote part, which is one of this thread's.
-    pub(super) fn new(remote: Arc<Remote>, promise: Promise<T>, place: Place) -> Self {
+    /// For a promise of this loop.
+    pub(super) fn new(
+        core: &Core,
+        promise: Promise<T>,
+        place: Place,
+        name: fn() -> &'static str,
+    ) -> Self {
         let keep = move |result: Box<dyn Any>| {
             if let Ok(result) = result.downcast::<Result<T>>() {
                 promise.cell.complete(*result);
             }
         };
-        let number = running::with_own(&remote, |core| core.promised.add(Box::new(keep)));
-        // Of no number there is nothing to keep.
-        Self { remote, place, number: number.unwrap_or(u64::MAX), result: None }
+        let number = core.promised.add(Box::new(keep));
+        Self { remote: core.remote.clone(), place, name, number, result: None }
     }
 
     pub(super) fn complete(mut self, result: Result<T>) {
@@ -339,7 +347,6 @@ impl<T: Send + 'static> Drop for Pending<T> {
             }
             Ok(())
         };
-        let name = || "EventLoop::run_in_executor";
-        let _ = LoopHandle::new(self.remote.clone()).call(self.place, name, call);
+        let _ = LoopHandle::new(self.remote.clone()).call(self.place, self.name, call);
     }
 }

@@ -5,6 +5,7 @@ mod backoff;
 mod cut;
 mod drain;
 mod fds;
+mod finish;
 mod metrics;
 mod notes;
 mod resources;
@@ -19,7 +20,6 @@ mod window;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,7 @@ use crate::watch::{Sample, key};
 
 use backoff::Backoff;
 use drain::Drain;
+use finish::Farewell;
 pub(crate) use session::Target;
 use session::{Outgoing, Session, SessionEvent};
 use stage::Stage;
@@ -71,15 +72,6 @@ const MAX_SEEN: usize = 8;
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Of one batch on end, before the connection is given up for a while.
 const MAX_REFUSALS: u32 = 3;
-/// Kept from the shutdown deadline for winding up.
-const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
-/// Attempts to connect at shutdown, and the wait between them.
-const FLUSH_ATTEMPTS: u32 = 3;
-const FLUSH_RETRY: Duration = Duration::from_millis(20);
-/// Kept from it for the goodbye, which says what could not be sent.
-const GOODBYE_RESERVE: Duration = Duration::from_millis(20);
-/// Kept from it for sending, when the watchdog is waited for.
-const SAMPLE_RESERVE: Duration = Duration::from_millis(200);
 
 /// What the exporter is made with.
 pub(crate) struct Setup {
@@ -147,6 +139,8 @@ struct Exporter {
     backoff: Backoff,
     /// The database of the last collector that welcomed us.
     store_epoch: Option<Vec<u8>>,
+    /// Whether the program is ending, and how far its last words are.
+    farewell: Farewell,
     interval: Duration,
     sealed_at: Instant,
     measured_at: Instant,
@@ -212,6 +206,7 @@ impl Exporter {
             link: Link::Down(now),
             backoff: Backoff::new(seed),
             store_epoch: None,
+            farewell: Farewell::NotYet,
             interval: BUSY_INTERVAL,
             sealed_at: now,
             measured_at: now,
@@ -239,12 +234,11 @@ impl Exporter {
     }
 
     async fn wait(&mut self, event_fd: Option<&EventFd>) -> Wakeup {
-        let can_send = self.window.has_next();
+        let can_send = self.may_send() && (self.window.has_next() || self.owes_goodbye());
         let session = async {
             match &mut self.link {
                 Link::Down(_) => std::future::pending().await,
-                Link::Greeting(session) => Wakeup::Session(session.next().await),
-                Link::Up(session) => {
+                Link::Greeting(session) | Link::Up(session) => {
                     let wants_slot = can_send && session.slot().is_none();
                     session.next_or_slot(wants_slot).await.map_or(Wakeup::CanSend, Wakeup::Session)
                 }
@@ -455,6 +449,7 @@ impl Exporter {
                 configured: Some(loopd_wire::encode_settings(self.setup.configured)),
             };
             self.link = Link::Greeting(Session::start(self.setup.target.clone(), hello));
+            self.window.restart();
             self.progress_at = Instant::now();
         }
         if matches!(self.link, Link::Greeting(_)) && self.progress_at.elapsed() >= ACK_TIMEOUT {
@@ -478,7 +473,10 @@ impl Exporter {
 
     /// Sends what the transport takes.
     fn send(&mut self) {
-        let Link::Up(session) = &self.link else { return };
+        if !self.may_send() {
+            return;
+        }
+        let (Link::Greeting(session) | Link::Up(session)) = &self.link else { return };
         while let Some(slot) = session.slot() {
             let was_waiting = self.window.is_waiting();
             let Some(batch) = self.window.next() else { break };
@@ -554,7 +552,7 @@ impl Exporter {
         if is_other_store {
             self.window.teach(self.tables.everything());
         }
-        if let Err(unsent) = self.window.restart(welcome.durable_seq) {
+        if let Err(unsent) = self.window.ack(welcome.durable_seq) {
             let seq = unsent.seq;
             return self.hang_up(&format!("the collector claims to have batch {seq}, never sent"));
         }
@@ -590,61 +588,6 @@ impl Exporter {
         self.setup.status.update(|stats| stats.coverage.clone_from(&coverage));
         (self.told, self.told_at) = ((coverage.clone(), settings), Instant::now());
         self.stage.event(ticks(), EventKind::CoverageChanged { coverage, settings });
-    }
-
-    /// Everything that is left, within the deadline.
-    async fn finish(mut self, deadline: Instant) -> Flushed {
-        let deadline = deadline.checked_sub(SHUTDOWN_RESERVE).unwrap_or(deadline);
-        // A stack taken just now may still be on its way; naming its functions takes a while. So may
-        // the file descriptors that have survived.
-        while (self.setup.status.samples_underway.load(Acquire) > 0 || crate::fds::is_looking())
-            && Instant::now() + SAMPLE_RESERVE < deadline
-        {
-            tokio::time::sleep(BUSY_INTERVAL).await;
-        }
-        // The stage needs a clock, if only one from a short baseline.
-        self.clock.get_or_insert_with(|| self.setup.origin.calibrate());
-        self.tell_time();
-        self.round();
-        self.measure();
-        self.stage.end();
-        self.seal();
-        if let Link::Down(due) = &mut self.link {
-            *due = Instant::now();
-        }
-        let goodbye_time =
-            (deadline.saturating_duration_since(Instant::now()) / 4).min(GOODBYE_RESERVE);
-        let flush_until = deadline.checked_sub(goodbye_time).unwrap_or(deadline);
-        let _ = tokio::time::timeout_at(flush_until.into(), self.flush()).await;
-        self.publish();
-        let unsent = self.window.held().iter().sum();
-        let flushed = Flushed { complete: self.window.is_empty(), unsent };
-        if let Link::Up(session) = self.link {
-            // What was sent and not acknowledged may arrive yet; the rest never will.
-            self.stage.give_up(DropCause::ShutdownDeadline, self.window.unsent());
-            let ledger = loopd_wire::encode_ledger(self.stage.ledger());
-            let goodbye = pb::Goodbye { reason: "shutdown".to_owned(), ledger };
-            let _ = tokio::time::timeout_at(deadline.into(), session.finish(goodbye)).await;
-        }
-        flushed
-    }
-
-    /// Sends until everything is acknowledged, or nobody is there to send to: a program must not
-    /// end later for want of a collector.
-    async fn flush(&mut self) {
-        let mut failures = 0;
-        while !self.window.is_empty() && failures < FLUSH_ATTEMPTS {
-            self.connect_if_due();
-            self.send();
-            let was_greeting = matches!(self.link, Link::Greeting(_));
-            if let Wakeup::Session(event) = self.wait(None).await {
-                self.hear(event);
-                if let Link::Down(due) = &mut self.link {
-                    *due = (*due).min(Instant::now() + FLUSH_RETRY);
-                    failures += u32::from(was_greeting);
-                }
-            }
-        }
     }
 
     /// Shows the program how things stand.

@@ -168,25 +168,19 @@ impl Session {
         .await
     }
 
-    /// Waits for the next event.
-    pub(crate) async fn next(&mut self) -> SessionEvent {
-        self.inbound.recv().await.unwrap_or_else(SessionEvent::lost)
-    }
-
     /// A place for one message, if the transport takes one now.
     pub(crate) fn slot(&self) -> Option<mpsc::Permit<'_, Outgoing>> {
         self.outbound.try_reserve().ok()
     }
 
-    /// Says goodbye and waits until the collector has ended the stream.
-    pub(crate) async fn finish(mut self, goodbye: pb::Goodbye) {
-        let message = pb::AgentMessage { kind: Some(pb::agent_message::Kind::Goodbye(goodbye)) };
-        if self.outbound.send(Outgoing::Message(Box::new(message))).await.is_err() {
-            return;
-        }
+    /// Says goodbye, if the transport takes it now; says whether it did. Nothing can be sent after it.
+    pub(crate) fn say_goodbye(&mut self, goodbye: impl FnOnce() -> pb::Goodbye) -> bool {
+        let Some(slot) = self.slot() else { return false };
+        let kind = pb::agent_message::Kind::Goodbye(goodbye());
+        slot.send(Outgoing::Message(Box::new(pb::AgentMessage { kind: Some(kind) })));
         // Dropping the only sender ends our half of the stream.
         self.outbound = mpsc::channel(1).0;
-        while let SessionEvent::Message(_) = self.next().await {}
+        true
     }
 }
 

@@ -209,10 +209,9 @@ impl Window {
         }
     }
 
-    /// A connection begins: what the collector has is gone from here, the rest is sent again.
-    pub(crate) fn restart(&mut self, durable_seq: u64) -> Result<(), UnsentAck> {
+    /// A connection begins: what is not acknowledged is sent again.
+    pub(crate) fn restart(&mut self) {
         self.cursor = 0;
-        self.ack(durable_seq)
     }
 
     /// Frees every batch up to this number.
@@ -294,6 +293,11 @@ impl Window {
     /// Whether [`Window::next`] would give a batch.
     pub(crate) fn has_next(&self) -> bool {
         self.cursor < self.entries.len().min(MAX_IN_FLIGHT)
+    }
+
+    /// Whether everything was sent on this connection.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.cursor >= self.entries.len()
     }
 
     /// The lowest number that can still be sent.
@@ -521,7 +525,8 @@ mod tests {
         assert_eq!(sent(&mut window).map(|b| b.seq), Some(1));
         assert_eq!(sent(&mut window).map(|b| b.seq), Some(2));
         assert_eq!(sent(&mut window), None);
-        window.restart(1).unwrap();
+        window.restart();
+        window.ack(1).unwrap();
         assert_eq!(window.first_seq(), 2);
         assert_eq!(sent(&mut window).map(|b| b.seq), Some(2));
         window.ack(2).unwrap();
@@ -658,7 +663,7 @@ mod tests {
         window.push(large(1));
         sent(&mut window);
         window.max_body_bytes = 500 - SEQ_BYTES;
-        window.restart(0).unwrap();
+        window.restart();
         let again = sent(&mut window).unwrap();
         assert_eq!((again.seq, again.events.len(), again.segments.len()), (1, 0, 0));
         assert_eq!(again.losses.len(), 2);

@@ -9,7 +9,7 @@ use std::sync::atomic::{
 
 use loopd_model::RecordKind;
 
-use super::{Lane, MAX_DEPTH, NO_LOOP, worker_index};
+use super::{LOST, Lane, MAX_DEPTH, NO_LOOP, worker_index};
 #[cfg(tokio_unstable)]
 use crate::clock::counter;
 use crate::clock::{settle, ticks};
@@ -172,12 +172,22 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn end_step_slowly(&'static self, loop_: &Loop, began: u64, wake: Option<(u64, u64)>) {
-        if let Some((woken, by)) = wake
-            && self.current.started.load(Relaxed) != 0
-        {
-            self.write_wake(woken, began, self.current.task.load(Relaxed), by, 1);
+        if !self.is_in_poll() {
+            // The thread was given its ring in the middle of the step; else another recording saw it begin.
+            if began == LOST {
+                recorder::count_lost_step(wake.is_some());
+            }
+            return;
         }
-        if self.current.started.load(Relaxed) != 0 && self.plain_loop.load(Relaxed) != NO_LOOP {
+        let is_too_deep = self.current.started.load(Relaxed) == 0;
+        match wake {
+            Some(_) if is_too_deep => recorder::count_over_limit(RecordKind::Wake),
+            Some((woken, by)) => {
+                self.write_wake(woken, began, self.current.task.load(Relaxed), by, 1);
+            }
+            None => {}
+        }
+        if !is_too_deep && self.plain_loop.load(Relaxed) != NO_LOOP {
             // Single polls are not recorded.
             return self.current.started.store(0, Relaxed);
         }
@@ -453,6 +463,13 @@ impl Lane {
         self.current.started.load(Relaxed) != 0 || self.depth.load(Relaxed) > 0
     }
 
+    /// Whether a poll as this worker is going on, be it around others.
+    pub(crate) fn is_polling(&self, place: (u64, u32)) -> bool {
+        let depth = self.depth.load(Relaxed).min(MAX_DEPTH);
+        let is_there = |poll: &Current| poll.started.load(Relaxed) != 0 && poll.place() == place;
+        is_there(&self.current) || self.outer[..depth].iter().any(is_there)
+    }
+
     /// Gives when the poll begins.
     fn begin(&'static self, loop_: &Loop, worker: u32, seen: Seen, now: u64) -> u64 {
         self.current.loop_id.store(loop_.id.0, Relaxed);
@@ -591,6 +608,22 @@ mod tests {
             assert!(!lane.is_in_poll(), "{deepest}");
             assert_eq!(lane.too_deep() > before, deepest > MAX_DEPTH as u64, "{deepest}");
         }
+    }
+
+    #[test]
+    fn a_step_that_ends_with_a_ring_and_began_without_is_counted_if_it_was_to_be_recorded() {
+        let (lane, loop_) = (lane(), Loop::new("test"));
+        let lost = || [RecordKind::Poll, RecordKind::Wake].map(recorder::no_ring_drops);
+        recorder::set_recording(true);
+        let before = lost();
+        lane.end_step(&loop_, LOST, Some((ticks(), 0)));
+        lane.end_step(&loop_, LOST, None);
+        // One that another recording saw begin.
+        lane.end_step(&loop_, ticks(), Some((ticks(), 0)));
+        recorder::set_recording(false);
+        lane.end_step(&loop_, LOST, Some((ticks(), 0)));
+        assert_eq!(lost(), [before[0] + 2, before[1] + 1]);
+        assert_eq!((polls(lane).len(), lane.too_deep()), (0, 0));
     }
 
     #[cfg(tokio_unstable)]

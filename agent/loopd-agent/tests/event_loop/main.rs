@@ -9,3 +9,4 @@ mod own;
 mod pairs;
 mod recorded;
 mod table;
+mod unrecorded;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use loopd_agent::event_loop::{Error, EventLoop, Result, create_task, sleep, yield_now};
+use loopd_agent::event_loop::{
+    Error, EventLoop, Result, TaskGroup, create_task, gather, shield, sleep, wait_for, yield_now,
+};
 use loopd_agent::{Config, RecordKind};
 use loopd_model::{CloseHow, EventKind, MarkLevel, Outcome, Span, TaskKind};
 
@@ -151,6 +153,8 @@ fn each_run_of_a_program_is_a_loop_of_one_process() {
     let ran = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["recorded::a_program_with_six_loops", "--exact", "--ignored"])
         .env("LOOPD_ENDPOINT", &collector.endpoint)
+        // On a machine that is busy with other tests the usual half second may not be enough.
+        .env("LOOPD_EXIT_TIMEOUT", format!("{}s", LIMIT.as_secs()))
         .output()
         .unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
@@ -247,4 +251,54 @@ fn a_run_has_closed_its_loop_before_it_sweeps_away_what_is_left() {
     let closed = at(&|kind| matches!(kind, EventKind::LoopClosed { .. })).unwrap();
     let ended = at(&|kind| matches!(kind, EventKind::TaskEnded { task, .. } if task.0 == leaked));
     assert!(closed <= ended.unwrap(), "{closed:?} {ended:?}");
+}
+
+#[test]
+fn what_the_loop_does_for_the_program_is_shown_at_the_programs_lines() {
+    let collector = Collector::start();
+    let agent = Config::from_env().app("test").endpoint(&collector.endpoint).start().unwrap();
+    let ran = loopd_agent::run(async {
+        let it = EventLoop::running()?;
+        it.add_finalizer(|| sleep(Duration::from_millis(1)));
+        // Swept away at the end, as are the jobs of the executor.
+        it.create_named_task("left", std::future::pending::<Result<()>>())?;
+        it.run_in_executor(None, || Ok(()))?.await?;
+        let other = it.create_task(yield_now())?;
+        shield(&other).await?;
+        wait_for(LIMIT, gather(vec![it.create_task(yield_now())?])).await?;
+        TaskGroup::scope(async |group| {
+            group.create_task(yield_now())?;
+            Ok(())
+        })
+        .await
+    });
+    ran.unwrap();
+    let it = EventLoop::new().unwrap();
+    let ran = it.run_until_complete(async {
+        let it = EventLoop::running()?;
+        it.run_in_executor(None, || Ok(()))?.await?;
+        it.shutdown_default_executor().await
+    });
+    let line = line!() - 2;
+    ran.unwrap();
+    it.close().unwrap();
+    assert!(agent.shutdown(LIMIT).complete);
+
+    let seen = collector.seen();
+    let places = || seen.batches.values().flat_map(|batch| &batch.locations);
+    let mut others = places().filter(|place| !place.file.ends_with("tests/event_loop/recorded.rs"));
+    assert!(others.next().is_none(), "{:?}", places().collect::<Vec<_>>());
+    let shut_down = "EventLoop::shutdown_default_executor";
+    let shown: Vec<_> = seen
+        .events()
+        .filter_map(|event| match &event.kind {
+            EventKind::TaskSpawned { task, spawn_location, .. }
+                if seen.name_of(task.0) == Some(shut_down) =>
+            {
+                places().find(|place| place.id == *spawn_location).map(|place| place.line)
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(shown.contains(&line), "{shown:?} {line}");
 }

@@ -21,6 +21,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Script {
     /// Takes connections but never answers.
     pub(crate) is_frozen: bool,
+    /// Reads and never answers; ends its half of the stream when the agent has ended its own.
+    pub(crate) is_silent: bool,
     /// Welcomes and then reads no more.
     pub(crate) stops_reading: bool,
     /// Acknowledges batches and forgets what was in them, but for their number.
@@ -45,6 +47,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             is_frozen: false,
+            is_silent: false,
             stops_reading: false,
             forgets: false,
             acks: true,
@@ -365,6 +368,9 @@ async fn serve(
             (script.asks.take(), script.asks_dump.take())
         };
         let dump = dump.map(|dump_id| Kind::DumpTasks(pb::DumpTasks { dump_id }));
+        if state.lock().unwrap().script.is_silent {
+            continue;
+        }
         for answer in answer.into_iter().chain(settings.map(Kind::Settings)).chain(dump) {
             let _ = answers.send(message(answer)).await;
         }

@@ -149,6 +149,32 @@ fn the_goodbye_counts_what_could_not_be_sent_in_time() {
 }
 
 #[test]
+fn at_the_end_no_answer_is_waited_for_before_everything_is_sent() {
+    let collector = Collector::start_with(Script { is_silent: true, ..Script::default() });
+    let agent = agent_for(&collector);
+    drop(Tracked::new("thing", "one", ()));
+    // Nobody has acknowledged it, and so it is sent again, but not for ever.
+    assert!(!agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    assert_eq!(seen.stored_and_lost(RecordKind::Resource), (2, 0));
+    let resources = |goodbye: &loopd_wire::Goodbye| {
+        let entry = goodbye.ledger.iter().find(|entry| entry.kind == RecordKind::Resource).unwrap();
+        (entry.produced, entry.dropped)
+    };
+    assert_eq!(seen.goodbyes.iter().map(resources).collect::<Vec<_>>(), [(2, 0); 3]);
+}
+
+#[test]
+fn a_batch_that_is_refused_after_the_goodbye_is_sent_again() {
+    let collector = Collector::start_with(Script { refuses: vec![1], ..Script::default() });
+    let agent = agent_for(&collector);
+    drop(Tracked::new("thing", "one", ()));
+    assert!(agent.shutdown(FLUSH).complete);
+    let seen = collector.seen();
+    assert_eq!(seen.stored_and_lost(RecordKind::Resource), (0, 2));
+}
+
+#[test]
 fn a_full_window_drops_the_oldest_and_says_so() {
     let address = free_port();
     let agent = Config::from_env()

@@ -58,8 +58,8 @@ fn shutdown_keeps_its_deadline_when_nobody_accepts() {
 }
 
 #[test]
-fn shutdown_keeps_its_deadline_when_acks_stop() {
-    let collector = Collector::start_with(Script { acks: false, ..Script::default() });
+fn shutdown_keeps_its_deadline_when_nobody_reads() {
+    let collector = Collector::start_with(Script { stops_reading: true, ..Script::default() });
     check_shutdown(collector.endpoint.clone());
 }
 

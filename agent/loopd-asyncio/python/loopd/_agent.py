@@ -14,9 +14,6 @@ from typing import Any
 from . import _checks, _dump, _fork, _hooks, _late, _loopd, _resources
 from ._patches import Patches
 
-#: The shortest wait at exit for what is not sent yet, in seconds.
-EXIT_TIMEOUT = 0.5
-
 
 @dataclass(frozen=True)
 class Flushed:
@@ -56,6 +53,7 @@ def install(
     record_wakes: bool | None = None,
     record_waits: bool | None = None,
     sample_stacks: bool | None = None,
+    exit_timeout: float | None = None,
     enabled: bool | None = None,
 ) -> None:
     """Records every event loop of this process from now on, also those that run already.
@@ -75,6 +73,9 @@ def install(
     record_polls, record_wakes, record_waits, sample_stacks:
         whether to record single runs and parks, who woke whom, who waits for what, and stacks of what
         is slow. All are on by default, and can be switched by the collector.
+    exit_timeout:
+        the longest that the end of the program waits for what is not sent yet, in seconds; by default 0.5.
+        What is left then is lost.
     enabled:
         whether to record at all.
 
@@ -94,6 +95,7 @@ def install(
         "record_wakes": record_wakes,
         "record_waits": record_waits,
         "sample_stacks": sample_stacks,
+        "exit_timeout": exit_timeout,
         "enabled": enabled,
     }
     with _state.lock:
@@ -122,8 +124,9 @@ def install(
         _state.is_installed = True
 
 
-def uninstall(timeout: float = EXIT_TIMEOUT) -> Flushed:
-    """Puts everything back as it was, and sends what is left, for at most so many seconds.
+def uninstall(timeout: float | None = None) -> Flushed:
+    """Puts everything back as it was, and sends what is left, for at most so many seconds: if it is not
+    given, for as long as the end of the program would wait.
 
     ``install`` may follow again; to the collector that is another process.
     """

@@ -136,7 +136,7 @@ unsafe fn tell_turn(slf: Object, from: u64, ready_count: py::Py_ssize_t) {
         gauges.turns.store(gauges.turns.load(Relaxed) + 1, Relaxed);
         gauges.ready_callbacks.store(ready_count as u64, Relaxed);
         if ready_count == 0 {
-            Thread::current()?.parked(&info.loop_, from, to);
+            Thread::current().parked(&info.loop_, from, to);
         }
         Some(())
     });

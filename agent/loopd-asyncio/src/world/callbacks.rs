@@ -84,7 +84,7 @@ pub(crate) unsafe fn callback_begins(loop_: Object, callback: Object, due: Due) 
     let begin = |world: &mut World| {
         let info = world.known_loop(loop_)?.clone();
         let task = world.callbacks.task(function, loop_, info.loop_.id())?;
-        run_begins(info, task, due)
+        Some(run_begins(info, task, due))
     };
     if let Some(Some(running)) = WORLD.with(begin) {
         return running;
@@ -95,13 +95,13 @@ pub(crate) unsafe fn callback_begins(loop_: Object, callback: Object, due: Due) 
         let id = info.loop_.id();
         let task = WORLD.with(|world| world.callbacks.task(function, loop_, id)).flatten();
         let task = task.or_else(|| learn_callback(&info, (function, by), callback));
-        task.and_then(|task| run_begins(info, task, due)).unwrap_or_default()
+        task.map_or_else(Running::default, |task| run_begins(info, task, due))
     }
 }
 
 #[inline]
-fn run_begins(info: Arc<LoopInfo>, task: u64, due: Due) -> Option<Running> {
-    let thread = Thread::current()?;
+fn run_begins(info: Arc<LoopInfo>, task: u64, due: Due) -> Running {
+    let thread = Thread::current();
     let at = thread.begin_step(&info.loop_, task);
     let wake = match due {
         Due::Scheduled(start, by) => Some((start, by)),
@@ -113,16 +113,14 @@ fn run_begins(info: Arc<LoopInfo>, task: u64, due: Due) -> Option<Running> {
         }
         Due::Unknown => None,
     };
-    Some(Running(Some(info), Begun::enter(0, at, wake)))
+    Running(Some(info), Begun::enter(0, at, wake))
 }
 
 /// It ends. An error that it left is not touched.
 pub(crate) fn callback_ends(running: Running) {
     let Running(Some(info), begun) = running else { return };
     begun.leave();
-    if let Some(thread) = Thread::current() {
-        thread.end_step(&info.loop_, begun.at, begun.wake);
-    }
+    Thread::current().end_step(&info.loop_, begun.at, begun.wake);
 }
 
 #[cold]

@@ -63,8 +63,7 @@ pub(crate) unsafe fn eager_begins(task: Object, birth: &mut Birth, loop_: Object
     birth.is_told = true;
     let key = task as usize;
     let begin = |world: &mut World| {
-        let thread = Thread::current()?;
-        let at = thread.begin_step(&info.loop_, birth.id);
+        let at = Thread::current().begin_step(&info.loop_, birth.id);
         world.task(key)?.loop_ = Some(info.clone());
         Some(Begun::enter(key, at, None))
     };
@@ -79,8 +78,7 @@ pub(crate) unsafe fn step_begins(task: Object, woken_by: Object) -> Begun {
     let begin = |world: &mut World| {
         let known = world.task(key)?;
         let loop_ = known.loop_.as_ref()?;
-        let thread = Thread::current()?;
-        let at = thread.begin_step(&loop_.loop_, known.id);
+        let at = Thread::current().begin_step(&loop_.loop_, known.id);
         if take(&mut known.may_be_named) {
             // SAFETY: a live task.
             unsafe { tell_name(task, layout, known.id) };
@@ -112,7 +110,7 @@ pub(crate) unsafe fn step_ends(task: Object, begun: Begun) {
     let raised = WORLD.with(|world| {
         let Some(known) = world.task(task as usize) else {
             // Forgotten in the middle of its step.
-            Thread::current()?.abandon_step();
+            Thread::current().abandon_step();
             return None;
         };
         let id = known.id;
@@ -121,8 +119,8 @@ pub(crate) unsafe fn step_ends(task: Object, begun: Begun) {
             // SAFETY: a live task.
             unsafe { tell_name(task, layout, id) };
         }
-        if let (Some(thread), Some(loop_)) = (Thread::current(), &known.loop_) {
-            let now = thread.end_step(&loop_.loop_, begun.at, begun.wake);
+        if let Some(loop_) = &known.loop_ {
+            let now = Thread::current().end_step(&loop_.loop_, begun.at, begun.wake);
             known.step_ended(now);
         }
         // SAFETY: a live task, which is a future.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::SessionId;
+use crate::config::LOOK_EVERY;
 use crate::outbound::Outbound;
 
 /// The processes that are live in the store.
@@ -28,11 +29,21 @@ enum Presence {
         durable_seq: u64,
         /// The refused batch that is awaited; later ones are set aside until it comes.
         refused: Option<u64>,
+        home: Home,
     },
     Away {
         since: UnixNanos,
         lost_at: Instant,
+        /// Where to look whether it has ended, and when next; absent for one of an earlier run.
+        home: Option<(Home, Instant)>,
     },
+}
+
+/// Where a program runs, and its number there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Home {
+    pub(super) host: String,
+    pub(super) pid: u32,
 }
 
 /// What to do with a batch.
@@ -59,7 +70,7 @@ impl Live {
         let began_at = Instant::now();
         let away = |&process| {
             let lost_at = if gone.contains(&process) { began_at } else { began_at + grace };
-            (process, Presence::Away { since: now, lost_at })
+            (process, Presence::Away { since: now, lost_at, home: None })
         };
         Self { grace, processes: before.iter().map(away).collect() }
     }
@@ -67,12 +78,12 @@ impl Live {
     /// A session begins. Returns what it supersedes.
     pub(super) fn join(
         &mut self,
-        process: ProcessKey,
+        (process, home): (ProcessKey, Home),
         session: SessionId,
         outbound: Outbound,
         durable_seq: u64,
     ) -> Option<Outbound> {
-        let here = Presence::Here { session, outbound, durable_seq, refused: None };
+        let here = Presence::Here { session, outbound, durable_seq, refused: None, home };
         match self.processes.insert(process, here) {
             Some(Presence::Here { outbound, .. }) => Some(outbound),
             Some(Presence::Away { .. }) | None => None,
@@ -88,8 +99,10 @@ impl Live {
     ) -> Option<Outbound> {
         let presence = self.processes.get_mut(&process)?;
         match presence {
-            Presence::Here { session: current, .. } if *current == session => {
-                let away = Presence::Away { since: now, lost_at: Instant::now() + self.grace };
+            Presence::Here { session: current, home, .. } if *current == session => {
+                let home = Some((std::mem::take(home), Instant::now() + LOOK_EVERY));
+                let lost_at = Instant::now() + self.grace;
+                let away = Presence::Away { since: now, lost_at, home };
                 match std::mem::replace(presence, away) {
                     Presence::Here { outbound, .. } => Some(outbound),
                     Presence::Away { .. } => None,
@@ -171,28 +184,40 @@ impl Live {
         matches!(self.processes.get(&process), Some(Presence::Here { refused: Some(_), .. }))
     }
 
-    /// When the next process counts as lost.
+    /// When the next process counts as lost, or may be found to have ended.
     pub(super) fn next_lost_at(&self) -> Option<Instant> {
         let lost_at = |presence: &Presence| match presence {
-            Presence::Away { lost_at, .. } => Some(*lost_at),
+            Presence::Away { lost_at, home: Some((_, look_at)), .. } => Some(*lost_at.min(look_at)),
+            Presence::Away { lost_at, home: None, .. } => Some(*lost_at),
             Presence::Here { .. } => None,
         };
         self.processes.values().filter_map(lost_at).min()
     }
 
-    /// The processes whose grace is over, and since when each is away.
-    pub(super) fn lost(&self, now: Instant) -> Vec<(ProcessKey, UnixNanos)> {
-        let lost = |(&process, presence): (&ProcessKey, &Presence)| match presence {
-            Presence::Away { since, lost_at } if *lost_at <= now => Some((process, *since)),
-            Presence::Away { .. } | Presence::Here { .. } => None,
+    /// The processes whose grace is over, or that have ended meanwhile, and since when each is away.
+    pub(super) fn lost(
+        &mut self,
+        now: Instant,
+        is_gone: fn(&str, u32) -> bool,
+    ) -> Vec<(ProcessKey, UnixNanos)> {
+        let lost = |(&process, presence): (&ProcessKey, &mut Presence)| {
+            let Presence::Away { since, lost_at, home } = presence else { return None };
+            let is_gone = home.as_mut().is_some_and(|(home, look_at)| {
+                let is_due = *look_at <= now;
+                if is_due {
+                    *look_at = now + LOOK_EVERY;
+                }
+                is_due && is_gone(&home.host, home.pid)
+            });
+            (is_gone || *lost_at <= now).then_some((process, *since))
         };
-        self.processes.iter().filter_map(lost).collect()
+        self.processes.iter_mut().filter_map(lost).collect()
     }
 
     /// Grants another grace.
     pub(super) fn put_off(&mut self, process: ProcessKey) {
-        if let Some(Presence::Away { lost_at, .. }) = self.processes.get_mut(&process) {
-            *lost_at = Instant::now() + self.grace;
+        if let Some(Presence::Away { lost_at, home, .. }) = self.processes.get_mut(&process) {
+            (*lost_at, *home) = (Instant::now() + self.grace, None);
         }
     }
 
@@ -212,6 +237,14 @@ mod tests {
     const PROCESS: ProcessKey = ProcessKey(1);
     const SESSION: SessionId = SessionId(1);
 
+    fn home() -> (ProcessKey, Home) {
+        (PROCESS, Home { host: "here".into(), pid: 7 })
+    }
+
+    fn nobody_knows(_: &str, _: u32) -> bool {
+        false
+    }
+
     fn live() -> Live {
         Live::new(Duration::from_secs(15), &[], &[], UnixNanos(0))
     }
@@ -219,7 +252,7 @@ mod tests {
     #[tokio::test]
     async fn behind_a_refused_batch_others_wait() {
         let mut live = live();
-        live.join(PROCESS, SESSION, Outbound::new(), 3);
+        live.join(home(), SESSION, Outbound::new(), 3);
         live.refuse(PROCESS, 5, "no".into());
         assert_eq!(live.arrive(SESSION, PROCESS, 6), Arrival::SetAside);
         assert_eq!(live.arrive(SESSION, PROCESS, 3), Arrival::Duplicate);
@@ -230,8 +263,8 @@ mod tests {
     #[tokio::test]
     async fn a_superseded_session_has_no_say() {
         let mut live = live();
-        live.join(PROCESS, SESSION, Outbound::new(), 0);
-        assert!(live.join(PROCESS, SessionId(2), Outbound::new(), 0).is_some());
+        live.join(home(), SESSION, Outbound::new(), 0);
+        assert!(live.join(home(), SessionId(2), Outbound::new(), 0).is_some());
         assert_eq!(live.arrive(SESSION, PROCESS, 1), Arrival::Stale);
         assert!(live.leave(SESSION, PROCESS, UnixNanos(9)).is_none());
         assert!(live.leave(SessionId(2), PROCESS, UnixNanos(9)).is_some());
@@ -241,23 +274,38 @@ mod tests {
     async fn of_an_earlier_run_those_that_are_gone_have_no_grace() {
         let before = [PROCESS, ProcessKey(2)];
         let mut live = Live::new(Duration::from_secs(15), &before, &before[1..], UnixNanos(7));
-        assert_eq!(live.lost(Instant::now()), [(ProcessKey(2), UnixNanos(7))]);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), [(ProcessKey(2), UnixNanos(7))]);
         live.forget(ProcessKey(2));
         tokio::time::advance(Duration::from_secs(15)).await;
-        assert_eq!(live.lost(Instant::now()), [(PROCESS, UnixNanos(7))]);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), [(PROCESS, UnixNanos(7))]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_process_is_lost_after_its_grace_and_not_before() {
         let mut live = live();
-        live.join(PROCESS, SESSION, Outbound::new(), 0);
+        live.join(home(), SESSION, Outbound::new(), 0);
         assert_eq!(live.next_lost_at(), None);
         live.leave(SESSION, PROCESS, UnixNanos(9));
         tokio::time::advance(Duration::from_secs(14)).await;
-        assert_eq!(live.lost(Instant::now()), []);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), []);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(live.lost(Instant::now()), [(PROCESS, UnixNanos(9))]);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), [(PROCESS, UnixNanos(9))]);
         live.put_off(PROCESS);
-        assert_eq!(live.lost(Instant::now()), []);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_has_ended_is_lost_when_that_is_seen() {
+        let mut live = live();
+        live.join(home(), SESSION, Outbound::new(), 0);
+        live.leave(SESSION, PROCESS, UnixNanos(9));
+        let is_it = |host: &str, pid| (host, pid) == ("here", 7);
+        assert_eq!(live.lost(Instant::now(), is_it), [], "it may be about to end");
+        tokio::time::advance(LOOK_EVERY).await;
+        assert!(live.next_lost_at().is_some_and(|at| at <= Instant::now()));
+        assert_eq!(live.lost(Instant::now(), nobody_knows), []);
+        assert_eq!(live.next_lost_at(), Some(Instant::now() + LOOK_EVERY));
+        tokio::time::advance(LOOK_EVERY).await;
+        assert_eq!(live.lost(Instant::now(), is_it), [(PROCESS, UnixNanos(9))]);
     }
 }

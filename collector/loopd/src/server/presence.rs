@@ -1,18 +1,17 @@
 //! Whether a program of this machine still runs, as far as can be told from outside.
 
-use loopd_store::ProcessRow;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 /// Where Linux keeps this machine's name, which is what agents send.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
-/// Whether this program ran here and does so no more. Should it run where we cannot see it, such as
+/// Whether the program with this number on this host ran here and does so no more. Should it run where we cannot see it, such as
 /// in a container that shares this machine's name, it only counts as lost until it connects again.
-pub(super) fn is_gone(process: &ProcessRow) -> bool {
-    let Ok(host) = std::fs::read_to_string(HOST_NAME) else { return false };
-    let is_here = !process.host.is_empty() && process.host == host.trim();
-    is_here && is_nobody(process.pid)
+pub(super) fn is_gone(host: &str, pid: u32) -> bool {
+    let Ok(here) = std::fs::read_to_string(HOST_NAME) else { return false };
+    let is_here = !host.is_empty() && host == here.trim();
+    is_here && is_nobody(pid)
 }
 
 /// Whether no process has this number. The kernel is asked, as `/proc` may hide those of other users;

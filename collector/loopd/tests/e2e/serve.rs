@@ -197,13 +197,11 @@ fn by_default_the_database_is_in_the_state_directory() {
     assert!(home.path().join("s/loopd.db").exists());
 }
 
+/// Of a program that has ended.
 #[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_died_while_nobody_listened_is_lost_at_once() {
+async fn welcomed_for_the_dead(loopd: &Loopd) -> Agent {
     use loopd_wire::pb::agent_message::Kind as Said;
 
-    let dir = tempdir().unwrap();
-    let mut loopd = Loopd::start(&dir);
     let mut dead = std::process::Command::new("true").spawn().unwrap();
     dead.wait().unwrap();
     let mut hello = crate::agent::hello(1);
@@ -213,6 +211,30 @@ async fn a_program_that_died_while_nobody_listened_is_lost_at_once() {
     let mut agent = Agent::connect(loopd.addr).await;
     agent.say(Said::Hello(hello)).await;
     agent.welcome().await;
+    agent
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_died_without_a_word_is_lost_before_its_grace_is_over() {
+    let dir = tempdir().unwrap();
+    let loopd = Loopd::start(&dir);
+    drop(welcomed_for_the_dead(&loopd).await);
+    let sql = rusqlite::Connection::open(db(&dir)).unwrap();
+    let state = || -> String {
+        sql.query_row("SELECT state FROM processes", [], |row| row.get(0)).unwrap()
+    };
+    tokio::task::block_in_place(|| {
+        wait_until("it is lost", Duration::from_secs(10), || state() == "lost");
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_died_while_nobody_listened_is_lost_at_once() {
+    let dir = tempdir().unwrap();
+    let mut loopd = Loopd::start(&dir);
+    let _agent = welcomed_for_the_dead(&loopd).await;
     loopd.signal("TERM");
     assert_eq!(tokio::task::block_in_place(|| loopd.wait()).code(), Some(0), "{}", loopd.log());
     let sql = rusqlite::Connection::open(db(&dir)).unwrap();
