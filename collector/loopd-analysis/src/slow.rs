@@ -7,9 +7,11 @@ use std::sync::Arc;
 use loopd_model::{Frame, Running};
 
 mod advice;
+mod doing;
 mod weights;
 
 use self::advice::advice;
+pub use self::doing::Doing;
 pub use self::weights::weights;
 use crate::runtime::Runtime;
 
@@ -31,8 +33,10 @@ pub struct Sample {
     pub frames: Arc<[Frame]>,
     /// What the thread was doing.
     pub running: Running,
-    /// The system call it was in; empty if in none, or not known.
+    /// The system call it was in, or [`loopd_model::PAGE_FAULT`]; empty if in none, or not known.
     pub syscall: String,
+    /// Where in the kernel it slept, or [`loopd_model::RUNQUEUE`]; empty if not asleep, or not known.
+    pub wchan: String,
 }
 
 /// What a site was found by.
@@ -73,8 +77,12 @@ pub struct Site {
     pub p50: u64,
     /// Samples that found the thread computing.
     pub on_cpu: u64,
-    /// Samples that found it asleep in the kernel, or there for a file.
+    /// Samples that found it asleep in the kernel, there for a file, or without a processor.
     pub off_cpu: u64,
+    /// What most of them found it doing.
+    pub doing: Doing,
+    /// How many found just that.
+    pub found_so: u64,
     /// The function most often found running; empty without stacks.
     pub leaf: String,
     /// What to do about it, in one or two sentences.
@@ -97,9 +105,9 @@ pub const MAX_STACKS: usize = 10;
 
 /// Groups polls by what blocked them, most harmful first.
 ///
-/// The site of a stack is its first frame that is the program's own. A thread asleep in the kernel
-/// sleeps at a line; a thread that computes wanders over the lines of a function, so those are
-/// grouped by function and shown at the line seen most often. A poll with stacks of several sites
+/// The site of a stack is its first frame that is the program's own. A thread blocked in the kernel
+/// sleeps at a line; a thread that computes wanders over the lines of a function, as does one that waits
+/// for memory, so those are grouped by function and shown at the line seen most often. A poll with stacks of several sites
 /// belongs to the one seen most often; a poll without stacks, to its task's spawn location. What to
 /// do about a site is said in the words of `runtime`.
 pub fn sites(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
@@ -204,7 +212,7 @@ impl Key {
     fn of_sample(sample: &Sample) -> Option<Self> {
         let frame = blocking_frame(&sample.frames)?;
         Some(match sample.doing() {
-            Running::OffCpu if frame.line > 0 => Self::Line(place(frame)),
+            Doing::Blocked if frame.line > 0 => Self::Line(place(frame)),
             _ => Self::Function(frame.function.clone()),
         })
     }
@@ -270,8 +278,9 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         .flat_map(|&index| &polls[index].samples)
         .filter(|sample| Key::of_sample(sample).as_ref() == Some(key))
         .collect();
-    let count = |running| samples.iter().filter(|s| s.doing() == running).count() as u64;
-    let (on_cpu, off_cpu) = (count(Running::OnCpu), count(Running::OffCpu));
+    let on_cpu = samples.iter().filter(|s| s.doing() == Doing::Computing).count() as u64;
+    let off_cpu = samples.iter().filter(|s| s.is_off_cpu()).count() as u64;
+    let (doing, found_so) = Doing::of_most(&samples, on_cpu, off_cpu);
     let frames = samples.iter().filter_map(|sample| blocking_frame(&sample.frames));
     let (location, function, by) = match key {
         Key::SpawnLocation(location) => (location.clone(), String::new(), By::SpawnLocation),
@@ -291,8 +300,10 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         p50: lengths.get(lengths.len() / 2).copied().unwrap_or(0),
         on_cpu,
         off_cpu,
+        doing,
+        found_so,
         leaf: most_frequent(leaves.map(|frame| frame.function.clone())),
-        advice: advice(runtime, &samples, on_cpu, off_cpu).to_string(),
+        advice: advice(runtime, &samples, doing).to_string(),
         stacks: stacks(&samples),
         polls: indices,
     }
@@ -346,6 +357,7 @@ mod tests {
             running: *running,
             frames: frames.iter().map(|text| frame(text)).collect(),
             syscall: String::new(),
+            wchan: String::new(),
         };
         SlowPoll {
             length,

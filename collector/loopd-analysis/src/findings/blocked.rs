@@ -1,10 +1,10 @@
 //! Slow polls by what made them slow, with who waited behind them: what several rules tell of or must
 //! not tell again.
 
-use loopd_model::TaskKind;
+use loopd_model::{PAGE_FAULT, TaskKind};
 
 use crate::findings::{Confidence, Facts, Finding, Level, Link, SlowPoll, Victims};
-use crate::slow::{self, By, Site};
+use crate::slow::{self, Doing, Site};
 use crate::text::{count_text, duration_text};
 
 /// A second is noticed by whoever waits for an answer.
@@ -28,17 +28,6 @@ pub(super) struct Blocked<'f> {
     pub(super) victims: Victims,
     /// The time over the threshold of those of which it is not known; `None` if it is known of all.
     pub(super) unwitnessed_time: Option<u64>,
-}
-
-/// What the thread did meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// It slept in the kernel, or was there for a file.
-    Asleep,
-    /// It computed.
-    Computing,
-    /// No stack tells.
-    Unknown,
 }
 
 /// The places of all slow polls but those that last: most time first.
@@ -110,12 +99,8 @@ impl<'f> Blocked<'f> {
     }
 
     /// What the thread did in most of the stacks.
-    pub(super) const fn cause(&self) -> Cause {
-        match (self.site.by, self.site.on_cpu, self.site.off_cpu) {
-            (By::SpawnLocation, ..) | (By::Stack, 0, 0) => Cause::Unknown,
-            (By::Stack, on_cpu, off_cpu) if off_cpu < on_cpu => Cause::Computing,
-            (By::Stack, ..) => Cause::Asleep,
-        }
+    pub(super) const fn doing(&self) -> Doing {
+        self.site.doing
     }
 
     /// The line to look at.
@@ -152,8 +137,8 @@ impl<'f> Blocked<'f> {
 
     /// All there is to tell but the title and what to do.
     pub(super) fn finding(&self, facts: &Facts, rule: &'static str) -> Finding {
-        let confidence = match (self.cause(), self.unwitnessed_time) {
-            (Cause::Unknown, _) => Confidence::Possible,
+        let confidence = match (self.doing(), self.unwitnessed_time) {
+            (Doing::Unknown, _) => Confidence::Possible,
             (_, Some(_)) => Confidence::Likely,
             (_, None) => Confidence::Certain,
         };
@@ -193,26 +178,22 @@ impl<'f> Blocked<'f> {
     }
 
     fn stacks(&self) -> String {
-        let Site { on_cpu, off_cpu, .. } = self.site;
+        let Site { on_cpu, off_cpu, found_so, .. } = self.site;
         let samples = self.polls.iter().flat_map(|poll| &poll.poll.samples);
-        let syscall = samples.map(|sample| sample.syscall.as_str()).find(|name| !name.is_empty());
+        let syscall = samples
+            .map(|sample| sample.syscall.as_str())
+            .find(|name| !name.is_empty() && *name != PAGE_FAULT);
+        let found = match (self.doing(), syscall) {
+            (Doing::Unknown, _) if found_so == 0 => return "no stack tells what it did".to_owned(),
+            (Doing::Unknown, _) => "asleep, in no call that is known".to_owned(),
+            (Doing::Computing, _) => format!("computing in `{}`", self.site.leaf),
+            (Doing::Memory, _) => "waiting for a page of memory".to_owned(),
+            (Doing::Processor, _) => "ready to run, without a processor".to_owned(),
+            (Doing::Blocked, Some(syscall)) => format!("blocked in `{syscall}`"),
+            (Doing::Blocked, None) => "blocked in the kernel".to_owned(),
+        };
         let all = count_text(on_cpu + off_cpu);
-        match (self.cause(), syscall) {
-            (Cause::Unknown, _) => "no stack tells what it did".to_owned(),
-            (Cause::Computing, _) => {
-                format!(
-                    "{} of {all} stacks found it computing in `{}`",
-                    count_text(on_cpu),
-                    self.site.leaf
-                )
-            }
-            (Cause::Asleep, Some(syscall)) => {
-                format!("{} of {all} stacks found it blocked in `{syscall}`", count_text(off_cpu))
-            }
-            (Cause::Asleep, None) => {
-                format!("{} of {all} stacks found it blocked in the kernel", count_text(off_cpu))
-            }
-        }
+        format!("{} of {all} stacks found it {found}", count_text(found_so))
     }
 
     /// The site's advice as a sentence.

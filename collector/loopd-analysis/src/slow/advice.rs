@@ -1,8 +1,9 @@
 //! What to do about a site, in the words of its runtime.
 
-use loopd_model::{Frame, Running};
+use loopd_model::Frame;
 
-use super::{Sample, is_own, is_python};
+use super::Sample;
+use super::doing::{Doing, FILE_CALLS};
 use crate::runtime::Runtime;
 
 /// What gives a cause away, and what to do about it.
@@ -14,10 +15,6 @@ struct Hint {
     syscalls: &'static [&'static str],
     advice: &'static str,
 }
-
-/// Rust's functions for files. Names of what reads from anything are not among them.
-const FILE_CALLS: [&str; 7] =
-    ["std::fs", "fs::File", "sys::fs", "fsync", "fdatasync", "pwrite", "pread"];
 
 const FILES: &str = "file access blocks the worker for as long as the disk takes: use `tokio::fs`, or one \
                      `tokio::task::spawn_blocking` around all of it";
@@ -156,81 +153,103 @@ const ASYNCIO: [Hint; 7] = [
     },
 ];
 
-/// What to do about a site that was found blocked in the kernel or computing so often.
-pub(super) fn advice(
-    runtime: Runtime,
-    samples: &[&Sample],
-    on_cpu: u64,
-    off_cpu: u64,
-) -> &'static str {
+/// What to do about a site that was found doing this in most of its samples.
+pub(super) fn advice(runtime: Runtime, samples: &[&Sample], doing: Doing) -> &'static str {
     if samples.is_empty() {
         return "no stack was taken while it blocked: see which layers this process captures, on the \
                 page Sources or with `loopd doctor`";
     }
-    if off_cpu < on_cpu {
-        return match runtime {
-            Runtime::Tokio => {
-                "the worker computed for too long without an await: move it to \
-                 `tokio::task::spawn_blocking` or a thread pool, or cut it into pieces with \
-                 `tokio::task::yield_now().await` between them"
-            }
-            Runtime::Asyncio => {
-                "the loop computed for too long without an await: move it to a process with `await \
-                 loop.run_in_executor(pool, …)` and a `ProcessPoolExecutor`, to `await \
-                 asyncio.to_thread(…)` if it lets go of the interpreter's lock (NumPy, compression, \
-                 hashes of much data), or cut it into pieces with `await asyncio.sleep(0)` between \
-                 them"
-            }
-            Runtime::Unknown => {
-                "it computed for too long without letting others run: move it to another thread, or \
-                 cut it into pieces"
-            }
-        };
+    match doing {
+        Doing::Computing => computing(runtime),
+        Doing::Memory => memory(runtime),
+        Doing::Processor => {
+            "it could run and had no processor: have fewer threads that compute at once, in this program \
+             or beside it, or give it more processors"
+        }
+        Doing::Blocked => hint(runtime, samples).unwrap_or(blocked(runtime)),
+        Doing::Unknown => hint(runtime, samples).unwrap_or(
+            "nothing tells what it did: if it was asleep, then in no call that is known, so it may have \
+             waited for memory that was swapped out, or for a mapped file",
+        ),
     }
-    let (hints, other): (&[Hint], _) = match runtime {
-        Runtime::Tokio => (
-            &TOKIO,
-            "the worker slept in the kernel for something that is not asynchronous: await it, or move \
-             it to `tokio::task::spawn_blocking`",
-        ),
-        Runtime::Asyncio => (
-            &ASYNCIO,
-            "the loop slept in the kernel for something that is not asynchronous: await an \
-             asynchronous counterpart of it, or move it to `await asyncio.to_thread(…)`",
-        ),
-        Runtime::Unknown => (
-            &[],
-            "it slept in the kernel for something that is not asynchronous: move it to another thread",
-        ),
-    };
-    let asleep = samples.iter().filter(|sample| sample.doing() != Running::OnCpu);
-    let mut matching = asleep.filter_map(|sample| {
-        hints.iter().find(|hint| hint.names_callee(runtime, sample) || hint.names_syscall(sample))
-    });
-    matching.next().map_or(other, |hint| hint.advice)
 }
 
-impl Sample {
-    /// What the thread was doing, as its program sees it. Where the disk is fast, or only memory, a call
-    /// for a file keeps the thread busy in the kernel; the program waits for it all the same.
-    pub(super) fn doing(&self) -> Running {
-        let is_file_call = |frame: &Frame| {
-            !is_python(frame) && FILE_CALLS.iter().any(|name| frame.function.contains(name))
-        };
-        if self.running == Running::OnCpu && self.callees().iter().any(is_file_call) {
-            return Running::OffCpu;
+const fn computing(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Tokio => {
+            "the worker computed for too long without an await: move it to \
+             `tokio::task::spawn_blocking` or a thread pool, or cut it into pieces with \
+             `tokio::task::yield_now().await` between them"
         }
-        self.running
+        Runtime::Asyncio => {
+            "the loop computed for too long without an await: move it to a process with `await \
+             loop.run_in_executor(pool, …)` and a `ProcessPoolExecutor`, to `await \
+             asyncio.to_thread(…)` if it lets go of the interpreter's lock (NumPy, compression, \
+             hashes of much data), or cut it into pieces with `await asyncio.sleep(0)` between \
+             them"
+        }
+        Runtime::Unknown => {
+            "it computed for too long without letting others run: move it to another thread, or \
+             cut it into pieces"
+        }
     }
+}
 
-    /// The frames of what the program's own code called.
-    fn callees(&self) -> &[Frame] {
-        let own = self.frames.iter().position(is_own).unwrap_or(self.frames.len());
-        &self.frames[..own]
+const fn memory(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Tokio => {
+            "it touched memory that was not there, swapped out or of a mapped file (the program itself is \
+             one), and the worker slept until it was: give the program more memory or take swap from it, \
+             and read mapped files in `tokio::task::spawn_blocking`"
+        }
+        Runtime::Asyncio => {
+            "it touched memory that was not there, swapped out or of a mapped file (the program itself is \
+             one), and the loop slept until it was: give the program more memory or take swap from it, and \
+             read files instead of mapping them (`mmap`, `numpy.memmap`), in `await asyncio.to_thread(…)`"
+        }
+        Runtime::Unknown => {
+            "it touched memory that was not there, swapped out or of a mapped file (the program itself is \
+             one), and slept until it was: give the program more memory or take swap from it"
+        }
     }
+}
+
+/// Where nothing is known of the call.
+const fn blocked(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Tokio => {
+            "the worker slept in the kernel for something that is not asynchronous: await it, or move \
+             it to `tokio::task::spawn_blocking`"
+        }
+        Runtime::Asyncio => {
+            "the loop slept in the kernel for something that is not asynchronous: await an \
+             asynchronous counterpart of it, or move it to `await asyncio.to_thread(…)`"
+        }
+        Runtime::Unknown => {
+            "it slept in the kernel for something that is not asynchronous: move it to another thread"
+        }
+    }
+}
+
+/// By what the program called, in the first sample that tells.
+fn hint(runtime: Runtime, samples: &[&Sample]) -> Option<&'static str> {
+    let hints: &[Hint] = match runtime {
+        Runtime::Tokio => &TOKIO,
+        Runtime::Asyncio => &ASYNCIO,
+        Runtime::Unknown => &[],
+    };
+    let mut asleep = samples
+        .iter()
+        .filter(|sample| matches!(sample.doing(), Doing::Blocked | Doing::Unknown))
+        .filter_map(|sample| hints.iter().find(|hint| hint.is_for(runtime, sample)));
+    asleep.next().map(|hint| hint.advice)
 }
 
 impl Hint {
+    fn is_for(&self, runtime: Runtime, sample: &Sample) -> bool {
+        self.names_callee(runtime, sample) || self.names_syscall(sample)
+    }
+
     /// Whether what the program's own code called is named.
     fn names_callee(&self, runtime: Runtime, sample: &Sample) -> bool {
         let text = |frame: &Frame| match runtime {

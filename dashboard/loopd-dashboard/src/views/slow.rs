@@ -54,9 +54,15 @@ pub struct Site {
     pub p50: u64,
     /// Samples that found the thread computing.
     pub on_cpu: u64,
-    /// Samples that found it asleep in the kernel, or there for a file.
+    /// Samples that found it asleep in the kernel, there for a file, or without a processor.
     pub off_cpu: u64,
-    /// The system call that samples found it in most often; null if in none, or not known.
+    /// What most samples found it doing: `computing`; `blocked` in a call; asleep until a page of `memory`
+    /// was there; ready, without a `processor`. Null if nothing tells.
+    #[schema(value_type = Option<vocabulary::SlowDoing>)]
+    pub doing: Option<String>,
+    /// How many found just that.
+    pub found_so: u64,
+    /// The system call that samples found it in most often, or `page_fault`; null if in none, or not known.
     pub syscall: Option<String>,
     /// The function most often found running; empty without stacks.
     pub leaf: String,
@@ -222,6 +228,7 @@ pub(crate) fn facts(poll: &loopd_store::SlowPoll) -> loopd_analysis::slow::SlowP
         frames: row.frames.clone(),
         running: row.running,
         syscall: row.syscall.clone(),
+        wchan: row.wchan.clone(),
     };
     loopd_analysis::slow::SlowPoll {
         length: poll.length_so_far,
@@ -250,6 +257,8 @@ impl Site {
             p50: site.p50,
             on_cpu: site.on_cpu,
             off_cpu: site.off_cpu,
+            doing: site.doing.as_str().map(str::to_owned),
+            found_so: site.found_so,
             syscall: syscall(samples),
             leaf: site.leaf,
             advice: site.advice,
@@ -320,6 +329,7 @@ pub fn csv(sites: &[Site]) -> Csv {
         "p50",
         "on_cpu",
         "off_cpu",
+        "doing",
         "syscall",
         "leaf",
         "advice",
@@ -335,6 +345,7 @@ pub fn csv(sites: &[Site]) -> Csv {
             &site.p50.to_string(),
             &site.on_cpu.to_string(),
             &site.off_cpu.to_string(),
+            site.doing.as_deref().unwrap_or_default(),
             site.syscall.as_deref().unwrap_or_default(),
             &site.leaf,
             &site.advice,

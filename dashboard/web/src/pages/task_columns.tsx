@@ -21,6 +21,7 @@ export function warnings(task: Task): string[] {
 
 /** What the thread was doing in a slow poll; null if not known. */
 export function doing(poll: SlowPoll): string | null {
+  if (poll.syscall === "page_fault") return "waiting for memory";
   if (poll.syscall) return `in ${poll.syscall}`;
   return poll.running === "on_cpu" ? "computing" : poll.running === "off_cpu" ? "asleep in the kernel" : null;
 }

@@ -1,14 +1,15 @@
 //! A poll slept in the kernel, and everybody who needed its worker waited.
 
-use crate::findings::blocked::{Blocked, Cause, blocked};
+use crate::findings::blocked::{Blocked, blocked};
 use crate::findings::{Facts, Finding, Rule, Snippet, Verdict};
 use crate::runtime::Runtime;
+use crate::slow::Doing;
 
 pub(in crate::findings) const RULE: Rule =
     Rule { id: "blocking_call", title: "Calls that block inside a poll", check };
 
 fn check(facts: &Facts) -> Verdict {
-    let asleep = blocked(facts).into_iter().filter(|it| it.cause() == Cause::Asleep);
+    let asleep = blocked(facts).into_iter().filter(|it| it.doing() == Doing::Blocked);
     let found: Vec<_> = asleep.map(|it| finding(facts, &it)).collect();
     match facts.missing_all(&["watchdog", "stacks"]) {
         Some(what) if found.is_empty() => Verdict::Needs(what),

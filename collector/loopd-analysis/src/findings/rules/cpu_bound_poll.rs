@@ -1,16 +1,17 @@
 //! A poll computed for long, or was slow for a reason that no stack tells.
 
-use crate::findings::blocked::{Blocked, Cause, blocked};
+use crate::findings::blocked::{Blocked, blocked};
 use crate::findings::rules::descheduled;
 use crate::findings::{Confidence, Facts, Finding, Rule, Snippet, Verdict};
 use crate::runtime::Runtime;
-use crate::slow::By;
+use crate::slow::{By, Doing};
 
 pub(in crate::findings) const RULE: Rule =
     Rule { id: "cpu_bound_poll", title: "Polls that compute for too long", check };
 
 fn check(facts: &Facts) -> Verdict {
-    let awake = blocked(facts).into_iter().filter(|it| it.cause() != Cause::Asleep);
+    let is_others = |it: &Blocked<'_>| matches!(it.doing(), Doing::Blocked | Doing::Memory);
+    let awake = blocked(facts).into_iter().filter(|it| !is_others(it));
     let found: Vec<_> = awake.map(|it| finding(facts, &it)).collect();
     match facts.missing_all(&["hooks", "wrapped", "steps", "callbacks"]) {
         Some(what) if found.is_empty() => Verdict::Needs(what),
@@ -22,18 +23,14 @@ fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
     let (place, how_often) = (it.place(), it.how_often());
     let blocked = facts.runtime.blocked();
     let finding = it.finding(facts, RULE.id);
-    if it.cause() == Cause::Unknown {
+    if it.doing() != Doing::Computing {
         let what = match it.site.by {
             By::Stack => "polls at",
             By::SpawnLocation => "polls of tasks spawned at",
         };
         return finding
             .title(format!("{what} `{place}` held {blocked} {how_often}"))
-            .advice(
-                "While a poll runs, no other task of its worker is polled. Whether it computed or slept \
-                 a stack would tell.",
-                it.advice(),
-            );
+            .advice(why(it), it.advice());
     }
     let finding = finding
         .title(format!("`{}` at `{place}` computed on {blocked} {how_often}", it.site.function))
@@ -50,6 +47,24 @@ fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
             finding.confidence(Confidence::Possible).proof(text, None)
         }
         _ => finding,
+    }
+}
+
+/// Of a poll that did not compute, as far as is known.
+const fn why(it: &Blocked<'_>) -> &'static str {
+    match it.doing() {
+        Doing::Processor => {
+            "While a poll runs, no other task of its worker is polled, though it stands still itself: other \
+             threads had the processors."
+        }
+        _ if it.site.found_so > 0 => {
+            "While a poll runs, no other task of its worker is polled. It was asleep, and what for is not \
+             known."
+        }
+        _ => {
+            "While a poll runs, no other task of its worker is polled. Whether it computed or slept \
+             a stack would tell."
+        }
     }
 }
 

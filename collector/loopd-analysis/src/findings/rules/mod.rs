@@ -25,6 +25,7 @@ mod lock_across_await;
 mod lock_convoy;
 mod loop_saturated;
 mod lost_waker;
+mod memory_wait;
 mod never_yields;
 mod panicked;
 mod permits_exhausted;
@@ -49,6 +50,7 @@ pub(super) const ALL: &[Rule] = &[
     deadlock::RULE,
     never_yields::RULE,
     blocking_call::RULE,
+    memory_wait::RULE,
     cpu_bound_poll::RULE,
     lost_waker::RULE,
     panicked::RULE,
@@ -139,6 +141,7 @@ mod tests {
             frames: frames.clone(),
             running,
             syscall: if running == Running::OffCpu { "clock_nanosleep" } else { "" }.to_owned(),
+            wchan: String::new(),
         };
         let poll = slow::SlowPoll {
             length,
