@@ -69,6 +69,8 @@ pub struct Site {
     pub by: By,
     /// Which polls, as indices into the input, longest first.
     pub polls: Vec<usize>,
+    /// How many of them have no stack that tells of this place, and are here for where their tasks were spawned.
+    pub inferred: u64,
     /// Sum of their lengths, in nanoseconds. Sites are ranked by it.
     pub total_time: u64,
     /// The longest.
@@ -108,17 +110,41 @@ pub const MAX_STACKS: usize = 10;
 /// The site of a stack is its first frame that is the program's own. A thread blocked in the kernel
 /// sleeps at a line; a thread that computes wanders over the lines of a function, as does one that waits
 /// for memory, so those are grouped by function and shown at the line seen most often. A poll with stacks of several sites
-/// belongs to the one seen most often; a poll without stacks, to its task's spawn location. What to
-/// do about a site is said in the words of `runtime`.
+/// belongs to the one seen most often; a poll without stacks, to that of the other polls of its task's
+/// spawn location if those have one and the same, and otherwise to the spawn location. What to do about
+/// a site is said in the words of `runtime`.
 pub fn sites(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
+    let keys: Vec<Option<Key>> = polls.iter().map(Key::of_poll).collect();
+    let of_spawns = keys_by_spawn(polls, &keys);
     let mut groups: HashMap<Key, Vec<usize>> = HashMap::new();
-    for (index, poll) in polls.iter().enumerate() {
-        groups.entry(Key::of_poll(poll)).or_default().push(index);
+    for (index, (poll, key)) in polls.iter().zip(keys).enumerate() {
+        let key = key.unwrap_or_else(|| {
+            let spawned = poll.spawn_location.as_deref();
+            let others = spawned.and_then(|place| of_spawns.get(place)?.as_ref());
+            others
+                .cloned()
+                .unwrap_or_else(|| Key::SpawnLocation(spawned.unwrap_or_default().into()))
+        });
+        groups.entry(key).or_default().push(index);
     }
     let mut sites: Vec<Site> =
         groups.into_iter().map(|(key, indices)| site(&key, indices, polls, runtime)).collect();
     sites.sort_by(|a, b| (b.total_time, &a.location).cmp(&(a.total_time, &b.location)));
     sites
+}
+
+/// For each spawn location of which a stack tells, the place that all stacks of its tasks tell of; `None` if
+/// they tell of several.
+fn keys_by_spawn<'p>(polls: &'p [SlowPoll], keys: &[Option<Key>]) -> HashMap<&'p str, Option<Key>> {
+    let mut places: HashMap<&str, Option<Key>> = HashMap::new();
+    for (poll, key) in polls.iter().zip(keys) {
+        let (Some(spawned), Some(key)) = (&poll.spawn_location, key) else { continue };
+        let known = places.entry(spawned).or_insert_with(|| Some(key.clone()));
+        if known.as_ref() != Some(key) {
+            *known = None;
+        }
+    }
+    places
 }
 
 /// Whether a frame is the program's own: not std's, a dependency's, tokio's or loopd's. Without
@@ -192,7 +218,8 @@ enum Key {
 }
 
 impl Key {
-    fn of_poll(poll: &SlowPoll) -> Self {
+    /// What its stacks tell of; `None` if they tell nothing.
+    fn of_poll(poll: &SlowPoll) -> Option<Self> {
         let mut votes: Vec<(Self, u64)> = Vec::new();
         for sample in &poll.samples {
             let Some(key) = Self::of_sample(sample) else { continue };
@@ -202,11 +229,7 @@ impl Key {
             }
         }
         // Of equally many, the one seen first.
-        let best = votes.into_iter().rev().max_by_key(|(_, count)| *count);
-        best.map_or_else(
-            || Self::SpawnLocation(poll.spawn_location.clone().unwrap_or_default()),
-            |(key, _)| key,
-        )
+        votes.into_iter().rev().max_by_key(|(_, count)| *count).map(|(key, _)| key)
     }
 
     fn of_sample(sample: &Sample) -> Option<Self> {
@@ -291,10 +314,16 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         ),
     };
     let leaves = samples.iter().filter_map(|sample| sample.frames.first());
+    let has_no_stack = |index: &&usize| Key::of_poll(&polls[**index]).is_none();
+    let inferred = match by {
+        By::Stack => indices.iter().filter(has_no_stack).count() as u64,
+        By::SpawnLocation => 0,
+    };
     Site {
         location,
         function,
         by,
+        inferred,
         total_time: lengths.iter().fold(0, |sum, length| sum.saturating_add(*length)),
         max: lengths.first().copied().unwrap_or(0),
         p50: lengths.get(lengths.len() / 2).copied().unwrap_or(0),
@@ -451,6 +480,25 @@ mod tests {
     #[test]
     fn without_stacks_the_spawn_location_stands_in() {
         insta::assert_snapshot!(picture(&[poll(70, &[])]), @"src/main.rs:9 1 polls 70 total, 70 max, on 0 off 0: no stack was taken");
+    }
+
+    #[test]
+    fn a_poll_without_stacks_is_put_with_the_others_of_its_spawn_location() {
+        let asleep = |length| poll(length, &[(Running::OffCpu, SLEEP)]);
+        let polls = [asleep(180), poll(70, &[]), asleep(200)];
+        insta::assert_snapshot!(picture(&polls), @"src/pay.rs:7 3 polls 450 total, 200 max, on 0 off 2: `std::thread::sleep` puts the worker");
+        assert_eq!(sites(&polls, Runtime::Tokio)[0].inferred, 1);
+    }
+
+    #[test]
+    fn a_poll_without_stacks_stays_where_it_may_belong_to_several() {
+        let other = &[(Running::OnCpu, ["shop::sum at src/sum.rs:3"].as_slice())];
+        let polls = [poll(180, &[(Running::OffCpu, SLEEP)]), poll(90, other), poll(70, &[])];
+        insta::assert_snapshot!(picture(&polls), @r"
+        src/pay.rs:7 1 polls 180 total, 180 max, on 0 off 1: `std::thread::sleep` puts the worker
+        src/sum.rs:3 1 polls 90 total, 90 max, on 1 off 0: the worker computed for
+        src/main.rs:9 1 polls 70 total, 70 max, on 0 off 0: no stack was taken
+        ");
     }
 
     #[test]

@@ -129,6 +129,50 @@ mod tests {
         assert_eq!(found[0].harm, 300 * MS);
     }
 
+    /// A poll of a task spawned where the others were, found in this function at this line.
+    fn at(line: u32) -> crate::findings::SlowPoll {
+        let mut poll = slow_poll(400 * MS, &TWICE, None);
+        for sample in &mut poll.poll.samples {
+            let mut frames = sample.frames.to_vec();
+            frames[1].line = line;
+            frames[1].function = format!("shop::pay_{line}");
+            sample.frames = frames.into();
+        }
+        poll
+    }
+
+    #[test]
+    fn polls_without_a_stack_are_not_told_a_second_time() {
+        let blind = || slow_poll(1_400 * MS, &[], None);
+        let place = "shop/src/pay.rs:7";
+        let title =
+            format!("`shop::pay_7` at `{place}` computed on a worker 3 times, for up to 1.40 s");
+        let facts = facts(vec![at(7), blind(), blind()]);
+        check(&RULE, &facts, &[&format!("error {place}: {title}")]);
+        let Verdict::Found(found) = (RULE.check)(&facts) else { panic!() };
+        let told = "2 more have no stack, and tasks spawned where theirs were";
+        assert_eq!(found[0].evidence.last().unwrap().text, told);
+    }
+
+    #[test]
+    fn of_several_places_those_without_a_stack_are_worth_knowing_only() {
+        let blind = slow_poll(1_400 * MS, &[], None);
+        let facts = facts(vec![at(7), at(9), blind]);
+        let computed = |line: u32| {
+            let place = format!("shop/src/pay.rs:{line}");
+            let title =
+                format!("`shop::pay_{line}` at `{place}` computed on a worker once, for 400 ms");
+            format!("warning {place}: {title}")
+        };
+        let spawned = "shop/src/main.rs:9";
+        let title = format!("polls of tasks spawned at `{spawned}` held a worker once, for 1.40 s");
+        check(&RULE, &facts, &[&format!("info {spawned}: {title}"), &computed(7), &computed(9)]);
+        let Verdict::Found(found) = (RULE.check)(&facts) else { panic!() };
+        let told = "stacks of other polls of such tasks tell of `shop/src/pay.rs:7` and \
+                    `shop/src/pay.rs:9`, which may be what made these slow";
+        assert_eq!(found[0].evidence.last().unwrap().text, told);
+    }
+
     #[test]
     fn what_nobody_waited_for_or_what_slept_is_not_wrong() {
         let alone = slow_poll(400 * MS, &TWICE, Some(Victims::default()));
