@@ -24,6 +24,8 @@ pub struct SlowPoll {
     pub samples: Vec<Sample>,
     /// Where its task was spawned, as `file:line`; `None` if not known.
     pub spawn_location: Option<String>,
+    /// Whether it was on an `EventLoop` of loopd's agent for Rust.
+    pub is_event_loop: bool,
 }
 
 /// One stack of a slow poll.
@@ -87,6 +89,8 @@ pub struct Site {
     pub found_so: u64,
     /// The function most often found running; empty without stacks.
     pub leaf: String,
+    /// In whose words that is told.
+    pub runtime: Runtime,
     /// What to do about it, in one or two sentences.
     pub advice: String,
     /// The different stacks seen, most frequent first, at most [`MAX_STACKS`].
@@ -112,7 +116,7 @@ pub const MAX_STACKS: usize = 10;
 /// for memory, so those are grouped by function and shown at the line seen most often. A poll with stacks of several sites
 /// belongs to the one seen most often; a poll without stacks, to that of the other polls of its task's
 /// spawn location if those have one and the same, and otherwise to the spawn location. What to do about
-/// a site is said in the words of `runtime`.
+/// a site is said in the words of `runtime`, or of `EventLoop` where all its polls were on such loops.
 pub fn sites(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
     let keys: Vec<Option<Key>> = polls.iter().map(Key::of_poll).collect();
     let of_spawns = keys_by_spawn(polls, &keys);
@@ -303,6 +307,7 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         .collect();
     let on_cpu = samples.iter().filter(|s| s.doing() == Doing::Computing).count() as u64;
     let off_cpu = samples.iter().filter(|s| s.is_off_cpu()).count() as u64;
+    let runtime = runtime.on(indices.iter().all(|&index| polls[index].is_event_loop));
     let (doing, found_so) = Doing::of_most(&samples, on_cpu, off_cpu);
     let frames = samples.iter().filter_map(|sample| blocking_frame(&sample.frames));
     let (location, function, by) = match key {
@@ -332,6 +337,7 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         doing,
         found_so,
         leaf: most_frequent(leaves.map(|frame| frame.function.clone())),
+        runtime,
         advice: advice(runtime, &samples, doing).to_string(),
         stacks: stacks(&samples),
         polls: indices,
@@ -392,6 +398,7 @@ mod tests {
             length,
             samples: samples.iter().map(sample).collect(),
             spawn_location: Some("src/main.rs:9".to_string()),
+            is_event_loop: false,
         }
     }
 
@@ -574,6 +581,31 @@ mod tests {
             let advice = advice_for(Runtime::Asyncio, syscall, &frames);
             assert!(advice.contains(expected), "{syscall} {frames:?}: {advice}");
             assert!(!advice.contains("tokio"), "{advice}");
+        }
+    }
+
+    #[test]
+    fn an_event_loop_is_advised_in_its_own_words() {
+        let lock = ["std::sync::poison::mutex::Mutex<T>::lock", "shop::pay at src/pay.rs:7"];
+        let file = ["std::fs::read", "shop::pay at src/pay.rs:7"];
+        let other = ["ioctl", "shop::pay at src/pay.rs:7"];
+        let page = ["shop::pay at src/pay.rs:7"];
+        for (running, frames, expected) in [
+            (Running::OffCpu, SLEEP, "event_loop::sleep("),
+            (Running::OffCpu, &lock, "`tokio::sync`"),
+            (Running::OffCpu, &file, "`run_in_executor`"),
+            (Running::OffCpu, &other, "`run_in_executor`"),
+            (Running::OffCpu, &page, "memory"),
+            (Running::OnCpu, &page, "`run_in_executor`"),
+        ] {
+            let poll = SlowPoll { is_event_loop: true, ..poll(180, &[(running, frames)]) };
+            let site = sites(&[poll.clone()], Runtime::Tokio).remove(0);
+            assert_eq!(site.runtime, Runtime::EventLoop);
+            assert!(site.advice.contains(expected), "{frames:?}: {}", site.advice);
+            assert!(!site.advice.contains("spawn_blocking"), "{}", site.advice);
+            // Where the same line is also on another loop of tokio's, tokio's words are true of both.
+            let both = [SlowPoll { is_event_loop: false, ..poll.clone() }, poll];
+            assert_eq!(sites(&both, Runtime::Tokio)[0].runtime, Runtime::Tokio);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use loopd_model::{PAGE_FAULT, TaskKind};
 
-use crate::findings::{Confidence, Facts, Finding, Level, Link, SlowPoll, Victims};
+use crate::findings::{Confidence, Facts, Finding, Level, Link, Loop, SlowPoll, Victims};
 use crate::slow::{self, By, Doing, Site};
 use crate::text::{count_text, duration_text};
 
@@ -55,7 +55,12 @@ fn is_lasting(poll: &SlowPoll) -> bool {
 
 fn group(facts: &Facts, which: impl Fn(&SlowPoll) -> bool) -> Vec<Blocked<'_>> {
     let polls: Vec<&SlowPoll> = facts.slow_polls.iter().filter(|poll| which(poll)).collect();
-    let plain: Vec<slow::SlowPoll> = polls.iter().map(|poll| poll.poll.clone()).collect();
+    let plain = |poll: &&SlowPoll| {
+        let event_loop = facts.loops.iter().find(|it| it.id == poll.lane.loop_id);
+        let is_event_loop = event_loop.is_some_and(Loop::is_event_loop);
+        slow::SlowPoll { is_event_loop, ..poll.poll.clone() }
+    };
+    let plain: Vec<slow::SlowPoll> = polls.iter().map(plain).collect();
     let sites = slow::sites(&plain, facts.runtime);
     let told = told_at(&sites, &polls);
     let place = |site: Site| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loopd_analysis::runtime::Runtime;
 use loopd_analysis::slow::{Sample, is_own};
-use loopd_model::{Running, UnixNanos};
+use loopd_model::{EVENT_LOOP_FLAVOR, LoopId, Running, UnixNanos};
 use loopd_store::{Reader, SampleRow, SlowQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -201,6 +201,8 @@ impl SlowFilter {
 pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, ViewError> {
     let found = find_process(reader, filter.process).await?;
     let (process, runtime) = (found.process, Runtime::of_agent(&found.agent));
+    let event_loops = found.loops.iter().filter(|it| it.flavor == EVENT_LOOP_FLAVOR);
+    let event_loops: Vec<LoopId> = event_loops.map(|it| it.loop_id).collect();
     let query =
         SlowQuery { process, task: None, from: filter.from, to: filter.to, limit: MAX_GROUPED };
     let found = reader.slow_polls(&query).await?;
@@ -210,14 +212,18 @@ pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, View
         polls: found.total,
         more: found.has_more,
         grouped: found.polls.len() as u64,
-        sites: sites(&found.polls, runtime),
+        sites: sites(&found.polls, runtime, &event_loops),
         recent: found.polls.iter().take(recent).map(SlowPoll::from).collect(),
     })
 }
 
 /// Groups polls by the line that made them slow, most harmful first.
-fn sites(polls: &[loopd_store::SlowPoll], runtime: Runtime) -> Vec<Site> {
-    let facts: Vec<_> = polls.iter().map(facts).collect();
+fn sites(polls: &[loopd_store::SlowPoll], runtime: Runtime, event_loops: &[LoopId]) -> Vec<Site> {
+    let fact = |poll: &loopd_store::SlowPoll| loopd_analysis::slow::SlowPoll {
+        is_event_loop: event_loops.contains(&poll.lane.loop_id),
+        ..facts(poll)
+    };
+    let facts: Vec<_> = polls.iter().map(fact).collect();
     let sites = loopd_analysis::slow::sites(&facts, runtime);
     sites.into_iter().map(|site| Site::new(site, polls)).collect()
 }
@@ -234,6 +240,7 @@ pub(crate) fn facts(poll: &loopd_store::SlowPoll) -> loopd_analysis::slow::SlowP
         length: poll.length_so_far,
         samples: poll.samples.iter().map(sample).collect(),
         spawn_location: poll.spawn_location.as_ref().map(words::place),
+        is_event_loop: false,
     }
 }
 

@@ -21,7 +21,7 @@ fn check(facts: &Facts) -> Verdict {
 
 fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
     let (place, how_often) = (it.place(), it.how_often());
-    let blocked = facts.runtime.blocked();
+    let blocked = it.site.runtime.blocked();
     let finding = it.finding(facts, RULE.id);
     if it.doing() != Doing::Computing {
         let what = match it.site.by {
@@ -39,7 +39,7 @@ fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
              timer or its cancellation.",
             it.advice(),
         )
-        .snippet(snippet(facts.runtime));
+        .snippet(snippet(it.site.runtime));
     match descheduled::run_queue_share(facts) {
         // A thread that could run and may not looks as if it computed.
         Some(share) if share >= descheduled::CROWDED => {
@@ -75,6 +75,12 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
             code: "let sum = tokio::task::spawn_blocking(move || sum(&orders)).await?;\n\
                    // or, in the loop that computes:\n\
                    tokio::task::yield_now().await;",
+        }),
+        Runtime::EventLoop => Some(Snippet {
+            language: "rust",
+            code: "let sum = event_loop.run_in_executor(None, move || Ok(sum(&orders)))?.await?;\n\
+                   // or, in the loop that computes:\n\
+                   event_loop::yield_now().await?;",
         }),
         Runtime::Asyncio => Some(Snippet {
             language: "python",

@@ -19,7 +19,7 @@ fn check(facts: &Facts) -> Verdict {
 
 fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
     let (function, place, how_often) = (&it.site.function, it.place(), it.how_often());
-    let blocked = facts.runtime.blocked();
+    let blocked = it.site.runtime.blocked();
     let finding = it
         .finding(facts, RULE.id)
         .title(format!("`{function}` at `{place}` waited for memory on {blocked} {how_often}"))

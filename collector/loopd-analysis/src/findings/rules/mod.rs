@@ -147,6 +147,7 @@ mod tests {
             length,
             samples: samples.iter().map(sample).collect(),
             spawn_location: Some("shop/src/main.rs:9".to_owned()),
+            is_event_loop: false,
         };
         SlowPoll { poll, has_ended: true, task: TaskId(5), victims, ..SlowPoll::default() }
     }

@@ -99,7 +99,7 @@ fn slow_polls(db: &Connection, range: Range, threshold: u64) -> rusqlite::Result
         let kind = known.as_ref().and_then(|task| task.kind);
         let spawn_location = known.and_then(|task| task.place);
         polls.push(SlowPoll {
-            poll: slow::SlowPoll { length, samples, spawn_location },
+            poll: slow::SlowPoll { length, samples, spawn_location, is_event_loop: false },
             lane,
             start_at: UnixNanos(start),
             has_ended,
