@@ -71,7 +71,8 @@ pub struct Site {
     pub by: By,
     /// Which polls, as indices into the input, longest first.
     pub polls: Vec<usize>,
-    /// How many of them have no stack that tells of this place, and are here for where their tasks were spawned.
+    /// How many of them have no stack that tells of this place, and are here for where their tasks were
+    /// spawned; of [`causes`] only.
     pub inferred: u64,
     /// Sum of their lengths, in nanoseconds. Sites are ranked by it.
     pub total_time: u64,
@@ -113,23 +114,33 @@ pub const MAX_STACKS: usize = 10;
 ///
 /// The site of a stack is its first frame that is the program's own. A thread blocked in the kernel
 /// sleeps at a line; a thread that computes wanders over the lines of a function, as does one that waits
-/// for memory, so those are grouped by function and shown at the line seen most often. A poll with stacks of several sites
-/// belongs to the one seen most often; a poll without stacks, to that of the other polls of its task's
-/// spawn location if those have one and the same, and otherwise to the spawn location. What to do about
-/// a site is said in the words of `runtime`, or of `EventLoop` where all its polls were on such loops.
+/// for memory, so those are grouped by function and shown at the line seen most often. A poll with
+/// stacks of several sites belongs to the one seen most often; a poll without stacks, to its task's spawn
+/// location. What to do about a site is said in the words of `runtime`, or of `EventLoop` where all its
+/// polls were on such loops.
 pub fn sites(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
-    let keys: Vec<Option<Key>> = polls.iter().map(Key::of_poll).collect();
+    let keys = polls.iter().map(Key::of_poll).collect();
+    grouped(polls, runtime, keys)
+}
+
+/// The same for those who want to know of each cause once: a poll without stacks belongs to the site of the
+/// other polls of its task's spawn location, if those have one and the same.
+pub fn causes(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
+    let mut keys: Vec<Option<Key>> = polls.iter().map(Key::of_poll).collect();
     let of_spawns = keys_by_spawn(polls, &keys);
+    for (poll, key) in polls.iter().zip(&mut keys) {
+        if let (None, Some(spawned)) = (&key, &poll.spawn_location) {
+            *key = of_spawns.get(spawned.as_str()).cloned().flatten();
+        }
+    }
+    grouped(polls, runtime, keys)
+}
+
+fn grouped(polls: &[SlowPoll], runtime: Runtime, keys: Vec<Option<Key>>) -> Vec<Site> {
     let mut groups: HashMap<Key, Vec<usize>> = HashMap::new();
     for (index, (poll, key)) in polls.iter().zip(keys).enumerate() {
-        let key = key.unwrap_or_else(|| {
-            let spawned = poll.spawn_location.as_deref();
-            let others = spawned.and_then(|place| of_spawns.get(place)?.as_ref());
-            others
-                .cloned()
-                .unwrap_or_else(|| Key::SpawnLocation(spawned.unwrap_or_default().into()))
-        });
-        groups.entry(key).or_default().push(index);
+        let spawned = || Key::SpawnLocation(poll.spawn_location.clone().unwrap_or_default());
+        groups.entry(key.unwrap_or_else(spawned)).or_default().push(index);
     }
     let mut sites: Vec<Site> =
         groups.into_iter().map(|(key, indices)| site(&key, indices, polls, runtime)).collect();
@@ -490,22 +501,23 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_without_stacks_is_put_with_the_others_of_its_spawn_location() {
+    fn a_poll_without_stacks_has_the_cause_of_the_others_of_its_spawn_location() {
         let asleep = |length| poll(length, &[(Running::OffCpu, SLEEP)]);
         let polls = [asleep(180), poll(70, &[]), asleep(200)];
-        insta::assert_snapshot!(picture(&polls), @"src/pay.rs:7 3 polls 450 total, 200 max, on 0 off 2: `std::thread::sleep` puts the worker");
-        assert_eq!(sites(&polls, Runtime::Tokio)[0].inferred, 1);
+        let causes = causes(&polls, Runtime::Tokio);
+        let [cause] = &causes[..] else { panic!("{causes:?}") };
+        assert_eq!((cause.location.as_str(), cause.polls.len()), ("src/pay.rs:7", 3));
+        assert_eq!((cause.inferred, cause.off_cpu), (1, 2));
+        assert_eq!(sites(&polls, Runtime::Tokio).len(), 2);
     }
 
     #[test]
-    fn a_poll_without_stacks_stays_where_it_may_belong_to_several() {
+    fn a_poll_without_stacks_stays_where_it_may_have_several_causes() {
         let other = &[(Running::OnCpu, ["shop::sum at src/sum.rs:3"].as_slice())];
         let polls = [poll(180, &[(Running::OffCpu, SLEEP)]), poll(90, other), poll(70, &[])];
-        insta::assert_snapshot!(picture(&polls), @r"
-        src/pay.rs:7 1 polls 180 total, 180 max, on 0 off 1: `std::thread::sleep` puts the worker
-        src/sum.rs:3 1 polls 90 total, 90 max, on 1 off 0: the worker computed for
-        src/main.rs:9 1 polls 70 total, 70 max, on 0 off 0: no stack was taken
-        ");
+        let causes = causes(&polls, Runtime::Tokio);
+        let places: Vec<_> = causes.iter().map(|it| (it.location.as_str(), it.inferred)).collect();
+        assert_eq!(places, [("src/pay.rs:7", 0), ("src/sum.rs:3", 0), ("src/main.rs:9", 0)]);
     }
 
     #[test]

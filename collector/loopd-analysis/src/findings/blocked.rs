@@ -61,7 +61,7 @@ fn group(facts: &Facts, which: impl Fn(&SlowPoll) -> bool) -> Vec<Blocked<'_>> {
         slow::SlowPoll { is_event_loop, ..poll.poll.clone() }
     };
     let plain: Vec<slow::SlowPoll> = polls.iter().map(plain).collect();
-    let sites = slow::sites(&plain, facts.runtime);
+    let sites = slow::causes(&plain, facts.runtime);
     let told = told_at(&sites, &polls);
     let place = |site: Site| {
         let told_at = match site.by {
