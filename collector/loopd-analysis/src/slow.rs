@@ -277,13 +277,15 @@ pub fn place_text(file: &str, line: u32) -> String {
 }
 
 /// The part of a source path that tells people where to look: from the folder of the crate on, or of
-/// the Python package; of Python files of no package, the last three names. A line may follow it.
+/// the Python package; of Python files of no package, the last three names. Where only the `/` in front
+/// would be cut, the path stays whole: `app/src/main.rs` would be one below wherever its reader is. A line
+/// may follow it.
 pub fn short_path(path: &str) -> &str {
     if is_python_path(path) {
         return short_python_path(path);
     }
     let Some(src) = path.rfind("/src/") else { return path };
-    path[..src].rfind('/').map_or(path, |before| &path[before + 1..])
+    from_behind(path, path[..src].rfind('/'))
 }
 
 fn is_python_path(path: &str) -> bool {
@@ -305,7 +307,12 @@ fn short_python_path(path: &str) -> &str {
             return module;
         }
     }
-    path.rmatch_indices('/').nth(2).map_or(path, |(at, _)| &path[at + 1..])
+    from_behind(path, path.rmatch_indices('/').nth(2).map(|(at, _)| at))
+}
+
+/// What follows this `/`, unless it is the one that makes the path absolute.
+fn from_behind(path: &str, slash: Option<usize>) -> &str {
+    slash.filter(|&at| at > 0).map_or(path, |at| &path[at + 1..])
 }
 
 fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime) -> Site {
@@ -555,6 +562,11 @@ mod tests {
             ("/home/u/shop/src/orders/app.py", "src/orders/app.py"),
             ("/home/u/shop/src/orders/app.py:12", "src/orders/app.py:12"),
             ("/app/main.py", "/app/main.py"),
+            ("/home/u/app.py", "/home/u/app.py"),
+            ("/srv/shop/app.py:12", "/srv/shop/app.py:12"),
+            ("/app/src/main.rs", "/app/src/main.rs"),
+            ("/usr/src/shop/main.rs", "/usr/src/shop/main.rs"),
+            ("/src/main.rs", "/src/main.rs"),
             ("app.py", "app.py"),
         ] {
             assert_eq!(short_path(path), short);
