@@ -85,7 +85,7 @@ pub(super) const ALL: &[Rule] = &[
 ];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use loopd_model::{Coverage, CoverageState, Frame, LoopId, Running, TaskId, UnixNanos};
