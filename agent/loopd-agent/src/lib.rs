@@ -29,7 +29,9 @@
 //! use std::time::Duration;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let agent = loopd_agent::Config::from_env().app("orders").label("env", "dev").start()?;
+//! let config = loopd_agent::Config::from_env().app("orders").label("env", "dev");
+//! # let config = config.endpoint("http://127.0.0.1:1");
+//! let agent = config.start()?;
 //! let mut builder = tokio::runtime::Builder::new_multi_thread();
 //! builder.enable_all();
 //! let runtime = agent.attach("main", builder).on_thread_start(|| ()).build()?;

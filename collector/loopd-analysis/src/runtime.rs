@@ -7,6 +7,9 @@ use crate::capture;
 pub enum Runtime {
     /// tokio, in Rust.
     Tokio,
+    /// The `EventLoop` of loopd's agent for Rust, which is on tokio's: only what is said of its loops names its
+    /// functions. The runtime of a process is never this one.
+    EventLoop,
     /// asyncio in Python, uvloop included: programs call both alike.
     Asyncio,
     /// That of an agent which this version does not know: advice names no function.
@@ -24,10 +27,18 @@ impl Runtime {
         }
     }
 
+    /// In whose words to speak of something that is on `EventLoop`s alone, or not.
+    pub const fn on(self, is_event_loop: bool) -> Self {
+        match self {
+            Self::Tokio if is_event_loop => Self::EventLoop,
+            other => other,
+        }
+    }
+
     /// The word for it in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Tokio => "tokio",
+            Self::Tokio | Self::EventLoop => "tokio",
             Self::Asyncio => "asyncio",
             Self::Unknown => "unknown",
         }
@@ -36,7 +47,7 @@ impl Runtime {
     /// What a slow poll holds up, as in "blocked a worker".
     pub const fn blocked(self) -> &'static str {
         match self {
-            Self::Asyncio => "the loop",
+            Self::Asyncio | Self::EventLoop => "the loop",
             Self::Tokio | Self::Unknown => "a worker",
         }
     }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use loopd_model::{Frame, Running};
 
 mod advice;
+mod doing;
 mod weights;
 
 use self::advice::advice;
+pub use self::doing::Doing;
 pub use self::weights::weights;
 use crate::runtime::Runtime;
 
@@ -22,6 +24,8 @@ pub struct SlowPoll {
     pub samples: Vec<Sample>,
     /// Where its task was spawned, as `file:line`; `None` if not known.
     pub spawn_location: Option<String>,
+    /// Whether it was on an `EventLoop` of loopd's agent for Rust.
+    pub is_event_loop: bool,
 }
 
 /// One stack of a slow poll.
@@ -31,8 +35,10 @@ pub struct Sample {
     pub frames: Arc<[Frame]>,
     /// What the thread was doing.
     pub running: Running,
-    /// The system call it was in; empty if in none, or not known.
+    /// The system call it was in, or [`loopd_model::PAGE_FAULT`]; empty if in none, or not known.
     pub syscall: String,
+    /// Where in the kernel it slept, or [`loopd_model::RUNQUEUE`]; empty if not asleep, or not known.
+    pub wchan: String,
 }
 
 /// What a site was found by.
@@ -65,6 +71,9 @@ pub struct Site {
     pub by: By,
     /// Which polls, as indices into the input, longest first.
     pub polls: Vec<usize>,
+    /// How many of them have no stack that tells of this place, and are here for where their tasks were
+    /// spawned; of [`causes`] only.
+    pub inferred: u64,
     /// Sum of their lengths, in nanoseconds. Sites are ranked by it.
     pub total_time: u64,
     /// The longest.
@@ -73,10 +82,16 @@ pub struct Site {
     pub p50: u64,
     /// Samples that found the thread computing.
     pub on_cpu: u64,
-    /// Samples that found it asleep in the kernel, or there for a file.
+    /// Samples that found it asleep in the kernel, there for a file, or without a processor.
     pub off_cpu: u64,
+    /// What most of them found it doing.
+    pub doing: Doing,
+    /// How many found just that.
+    pub found_so: u64,
     /// The function most often found running; empty without stacks.
     pub leaf: String,
+    /// In whose words that is told.
+    pub runtime: Runtime,
     /// What to do about it, in one or two sentences.
     pub advice: String,
     /// The different stacks seen, most frequent first, at most [`MAX_STACKS`].
@@ -97,20 +112,54 @@ pub const MAX_STACKS: usize = 10;
 
 /// Groups polls by what blocked them, most harmful first.
 ///
-/// The site of a stack is its first frame that is the program's own. A thread asleep in the kernel
-/// sleeps at a line; a thread that computes wanders over the lines of a function, so those are
-/// grouped by function and shown at the line seen most often. A poll with stacks of several sites
-/// belongs to the one seen most often; a poll without stacks, to its task's spawn location. What to
-/// do about a site is said in the words of `runtime`.
+/// The site of a stack is its first frame that is the program's own. A thread blocked in the kernel
+/// sleeps at a line; a thread that computes wanders over the lines of a function, as does one that waits
+/// for memory, so those are grouped by function and shown at the line seen most often. A poll with
+/// stacks of several sites belongs to the one seen most often; a poll without stacks, to its task's spawn
+/// location. What to do about a site is said in the words of `runtime`, or of `EventLoop` where all its
+/// polls were on such loops.
 pub fn sites(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
+    let keys = polls.iter().map(Key::of_poll).collect();
+    grouped(polls, runtime, keys)
+}
+
+/// The same for those who want to know of each cause once: a poll without stacks belongs to the site of the
+/// other polls of its task's spawn location, if those have one and the same.
+pub fn causes(polls: &[SlowPoll], runtime: Runtime) -> Vec<Site> {
+    let mut keys: Vec<Option<Key>> = polls.iter().map(Key::of_poll).collect();
+    let of_spawns = keys_by_spawn(polls, &keys);
+    for (poll, key) in polls.iter().zip(&mut keys) {
+        if let (None, Some(spawned)) = (&key, &poll.spawn_location) {
+            *key = of_spawns.get(spawned.as_str()).cloned().flatten();
+        }
+    }
+    grouped(polls, runtime, keys)
+}
+
+fn grouped(polls: &[SlowPoll], runtime: Runtime, keys: Vec<Option<Key>>) -> Vec<Site> {
     let mut groups: HashMap<Key, Vec<usize>> = HashMap::new();
-    for (index, poll) in polls.iter().enumerate() {
-        groups.entry(Key::of_poll(poll)).or_default().push(index);
+    for (index, (poll, key)) in polls.iter().zip(keys).enumerate() {
+        let spawned = || Key::SpawnLocation(poll.spawn_location.clone().unwrap_or_default());
+        groups.entry(key.unwrap_or_else(spawned)).or_default().push(index);
     }
     let mut sites: Vec<Site> =
         groups.into_iter().map(|(key, indices)| site(&key, indices, polls, runtime)).collect();
     sites.sort_by(|a, b| (b.total_time, &a.location).cmp(&(a.total_time, &b.location)));
     sites
+}
+
+/// For each spawn location of which a stack tells, the place that all stacks of its tasks tell of; `None` if
+/// they tell of several.
+fn keys_by_spawn<'p>(polls: &'p [SlowPoll], keys: &[Option<Key>]) -> HashMap<&'p str, Option<Key>> {
+    let mut places: HashMap<&str, Option<Key>> = HashMap::new();
+    for (poll, key) in polls.iter().zip(keys) {
+        let (Some(spawned), Some(key)) = (&poll.spawn_location, key) else { continue };
+        let known = places.entry(spawned).or_insert_with(|| Some(key.clone()));
+        if known.as_ref() != Some(key) {
+            *known = None;
+        }
+    }
+    places
 }
 
 /// Whether a frame is the program's own: not std's, a dependency's, tokio's or loopd's. Without
@@ -184,7 +233,8 @@ enum Key {
 }
 
 impl Key {
-    fn of_poll(poll: &SlowPoll) -> Self {
+    /// What its stacks tell of; `None` if they tell nothing.
+    fn of_poll(poll: &SlowPoll) -> Option<Self> {
         let mut votes: Vec<(Self, u64)> = Vec::new();
         for sample in &poll.samples {
             let Some(key) = Self::of_sample(sample) else { continue };
@@ -194,17 +244,13 @@ impl Key {
             }
         }
         // Of equally many, the one seen first.
-        let best = votes.into_iter().rev().max_by_key(|(_, count)| *count);
-        best.map_or_else(
-            || Self::SpawnLocation(poll.spawn_location.clone().unwrap_or_default()),
-            |(key, _)| key,
-        )
+        votes.into_iter().rev().max_by_key(|(_, count)| *count).map(|(key, _)| key)
     }
 
     fn of_sample(sample: &Sample) -> Option<Self> {
         let frame = blocking_frame(&sample.frames)?;
         Some(match sample.doing() {
-            Running::OffCpu if frame.line > 0 => Self::Line(place(frame)),
+            Doing::Blocked if frame.line > 0 => Self::Line(place(frame)),
             _ => Self::Function(frame.function.clone()),
         })
     }
@@ -231,13 +277,15 @@ pub fn place_text(file: &str, line: u32) -> String {
 }
 
 /// The part of a source path that tells people where to look: from the folder of the crate on, or of
-/// the Python package; of Python files of no package, the last three names. A line may follow it.
+/// the Python package; of Python files of no package, the last three names. Where only the `/` in front
+/// would be cut, the path stays whole: `app/src/main.rs` would be one below wherever its reader is. A line
+/// may follow it.
 pub fn short_path(path: &str) -> &str {
     if is_python_path(path) {
         return short_python_path(path);
     }
     let Some(src) = path.rfind("/src/") else { return path };
-    path[..src].rfind('/').map_or(path, |before| &path[before + 1..])
+    from_behind(path, path[..src].rfind('/'))
 }
 
 fn is_python_path(path: &str) -> bool {
@@ -259,7 +307,12 @@ fn short_python_path(path: &str) -> &str {
             return module;
         }
     }
-    path.rmatch_indices('/').nth(2).map_or(path, |(at, _)| &path[at + 1..])
+    from_behind(path, path.rmatch_indices('/').nth(2).map(|(at, _)| at))
+}
+
+/// What follows this `/`, unless it is the one that makes the path absolute.
+fn from_behind(path: &str, slash: Option<usize>) -> &str {
+    slash.filter(|&at| at > 0).map_or(path, |at| &path[at + 1..])
 }
 
 fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime) -> Site {
@@ -270,8 +323,10 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         .flat_map(|&index| &polls[index].samples)
         .filter(|sample| Key::of_sample(sample).as_ref() == Some(key))
         .collect();
-    let count = |running| samples.iter().filter(|s| s.doing() == running).count() as u64;
-    let (on_cpu, off_cpu) = (count(Running::OnCpu), count(Running::OffCpu));
+    let on_cpu = samples.iter().filter(|s| s.doing() == Doing::Computing).count() as u64;
+    let off_cpu = samples.iter().filter(|s| s.is_off_cpu()).count() as u64;
+    let runtime = runtime.on(indices.iter().all(|&index| polls[index].is_event_loop));
+    let (doing, found_so) = Doing::of_most(&samples, on_cpu, off_cpu);
     let frames = samples.iter().filter_map(|sample| blocking_frame(&sample.frames));
     let (location, function, by) = match key {
         Key::SpawnLocation(location) => (location.clone(), String::new(), By::SpawnLocation),
@@ -282,17 +337,26 @@ fn site(key: &Key, mut indices: Vec<usize>, polls: &[SlowPoll], runtime: Runtime
         ),
     };
     let leaves = samples.iter().filter_map(|sample| sample.frames.first());
+    let has_no_stack = |index: &&usize| Key::of_poll(&polls[**index]).is_none();
+    let inferred = match by {
+        By::Stack => indices.iter().filter(has_no_stack).count() as u64,
+        By::SpawnLocation => 0,
+    };
     Site {
         location,
         function,
         by,
+        inferred,
         total_time: lengths.iter().fold(0, |sum, length| sum.saturating_add(*length)),
         max: lengths.first().copied().unwrap_or(0),
         p50: lengths.get(lengths.len() / 2).copied().unwrap_or(0),
         on_cpu,
         off_cpu,
+        doing,
+        found_so,
         leaf: most_frequent(leaves.map(|frame| frame.function.clone())),
-        advice: advice(runtime, &samples, on_cpu, off_cpu).to_string(),
+        runtime,
+        advice: advice(runtime, &samples, doing).to_string(),
         stacks: stacks(&samples),
         polls: indices,
     }
@@ -346,11 +410,13 @@ mod tests {
             running: *running,
             frames: frames.iter().map(|text| frame(text)).collect(),
             syscall: String::new(),
+            wchan: String::new(),
         };
         SlowPoll {
             length,
             samples: samples.iter().map(sample).collect(),
             spawn_location: Some("src/main.rs:9".to_string()),
+            is_event_loop: false,
         }
     }
 
@@ -442,6 +508,26 @@ mod tests {
     }
 
     #[test]
+    fn a_poll_without_stacks_has_the_cause_of_the_others_of_its_spawn_location() {
+        let asleep = |length| poll(length, &[(Running::OffCpu, SLEEP)]);
+        let polls = [asleep(180), poll(70, &[]), asleep(200)];
+        let causes = causes(&polls, Runtime::Tokio);
+        let [cause] = &causes[..] else { panic!("{causes:?}") };
+        assert_eq!((cause.location.as_str(), cause.polls.len()), ("src/pay.rs:7", 3));
+        assert_eq!((cause.inferred, cause.off_cpu), (1, 2));
+        assert_eq!(sites(&polls, Runtime::Tokio).len(), 2);
+    }
+
+    #[test]
+    fn a_poll_without_stacks_stays_where_it_may_have_several_causes() {
+        let other = &[(Running::OnCpu, ["shop::sum at src/sum.rs:3"].as_slice())];
+        let polls = [poll(180, &[(Running::OffCpu, SLEEP)]), poll(90, other), poll(70, &[])];
+        let causes = causes(&polls, Runtime::Tokio);
+        let places: Vec<_> = causes.iter().map(|it| (it.location.as_str(), it.inferred)).collect();
+        assert_eq!(places, [("src/pay.rs:7", 0), ("src/sum.rs:3", 0), ("src/main.rs:9", 0)]);
+    }
+
+    #[test]
     fn without_line_tables_the_first_name_of_no_known_crate_is_the_site() {
         let polls = [poll(70, &[(Running::OnCpu, &["core::fmt::write", "shop::render", "main"])])];
         insta::assert_snapshot!(picture(&polls), @"shop::render 1 polls 70 total, 70 max, on 1 off 0: the worker computed for");
@@ -476,6 +562,11 @@ mod tests {
             ("/home/u/shop/src/orders/app.py", "src/orders/app.py"),
             ("/home/u/shop/src/orders/app.py:12", "src/orders/app.py:12"),
             ("/app/main.py", "/app/main.py"),
+            ("/home/u/app.py", "/home/u/app.py"),
+            ("/srv/shop/app.py:12", "/srv/shop/app.py:12"),
+            ("/app/src/main.rs", "/app/src/main.rs"),
+            ("/usr/src/shop/main.rs", "/usr/src/shop/main.rs"),
+            ("/src/main.rs", "/src/main.rs"),
             ("app.py", "app.py"),
         ] {
             assert_eq!(short_path(path), short);
@@ -514,6 +605,31 @@ mod tests {
             let advice = advice_for(Runtime::Asyncio, syscall, &frames);
             assert!(advice.contains(expected), "{syscall} {frames:?}: {advice}");
             assert!(!advice.contains("tokio"), "{advice}");
+        }
+    }
+
+    #[test]
+    fn an_event_loop_is_advised_in_its_own_words() {
+        let lock = ["std::sync::poison::mutex::Mutex<T>::lock", "shop::pay at src/pay.rs:7"];
+        let file = ["std::fs::read", "shop::pay at src/pay.rs:7"];
+        let other = ["ioctl", "shop::pay at src/pay.rs:7"];
+        let page = ["shop::pay at src/pay.rs:7"];
+        for (running, frames, expected) in [
+            (Running::OffCpu, SLEEP, "event_loop::sleep("),
+            (Running::OffCpu, &lock, "`tokio::sync`"),
+            (Running::OffCpu, &file, "`run_in_executor`"),
+            (Running::OffCpu, &other, "`run_in_executor`"),
+            (Running::OffCpu, &page, "memory"),
+            (Running::OnCpu, &page, "`run_in_executor`"),
+        ] {
+            let poll = SlowPoll { is_event_loop: true, ..poll(180, &[(running, frames)]) };
+            let site = sites(&[poll.clone()], Runtime::Tokio).remove(0);
+            assert_eq!(site.runtime, Runtime::EventLoop);
+            assert!(site.advice.contains(expected), "{frames:?}: {}", site.advice);
+            assert!(!site.advice.contains("spawn_blocking"), "{}", site.advice);
+            // Where the same line is also on another loop of tokio's, tokio's words are true of both.
+            let both = [SlowPoll { is_event_loop: false, ..poll.clone() }, poll];
+            assert_eq!(sites(&both, Runtime::Tokio)[0].runtime, Runtime::Tokio);
         }
     }
 

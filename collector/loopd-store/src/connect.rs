@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
@@ -26,14 +27,19 @@ pub(crate) fn check_sqlite() -> Result<(), StoreError> {
     Err(StoreError::OldSqlite { found: rusqlite::version().to_owned(), needed })
 }
 
+/// Of every connection. sqlx would log statements, and warn of each that takes a second: on a busy machine
+/// that is any of them, and tells nobody anything.
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).disable_statement_logging()
+}
+
 /// For the writer and its checkpointer.
 pub(crate) fn write_options(path: &Path, durability: Durability) -> SqliteConnectOptions {
     let synchronous = match durability {
         Durability::Full => SqliteSynchronous::Full,
         Durability::Relaxed => SqliteSynchronous::Normal,
     };
-    SqliteConnectOptions::new()
-        .filename(path)
+    options(path)
         .create_if_missing(true)
         .page_size(8192)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
@@ -49,8 +55,7 @@ pub(crate) fn write_options(path: &Path, durability: Durability) -> SqliteConnec
 
 /// For readers: they cannot write, whatever they are told.
 pub(crate) fn read_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
+    options(path)
         .read_only(true)
         .create_if_missing(false)
         .foreign_keys(false)
@@ -80,4 +85,19 @@ pub(crate) async fn with_rusqlite<T>(
 
 pub(crate) fn protocol(error: rusqlite::Error) -> sqlx::Error {
     sqlx::Error::Protocol(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_statement_is_logged_however_long_it_takes() {
+        let path = Path::new("loopd.db");
+        for options in [write_options(path, Durability::Full), read_options(path)] {
+            let text = format!("{options:?}");
+            assert!(text.contains("slow_statements_level: Off"), "{text}");
+            assert!(text.contains("{ statements_level: Off"), "{text}");
+        }
+    }
 }

@@ -18,6 +18,12 @@ pub struct Event {
 /// The flavor of a loop that is an `EventLoop` of loopd's agent for Rust, which checks itself as asyncio does.
 pub const EVENT_LOOP_FLAVOR: &str = "loopd EventLoop";
 
+/// Stands for the system call of a thread that is asleep in the kernel for a page of memory, and in no call.
+pub const PAGE_FAULT: &str = "page_fault";
+
+/// Stands for the place in the kernel of a thread that could run, and waits for a processor.
+pub const RUNQUEUE: &str = "runqueue";
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
@@ -222,9 +228,11 @@ pub enum EventKind {
         stack: StackId,
         /// Whether the thread was computing.
         running: Running,
-        /// The system call that it was in, as `futex`, `read`; empty if in none, or not known.
+        /// The system call that it was in, as `futex`, `read`, or [`PAGE_FAULT`]; empty if in none, or not
+        /// known.
         syscall: String,
-        /// Where in the kernel it slept, as the kernel names it; empty if not asleep, or not known.
+        /// Where in the kernel it slept, as the kernel names it, or [`RUNQUEUE`]; empty if not asleep, or not
+        /// known.
         wchan: String,
     },
     /// Readings taken together.

@@ -27,7 +27,7 @@ pub use batch::{
 };
 pub use event::{
     CloseHow, EVENT_LOOP_FLAVOR, Event, EventKind, Frame, Holder, Location, MAX_HOLDERS, MarkLevel,
-    Metric, Name, Outcome, Running, Stack, TaskCounts, TaskKind, WaitHow,
+    Metric, Name, Outcome, PAGE_FAULT, RUNQUEUE, Running, Stack, TaskCounts, TaskKind, WaitHow,
 };
 pub use ids::{
     AppSpanId, DumpId, LocationId, LoopId, NameId, ProcessId, ResourceId, StackId, TaskId, WaitId,

@@ -19,6 +19,7 @@ use super::{EventLoop, running};
 /// use loopd_agent::event_loop::{self, TaskGroup};
 ///
 /// # fn main() -> Result<(), event_loop::Error> {
+/// # let _nowhere = loopd_agent::Config::from_env().endpoint("http://127.0.0.1:1").start();
 /// let sum = event_loop::run(async {
 ///     TaskGroup::scope(async |group| {
 ///         let tasks = [group.create_task(async { Ok(1) })?, group.create_task(async { Ok(2) })?];

@@ -5,6 +5,7 @@
 //! use loopd_agent::event_loop::{create_task, sleep, wait_for, EventLoop};
 //!
 //! # fn main() -> loopd_agent::event_loop::Result<()> {
+//! # let _nowhere = loopd_agent::Config::from_env().endpoint("http://127.0.0.1:1").start();
 //! let total = loopd_agent::run(async {
 //!     EventLoop::running()?.call_soon(|| println!("first"))?;
 //!     let task = create_task(async {

@@ -41,6 +41,7 @@ pub const EXECUTOR_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// ```standalone_crate
 /// # #[cfg(unix)]
 /// # fn main() {
+/// # let _nowhere = loopd_agent::Config::from_env().endpoint("http://127.0.0.1:1").start();
 /// use loopd_agent::event_loop::{Error, sleep};
 ///
 /// let ran = loopd_agent::run(async {

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use loopd_model::Running;
+use loopd_model::{PAGE_FAULT, RUNQUEUE, Running};
 
 use super::syscalls;
 
@@ -24,9 +24,9 @@ const LEAST_SHARE: f64 = 0.02;
 pub(super) struct Doing {
     /// Whether it was computing.
     pub(super) running: Running,
-    /// The system call it was in; empty when it was in none, or that is not known.
+    /// The system call it was in, or [`PAGE_FAULT`]; empty when it was in none, or that is not known.
     pub(super) syscall: String,
-    /// The function of the kernel it slept in, `runqueue` if it only waited for a processor;
+    /// The function of the kernel it slept in, [`RUNQUEUE`] if it only waited for a processor;
     /// empty otherwise, or if that is not known.
     pub(super) wchan: String,
 }
@@ -49,16 +49,21 @@ impl Doing {
                 return Self {
                     running: Running::OffCpu,
                     syscall: String::new(),
-                    wchan: "runqueue".to_owned(),
+                    wchan: RUNQUEUE.to_owned(),
                 };
             }
             (Some('R'), _) => Running::OnCpu,
             (Some('S' | 'D'), _) => Running::OffCpu,
             _ => Running::Unknown,
         };
-        // A thread that is computing, be it in the kernel, is in no call as far as can be told.
+        // A thread that is computing, be it in the kernel, is in no call as far as can be told. One that
+        // is asleep there without a call, which has the number -1, came by a fault.
         let number = syscall.split_whitespace().next().and_then(|word| word.parse().ok());
-        let syscall = number.filter(|number| *number >= 0).map(syscalls::name);
+        let syscall = match number {
+            Some(number) if number >= 0 => Some(syscalls::name(number)),
+            Some(-1) if running == Running::OffCpu => Some(PAGE_FAULT.to_owned()),
+            _ => None,
+        };
         let wchan = wchan.trim_end().trim_matches('0');
         let wchan = wchan[..wchan.floor_char_boundary(MAX_WCHAN)].to_owned();
         Self { running, syscall: syscall.unwrap_or_default(), wchan }
@@ -154,7 +159,7 @@ mod tests {
             "-1 0x1 0x2",
             "folio_wait",
             None,
-            doing(Running::OffCpu, "", "folio_wait"),
+            doing(Running::OffCpu, PAGE_FAULT, "folio_wait"),
         );
         check(ready, "running\n", "0", Some(0.9), doing(Running::OnCpu, "", ""));
         check(ready, "running\n", "", Some(0.0), doing(Running::OffCpu, "", "runqueue"));

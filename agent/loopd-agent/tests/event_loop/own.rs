@@ -54,7 +54,7 @@ fn a_panic_goes_no_further_than_its_callback() {
 
 #[test]
 fn a_panic_is_the_error_of_its_task() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let task = create_task::<(), _>(async { panic!("on purpose") })?;
         Ok(matches!(task.await, Err(Error::Panicked(text)) if &*text == "on purpose"))
     });
@@ -73,7 +73,7 @@ fn a_handler_that_panics_ends_nothing() {
 
 #[test]
 fn what_belongs_to_tokio_works_inside() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -109,7 +109,7 @@ fn a_future_that_cannot_hear_is_dropped() {
     }
     let is_dropped = Rc::new(Cell::new(false));
     let own = is_dropped.clone();
-    let ran = event_loop::run(async move {
+    let ran = crate::run(async move {
         let guard = Dropped(own);
         let task = create_task(async move {
             let _guard = guard;
@@ -125,7 +125,7 @@ fn a_future_that_cannot_hear_is_dropped() {
 
 #[test]
 fn cancellable_makes_any_future_hear() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let task = create_task(async {
             let slept = cancellable(tokio::time::sleep(Duration::from_secs(100))).await;
             sleep(Duration::ZERO).await?;
@@ -140,7 +140,7 @@ fn cancellable_makes_any_future_hear() {
 
 #[test]
 fn a_task_that_awaits_itself_hears_so() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let own = Rc::new(RefCell::new(None::<event_loop::Task<bool>>));
         let of = own.clone();
         let task = create_task(async move {
@@ -266,7 +266,7 @@ fn inside_a_runtime_of_tokios_no_loop_runs() {
 
 #[test]
 fn a_job_that_was_cancelled_in_the_queue_does_not_run() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let it = EventLoop::running()?;
         let pool: Arc<dyn Executor> = Arc::new(ThreadPool::new(1, "one"));
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
@@ -307,7 +307,7 @@ fn a_job_that_is_refused_is_told_of_once() {
 fn finalizers_run_last_first_before_the_end() {
     let order = Rc::new(RefCell::new(Vec::new()));
     let own = order.clone();
-    let ran = event_loop::run(async move {
+    let ran = crate::run(async move {
         for n in [1, 2] {
             let own = own.clone();
             EventLoop::running()?.add_finalizer(move || async move {
@@ -344,7 +344,7 @@ fn a_cancelled_run_of_another_thread() {
 
 #[test]
 fn a_task_hears_of_a_wake_from_another_thread() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let task = create_task(async move { Ok(receiver.await?) })?;
         sleep(Duration::ZERO).await?;
@@ -377,7 +377,7 @@ fn a_signal_is_a_callback() {
 
 #[test]
 fn tasks_that_wait_for_each_other_can_be_cancelled() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let other = Rc::new(RefCell::new(None::<event_loop::Task<()>>));
         let of = other.clone();
         let first = create_task(async move {
@@ -401,7 +401,7 @@ fn tasks_that_wait_for_each_other_can_be_cancelled() {
 
 #[test]
 fn a_long_chain_of_tasks_can_be_cancelled() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let mut last = create_task(sleep(Duration::from_secs(100)))?;
         for _ in 0..50_000 {
             last = create_task(last)?;
@@ -415,7 +415,7 @@ fn a_long_chain_of_tasks_can_be_cancelled() {
 
 #[test]
 fn a_group_keeps_the_error_of_its_task_whatever_its_body_awaits() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let result: event_loop::Result<()> = TaskGroup::scope(async |group| {
             group.create_task::<(), _>(async { Err(Error::new("x")) })?;
             tokio::time::sleep(Duration::from_secs(100)).await;
@@ -429,7 +429,7 @@ fn a_group_keeps_the_error_of_its_task_whatever_its_body_awaits() {
 
 #[test]
 fn a_timeout_that_comes_too_late_cancels_nothing_after_it() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let begin = std::time::Instant::now();
         // Nobody wakes it: it is looked at when the timeout has cancelled the task.
         let late = std::future::poll_fn(move |_| match begin.elapsed() {
@@ -445,7 +445,7 @@ fn a_timeout_that_comes_too_late_cancels_nothing_after_it() {
 
 #[test]
 fn a_timeout_that_is_dropped_takes_its_request_back() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let begin = std::time::Instant::now();
         let other = std::future::poll_fn(move |_| match begin.elapsed() {
             time if time < Duration::from_millis(2) => Poll::Pending,
@@ -465,7 +465,7 @@ fn a_timeout_that_is_dropped_takes_its_request_back() {
 
 #[test]
 fn a_group_whose_body_does_not_hear_cancels_nothing_after_it() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let has_failed = Rc::new(Cell::new(false));
         let of_task = has_failed.clone();
         let result = TaskGroup::scope(async |group| {
@@ -489,7 +489,7 @@ fn a_group_whose_body_does_not_hear_cancels_nothing_after_it() {
 
 #[test]
 fn what_is_awaited_no_more_is_not_cancelled() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let background = create_task(sleep(Duration::from_secs(100)))?;
         let of = background.clone();
         let task = create_task(async move {
@@ -510,7 +510,7 @@ fn what_is_awaited_no_more_is_not_cancelled() {
 
 #[test]
 fn all_that_is_awaited_at_once_hears() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let mut background = create_task(sleep(Duration::from_secs(100)))?;
         let task = create_task(async move {
             tokio::select! {
@@ -550,7 +550,7 @@ fn a_future_that_is_dropped_leaves_no_waker() {
 
 #[test]
 fn a_shield_outlives_the_last_handle_to_its_task() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let shielded = event_loop::shield(&create_task(async { Ok(5) })?);
         wait_for(Duration::from_secs(10), shielded).await
     });
@@ -702,7 +702,7 @@ fn a_task_of_another_loop_is_refused() {
 
 #[test]
 fn in_no_time_nothing_begins() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let is_begun = Rc::new(Cell::new(false));
         let own = is_begun.clone();
         let begins = async move {
@@ -723,7 +723,7 @@ fn in_no_time_nothing_begins() {
 
 #[test]
 fn a_cancellation_is_not_lost_with_what_is_awaited_no_more() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let mut background = create_task(sleep(Duration::from_secs(100)))?;
         let task = create_task(async move {
             tokio::select! {
@@ -744,7 +744,7 @@ fn a_cancellation_is_not_lost_with_what_is_awaited_no_more() {
 
 #[test]
 fn a_cancellation_is_heard_though_another_branch_comes_first() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let it = EventLoop::running()?;
         let first = it.create_future::<()>();
         let background = create_task(sleep(Duration::from_secs(100)))?;
@@ -769,7 +769,7 @@ fn a_cancellation_is_heard_though_another_branch_comes_first() {
 
 #[test]
 fn a_cancellation_that_was_answered_is_heard_once() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         // It takes its time, and gives a result.
         let inner = create_task(async {
             let _ = sleep(Duration::from_secs(100)).await;
@@ -800,7 +800,7 @@ fn a_cancellation_that_was_answered_is_heard_once() {
 
 #[test]
 fn a_future_polled_by_another_task_is_the_others() {
-    let ran = event_loop::run(async {
+    let ran = crate::run(async {
         let it = EventLoop::running()?;
         let promise = it.create_future::<i32>();
         let shared = Rc::new(RefCell::new(promise.clone()));
@@ -917,7 +917,7 @@ fn the_handler_that_was_set_can_be_asked_for() {
 #[test]
 fn inside_a_runtime_nothing_is_made_that_cannot_run() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ran = runtime.block_on(async { event_loop::run(async { Ok(()) }) });
+    let ran = runtime.block_on(async { crate::run(async { Ok(()) }) });
     assert!(matches!(ran, Err(Error::Loop(LoopError::InsideRuntime))));
 }
 
@@ -952,7 +952,7 @@ fn a_waker_of_another_executor_that_panics_keeps_the_end_from_nothing() {
     }
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let ran = event_loop::run(async {
+        let ran = crate::run(async {
             let make = || sleep(Duration::from_secs(100));
             let mut future = EventLoop::running()?.handle().run_coroutine_threadsafe(make)?;
             let waker = Arc::new(Panics).into();

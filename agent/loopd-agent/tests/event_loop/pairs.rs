@@ -452,7 +452,7 @@ fn running() -> Vec<(&'static str, Scenario)> {
             "run_sweeps_up",
             Box::new(|log| {
                 let own = log.clone();
-                let ran = event_loop::run(async move {
+                let ran = crate::run(async move {
                     let of_task = own.clone();
                     let task = create_task(async move { stubborn(of_task, "a").await })?;
                     zero().await?;
@@ -466,7 +466,7 @@ fn running() -> Vec<(&'static str, Scenario)> {
             "run_tells_what_fails_at_its_end",
             Box::new(|log| {
                 let own = log.clone();
-                let ran = event_loop::run(async move {
+                let ran = crate::run(async move {
                     errors_told(&own, &EventLoop::running()?);
                     create_task::<(), _>(async {
                         let _ = sleep(LONG).await;

@@ -1,10 +1,12 @@
 //! Slow polls by what made them slow, with who waited behind them: what several rules tell of or must
 //! not tell again.
 
-use loopd_model::TaskKind;
+use std::collections::HashMap;
 
-use crate::findings::{Confidence, Facts, Finding, Level, Link, SlowPoll, Victims};
-use crate::slow::{self, By, Site};
+use loopd_model::{PAGE_FAULT, TaskKind};
+
+use crate::findings::{Confidence, Facts, Finding, Level, Link, Loop, SlowPoll, Victims};
+use crate::slow::{self, By, Doing, Site};
 use crate::text::{count_text, duration_text};
 
 /// A second is noticed by whoever waits for an answer.
@@ -14,6 +16,8 @@ const NEGLIGIBLE: u64 = 1_000_000;
 /// Of the polls of one place the longest are looked at for who waited behind them. Where it is known of at
 /// least so many, and of some it is not, those came off as these did on average.
 const ENOUGH: u64 = 20;
+/// So many places of which stacks tell are named.
+const MAX_TOLD: usize = 3;
 /// One poll alone that is shorter than so many thresholds may be anything: a cold cache, a start.
 const OUTLIER: u64 = 2;
 
@@ -28,17 +32,11 @@ pub(super) struct Blocked<'f> {
     pub(super) victims: Victims,
     /// The time over the threshold of those of which it is not known; `None` if it is known of all.
     pub(super) unwitnessed_time: Option<u64>,
-}
-
-/// What the thread did meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// It slept in the kernel, or was there for a file.
-    Asleep,
-    /// It computed.
-    Computing,
-    /// No stack tells.
-    Unknown,
+    /// How many polls there are behind which somebody may have waited, and the longest of them.
+    noticed: (u64, u64),
+    /// Of a place where tasks are spawned: the places that stacks of other polls of such tasks tell of, of
+    /// which those without a stack are, as a rule.
+    pub(super) told_at: Vec<String>,
 }
 
 /// The places of all slow polls but those that last: most time first.
@@ -57,9 +55,37 @@ fn is_lasting(poll: &SlowPoll) -> bool {
 
 fn group(facts: &Facts, which: impl Fn(&SlowPoll) -> bool) -> Vec<Blocked<'_>> {
     let polls: Vec<&SlowPoll> = facts.slow_polls.iter().filter(|poll| which(poll)).collect();
-    let plain: Vec<slow::SlowPoll> = polls.iter().map(|poll| poll.poll.clone()).collect();
-    let sites = slow::sites(&plain, facts.runtime).into_iter();
-    sites.map(|site| Blocked::new(facts, site, &polls)).collect()
+    let plain = |poll: &&SlowPoll| {
+        let event_loop = facts.loops.iter().find(|it| it.id == poll.lane.loop_id);
+        let is_event_loop = event_loop.is_some_and(Loop::is_event_loop);
+        slow::SlowPoll { is_event_loop, ..poll.poll.clone() }
+    };
+    let plain: Vec<slow::SlowPoll> = polls.iter().map(plain).collect();
+    let sites = slow::causes(&plain, facts.runtime);
+    let told = told_at(&sites, &polls);
+    let place = |site: Site| {
+        let told_at = match site.by {
+            By::Stack => Vec::new(),
+            By::SpawnLocation => told.get(&site.location).cloned().unwrap_or_default(),
+        };
+        Blocked { told_at, ..Blocked::new(facts, site, &polls) }
+    };
+    sites.into_iter().map(place).collect()
+}
+
+/// For each spawn location the places that stacks of its tasks' polls tell of, most time first.
+fn told_at(sites: &[Site], polls: &[&SlowPoll]) -> HashMap<String, Vec<String>> {
+    let mut told: HashMap<String, Vec<String>> = HashMap::new();
+    for site in sites.iter().filter(|site| site.by == By::Stack) {
+        for &index in &site.polls {
+            let Some(spawned) = &polls[index].poll.spawn_location else { continue };
+            let places = told.entry(spawned.clone()).or_default();
+            if places.last() != Some(&site.location) {
+                places.push(site.location.clone());
+            }
+        }
+    }
+    told
 }
 
 /// Whether nobody can have waited behind a poll. The root future of a loop of several threads is polled by
@@ -82,12 +108,16 @@ impl<'f> Blocked<'f> {
         let mut victims = Victims::default();
         let mut unwitnessed_time = None;
         let (mut witnessed, mut others) = (0u64, 0u64);
+        let mut noticed = (0u64, 0u64);
         for poll in &polls {
             // A wake is told with the poll that it led to: of a poll that lasts, not yet.
             let known = match is_alone(facts, poll) {
                 true => Some(Victims::default()),
                 false => poll.victims.filter(|_| poll.has_ended),
             };
+            if known.is_none_or(|of| of.delay >= NEGLIGIBLE) {
+                noticed = (noticed.0 + 1, noticed.1.max(poll.poll.length));
+            }
             match known {
                 Some(of) => {
                     witnessed += 1;
@@ -106,16 +136,12 @@ impl<'f> Blocked<'f> {
             victims = Victims { polls: as_much(victims.polls), delay: as_much(victims.delay) };
             unwitnessed_time = None;
         }
-        Self { site, polls, victims, unwitnessed_time }
+        Self { site, polls, victims, unwitnessed_time, noticed, told_at: Vec::new() }
     }
 
     /// What the thread did in most of the stacks.
-    pub(super) const fn cause(&self) -> Cause {
-        match (self.site.by, self.site.on_cpu, self.site.off_cpu) {
-            (By::SpawnLocation, ..) | (By::Stack, 0, 0) => Cause::Unknown,
-            (By::Stack, on_cpu, off_cpu) if off_cpu < on_cpu => Cause::Computing,
-            (By::Stack, ..) => Cause::Asleep,
-        }
+    pub(super) const fn doing(&self) -> Doing {
+        self.site.doing
     }
 
     /// The line to look at.
@@ -138,13 +164,13 @@ impl<'f> Blocked<'f> {
 
     fn level(&self, facts: &Facts) -> Level {
         let is_witnessed = self.unwitnessed_time.is_none();
-        let is_outlier =
-            self.polls.len() == 1 && self.site.max < facts.slow_threshold.saturating_mul(OUTLIER);
+        let (noticed, longest) = self.noticed;
+        let is_outlier = noticed <= 1 && longest < facts.slow_threshold.saturating_mul(OUTLIER);
         match () {
             () if is_witnessed && self.victims.delay < NEGLIGIBLE => Level::Info,
-            () if facts.in_ten_minutes(self.harm()) >= SEVERE || self.site.max >= SEVERE => {
-                Level::Error
-            }
+            // What made these slow is told by itself, with its line.
+            () if !self.told_at.is_empty() => Level::Info,
+            () if facts.in_ten_minutes(self.harm()) >= SEVERE || longest >= SEVERE => Level::Error,
             () if is_outlier => Level::Info,
             () => Level::Warning,
         }
@@ -152,8 +178,8 @@ impl<'f> Blocked<'f> {
 
     /// All there is to tell but the title and what to do.
     pub(super) fn finding(&self, facts: &Facts, rule: &'static str) -> Finding {
-        let confidence = match (self.cause(), self.unwitnessed_time) {
-            (Cause::Unknown, _) => Confidence::Possible,
+        let confidence = match (self.doing(), self.unwitnessed_time) {
+            (Doing::Unknown, _) => Confidence::Possible,
             (_, Some(_)) => Confidence::Likely,
             (_, None) => Confidence::Certain,
         };
@@ -170,7 +196,11 @@ impl<'f> Blocked<'f> {
             finding = finding.proof(text, Some(Link::At(longest.start_at)));
         }
         finding = finding.proof(self.who_waited(), None);
-        finding.proof(self.stacks(), Some(Link::Page("slow")))
+        finding = finding.proof(self.stacks(), Some(Link::Page("slow")));
+        match self.inferred() {
+            Some(text) => finding.proof(text, None),
+            None => finding,
+        }
     }
 
     /// Who waited, as a clause.
@@ -192,27 +222,43 @@ impl<'f> Blocked<'f> {
         }
     }
 
-    fn stacks(&self) -> String {
-        let Site { on_cpu, off_cpu, .. } = self.site;
-        let samples = self.polls.iter().flat_map(|poll| &poll.poll.samples);
-        let syscall = samples.map(|sample| sample.syscall.as_str()).find(|name| !name.is_empty());
-        let all = count_text(on_cpu + off_cpu);
-        match (self.cause(), syscall) {
-            (Cause::Unknown, _) => "no stack tells what it did".to_owned(),
-            (Cause::Computing, _) => {
-                format!(
-                    "{} of {all} stacks found it computing in `{}`",
-                    count_text(on_cpu),
-                    self.site.leaf
-                )
+    /// What is only concluded from where tasks were spawned.
+    fn inferred(&self) -> Option<String> {
+        let places: Vec<_> =
+            self.told_at.iter().take(MAX_TOLD).map(|it| format!("`{it}`")).collect();
+        match (self.site.inferred, places.is_empty()) {
+            (0, true) => None,
+            (0, false) => Some(format!(
+                "stacks of other polls of such tasks tell of {}, which may be what made these slow",
+                places.join(" and ")
+            )),
+            (1, _) => {
+                Some("one more has no stack, and a task spawned where theirs were".to_owned())
             }
-            (Cause::Asleep, Some(syscall)) => {
-                format!("{} of {all} stacks found it blocked in `{syscall}`", count_text(off_cpu))
-            }
-            (Cause::Asleep, None) => {
-                format!("{} of {all} stacks found it blocked in the kernel", count_text(off_cpu))
-            }
+            (n, _) => Some(format!(
+                "{} more have no stack, and tasks spawned where theirs were",
+                count_text(n)
+            )),
         }
+    }
+
+    fn stacks(&self) -> String {
+        let Site { on_cpu, off_cpu, found_so, .. } = self.site;
+        let samples = self.polls.iter().flat_map(|poll| &poll.poll.samples);
+        let syscall = samples
+            .map(|sample| sample.syscall.as_str())
+            .find(|name| !name.is_empty() && *name != PAGE_FAULT);
+        let found = match (self.doing(), syscall) {
+            (Doing::Unknown, _) if found_so == 0 => return "no stack tells what it did".to_owned(),
+            (Doing::Unknown, _) => "asleep, in no call that is known".to_owned(),
+            (Doing::Computing, _) => format!("computing in `{}`", self.site.leaf),
+            (Doing::Memory, _) => "waiting for a page of memory".to_owned(),
+            (Doing::Processor, _) => "ready to run, without a processor".to_owned(),
+            (Doing::Blocked, Some(syscall)) => format!("blocked in `{syscall}`"),
+            (Doing::Blocked, None) => "blocked in the kernel".to_owned(),
+        };
+        let all = count_text(on_cpu + off_cpu);
+        format!("{} of {all} stacks found it {found}", count_text(found_so))
     }
 
     /// The site's advice as a sentence.

@@ -492,6 +492,12 @@ impl Facts {
         (sum as f64 * share) as u64
     }
 
+    /// In whose words to advise what is of no single loop.
+    pub fn words(&self) -> Runtime {
+        let is_event_loop = !self.loops.is_empty() && self.loops.iter().all(Loop::is_event_loop);
+        self.runtime.on(is_event_loop)
+    }
+
     /// How long before the end of the range an instant was, in nanoseconds.
     pub fn since(&self, at: UnixNanos) -> u64 {
         self.to.0.saturating_sub(at.0).max(0).cast_unsigned()

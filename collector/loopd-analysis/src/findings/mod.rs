@@ -88,7 +88,7 @@ pub struct RuleState {
 /// What all rules say of a range.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Analysis {
-    /// What is wrong: an incomplete capture first, then by level and score.
+    /// What is wrong: by level, and in each an incomplete capture first; then by score.
     pub findings: Vec<Finding>,
     /// What each rule said.
     pub rules: Vec<RuleState>,
@@ -144,15 +144,50 @@ fn is_each_subject_once(findings: &[Finding]) -> bool {
     findings.iter().all(|it| seen.insert((it.rule, it.subject.as_str())))
 }
 
-/// An incomplete capture comes first, whatever its level: all other numbers are bounds then.
-fn order(finding: &Finding) -> (bool, Reverse<(Level, u8, u64)>, &str, &str) {
-    let rank = (finding.level, finding.score, finding.harm);
-    (finding.rule != rules::CAPTURE_INCOMPLETE, Reverse(rank), finding.rule, &finding.subject)
+/// How bad: the level, whether it is about the capture, score and harm.
+type Rank = (Level, bool, u8, u64);
+
+/// What is worse comes first. Of a level an incomplete capture does: other numbers are bounds then.
+fn order(finding: &Finding) -> (Reverse<Rank>, &str, &str) {
+    let is_capture = finding.rule == rules::CAPTURE_INCOMPLETE;
+    let rank = (finding.level, is_capture, finding.score, finding.harm);
+    (Reverse(rank), finding.rule, &finding.subject)
 }
 
 #[cfg(test)]
 mod tests {
+    use loopd_model::{DropCause, Running, UnixNanos};
+
     use super::*;
+
+    #[test]
+    fn an_error_comes_before_what_was_not_captured() {
+        let lost = Lost {
+            count: 7,
+            ..Lost {
+                kind: None,
+                cause: DropCause::RingFull,
+                count: 0,
+                from: UnixNanos(1),
+                to: UnixNanos(2),
+            }
+        };
+        let poll = rules::tests::slow_poll(4_000_000_000, &[Running::OnCpu], None);
+        let mild = rules::tests::slow_poll(110_000_000, &[Running::OffCpu], None);
+        let facts = Facts {
+            losses: vec![lost],
+            slow_threshold: 100_000_000,
+            slow_polls: vec![poll, mild],
+            coverage: rules::tests::covered(),
+            ..Facts::default()
+        };
+        let found = analyse(&facts).findings;
+        let told: Vec<_> = found.iter().map(|it| (it.level.as_str(), it.rule)).collect();
+        assert_eq!(
+            told[..3],
+            [("error", "cpu_bound_poll"), ("info", CAPTURE_INCOMPLETE), ("info", "blocking_call")]
+        );
+    }
 
     #[test]
     fn of_many_of_a_rule_the_last_says_how_many_more_there_are() {

@@ -1,8 +1,9 @@
 //! What to do about a site, in the words of its runtime.
 
-use loopd_model::{Frame, Running};
+use loopd_model::Frame;
 
-use super::{Sample, is_own, is_python};
+use super::Sample;
+use super::doing::{Doing, FILE_CALLS};
 use crate::runtime::Runtime;
 
 /// What gives a cause away, and what to do about it.
@@ -15,52 +16,76 @@ struct Hint {
     advice: &'static str,
 }
 
-/// Rust's functions for files. Names of what reads from anything are not among them.
-const FILE_CALLS: [&str; 7] =
-    ["std::fs", "fs::File", "sys::fs", "fsync", "fdatasync", "pwrite", "pread"];
-
 const FILES: &str = "file access blocks the worker for as long as the disk takes: use `tokio::fs`, or one \
                      `tokio::task::spawn_blocking` around all of it";
 
+const SLEEPS: [&str; 3] = ["thread::sleep", "thread::functions::sleep", "nanosleep"];
+const LOCKS: [&str; 6] =
+    ["lock_contended", "Mutex<", "mutex::Mutex", "RwLock", "rwlock", "Condvar"];
+const CHILDREN: [&str; 4] = ["std::process", "waitpid", "wait4", "posix_spawn"];
+const NETWORK: [&str; 5] =
+    ["std::net", "getaddrinfo", "net::TcpStream", "net::UdpSocket", "reqwest::blocking"];
+const THREADS: [&str; 5] =
+    ["mpsc::Receiver", "recv_timeout", "block_on", "park_timeout", "thread::park"];
+
+/// What follows from the names of Rust's functions.
+const fn rust(names: &'static [&'static str], advice: &'static str) -> Hint {
+    Hint { names, syscalls: &[], advice }
+}
+
 /// The first that matches counts.
 const TOKIO: [Hint; 7] = [
-    Hint {
-        names: &["thread::sleep", "thread::functions::sleep", "nanosleep"],
-        syscalls: &[],
-        advice: "`std::thread::sleep` puts the worker to sleep with every task that waits for it: use \
-                 `tokio::time::sleep(…).await`",
-    },
-    Hint {
-        names: &["lock_contended", "Mutex<", "mutex::Mutex", "RwLock", "rwlock", "Condvar"],
-        syscalls: &[],
-        advice: "a `std` lock was held by another thread for long, and the worker slept for it: look \
-                 for the slow poll that ran at the same time, hold the lock for less, or use \
-                 `tokio::sync` if it must be held for long",
-    },
-    Hint {
-        names: &["std::process", "waitpid", "wait4", "posix_spawn"],
-        syscalls: &[],
-        advice: "waiting for a child process blocks the worker: use `tokio::process`",
-    },
-    Hint {
-        names: &[
-            "std::net",
-            "getaddrinfo",
-            "net::TcpStream",
-            "net::UdpSocket",
-            "reqwest::blocking",
-        ],
-        syscalls: &[],
-        advice: "blocking network calls stop the worker: use `tokio::net`, \
-                 `tokio::net::lookup_host`, or the asynchronous client",
-    },
-    Hint { names: &FILE_CALLS, syscalls: &[], advice: FILES },
-    Hint { names: &["read_to_end"], syscalls: &[], advice: FILES },
-    Hint {
-        names: &["mpsc::Receiver", "recv_timeout", "block_on", "park_timeout", "thread::park"],
-        syscalls: &[],
-        advice: "the worker waits for another thread: use an asynchronous channel or `.await`",
-    },
+    rust(
+        &SLEEPS,
+        "`std::thread::sleep` puts the worker to sleep with every task that waits for it: use \
+         `tokio::time::sleep(…).await`",
+    ),
+    rust(
+        &LOCKS,
+        "a `std` lock was held by another thread for long, and the worker slept for it: look for the slow \
+         poll that ran at the same time, hold the lock for less, or use `tokio::sync` if it must be held \
+         for long",
+    ),
+    rust(&CHILDREN, "waiting for a child process blocks the worker: use `tokio::process`"),
+    rust(
+        &NETWORK,
+        "blocking network calls stop the worker: use `tokio::net`, `tokio::net::lookup_host`, or the \
+         asynchronous client",
+    ),
+    rust(&FILE_CALLS, FILES),
+    rust(&["read_to_end"], FILES),
+    rust(&THREADS, "the worker waits for another thread: use an asynchronous channel or `.await`"),
+];
+
+const FILES_OF_EVENT_LOOP: &str = "file access stops the loop for as long as the disk takes: give all of it to \
+                                   `run_in_executor` as one job, and await that";
+
+/// The same for an `EventLoop`, whose callbacks cannot await.
+const EVENT_LOOP: [Hint; 7] = [
+    rust(
+        &SLEEPS,
+        "`std::thread::sleep` puts the loop to sleep with every task and callback of it: use \
+         `event_loop::sleep(…).await`, or `call_later` in a callback",
+    ),
+    rust(
+        &LOCKS,
+        "a `std` lock was held by another thread for long, and the loop slept for it: hold it there for \
+         less, use `tokio::sync` in tasks if it must be held for long, or have the other thread hand over \
+         what it has with `call_soon_threadsafe`",
+    ),
+    rust(&CHILDREN, "waiting for a child process stops the loop: use `tokio::process` in a task"),
+    rust(
+        &NETWORK,
+        "blocking network calls stop the loop: use `tokio::net`, `tokio::net::lookup_host`, or the \
+         asynchronous client in a task, or give the call to `run_in_executor`",
+    ),
+    rust(&FILE_CALLS, FILES_OF_EVENT_LOOP),
+    rust(&["read_to_end"], FILES_OF_EVENT_LOOP),
+    rust(
+        &THREADS,
+        "the loop waits for another thread: use an asynchronous channel, or have that thread call \
+         `call_soon_threadsafe` when it has something",
+    ),
 ];
 
 /// The first that matches counts: a library says more than the system call it is in.
@@ -156,86 +181,123 @@ const ASYNCIO: [Hint; 7] = [
     },
 ];
 
-/// What to do about a site that was found blocked in the kernel or computing so often.
-pub(super) fn advice(
-    runtime: Runtime,
-    samples: &[&Sample],
-    on_cpu: u64,
-    off_cpu: u64,
-) -> &'static str {
+/// What to do about a site that was found doing this in most of its samples.
+pub(super) fn advice(runtime: Runtime, samples: &[&Sample], doing: Doing) -> &'static str {
     if samples.is_empty() {
         return "no stack was taken while it blocked: see which layers this process captures, on the \
                 page Sources or with `loopd doctor`";
     }
-    if off_cpu < on_cpu {
-        return match runtime {
-            Runtime::Tokio => {
-                "the worker computed for too long without an await: move it to \
-                 `tokio::task::spawn_blocking` or a thread pool, or cut it into pieces with \
-                 `tokio::task::yield_now().await` between them"
-            }
-            Runtime::Asyncio => {
-                "the loop computed for too long without an await: move it to a process with `await \
-                 loop.run_in_executor(pool, …)` and a `ProcessPoolExecutor`, to `await \
-                 asyncio.to_thread(…)` if it lets go of the interpreter's lock (NumPy, compression, \
-                 hashes of much data), or cut it into pieces with `await asyncio.sleep(0)` between \
-                 them"
-            }
-            Runtime::Unknown => {
-                "it computed for too long without letting others run: move it to another thread, or \
-                 cut it into pieces"
-            }
-        };
+    match doing {
+        Doing::Computing => computing(runtime),
+        Doing::Memory => memory(runtime),
+        Doing::Processor => {
+            "it could run and had no processor: have fewer threads that compute at once, in this program \
+             or beside it, or give it more processors"
+        }
+        Doing::Blocked => hint(runtime, samples).unwrap_or(blocked(runtime)),
+        Doing::Unknown => hint(runtime, samples).unwrap_or(
+            "nothing tells what it did: if it was asleep, then in no call that is known, so it may have \
+             waited for memory that was swapped out, or for a mapped file",
+        ),
     }
-    let (hints, other): (&[Hint], _) = match runtime {
-        Runtime::Tokio => (
-            &TOKIO,
-            "the worker slept in the kernel for something that is not asynchronous: await it, or move \
-             it to `tokio::task::spawn_blocking`",
-        ),
-        Runtime::Asyncio => (
-            &ASYNCIO,
-            "the loop slept in the kernel for something that is not asynchronous: await an \
-             asynchronous counterpart of it, or move it to `await asyncio.to_thread(…)`",
-        ),
-        Runtime::Unknown => (
-            &[],
-            "it slept in the kernel for something that is not asynchronous: move it to another thread",
-        ),
-    };
-    let asleep = samples.iter().filter(|sample| sample.doing() != Running::OnCpu);
-    let mut matching = asleep.filter_map(|sample| {
-        hints.iter().find(|hint| hint.names_callee(runtime, sample) || hint.names_syscall(sample))
-    });
-    matching.next().map_or(other, |hint| hint.advice)
 }
 
-impl Sample {
-    /// What the thread was doing, as its program sees it. Where the disk is fast, or only memory, a call
-    /// for a file keeps the thread busy in the kernel; the program waits for it all the same.
-    pub(super) fn doing(&self) -> Running {
-        let is_file_call = |frame: &Frame| {
-            !is_python(frame) && FILE_CALLS.iter().any(|name| frame.function.contains(name))
-        };
-        if self.running == Running::OnCpu && self.callees().iter().any(is_file_call) {
-            return Running::OffCpu;
+const fn computing(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Tokio => {
+            "the worker computed for too long without an await: move it to \
+             `tokio::task::spawn_blocking` or a thread pool, or cut it into pieces with \
+             `tokio::task::yield_now().await` between them"
         }
-        self.running
+        Runtime::EventLoop => {
+            "the loop computed for too long without letting others run: give it to `run_in_executor` as a \
+             job and await that, or cut it into pieces, with `yield_now().await` between them in a task, or \
+             a `call_soon` for the next in a callback"
+        }
+        Runtime::Asyncio => {
+            "the loop computed for too long without an await: move it to a process with `await \
+             loop.run_in_executor(pool, …)` and a `ProcessPoolExecutor`, to `await \
+             asyncio.to_thread(…)` if it lets go of the interpreter's lock (NumPy, compression, \
+             hashes of much data), or cut it into pieces with `await asyncio.sleep(0)` between \
+             them"
+        }
+        Runtime::Unknown => {
+            "it computed for too long without letting others run: move it to another thread, or \
+             cut it into pieces"
+        }
     }
+}
 
-    /// The frames of what the program's own code called.
-    fn callees(&self) -> &[Frame] {
-        let own = self.frames.iter().position(is_own).unwrap_or(self.frames.len());
-        &self.frames[..own]
+const fn memory(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Tokio => {
+            "it touched memory that was not there, swapped out or of a mapped file (the program itself is \
+             one), and the worker slept until it was: give the program more memory or take swap from it, \
+             and read mapped files in `tokio::task::spawn_blocking`"
+        }
+        Runtime::EventLoop => {
+            "it touched memory that was not there, swapped out or of a mapped file (the program itself is \
+             one), and the loop slept until it was: give the program more memory or take swap from it, and \
+             read mapped files in a job of `run_in_executor`"
+        }
+        Runtime::Asyncio => {
+            "it touched memory that was not there, swapped out or of a mapped file (the program itself is \
+             one), and the loop slept until it was: give the program more memory or take swap from it, and \
+             read files instead of mapping them (`mmap`, `numpy.memmap`), in `await asyncio.to_thread(…)`"
+        }
+        Runtime::Unknown => {
+            "it touched memory that was not there, swapped out or of a mapped file (the program itself is \
+             one), and slept until it was: give the program more memory or take swap from it"
+        }
     }
+}
+
+/// Where nothing is known of the call.
+const fn blocked(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Tokio => {
+            "the worker slept in the kernel for something that is not asynchronous: await it, or move \
+             it to `tokio::task::spawn_blocking`"
+        }
+        Runtime::EventLoop => {
+            "the loop slept in the kernel for something that is not asynchronous: await an asynchronous \
+             counterpart of it, or give it to `run_in_executor`"
+        }
+        Runtime::Asyncio => {
+            "the loop slept in the kernel for something that is not asynchronous: await an \
+             asynchronous counterpart of it, or move it to `await asyncio.to_thread(…)`"
+        }
+        Runtime::Unknown => {
+            "it slept in the kernel for something that is not asynchronous: move it to another thread"
+        }
+    }
+}
+
+/// By what the program called, in the first sample that tells.
+fn hint(runtime: Runtime, samples: &[&Sample]) -> Option<&'static str> {
+    let hints: &[Hint] = match runtime {
+        Runtime::Tokio => &TOKIO,
+        Runtime::EventLoop => &EVENT_LOOP,
+        Runtime::Asyncio => &ASYNCIO,
+        Runtime::Unknown => &[],
+    };
+    let mut asleep = samples
+        .iter()
+        .filter(|sample| matches!(sample.doing(), Doing::Blocked | Doing::Unknown))
+        .filter_map(|sample| hints.iter().find(|hint| hint.is_for(runtime, sample)));
+    asleep.next().map(|hint| hint.advice)
 }
 
 impl Hint {
+    fn is_for(&self, runtime: Runtime, sample: &Sample) -> bool {
+        self.names_callee(runtime, sample) || self.names_syscall(sample)
+    }
+
     /// Whether what the program's own code called is named.
     fn names_callee(&self, runtime: Runtime, sample: &Sample) -> bool {
         let text = |frame: &Frame| match runtime {
             Runtime::Asyncio => self.is_in(&frame.file),
-            Runtime::Tokio | Runtime::Unknown => self.is_in(&frame.function),
+            Runtime::Tokio | Runtime::EventLoop | Runtime::Unknown => self.is_in(&frame.function),
         };
         sample.callees().iter().any(text)
     }

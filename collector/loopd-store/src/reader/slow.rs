@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use loopd_model::{Frame, Running, TaskId, UnixNanos};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection as _, Row};
 
 use super::bounds::MAX_LOOKED;
 use super::{Answer, Db, Reader, lane, location, unsigned};
@@ -60,9 +60,17 @@ impl Reader {
     }
 }
 
+/// In one transaction: of a program that runs, the polls are those that were added up.
 async fn read_slow(db: &mut Db, query: &SlowQuery) -> Answer<SlowPolls> {
+    let mut instant = db.begin().await?;
+    let polls = read_slow_at(&mut instant, query).await?;
+    instant.commit().await?;
+    Ok(polls)
+}
+
+async fn read_slow_at(db: &mut SqliteConnection, query: &SlowQuery) -> Answer<SlowPolls> {
     let totals = totals_sql(query);
-    let totals = bind(&totals, query).fetch_one(&mut **db).await?;
+    let totals = bind(&totals, query).fetch_one(&mut *db).await?;
     let picked = picked_sql(query);
     let mut samples = samples(db, &picked, query).await?;
     let sql = format!(
@@ -72,7 +80,7 @@ async fn read_slow(db: &mut Db, query: &SlowQuery) -> Answer<SlowPolls> {
              LEFT JOIN location l ON l.process = t.process AND l.location = t.spawn_location
              ORDER BY s.start_at DESC"
     );
-    let rows = bind_limited(&sql, query).fetch_all(&mut **db).await?;
+    let rows = bind_limited(&sql, query).fetch_all(&mut *db).await?;
     Ok(SlowPolls {
         total: unsigned(totals.try_get("n")?),
         total_time: unsigned(totals.try_get("t")?),
@@ -83,7 +91,7 @@ async fn read_slow(db: &mut Db, query: &SlowQuery) -> Answer<SlowPolls> {
 
 /// The samples of the picked polls, earliest first.
 async fn samples(
-    db: &mut Db,
+    db: &mut SqliteConnection,
     picked: &str,
     query: &SlowQuery,
 ) -> Answer<HashMap<PollKey, Vec<SampleRow>>> {
@@ -101,13 +109,13 @@ async fn samples(
              ON d.process = k.process AND d.stack = k.stack"
     );
     let mut stacks = Stacks::new();
-    for row in bind_limited(&sql, query).fetch_all(&mut **db).await? {
+    for row in bind_limited(&sql, query).fetch_all(&mut *db).await? {
         let frames: String = row.try_get("frames")?;
         stacks.insert((row.try_get("process")?, row.try_get("stack")?), parse(&frames));
     }
     let mut samples: HashMap<PollKey, Vec<SampleRow>> = HashMap::new();
     let rows = bind_limited(&format!("{taken} ORDER BY a.at"), query);
-    for row in rows.fetch_all(&mut **db).await? {
+    for row in rows.fetch_all(&mut *db).await? {
         let process = row.try_get("process")?;
         let key = (process, lane(&row)?, row.try_get("poll_started_at")?);
         samples.entry(key).or_default().push(sample(&row, process, &stacks)?);

@@ -344,11 +344,15 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column("task", "integer", "the task polled"),
             column("stack", "integer", "see frames"),
             column("running", "text", "on_cpu or off_cpu; NULL if not known"),
-            column("syscall", "text", "such as futex or read; NULL if in none, or not known"),
+            column(
+                "syscall",
+                "text",
+                "such as futex or read, or page_fault; NULL if in none, or not known",
+            ),
             column(
                 "wchan",
                 "text",
-                "where in the kernel it slept; NULL if not asleep, or not known",
+                "where in the kernel it slept, or runqueue; NULL if not asleep, or not known",
             ),
         ],
     },

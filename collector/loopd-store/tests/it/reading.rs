@@ -102,6 +102,28 @@ async fn slow_polls_come_with_their_stacks() {
     assert_eq!(store.reader.slow_polls(&early).await.unwrap().polls.len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_slow_polls_add_up_to_is_of_the_instant_at_which_they_are_given() {
+    const ANSWERS: usize = 20;
+    let mut store = story().await;
+    let (reader, process) = (store.reader.clone(), store.process);
+    let asked = tokio::spawn(async move {
+        let query = SlowQuery { process, limit: 10_000, ..SlowQuery::default() };
+        for _ in 0..ANSWERS {
+            let slow = reader.slow_polls(&query).await.unwrap();
+            let time: u64 = slow.polls.iter().map(|it| it.length_so_far).sum();
+            assert_eq!((slow.total, slow.total_time), (slow.polls.len() as u64, time));
+        }
+    });
+    let mut start = 2_000;
+    while !asked.is_finished() {
+        let slow = polls(0, &[(start, 150, 7)]);
+        store.stored(Batch { segments: vec![slow], ..Batch::default() }).await;
+        start += 200;
+    }
+    asked.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_poll_is_running_until_its_lane_goes_on_or_its_process_is_gone() {
     let mut store = story().await;

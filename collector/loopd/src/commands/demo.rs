@@ -13,15 +13,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use loopd_dashboard::views::ViewError;
 use loopd_dashboard::views::findings::{Finding, FindingFilter, FindingsView, findings};
-use loopd_dashboard::views::leaks::leaks;
-use loopd_dashboard::views::slow::{SlowFilter, slow};
+use loopd_dashboard::views::leaks::{LeaksView, leaks};
+use loopd_dashboard::views::slow::{SlowFilter, SlowView, slow};
 use loopd_dashboard::views::text::{at_least_text, count_text, duration_text};
-use loopd_store::{Durability, ProcessRow, ProcessState, Reader, Retention};
+use loopd_store::{Durability, ProcessRow, ProcessState, Reader, Retention, StoreError};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until};
 
-use super::render::{Screen, Style, Table, clean, note, print};
+use super::render::{Screen, Style, Table, clean, note, print, warn};
 use super::serve::Signals;
 use super::slow::plural;
 use crate::cli::Global;
@@ -101,17 +102,30 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<ExitC
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
-        () = end => {}
-        () = signals.next() => {}
-        status = service.wait() => bail!("the program of the demo ended by itself: {}", status?),
+    let ended = tokio::select! {
+        () = end => None,
+        () = signals.next() => None,
+        status = service.wait() => Some(status?),
         error = server.failed() => return Err(error),
-    }
+    };
     drop(lifeline);
-    demo_service::goodbye(service).await?;
-    print(&summary(program, &server.reader, screen).await?)?;
+    let is_polite = match ended {
+        Some(_) => false,
+        None => match demo_service::goodbye(service).await {
+            Ok(_) => true,
+            // What it had sent by then is there all the same.
+            Err(error) => {
+                warn(&format!("{error:#}, so what it did at the last is not in the summary"));
+                false
+            }
+        },
+    };
+    print(&summary(program, &server.reader, is_polite, screen).await)?;
     server.shutdown().await?;
-    Ok(ExitCode::SUCCESS)
+    match ended {
+        Some(status) => bail!("the program of the demo ended by itself: {status}"),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 async fn start_server(port: Option<u16>, db: PathBuf) -> anyhow::Result<RunningServer> {
@@ -191,20 +205,45 @@ What to look for there:",
     out
 }
 
-/// What was found, from the same views that the dashboard shows.
-async fn summary(program: Program, reader: &Reader, screen: Screen) -> anyhow::Result<String> {
-    let Some(process) = settled(reader).await? else {
-        bail!("nothing of the program arrived");
+/// What was found, from the same views that the dashboard shows. On a machine that is busy with other things
+/// some of it may not be had: then it says so, and tells the rest.
+async fn summary(program: Program, reader: &Reader, is_polite: bool, screen: Screen) -> String {
+    let process = match settled(reader, is_polite).await {
+        Ok(Some(process)) => process,
+        Ok(None) => return "Nothing of the program arrived.\n".to_owned(),
+        Err(error) => return format!("What was recorded could not be read: {}\n", chain(&error)),
     };
     let key = process.process.0;
-    if program != Program::default() {
-        let view = findings(reader, key, &FindingFilter::default()).await?;
-        return Ok(recorded(&process) + &what_is_wrong(&view, screen));
-    }
-    let slow = slow(reader, &SlowFilter { process: Some(key), ..SlowFilter::default() }).await?;
-    let leaks = leaks(reader, Some(key)).await?;
     let mut out = recorded(&process);
+    if program != Program::default() {
+        let view = findings(reader, key, &FindingFilter::default()).await;
+        out.push_str(&part(view, |view| what_is_wrong(&view, screen)));
+        return out;
+    }
+    let slow = slow(reader, &SlowFilter { process: Some(key), ..SlowFilter::default() }).await;
+    out.push_str(&part(slow, |view| what_blocked(&view, screen)));
+    let leaks = leaks(reader, Some(key)).await;
+    out.push_str(&part(leaks, |view| what_grew(&view, screen)));
+    out
+}
+
+/// A part of the summary, or why it is not there.
+fn part<T>(view: Result<T, ViewError>, text: impl FnOnce(T) -> String) -> String {
+    view.map_or_else(|error| format!("Not known: {}\n", chain(&error)), text)
+}
+
+/// An error with its causes.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    clean(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+}
+
+fn what_blocked(slow: &SlowView, screen: Screen) -> String {
+    let mut out = String::new();
     let _ = writeln!(out, "{}", screen.paint(Style::Title, "What blocked the workers"));
+    if slow.sites.is_empty() {
+        let _ = writeln!(out, "  nothing did, as far as was seen");
+    }
     for site in slow.sites.iter().take(MAX_LINES) {
         let _ = writeln!(
             out,
@@ -216,6 +255,11 @@ async fn summary(program: Program, reader: &Reader, screen: Screen) -> anyhow::R
             clean(&site.advice),
         );
     }
+    out
+}
+
+fn what_grew(leaks: &LeaksView, screen: Screen) -> String {
+    let mut out = String::new();
     let _ = writeln!(out, "\n{}", screen.paint(Style::Title, "What only grew"));
     let grows = |verdict: &str| verdict == "growing";
     if leaks.window < LEAKS_SHOW {
@@ -247,7 +291,7 @@ async fn summary(program: Program, reader: &Reader, screen: Screen) -> anyhow::R
             leak.growth_per_min,
         );
     }
-    Ok(out)
+    out
 }
 
 fn recorded(process: &ProcessRow) -> String {
@@ -281,13 +325,15 @@ fn what_is_wrong(view: &FindingsView, screen: Screen) -> String {
     out
 }
 
-/// The program as it was recorded, once its goodbye has arrived.
-async fn settled(reader: &Reader) -> anyhow::Result<Option<ProcessRow>> {
+/// The program as it was recorded, once its goodbye has arrived; if it said none, once that is known.
+async fn settled(reader: &Reader, is_polite: bool) -> Result<Option<ProcessRow>, StoreError> {
     let deadline = Instant::now() + GOODBYE_TIME;
     loop {
         let latest = reader.latest_process().await?;
-        let is_settled =
-            latest.as_ref().is_some_and(|process| process.state == ProcessState::Ended);
+        let is_settled = latest.as_ref().is_some_and(|process| match is_polite {
+            true => process.state == ProcessState::Ended,
+            false => process.state != ProcessState::Live,
+        });
         if is_settled || Instant::now() >= deadline {
             return Ok(latest);
         }

@@ -29,9 +29,10 @@ Examples:
   loopd findings --json | jq -r '[.level, .rule, .location, .occurrences] | @tsv'
 
 Every rule looks at what was recorded of the program, and says what it found with the line, the proof, why
-it is wrong and what to do. An incomplete capture comes first, then errors, then warnings, those that cost
-others most time before the rest. Programs of Python also tell what asyncio's debug mode checks, without
-that mode. `loopd check` fails on findings, for CI; `loopd report` writes them as a page.
+it is wrong and what to do. Errors come first, then warnings, those that cost others most time before the
+rest, and then an incomplete capture, for which all counts are lower bounds. Programs of Python also tell what
+asyncio's debug mode checks, without that mode. `loopd check` fails on findings, for CI; `loopd report` writes
+them as a page.
 
 JSON: one object for each finding: rule, subject, level (info, warning, error), harm (nanoseconds), score (0
 to 100), confidence (possible, likely, certain), title, location, path, occurrences, first_seen_at,

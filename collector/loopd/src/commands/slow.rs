@@ -11,6 +11,7 @@ use loopd_analysis::slow::short_path;
 use loopd_dashboard::views::process::Process;
 use loopd_dashboard::views::slow::{Frame, Site, SlowFilter, SlowPoll, SlowView};
 use loopd_dashboard::views::text::{count_text, duration_text};
+use loopd_model::PAGE_FAULT;
 
 use super::read::{ReadArgs, completeness, warn_unseen};
 use super::render::{Screen, Style, clean, print, print_lines};
@@ -28,7 +29,8 @@ Examples:
   loopd slow --json | jq -r '[.location, .total_time] | @tsv'
 
 JSON: one object per site, worst first: location, function, by (stack, spawn_location), polls,
-total_time, max, p50, on_cpu, off_cpu, syscall, leaf, advice, stacks, examples. Lengths are nanoseconds.")]
+total_time, max, p50, on_cpu, off_cpu, doing (computing, blocked, memory, processor), found_so, syscall, leaf,
+advice, stacks, examples. Lengths are nanoseconds.")]
 pub(crate) struct SlowArgs {
     /// Only polls that end at or after this: -5m (before the newest data), 14:03:07.412, RFC 3339.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -133,14 +135,16 @@ fn one_site(site: &Site, screen: Screen) -> String {
     );
     let samples = site.on_cpu + site.off_cpu;
     if samples > 0 {
-        let (what, n) = if site.on_cpu * 2 >= samples {
-            ("computing", site.on_cpu)
-        } else {
-            ("blocked in the kernel", site.off_cpu)
+        let what = match site.doing.as_deref() {
+            Some("computing") => "computing",
+            Some("blocked") => "blocked in the kernel",
+            Some("memory") => "waiting for a page of memory",
+            Some("processor") => "ready to run, without a processor,",
+            _ => "asleep, in no call that is known,",
         };
-        let _ = write!(out, "\n  {what} in {n} of {samples} samples");
+        let _ = write!(out, "\n  {what} in {} of {samples} samples", site.found_so);
     }
-    if let Some(syscall) = &site.syscall {
+    if let Some(syscall) = site.syscall.as_ref().filter(|name| *name != PAGE_FAULT) {
         let _ = write!(out, ", in system call {}", clean(syscall));
     }
     if !site.leaf.is_empty() {
@@ -214,6 +218,7 @@ pub(crate) fn one_poll(poll: &SlowPoll, screen: Screen) -> String {
     };
     let at = clock_text(poll.start_at.0, &TimeZone::system());
     let doing = match (&poll.syscall, poll.running.as_deref()) {
+        (Some(syscall), _) if syscall == PAGE_FAULT => "  waiting for memory".into(),
         (Some(syscall), _) => format!("  in {}", clean(syscall)),
         (None, Some("on_cpu")) => "  computing".into(),
         _ => String::new(),

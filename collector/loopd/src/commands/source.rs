@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use jiff::tz::TimeZone;
 use loopd_dashboard::views::agent::AgentView;
 use loopd_dashboard::views::compare::{CompareFilter, CompareView};
 use loopd_dashboard::views::dumps::DumpView;
@@ -13,7 +14,7 @@ use loopd_dashboard::views::findings::{FindingFilter, FindingsView};
 use loopd_dashboard::views::leaks::LeaksView;
 use loopd_dashboard::views::losses::LossesView;
 use loopd_dashboard::views::notes::{NoteFilter, NotesView};
-use loopd_dashboard::views::process::{Process, ProcessesView};
+use loopd_dashboard::views::process::{Process, ProcessState, ProcessesView};
 use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView};
 use loopd_dashboard::views::resources::{ResourceFilter, ResourcesView};
 use loopd_dashboard::views::settings::CommonSettingsView;
@@ -23,10 +24,12 @@ use loopd_dashboard::views::task::TaskView;
 use loopd_dashboard::views::tasks::{TaskFilter, TasksView};
 use loopd_dashboard::views::waits::{WaitFilter, WaitsView};
 use loopd_dashboard::views::{self, NOTHING_YET, ViewError, params::QueryPairs};
+use loopd_model::UnixNanos;
 use loopd_store::Reader;
 
 use super::client::Client;
-use super::render::note;
+use super::render::{clean, note};
+use super::time_arg::clock_text;
 use crate::exit::{Exit, OrExit};
 use crate::paths::default_db;
 
@@ -162,6 +165,17 @@ impl Source {
     /// The process that `--app` names, or the newest.
     pub(crate) async fn process(&self, app: Option<&str>) -> anyhow::Result<Process> {
         choose(self.processes().await?, app)
+    }
+
+    /// Of those that `--app` names, or of all, the ones that were there at this instant, newest first; at least
+    /// one.
+    pub(crate) async fn there(
+        &self,
+        app: Option<&str>,
+        at: UnixNanos,
+        zone: &TimeZone,
+    ) -> anyhow::Result<Vec<Process>> {
+        there(self.processes().await?, app, at, zone)
     }
 
     pub(crate) async fn tasks(&self, filter: &TaskFilter) -> anyhow::Result<TasksView> {
@@ -318,6 +332,32 @@ pub(super) fn is_named(process: &Process, app: &str) -> bool {
         || (app.len() >= MIN_ID_PREFIX && process.id.starts_with(app))
 }
 
+/// Those that were there at an instant.
+fn there(
+    processes: Vec<Process>,
+    app: Option<&str>,
+    at: UnixNanos,
+    zone: &TimeZone,
+) -> anyhow::Result<Vec<Process>> {
+    let newest = choose(processes.clone(), app)?;
+    let is_meant = |process: &Process| app.is_none_or(|app| is_named(process, app));
+    let was_there = |process: &Process| {
+        let end = process.ended_at.map_or(process.last_at.0, |end| end.0.max(process.last_at.0));
+        // Of one that runs there may be newer data by now.
+        process.started_at.0 <= at.0 && (process.state == ProcessState::Live || at.0 <= end)
+    };
+    let there: Vec<_> =
+        processes.into_iter().filter(|process| is_meant(process) && was_there(process)).collect();
+    if there.is_empty() {
+        let [at, from, to] =
+            [at.0, newest.started_at.0, newest.last_at.0].map(|at| clock_text(at, zone));
+        let who = app.map_or("no program".to_owned(), |app| format!("no run of {app:?}"));
+        let app = clean(&newest.app);
+        return Err(anyhow!("{who} was there at {at}; the newest, {app}, ran from {from} to {to}"));
+    }
+    Ok(there)
+}
+
 /// Shorter beginnings of ids would be taken for process numbers.
 const MIN_ID_PREFIX: usize = 6;
 /// A longer list helps nobody.
@@ -335,7 +375,7 @@ fn known(processes: &[Process]) -> String {
     }
     let more = if names.len() > MAX_KNOWN { ", …" } else { "" };
     names.truncate(MAX_KNOWN);
-    format!("known are: {}{more}", super::render::clean(&names.join(", ")))
+    format!("known are: {}{more}", clean(&names.join(", ")))
 }
 
 /// Reads a statement from the standard input.

@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 use jiff::tz::TimeZone;
+use loopd_dashboard::views::process::Process;
 use loopd_dashboard::views::tasks::MAX_LIMIT;
 use loopd_dashboard::views::text::{count_text, duration_text};
 use loopd_dashboard::views::waits::{Link, Wait, WaitFilter};
@@ -11,6 +13,7 @@ use loopd_model::UnixNanos;
 
 use super::read::{ReadArgs, completeness};
 use super::render::{Screen, Style, Table, note, print, print_lines};
+use super::source::Source;
 use super::time_arg::{TimeArg, clock_text};
 use crate::cli::Global;
 
@@ -31,7 +34,7 @@ pub(crate) struct WaitsArgs {
     #[arg(long)]
     pending: bool,
     /// Only waits that lasted at this instant, as far as was known then, longest first: -5m (before the newest
-    /// data), 14:03:07.412, RFC 3339.
+    /// data), 14:03:07.412, RFC 3339. Of the newest program or run that was there then.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "pending")]
     at: Option<TimeArg>,
     /// Only waits of this task.
@@ -50,14 +53,19 @@ pub(crate) struct WaitsArgs {
     read: ReadArgs,
 }
 
-/// Tasks of a chain that the text shows; JSON has them all.
+/// Tasks of a chain that the text shows, where JSON has them all; and other programs of an instant.
 const SHOWN: usize = 4;
 
 /// Runs the command.
 pub(crate) async fn run(args: WaitsArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let (source, process) = args.read.open().await?;
-    let newest = UnixNanos(process.last_at.0);
-    let at = args.at.map(|at| at.resolve(newest, &TimeZone::system())).transpose()?;
+    let (source, newest) = args.read.open().await?;
+    let zone = TimeZone::system();
+    let newest_at = UnixNanos(newest.last_at.0);
+    let at = args.at.map(|at| at.resolve(newest_at, &zone)).transpose()?;
+    let process = match at {
+        Some(at) => there(&source, args.read.app.as_deref(), at, &newest, &zone).await?,
+        None => newest,
+    };
     let filter = WaitFilter {
         process: Some(process.process),
         pending: args.pending,
@@ -91,6 +99,32 @@ pub(crate) async fn run(args: WaitsArgs, global: &Global) -> anyhow::Result<Exit
     }
     // What is lost later is not missing at an instant.
     completeness(&source, &process, (None, view.at.map(|at| at.0))).await
+}
+
+/// The program that was there at an instant, which may be an earlier one than the newest; says which one it is,
+/// and who else was.
+async fn there(
+    source: &Source,
+    app: Option<&str>,
+    at: UnixNanos,
+    newest: &Process,
+    zone: &TimeZone,
+) -> anyhow::Result<Process> {
+    let mut there = source.there(app, at, zone).await?.into_iter();
+    let process = there.next().context("nobody was there")?;
+    if process.process != newest.process {
+        let (from, to) = (process.started_at.0, process.last_at.0);
+        let (from, to) = (clock_text(from, zone), clock_text(to, zone));
+        let (app, number) = (&process.app, process.process);
+        note(&format!("these are of {app}, process {number}, which ran from {from} to {to}"));
+    }
+    let others: Vec<_> = there.map(|it| format!("{} (process {})", it.app, it.process)).collect();
+    if !others.is_empty() {
+        let more = if others.len() > SHOWN { ", …" } else { "" };
+        let named = others[..others.len().min(SHOWN)].join(", ");
+        note(&format!("also there at that instant: {named}{more}; --app shows another"));
+    }
+    Ok(process)
 }
 
 /// Waits, one to a line.

@@ -37,15 +37,19 @@ impl Demo {
     }
 
     /// Ends it as ctrl-c does. Gives what it said.
-    fn end(mut self) -> String {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    fn end(self) -> String {
+        self.end_with_errors().0
+    }
+
+    /// The same, with what it said to standard error.
+    fn end_with_errors(mut self) -> (String, String) {
+        assert!(signal("INT", self.0.id()));
         wait_until("the demo ends", LIMIT, || self.0.try_wait().unwrap().is_some());
         let (mut told, mut error) = (String::new(), String::new());
         self.0.stdout.take().unwrap().read_to_string(&mut told).unwrap();
         self.0.stderr.take().unwrap().read_to_string(&mut error).unwrap();
         assert_eq!(self.0.wait().unwrap().code(), Some(0), "{told}{error}");
-        told
+        (told, error)
     }
 }
 
@@ -126,4 +130,50 @@ fn the_list_has_each_program_with_a_line() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("web-server"), "{error}");
+}
+
+/// The number of the process that is recorded, once some of its polls are.
+fn recorded_pid(dir: &TempDir) -> Option<u32> {
+    let read_only = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let sql = rusqlite::Connection::open_with_flags(db(dir), read_only).ok()?;
+    sql.query_row("SELECT pid FROM process WHERE EXISTS (SELECT 1 FROM segment)", [], |row| {
+        row.get(0)
+    })
+    .ok()
+}
+
+/// A process that stands still until this is dropped, and then hears of its end.
+struct Stopped(u32);
+
+impl Stopped {
+    fn stop(pid: u32) -> Self {
+        assert!(signal("STOP", pid));
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // Whoever started it may have ended it.
+        signal("CONT", self.0);
+    }
+}
+
+fn signal(name: &str, pid: u32) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", name, &pid.to_string()]).stderr(Stdio::null());
+    kill.status().unwrap().success()
+}
+
+#[test]
+fn a_program_that_does_not_get_to_its_end_has_a_summary_all_the_same() {
+    let dir = tempdir().unwrap();
+    let demo = Demo::start(&dir, "orders");
+    wait_until("polls are recorded", LIMIT, || recorded_pid(&dir).is_some());
+    // As one that gets no processor: it hears nothing of the end.
+    let _stopped = Stopped::stop(recorded_pid(&dir).unwrap());
+    let (told, error) = demo.end_with_errors();
+    assert!(told.contains("Recorded ") && told.contains("What blocked the workers"), "{told}");
+    assert!(told.contains("What only grew"), "{told}");
+    assert!(error.contains("did not stop within 10s"), "{error}");
 }

@@ -505,6 +505,30 @@ async fn waits_and_resources_are_listed_from_the_file_and_from_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn waits_of_an_instant_are_those_of_who_was_there() {
+    let mut recording = Recording::new().await;
+    recording::add_waiting(&mut recording.writer).await;
+    let earlier = recording.loopd(&["waits", "--at", "2026-11-22T14:00:05Z"]);
+    assert_eq!(earlier.code, 0, "{earlier:?}");
+    assert!(
+        earlier.err.contains("these are of orders, process 1, which ran from 2026-11-22 14:00:00"),
+        "{earlier:?}"
+    );
+    let at = "no wait of orders was seen that lasted at 2026-11-22 14:00:05.000";
+    assert!(earlier.err.contains(at), "{earlier:?}");
+    let newest = recording.loopd(&["waits", "--at", "-0s"]);
+    assert!(newest.err.is_empty() && newest.out.contains("reloader"), "{newest:?}");
+    for (app, who) in [(vec![], "no program"), (vec!["--app", "waiting"], "no run of \"waiting\"")]
+    {
+        let at = ["waits", "--at", "2026-11-22T15:30:00Z"];
+        let nobody = recording.loopd(&[&at[..], &app].concat());
+        let told =
+            format!("{who} was there at 2026-11-22 15:30:00.000; the newest, waiting, ran from");
+        assert!(nobody.code != 0 && nobody.err.contains(&told), "{nobody:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn findings_have_proof_and_fix_from_the_file_and_from_the_server() {
     let mut recording = Recording::new().await;
     recording::add_python(&mut recording.writer).await;

@@ -24,7 +24,7 @@ pub struct FindingsView {
     pub from: UnixNanosText,
     /// Its end.
     pub to: UnixNanosText,
-    /// What is wrong: an incomplete capture first, then by level and score.
+    /// What is wrong: by level, and in each an incomplete capture first; then by score.
     pub findings: Vec<Finding>,
     /// What was found while the process ran, and no longer at the end of the range: latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loopd_analysis::runtime::Runtime;
 use loopd_analysis::slow::{Sample, is_own};
-use loopd_model::{Running, UnixNanos};
+use loopd_model::{EVENT_LOOP_FLAVOR, LoopId, Running, UnixNanos};
 use loopd_store::{Reader, SampleRow, SlowQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -54,9 +54,15 @@ pub struct Site {
     pub p50: u64,
     /// Samples that found the thread computing.
     pub on_cpu: u64,
-    /// Samples that found it asleep in the kernel, or there for a file.
+    /// Samples that found it asleep in the kernel, there for a file, or without a processor.
     pub off_cpu: u64,
-    /// The system call that samples found it in most often; null if in none, or not known.
+    /// What most samples found it doing: `computing`; `blocked` in a call; asleep until a page of `memory`
+    /// was there; ready, without a `processor`. Null if nothing tells.
+    #[schema(value_type = Option<vocabulary::SlowDoing>)]
+    pub doing: Option<String>,
+    /// How many found just that.
+    pub found_so: u64,
+    /// The system call that samples found it in most often, or `page_fault`; null if in none, or not known.
     pub syscall: Option<String>,
     /// The function most often found running; empty without stacks.
     pub leaf: String,
@@ -195,6 +201,8 @@ impl SlowFilter {
 pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, ViewError> {
     let found = find_process(reader, filter.process).await?;
     let (process, runtime) = (found.process, Runtime::of_agent(&found.agent));
+    let event_loops = found.loops.iter().filter(|it| it.flavor == EVENT_LOOP_FLAVOR);
+    let event_loops: Vec<LoopId> = event_loops.map(|it| it.loop_id).collect();
     let query =
         SlowQuery { process, task: None, from: filter.from, to: filter.to, limit: MAX_GROUPED };
     let found = reader.slow_polls(&query).await?;
@@ -204,14 +212,18 @@ pub async fn slow(reader: &Reader, filter: &SlowFilter) -> Result<SlowView, View
         polls: found.total,
         more: found.has_more,
         grouped: found.polls.len() as u64,
-        sites: sites(&found.polls, runtime),
+        sites: sites(&found.polls, runtime, &event_loops),
         recent: found.polls.iter().take(recent).map(SlowPoll::from).collect(),
     })
 }
 
 /// Groups polls by the line that made them slow, most harmful first.
-fn sites(polls: &[loopd_store::SlowPoll], runtime: Runtime) -> Vec<Site> {
-    let facts: Vec<_> = polls.iter().map(facts).collect();
+fn sites(polls: &[loopd_store::SlowPoll], runtime: Runtime, event_loops: &[LoopId]) -> Vec<Site> {
+    let fact = |poll: &loopd_store::SlowPoll| loopd_analysis::slow::SlowPoll {
+        is_event_loop: event_loops.contains(&poll.lane.loop_id),
+        ..facts(poll)
+    };
+    let facts: Vec<_> = polls.iter().map(fact).collect();
     let sites = loopd_analysis::slow::sites(&facts, runtime);
     sites.into_iter().map(|site| Site::new(site, polls)).collect()
 }
@@ -222,11 +234,13 @@ pub(crate) fn facts(poll: &loopd_store::SlowPoll) -> loopd_analysis::slow::SlowP
         frames: row.frames.clone(),
         running: row.running,
         syscall: row.syscall.clone(),
+        wchan: row.wchan.clone(),
     };
     loopd_analysis::slow::SlowPoll {
         length: poll.length_so_far,
         samples: poll.samples.iter().map(sample).collect(),
         spawn_location: poll.spawn_location.as_ref().map(words::place),
+        is_event_loop: false,
     }
 }
 
@@ -250,6 +264,8 @@ impl Site {
             p50: site.p50,
             on_cpu: site.on_cpu,
             off_cpu: site.off_cpu,
+            doing: site.doing.as_str().map(str::to_owned),
+            found_so: site.found_so,
             syscall: syscall(samples),
             leaf: site.leaf,
             advice: site.advice,
@@ -320,6 +336,7 @@ pub fn csv(sites: &[Site]) -> Csv {
         "p50",
         "on_cpu",
         "off_cpu",
+        "doing",
         "syscall",
         "leaf",
         "advice",
@@ -335,6 +352,7 @@ pub fn csv(sites: &[Site]) -> Csv {
             &site.p50.to_string(),
             &site.on_cpu.to_string(),
             &site.off_cpu.to_string(),
+            site.doing.as_deref().unwrap_or_default(),
             site.syscall.as_deref().unwrap_or_default(),
             &site.leaf,
             &site.advice,

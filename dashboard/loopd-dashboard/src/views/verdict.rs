@@ -19,7 +19,9 @@ const MAX_CLAUSES: usize = 5;
 pub(crate) fn headlines(view: &FindingsView, page: &str) -> Vec<Headline> {
     let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
     let mut headlines = Vec::new();
-    for finding in view.important() {
+    let (capture, others): (Vec<_>, Vec<_>) =
+        view.important().partition(|it| it.is_about_capture());
+    for finding in capture.into_iter().chain(others) {
         let shown = shown.entry(&finding.rule).or_default();
         *shown += 1;
         if *shown <= MAX_OF_A_RULE {
@@ -162,12 +164,12 @@ mod tests {
     #[test]
     fn of_one_rule_three_are_told_and_what_is_only_worth_knowing_is_not() {
         let found = sentences(
-            "info capture_incomplete capture
-             error blocking a
+            "error blocking a
              warning leak b
              warning leak c
              warning leak d
              warning leak e
+             info capture_incomplete capture
              info storm f",
         );
         let expected = [
@@ -218,7 +220,7 @@ mod tests {
             (Level::Bad, clauses.into())
         );
         assert_eq!(told("warning leak b\ninfo storm c", 5, false).0, Level::Warn);
-        let (level, sentence) = told("info capture_incomplete capture\nerror deadlock a", 5, false);
+        let (level, sentence) = told("error deadlock a\ninfo capture_incomplete capture", 5, false);
         assert_eq!(level, Level::Incomplete);
         assert_eq!(sentence, "capture_incomplete of capture; deadlock of a");
     }

@@ -66,6 +66,8 @@ words! {
     FoundBy = "stack" | "spawn_location";
     /// What a thread was doing.
     OnCpu = "on_cpu" | "off_cpu";
+    /// What most stacks of a place that makes polls slow found it doing.
+    SlowDoing = "computing" | "blocked" | "memory" | "processor";
     /// What becomes of the number of those alive.
     LeakVerdict = "growing" | "steady" | "settled";
     /// How serious an event of the program is.

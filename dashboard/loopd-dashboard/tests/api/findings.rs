@@ -71,10 +71,9 @@ async fn findings_of_a_service_have_their_proof_on_pages_and_every_rule_says_som
     assert_debug_snapshot!(told(&server, "/api/v1/processes/1/findings").await, @r#"
     [
         "warning task_leak orders/src/leak.rs:12 120: 120 tasks spawned at `orders/src/leak.rs:12` never ended (+11.9 per minute)",
-        "warning cpu_bound_poll orders/src/report.rs:30 1: polls of tasks spawned at `orders/src/report.rs:30` held a worker once, for 800 ms",
+        "warning cpu_bound_poll orders/src/report.rs:41 3: `orders::report::build` at `orders/src/report.rs:41` computed on a worker 3 times, for up to 800 ms",
         "warning panicked orders/src/main.rs:9 1: a task spawned at `orders/src/main.rs:9` panicked",
         "warning unclosed_resource orders/src/report.rs:30 1: 1 of kind `socket` opened at `orders/src/report.rs:30` was dropped unclosed",
-        "info cpu_bound_poll orders/src/report.rs:41 2: `orders::report::build` at `orders/src/report.rs:41` computed on a worker 2 times, for up to 300 ms",
         "info unclosed_resource - 1: A file, socket or child was open when the process ended",
     ]
     "#);

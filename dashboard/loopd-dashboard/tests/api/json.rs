@@ -365,6 +365,7 @@ async fn slow() {
         {
           "advice": null,
           "by": "spawn_location",
+          "doing": null,
           "examples": [
             {
               "length": 800000000,
@@ -380,6 +381,7 @@ async fn slow() {
               "worker": 0
             }
           ],
+          "found_so": 0,
           "function": "",
           "leaf": "",
           "location": "orders/src/report.rs:30",
@@ -395,6 +397,7 @@ async fn slow() {
         {
           "advice": null,
           "by": "stack",
+          "doing": "computing",
           "examples": [
             {
               "length": 300000000,
@@ -429,6 +432,7 @@ async fn slow() {
               "worker": 0
             }
           ],
+          "found_so": 3,
           "function": "orders::report::build",
           "leaf": "sha2::compress",
           "location": "orders/src/report.rs:41",
@@ -951,12 +955,12 @@ async fn overview() {
           "weight_ns": 36300000000000
         },
         {
-          "count": 1,
-          "href": "/findings?process=1&last=1h&finding=cpu_bound_poll:orders/src/report.rs:30",
+          "count": 3,
+          "href": "/findings?process=1&last=1h&finding=cpu_bound_poll:orders/src/report.rs:41",
           "level": "warning",
-          "location": "orders/src/report.rs:30",
+          "location": "orders/src/report.rs:41",
           "rule": "cpu_bound_poll",
-          "sentence": "polls of tasks spawned at `orders/src/report.rs:30` held a worker once, for 800 ms",
+          "sentence": "`orders::report::build` at `orders/src/report.rs:41` computed on a worker 3 times, for up to 800 ms",
           "weight_ns": 700000000
         },
         {
@@ -991,9 +995,9 @@ async fn overview() {
       "series": null,
       "verdict": {
         "level": "warn",
-        "sentence": "120 tasks spawned at `orders/src/leak.rs:12` never ended (+11.9 per minute); polls of tasks spawned at `orders/src/report.rs:30` held a worker once, for 800 ms; a task spawned at `orders/src/main.rs:9` panicked; 1 of kind `socket` opened at `orders/src/report.rs:30` was dropped unclosed"
+        "sentence": "120 tasks spawned at `orders/src/leak.rs:12` never ended (+11.9 per minute); `orders::report::build` at `orders/src/report.rs:41` computed on a worker 3 times, for up to 800 ms; a task spawned at `orders/src/main.rs:9` panicked; 1 of kind `socket` opened at `orders/src/report.rs:30` was dropped unclosed"
       },
-      "worth_knowing": 2
+      "worth_knowing": 1
     }
     "#);
 }

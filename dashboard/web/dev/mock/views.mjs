@@ -382,7 +382,7 @@ function slow(p, q) {
     const hasStack = p.process !== 3;
     return {
       location: hasStack ? stack.location : w.placeOf(polls[0].site), function: hasStack ? stack.function : null, by: hasStack ? "stack" : "spawn_location", polls: polls.length, total_time: total, max: lengths.at(-1), p50: lengths[lengths.length >> 1],
-      on_cpu: hasStack ? Math.round(onCpu) : 0, off_cpu: hasStack ? Math.round(total - onCpu) : 0, leaf: stack.leaf, advice: hasStack ? stack.advice : "No stack was taken, so this is where the task was spawned. Turn on stacks to see the blocking line.",
+      on_cpu: hasStack ? Math.round(onCpu) : 0, off_cpu: hasStack ? Math.round(total - onCpu) : 0, doing: !hasStack ? null : onCpu * 2 > total ? "computing" : "blocked", found_so: hasStack ? Math.round(Math.max(onCpu, total - onCpu)) : 0, leaf: stack.leaf, advice: hasStack ? stack.advice : "No stack was taken, so this is where the task was spawned. Turn on stacks to see the blocking line.",
       stacks: hasStack ? [{ count: polls.length * 3, frames: w.framesOf(id) }] : [], examples: [...polls].sort((a, b) => b.length - a.length).slice(0, 5).map((s) => slowOut(p, s)),
     };
   });

@@ -2,7 +2,7 @@
 
 export interface FitColumn {
   readonly key: string;
-  /** `92px`; columns without a width share what is left. */
+  /** `92px`; columns without a width share what is left, each in proportion to what it needs. */
   readonly width?: string;
   /** What a column without a width needs at least, in pixels. */
   readonly least?: number;
@@ -27,6 +27,16 @@ export function fitColumns<C extends FitColumn>(columns: readonly C[], width: nu
     shown = shown.filter((column) => column !== least);
   }
   return shown;
+}
+
+/** How wide each column is in so many pixels, as CSS says it; undefined as long as nobody knows the width. */
+export function fittedWidth(column: FitColumn, columns: readonly FitColumn[], width: number): string | undefined {
+  if (column.width || width <= 0) return column.width;
+  const free = columns.filter((other) => !other.width);
+  const needed = free.reduce((sum, other) => sum + (other.least ?? LEAST), 0);
+  const left = Math.max(0, width - neededWidth(columns));
+  const least = column.least ?? LEAST;
+  return `${Math.floor(least + (left * least) / needed)}px`;
 }
 
 function pixels(width: string | undefined): number | null {

@@ -149,8 +149,17 @@ function OnCpu({ site }: { site: Site }) {
   const samples = site.on_cpu + site.off_cpu;
   if (samples === 0) return null;
   const onCpu = site.on_cpu / samples;
-  return <span class="chip accent" title={`Share of the time it was sampled: on CPU ${percent(onCpu)}, off CPU ${percent(1 - onCpu)}`}>{onCpu >= 0.5 ? `computing ${percent(onCpu)}` : `waiting ${percent(1 - onCpu)}`}</span>;
+  return <span class="chip accent" title={`Share of the time it was sampled: on CPU ${percent(onCpu)}, off CPU ${percent(1 - onCpu)}`}>{DOING[site.doing ?? "unknown"]} {percent(site.found_so / samples)}</span>;
 }
+
+/** What most samples found, in a word or two. */
+const DOING: Readonly<Record<NonNullable<Site["doing"]> | "unknown", string>> = {
+  computing: "computing",
+  blocked: "waiting",
+  memory: "waiting for memory",
+  processor: "without a processor",
+  unknown: "asleep",
+};
 
 /** Stacks that differ only in the runtime below the program are one to the reader. */
 function merged(stacks: Site["stacks"]): Site["stacks"] {

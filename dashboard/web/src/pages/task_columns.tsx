@@ -21,6 +21,7 @@ export function warnings(task: Task): string[] {
 
 /** What the thread was doing in a slow poll; null if not known. */
 export function doing(poll: SlowPoll): string | null {
+  if (poll.syscall === "page_fault") return "waiting for memory";
   if (poll.syscall) return `in ${poll.syscall}`;
   return poll.running === "on_cpu" ? "computing" : poll.running === "off_cpu" ? "asleep in the kernel" : null;
 }
@@ -35,7 +36,7 @@ export const TASK_COLUMNS: readonly Column<Task>[] = [
   { key: "warn", title: "Warnings", hidesTitle: true, about: "Slow polls, panics, uncaught exceptions, tasks never polled", width: "36px", isSortable: false, priority: 2, cell: (task) => <Warn task={task} />, value: (task) => warnings(task).join("; ") },
   { key: "task", title: "Task", width: "92px", cell: (task) => <span class="mono">{task.task}</span>, value: (task) => task.task },
   { key: "name", title: "Name", least: 140, cell: (task) => task.name == null ? <span class="muted">{UNKNOWN}</span> : nameText(task.name), value: (task) => task.name },
-  { key: "location", title: "Spawned at", least: 176, cell: (task) => <Place text={task.location && placeText(task.location)} />, value: (task) => (task.location ? placeText(task.location) : null) },
+  { key: "location", title: "Spawned at", least: 288, cell: (task) => <Place text={task.location && placeText(task.location)} />, value: (task) => (task.location ? placeText(task.location) : null) },
   { key: "state", title: "State", width: "96px", priority: 1, cell: (task) => <StateChip task={task} />, value: (task) => task.outcome ?? task.state },
   { key: "spawned_at", title: "Start", width: "108px", isNumber: true, priority: 7, cell: (task) => <At at={task.spawned_at} />, value: (task) => task.spawned_at },
   { key: "lifetime", title: "Lifetime", about: "From spawn to end, or to the newest data", width: "88px", isNumber: true, priority: 5, cell: (task) => duration(task.lifetime), value: (task) => task.lifetime },

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { fitColumns } from "../model/column_fit.ts";
+import { fitColumns, fittedWidth } from "../model/column_fit.ts";
 import { rowWindow, type RowWindow } from "../model/window.ts";
 import { Icon } from "./icons.tsx";
 
@@ -61,6 +61,7 @@ export function Table<Row>(given: TableProps<Row>) {
   const [width, setWidth] = useState(0);
   const columns = given.isFitted ? fitColumns(given.columns, width) : given.columns;
   const props = { ...given, columns };
+  const widthOf = (column: Column<Row>) => (given.isFitted ? fittedWidth(column, columns, width) : column.width);
   const [view, setView] = useState<RowWindow>(() => rowWindow(total, ROW_HEIGHT, 0, 800));
   const measure = () => {
     if (!height || !box.current) return;
@@ -83,9 +84,9 @@ export function Table<Row>(given: TableProps<Row>) {
   const indices = Array.from({ length: Math.max(0, Math.min(shown.to, total) - shown.from) }, (_, k) => shown.from + k);
   return (
     <div class="scroll" ref={box} style={height ? { height } : {}} onScroll={measure} data-testid={props.testId} {...(height && !props.hrefOf ? { role: "region", "aria-label": caption, tabIndex: 0 } : {})}>
-      <table class={`table ${props.isAuto ? "auto" : ""}`} aria-rowcount={total + 1} onKeyDown={(event) => moveFocus(event, props, box.current)}>
+      <table class={`table ${props.isAuto ? "auto" : ""} ${props.isFitted ? "fitted" : ""}`} aria-rowcount={total + 1} onKeyDown={(event) => moveFocus(event, props, box.current)}>
         <caption class="visually-hidden">{caption}</caption>
-        <colgroup>{columns.map((column) => <col key={column.key} style={column.width ? { width: column.width } : {}} />)}</colgroup>
+        <colgroup>{columns.map((column) => <col key={column.key} style={widthOf(column) ? { width: widthOf(column) } : {}} />)}</colgroup>
         <thead>
           <tr aria-rowindex={1}>{columns.map((column) => <Heading key={column.key} column={column} sort={props.sort ?? null} onSort={props.onSort} />)}</tr>
         </thead>

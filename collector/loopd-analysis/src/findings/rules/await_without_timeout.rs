@@ -166,9 +166,13 @@ fn tell(facts: &Facts, wait: &OpenWait, level: Level, title: String) -> Finding 
         .title(title)
         .advice(
             "If what it waits for never comes, it waits for ever, and everybody behind it does too.",
-            match facts.runtime {
+            match facts.words() {
                 Runtime::Tokio => {
                     "Put the await in `tokio::time::timeout` and treat its end as an error; hold nothing \
+                     meanwhile."
+                }
+                Runtime::EventLoop => {
+                    "Put the await in `wait_for` and treat `Error::TimedOut` as an error; hold nothing \
                      meanwhile."
                 }
                 Runtime::Asyncio => {
@@ -178,10 +182,14 @@ fn tell(facts: &Facts, wait: &OpenWait, level: Level, title: String) -> Finding 
                 Runtime::Unknown => "Give it a timeout, and hold nothing meanwhile.",
             },
         );
-    finding.snippet(match facts.runtime {
+    finding.snippet(match facts.words() {
         Runtime::Tokio => Some(Snippet {
             language: "rust",
             code: "let answer = tokio::time::timeout(Duration::from_secs(5), replies.recv()).await?;",
+        }),
+        Runtime::EventLoop => Some(Snippet {
+            language: "rust",
+            code: "let answer = wait_for(Duration::from_secs(5), async { Ok(replies.recv().await) }).await?;",
         }),
         Runtime::Asyncio => Some(Snippet {
             language: "python",

@@ -1,14 +1,15 @@
 //! A poll slept in the kernel, and everybody who needed its worker waited.
 
-use crate::findings::blocked::{Blocked, Cause, blocked};
+use crate::findings::blocked::{Blocked, blocked};
 use crate::findings::{Facts, Finding, Rule, Snippet, Verdict};
 use crate::runtime::Runtime;
+use crate::slow::Doing;
 
 pub(in crate::findings) const RULE: Rule =
     Rule { id: "blocking_call", title: "Calls that block inside a poll", check };
 
 fn check(facts: &Facts) -> Verdict {
-    let asleep = blocked(facts).into_iter().filter(|it| it.cause() == Cause::Asleep);
+    let asleep = blocked(facts).into_iter().filter(|it| it.doing() == Doing::Blocked);
     let found: Vec<_> = asleep.map(|it| finding(facts, &it)).collect();
     match facts.missing_all(&["watchdog", "stacks"]) {
         Some(what) if found.is_empty() => Verdict::Needs(what),
@@ -17,7 +18,7 @@ fn check(facts: &Facts) -> Verdict {
 }
 
 fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
-    let blocked = facts.runtime.blocked();
+    let blocked = it.site.runtime.blocked();
     it.finding(facts, RULE.id)
         .title(format!("a call at `{}` blocked {blocked} {}", it.place(), it.how_often()))
         .advice(
@@ -25,7 +26,7 @@ fn finding(facts: &Facts, it: &Blocked<'_>) -> Finding {
              its data, its timer or its cancellation.",
             it.advice(),
         )
-        .snippet(snippet(facts.runtime, &it.site.advice))
+        .snippet(snippet(it.site.runtime, &it.site.advice))
 }
 
 fn snippet(runtime: Runtime, advice: &str) -> Option<Snippet> {
@@ -36,6 +37,13 @@ fn snippet(runtime: Runtime, advice: &str) -> Option<Snippet> {
         Runtime::Tokio => {
             ("rust", "let text = tokio::task::spawn_blocking(move || load(&path)).await?;")
         }
+        Runtime::EventLoop if advice.contains("event_loop::sleep") => {
+            ("rust", "event_loop::sleep(Duration::from_millis(200)).await?;")
+        }
+        Runtime::EventLoop => (
+            "rust",
+            "let text = event_loop.run_in_executor(None, move || Ok(load(&path)?))?.await?;",
+        ),
         Runtime::Asyncio if advice.contains("asyncio.sleep") => {
             ("python", "await asyncio.sleep(0.2)")
         }
@@ -47,7 +55,7 @@ fn snippet(runtime: Runtime, advice: &str) -> Option<Snippet> {
 
 #[cfg(test)]
 mod tests {
-    use loopd_model::{Running, TaskKind, UnixNanos};
+    use loopd_model::{EVENT_LOOP_FLAVOR, Running, TaskKind, UnixNanos};
 
     use super::*;
     use crate::findings::rules::tests::{MS, check, covered, slow_poll};
@@ -153,6 +161,24 @@ mod tests {
         );
         let often = facts(vec![asleep(150 * MS, None), asleep(150 * MS, None)]);
         check(&RULE, &often, &[&format!("warning {title} 2 times, for up to 150 ms")]);
+    }
+
+    #[test]
+    fn an_event_loop_has_an_executor_for_it() {
+        let mut facts = facts(vec![asleep(400 * MS, None)]);
+        facts.loops = vec![Loop { flavor: EVENT_LOOP_FLAVOR.into(), ..Loop::default() }];
+        for sample in &mut facts.slow_polls[0].poll.samples {
+            let mut frames = sample.frames.to_vec();
+            frames[0].function = "std::fs::read".to_owned();
+            sample.frames = frames.into();
+        }
+        let title = "a call at `shop/src/pay.rs:7` blocked the loop once, for 400 ms";
+        check(&RULE, &facts, &[&format!("warning shop/src/pay.rs:7: {title}")]);
+        let Verdict::Found(found) = (RULE.check)(&facts) else { panic!() };
+        let code = found[0].snippet.unwrap().code;
+        for text in [&found[0].fix, code] {
+            assert!(text.contains("run_in_executor") && !text.contains("spawn_blocking"), "{text}");
+        }
     }
 
     #[test]

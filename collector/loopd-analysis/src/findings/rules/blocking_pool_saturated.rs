@@ -2,7 +2,7 @@
 
 use loopd_model::{LoopId, UnixNanos};
 
-use crate::findings::{Facts, Finding, JobSite, Level, Link, Loop, Rule, Snippet, Verdict, load};
+use crate::findings::{Facts, Finding, JobSite, Level, Link, Rule, Snippet, Verdict, load};
 use crate::runtime::Runtime;
 use crate::text::{count_text, duration_text};
 
@@ -97,8 +97,8 @@ fn jobs(facts: &Facts, site: &JobSite) -> Option<Finding> {
             ),
             Some(Link::Page("tasks")),
         )
-        .snippet(if of_event_loops(facts) { OF_EVENT_LOOPS.1 } else { snippet(facts.runtime) })
-        .advice(WHY, if of_event_loops(facts) { OF_EVENT_LOOPS.0 } else { fix(facts.runtime) });
+        .snippet(snippet(facts.words()))
+        .advice(WHY, fix(facts.words()));
     let examples = site.examples.iter().take(2);
     Some(examples.fold(finding, |finding, &task| {
         finding.proof(
@@ -108,22 +108,6 @@ fn jobs(facts: &Facts, site: &JobSite) -> Option<Finding> {
     }))
 }
 
-/// Whether what runs jobs in this program are the executors of `EventLoop`s.
-fn of_event_loops(facts: &Facts) -> bool {
-    !facts.loops.is_empty() && facts.loops.iter().all(Loop::is_event_loop)
-}
-
-/// What to do there, and how that looks.
-const OF_EVENT_LOOPS: (&str, Option<Snippet>) = (
-    "Give what takes long an executor of its own, and have more threads in the one that is shared: a \
-     `ThreadPool` to `run_in_executor`, or to all of a loop with `set_default_executor`.",
-    Some(Snippet {
-        language: "rust",
-        code: "let reports: Arc<dyn Executor> = Arc::new(ThreadPool::new(8, \"reports\"));\n\
-               let report = event_loop.run_in_executor(Some(&reports), move || render(orders))?.await?;",
-    }),
-);
-
 const WHY: &str = "Every thread of the pool was taken, so that what was given to it stood in a queue, and \
                    whoever awaits it with it: files, names of hosts and other blocking work share one pool.";
 
@@ -132,6 +116,10 @@ const fn fix(runtime: Runtime) -> &'static str {
         Runtime::Tokio => {
             "Keep what takes long (threads that never end, what computes) out of it: a thread or a pool \
              of its own, such as rayon; then raise `max_blocking_threads` if it is low."
+        }
+        Runtime::EventLoop => {
+            "Give what takes long an executor of its own, and have more threads in the one that is shared: a \
+             `ThreadPool` to `run_in_executor`, or to all of a loop with `set_default_executor`."
         }
         Runtime::Asyncio => {
             "Give what takes long an executor of its own, and the default one more threads with \
@@ -150,6 +138,11 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
                    rayon::spawn(move || { let _ = done.send(add_up(orders)); });\n\
                    let total = result.await?;",
         }),
+        Runtime::EventLoop => Some(Snippet {
+            language: "rust",
+            code: "let reports: Arc<dyn Executor> = Arc::new(ThreadPool::new(8, \"reports\"));\n\
+                   let report = event_loop.run_in_executor(Some(&reports), move || render(orders))?.await?;",
+        }),
         Runtime::Asyncio => Some(Snippet {
             language: "python",
             code: "reports = ThreadPoolExecutor(max_workers=8)\n\
@@ -162,6 +155,7 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::findings::Loop;
     use crate::findings::rules::tests::{MS, check, gauge};
     use crate::histogram::Histogram;
 
@@ -218,7 +212,8 @@ mod tests {
     #[test]
     fn executors_of_event_loops_get_threads_and_not_settings_of_tokio() {
         let event_loop = Loop { flavor: "loopd EventLoop".into(), ..Loop::default() };
-        let facts = Facts { loops: vec![event_loop], ..executor(300, 2_000 * MS) };
+        let (runtime, loops) = (Runtime::Tokio, vec![event_loop]);
+        let facts = Facts { runtime, loops, ..executor(300, 2_000 * MS) };
         let Verdict::Found(found) = (RULE.check)(&facts) else { panic!() };
         assert!(found[0].fix.contains("`ThreadPool`"), "{}", found[0].fix);
     }

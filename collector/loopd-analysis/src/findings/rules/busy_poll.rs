@@ -37,7 +37,7 @@ fn place(task: &AliveTask) -> &str {
 /// every 10 to 100 µs. A step of Python takes some microseconds to do nothing.
 const fn idle_poll(runtime: Runtime) -> u64 {
     match runtime {
-        Runtime::Tokio | Runtime::Unknown => 5_000,
+        Runtime::Tokio | Runtime::EventLoop | Runtime::Unknown => 5_000,
         Runtime::Asyncio => 50_000,
     }
 }
@@ -113,7 +113,7 @@ fn wasted(facts: &Facts, task: &AliveTask) -> u64 {
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "Await what it waits for: a `Notify`, a channel, `watch::Receiver::changed`; in a `poll` of \
              your own, keep the waker and call it when there is something, not at once."
         }
@@ -127,7 +127,7 @@ const fn fix(runtime: Runtime) -> &'static str {
 
 const fn snippet(runtime: Runtime) -> Option<Snippet> {
     match runtime {
-        Runtime::Tokio => Some(Snippet {
+        Runtime::Tokio | Runtime::EventLoop => Some(Snippet {
             language: "rust",
             code: "ready.notified().await; // rather than: while !is_ready() { yield_now().await }",
         }),

@@ -113,7 +113,7 @@ pub(super) fn flow(channel: &ResourceUse) -> String {
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "See what the receiver does between two `recv`s, and let several work; where a value may be \
              missed, use `try_send`, and where senders must not stand still, `send_timeout`."
         }

@@ -60,7 +60,7 @@ fn finding(facts: &Facts, channel: &ResourceUse) -> Option<Finding> {
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "Give it a bound (`mpsc::channel(n)`), so that senders wait for the receiver, and let several \
              receive or do less for each value."
         }
@@ -74,7 +74,7 @@ const fn fix(runtime: Runtime) -> &'static str {
 
 const fn snippet(runtime: Runtime) -> Option<Snippet> {
     match runtime {
-        Runtime::Tokio => Some(Snippet {
+        Runtime::Tokio | Runtime::EventLoop => Some(Snippet {
             language: "rust",
             code: "let (tx, mut rx) = mpsc::channel(1_024);\n\
                    tx.send(order).await?; // waits while 1,024 are unread",

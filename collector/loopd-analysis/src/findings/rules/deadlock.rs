@@ -82,9 +82,9 @@ fn finding(facts: &Facts, waiting: &Waiting<'_>, cycle: &Cycle, doubt: Option<&s
         .title(format!("{word}: {}", what(waiting, cycle)))
         .advice(
             why(waiting, cycle),
-            fix(facts.runtime, is_upgrade(waiting, cycle), cycle.tasks.len()),
+            fix(facts.words(), is_upgrade(waiting, cycle), cycle.tasks.len()),
         )
-        .snippet(first.and_then(|wait| snippet(facts.runtime, &wait.op, cycle.tasks.len())));
+        .snippet(first.and_then(|wait| snippet(facts.words(), &wait.op, cycle.tasks.len())));
     if level == Level::Error {
         finding = finding.at_least(100);
     } else {
@@ -265,6 +265,7 @@ fn why(waiting: &Waiting<'_>, cycle: &Cycle) -> String {
 fn fix(runtime: Runtime, is_upgrade: bool, tasks: usize) -> String {
     let timeout = match runtime {
         Runtime::Tokio => "`tokio::time::timeout`",
+        Runtime::EventLoop => "`wait_for`",
         Runtime::Asyncio => "`asyncio.timeout(…)`",
         Runtime::Unknown => "a timeout",
     };
@@ -286,7 +287,7 @@ fn fix(runtime: Runtime, is_upgrade: bool, tasks: usize) -> String {
 
 fn snippet(runtime: Runtime, op: &str, tasks: usize) -> Option<Snippet> {
     match (runtime, op) {
-        (Runtime::Tokio, "lock") if tasks > 1 => Some(Snippet {
+        (Runtime::Tokio | Runtime::EventLoop, "lock") if tasks > 1 => Some(Snippet {
             language: "rust",
             code: "let from = accounts.lock().await; // everywhere: accounts first, then audit\n\
                    let to = audit.lock().await;",

@@ -96,7 +96,7 @@ fn finding(facts: &Facts, now: f64, rise: f64, limit: Option<f64>) -> Finding {
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "See what stays open with `loopd leaks`; drop sockets with their task, and give idle \
              connections a timeout."
         }

@@ -124,7 +124,7 @@ fn lost(facts: &Facts, site: &HoldSite) -> Option<u64> {
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "Take out what you need and let go of the guard before you await: end its block, or `drop` \
              it; what must stay together, let one task own."
         }
@@ -138,7 +138,7 @@ const fn fix(runtime: Runtime) -> &'static str {
 
 const fn snippet(runtime: Runtime) -> Option<Snippet> {
     match runtime {
-        Runtime::Tokio => Some(Snippet {
+        Runtime::Tokio | Runtime::EventLoop => Some(Snippet {
             language: "rust",
             code: "let token = { state.lock().await.token.clone() }; // the guard ends here\n\
                    let answer = client.get(token).await?;\n\

@@ -136,7 +136,7 @@ fn same(location: Option<&String>, kind: &str, lock: &ResourceUse) -> bool {
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "Do less while it is held (prepare before, send after), split it by key, or let one task \
              own what it protects and ask that by a channel."
         }
@@ -150,7 +150,7 @@ const fn fix(runtime: Runtime) -> &'static str {
 
 const fn snippet(runtime: Runtime) -> Option<Snippet> {
     match runtime {
-        Runtime::Tokio => Some(Snippet {
+        Runtime::Tokio | Runtime::EventLoop => Some(Snippet {
             language: "rust",
             code: "let row = fetch(id).await?; // outside\n\
                    cache.lock().await.insert(id, row); // held for an instant",

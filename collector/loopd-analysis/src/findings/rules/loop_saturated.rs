@@ -66,7 +66,7 @@ fn finding(facts: &Facts, id: LoopId, workers: &[Load]) -> Option<Finding> {
                  than it is served waits ever longer.",
         match slow.first().filter(|_| is_slow) {
             Some(worst) => format!("Most of it is slow polls, first of `{}`.", worst.place()),
-            None => fix(facts.runtime).to_owned(),
+            None => fix(facts.words()).to_owned(),
         },
     );
     if let Some(queue) = queue {
@@ -120,6 +120,10 @@ const fn fix(runtime: Runtime) -> &'static str {
         Runtime::Tokio => {
             "Give the runtime more `worker_threads` if there are processors for them, move what computes \
              to `spawn_blocking` or another runtime, or take in less work at once (a `Semaphore`)."
+        }
+        Runtime::EventLoop => {
+            "Run more loops, each in a thread of its own, with `run_coroutine_threadsafe` between them; give \
+             what computes to `run_in_executor`, or take in less work at once (a `Semaphore`)."
         }
         Runtime::Asyncio => {
             "Run more processes, move what computes to a `ProcessPoolExecutor`, take in less work at once \

@@ -25,6 +25,7 @@ mod lock_across_await;
 mod lock_convoy;
 mod loop_saturated;
 mod lost_waker;
+mod memory_wait;
 mod never_yields;
 mod panicked;
 mod permits_exhausted;
@@ -49,6 +50,7 @@ pub(super) const ALL: &[Rule] = &[
     deadlock::RULE,
     never_yields::RULE,
     blocking_call::RULE,
+    memory_wait::RULE,
     cpu_bound_poll::RULE,
     lost_waker::RULE,
     panicked::RULE,
@@ -83,7 +85,7 @@ pub(super) const ALL: &[Rule] = &[
 ];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use loopd_model::{Coverage, CoverageState, Frame, LoopId, Running, TaskId, UnixNanos};
@@ -139,11 +141,13 @@ mod tests {
             frames: frames.clone(),
             running,
             syscall: if running == Running::OffCpu { "clock_nanosleep" } else { "" }.to_owned(),
+            wchan: String::new(),
         };
         let poll = slow::SlowPoll {
             length,
             samples: samples.iter().map(sample).collect(),
             spawn_location: Some("shop/src/main.rs:9".to_owned()),
+            is_event_loop: false,
         };
         SlowPoll { poll, has_ended: true, task: TaskId(5), victims, ..SlowPoll::default() }
     }

@@ -186,8 +186,8 @@ fn start(facts: &Facts, place: &str, level: Level, count: u64, how: How) -> Find
             "Where it is one that happens, nothing: whoever awaits the task deals with it.",
         );
     }
-    let finding = finding.snippet(snippet(facts.runtime));
-    match facts.runtime {
+    let finding = finding.snippet(snippet(facts.words()));
+    match facts.words() {
         Runtime::Asyncio => finding.advice(
             "An exception that leaves a task is kept in it: who never awaits the task, nor looks at its \
              result, goes on as if it had done its work.",
@@ -199,6 +199,12 @@ fn start(facts: &Facts, place: &str, level: Level, count: u64, how: How) -> Find
              work, and locks may be poisoned or state half changed.",
             "Await the `JoinHandle` or use a `JoinSet`, and look at the `JoinError`; return a `Result` for \
              what can go wrong.",
+        ),
+        Runtime::EventLoop => finding.advice(
+            "A panic ends only its own task, whose error it is then: who dropped the `Task` goes on as if it \
+             had done its work, and locks may be poisoned or state half changed.",
+            "Await the `Task`, start it in a `TaskGroup`, or look at its `exception()` in a done callback; \
+             return an error for what can go wrong.",
         ),
         Runtime::Unknown => finding.advice(
             "Who does not look at the end of a task goes on as if it had done its work.",
@@ -222,6 +228,11 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
             language: "python",
             code: "async with asyncio.TaskGroup() as group:  # raises what they raise\n    \
                    group.create_task(import_orders())",
+        }),
+        Runtime::EventLoop => Some(Snippet {
+            language: "rust",
+            code: "TaskGroup::scope(async |group| { // ends with their errors\n    \
+                   group.create_task(import_orders())?;\n    Ok(())\n}).await?;",
         }),
         Runtime::Unknown => None,
     }

@@ -87,7 +87,7 @@ fn finding(facts: &Facts, pool: &ResourceUse) -> Option<Finding> {
         .advice(
             "Requests come faster than permits are given back, or some are never given back: then \
              everybody waits in the end.",
-            fix(facts.runtime),
+            fix(facts.words()),
         )
         .proof(
             match pool.capacity {
@@ -187,6 +187,11 @@ const fn fix(runtime: Runtime) -> &'static str {
             "See who keeps a permit longest: let go of it before slow awaits, or give those a \
              `tokio::time::timeout`; refuse work with `try_acquire` rather than queue it without end; \
              raise the number only if what is behind it bears that."
+        }
+        Runtime::EventLoop => {
+            "See who keeps a permit longest: let go of it before slow awaits, or put those in `wait_for`; \
+             refuse work with `try_acquire` rather than queue it without end; raise the number only if what \
+             is behind it bears that."
         }
         Runtime::Asyncio => {
             "See who keeps a permit longest: leave its `async with` before slow awaits, or give those \

@@ -85,7 +85,7 @@ fn finding(facts: &Facts, site: &ThingPopulation, judgement: &Judgement) -> Find
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "See who still holds them (a map without removal, an `Arc` in a circle, a task that never \
              ends), and drop them there."
         }
@@ -105,7 +105,7 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
                    try:\n    ...\n\
                    finally:\n    writer.close()\n    await writer.wait_closed()",
         }),
-        Runtime::Tokio | Runtime::Unknown => None,
+        Runtime::Tokio | Runtime::EventLoop | Runtime::Unknown => None,
     }
 }
 

@@ -80,9 +80,9 @@ fn finding(facts: &Facts, site: &WaitSite) -> Option<Finding> {
             .advice(
                 "Each began when the one before was over, with no other wait between: if they do not \
                  need each other, all together take no longer than the longest.",
-                fix(facts.runtime),
+                fix(facts.words()),
             )
-            .snippet(snippet(facts.runtime))
+            .snippet(snippet(facts.words()))
             .proof(
                 format!(
                     "task {task}: {} waits for `{}`, {} each on average",
@@ -107,6 +107,10 @@ const fn fix(runtime: Runtime) -> &'static str {
             "Start all and then await: `futures::future::join_all`, or a stream with \
              `buffer_unordered(n)` where n at a time are enough."
         }
+        Runtime::EventLoop => {
+            "Start all and then await: tasks of `create_task` in `gather`, or a `TaskGroup`, behind a \
+             `Semaphore` where n at a time are enough."
+        }
         Runtime::Asyncio => {
             "Start all and then await: `asyncio.gather(…)` or an `asyncio.TaskGroup`, behind an \
              `asyncio.Semaphore(n)` where n at a time are enough."
@@ -120,6 +124,11 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
         Runtime::Tokio => Some(Snippet {
             language: "rust",
             code: "let answers = futures::stream::iter(urls).map(fetch).buffer_unordered(16).collect::<Vec<_>>().await;",
+        }),
+        Runtime::EventLoop => Some(Snippet {
+            language: "rust",
+            code: "let tasks = urls.into_iter().map(|url| create_task(fetch(url))).collect::<Result<Vec<_>, _>>()?;\n\
+                   let answers = gather(tasks).await?;",
         }),
         Runtime::Asyncio => Some(Snippet {
             language: "python",

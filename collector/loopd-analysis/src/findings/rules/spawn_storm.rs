@@ -30,7 +30,7 @@ fn check(facts: &Facts) -> Verdict {
 /// About what it takes to make a task, queue it, wake a worker for it and free it, in nanoseconds.
 const fn spawn_cost(runtime: Runtime) -> u64 {
     match runtime {
-        Runtime::Tokio | Runtime::Unknown => 2_000,
+        Runtime::Tokio | Runtime::EventLoop | Runtime::Unknown => 2_000,
         Runtime::Asyncio => 20_000,
     }
 }
@@ -111,7 +111,7 @@ fn finding(facts: &Facts, site: &SpawnSite, is_lasting: bool) -> Finding {
             "Do the work where it is spawned, or give one task a batch of it; for work that waits in \
              between, keep a few tasks that take it from a channel or queue.",
         )
-        .snippet(snippet(facts.runtime))
+        .snippet(snippet(facts.words()))
 }
 
 const fn snippet(runtime: Runtime) -> Option<Snippet> {
@@ -120,6 +120,11 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
             language: "rust",
             code: "for batch in orders.chunks(256) {\n    \
                    tasks.spawn(count_all(batch.to_vec())); // rather than one for each order\n}",
+        }),
+        Runtime::EventLoop => Some(Snippet {
+            language: "rust",
+            code: "for batch in orders.chunks(256) {\n    \
+                   group.create_task(count_all(batch.to_vec()))?; // rather than one for each order\n}",
         }),
         Runtime::Asyncio => Some(Snippet {
             language: "python",

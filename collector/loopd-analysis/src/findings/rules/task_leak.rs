@@ -50,9 +50,9 @@ fn finding(facts: &Facts, site: &TaskPopulation, judgement: &Judgement) -> Findi
         .advice(
             "Each keeps its memory and whatever it holds, and their number grew all through the \
              window: they wait for something that does not come, or nobody stops them.",
-            fix(facts.runtime),
+            fix(facts.words()),
         )
-        .snippet(snippet(facts.runtime))
+        .snippet(snippet(facts.words()))
         .proof(
             format!(
                 "{} spawned and {} ended within {}",
@@ -95,6 +95,10 @@ const fn fix(runtime: Runtime) -> &'static str {
             "Tie each task to what it serves: keep its handle and `abort()` it, or spawn it in a \
              `JoinSet` that is dropped with its owner; give what it waits for a `tokio::time::timeout`."
         }
+        Runtime::EventLoop => {
+            "Tie each task to what it serves: start it in a `TaskGroup`, or keep it and `cancel()` it; put \
+             what it waits for in `wait_for`."
+        }
         Runtime::Asyncio => {
             "Tie each task to what it serves: start it in an `asyncio.TaskGroup`, or keep it and \
              `cancel()` it; give what it waits for an `asyncio.timeout(…)`."
@@ -110,6 +114,11 @@ const fn snippet(runtime: Runtime) -> Option<Snippet> {
             code: "let mut tasks = tokio::task::JoinSet::new(); // aborts what is left when dropped\n\
                    tasks.spawn(watch(order));\n\
                    while let Some(done) = tasks.join_next().await { done?; }",
+        }),
+        Runtime::EventLoop => Some(Snippet {
+            language: "rust",
+            code: "TaskGroup::scope(async |group| { // leaves only when all are done\n    \
+                   group.create_task(watch(order))?;\n    Ok(())\n}).await?;",
         }),
         Runtime::Asyncio => Some(Snippet {
             language: "python",

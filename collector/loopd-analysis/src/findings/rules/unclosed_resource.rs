@@ -116,7 +116,7 @@ fn at_the_end(facts: &Facts, left: &[&ThingPopulation]) -> Option<Finding> {
 
 const fn fix(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Tokio => {
+        Runtime::Tokio | Runtime::EventLoop => {
             "Call its `close` (or `shutdown().await`, or `wait().await` for a child) on every way out, \
              errors included."
         }

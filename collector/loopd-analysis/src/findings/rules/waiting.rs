@@ -53,7 +53,7 @@ pub(super) fn missing(facts: &Facts) -> Option<String> {
     }
     let layers: &[&str] = match facts.runtime {
         Runtime::Asyncio => &["waits"],
-        Runtime::Tokio => &["guards", "tracing"],
+        Runtime::Tokio | Runtime::EventLoop => &["guards", "tracing"],
         Runtime::Unknown => &["guards", "tracing", "waits"],
     };
     if layers.iter().all(|layer| facts.missing(layer).is_some()) {

@@ -47,7 +47,7 @@ fn picked_sql() -> String {
 }
 
 /// The samples of a poll up to `?5`.
-const SAMPLES: &str = "SELECT a.at, a.stack, a.running, a.syscall FROM sample a
+const SAMPLES: &str = "SELECT a.at, a.stack, a.running, a.syscall, a.wchan FROM sample a
     WHERE a.process = ?1 AND a.loop = ?2 AND a.worker = ?3 AND a.poll_started_at = ?4
         AND a.at <= ?5 ORDER BY a.at LIMIT ?6";
 const STACK: &str = "SELECT frames FROM stack WHERE process = ?1 AND stack = ?2";
@@ -99,7 +99,7 @@ fn slow_polls(db: &Connection, range: Range, threshold: u64) -> rusqlite::Result
         let kind = known.as_ref().and_then(|task| task.kind);
         let spawn_location = known.and_then(|task| task.place);
         polls.push(SlowPoll {
-            poll: slow::SlowPoll { length, samples, spawn_location },
+            poll: slow::SlowPoll { length, samples, spawn_location, is_event_loop: false },
             lane,
             start_at: UnixNanos(start),
             has_ended,
@@ -163,8 +163,8 @@ impl<'db> Samples<'db> {
                 2 => Running::OffCpu,
                 _ => Running::Unknown,
             };
-            let syscall = lookup.word(row.get(3)?)?;
-            samples.push(slow::Sample { frames, running, syscall });
+            let (syscall, wchan) = (lookup.word(row.get(3)?)?, lookup.word(row.get(4)?)?);
+            samples.push(slow::Sample { frames, running, syscall, wchan });
         }
         Ok((last, samples))
     }
