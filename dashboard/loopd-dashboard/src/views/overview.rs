@@ -3,7 +3,7 @@
 use loopd_analysis::capture::Capture;
 use loopd_analysis::runtime::Runtime;
 use loopd_model::{LoopId, UnixNanos};
-use loopd_store::{Counts, ProcessRow, Reader, Timeline};
+use loopd_store::{ProcessRow, Reader, Timeline};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -139,12 +139,18 @@ pub async fn overview(reader: &Reader, process: Option<i64>) -> Result<OverviewV
     let from = range.from.0.div_euclid(MINUTE) * MINUTE;
     let from = UnixNanos(from.max(row.started_at.0.min(range.from.0)));
     let filter = FindingFilter { from: Some(from), to: None };
-    let counts = reader.counts(&[row.process]).await?.pop().unwrap_or_default();
-    let ((facts, view), health, series) = tokio::try_join!(
+    let counted = [row.process];
+    let (counts, (facts, view), health, series) = tokio::try_join!(
+        async { Ok::<_, ViewError>(reader.counts(&counted).await?.pop().unwrap_or_default()) },
         findings::of_process(reader, row.process, &filter),
-        health(reader, &row, &counts),
+        health(reader, &row),
         series(reader, &row),
     )?;
+    let health = Health {
+        tasks_alive: counts.tasks_alive,
+        more_tasks_alive: counts.has_more_alive,
+        ..health
+    };
 
     let process = Process::new(row, counts);
     let page = format!("/findings?process={}&last={VERDICT_LAST}", process.process);
@@ -155,11 +161,8 @@ pub async fn overview(reader: &Reader, process: Option<i64>) -> Result<OverviewV
     Ok(OverviewView { process, verdict, headlines, worth_knowing, health, series })
 }
 
-async fn health(
-    reader: &Reader,
-    process: &ProcessRow,
-    counts: &Counts,
-) -> Result<Health, ViewError> {
+/// Without its tasks, which are counted meanwhile.
+async fn health(reader: &Reader, process: &ProcessRow) -> Result<Health, ViewError> {
     const BUCKETS: u32 = 240;
     let range = Range::new(process, None, None, HEALTH_RANGE)?;
     let timeline = reader.timeline(process.process, range.from, range.to, BUCKETS).await?;
@@ -178,8 +181,8 @@ async fn health(
     Ok(Health {
         busy_share: has_polls.then_some(busy),
         polls_per_s: has_polls.then_some(polls as f64 / seconds),
-        tasks_alive: counts.tasks_alive,
-        more_tasks_alive: counts.has_more_alive,
+        tasks_alive: 0,
+        more_tasks_alive: false,
         worst_poll: has_polls.then_some(worst),
         lost: process.totals.lost,
         rss_bytes: reading("rss_bytes"),
