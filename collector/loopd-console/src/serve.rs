@@ -7,8 +7,17 @@
 //! nothing.
 //!
 //! Bounds: [`MAX_TASKS`] tasks that are alive, [`MAX_ENDED`] that have ended, [`MAX_RESOURCES`] resources and
-//! [`MAX_OPS`] operations of each view; [`MAX_UPDATE_BYTES`] of an update, of which as many follow each
-//! other as it takes; [`MAX_VIEWERS`] at a time; a feed looks for no more than a fifth of the time.
+//! [`MAX_OPS`] operations of each program, and 100 programs; [`MAX_UPDATE_BYTES`] of an update, of which as
+//! many follow each other as it takes; [`MAX_VIEWERS`] at a time, and as many who look at single tasks. One
+//! feed looks at a time, and all together no more than a fifth of the time: with many feeds, each looks less
+//! often. What is shown stays until the store says that it ended or its program is over. More programs than
+//! are shown are said in the log.
+//!
+//! Who comes back after a break is told what ended in the last minute before: `tokio-console` keeps its screen
+//! over a break, and what ended earlier in it stays there until the client is started anew.
+//!
+//! Who asks for an app that was never recorded is refused, and told which there are: `tokio-console` tries
+//! again every five seconds, and has the reason in its log only; so has loopd, once.
 //!
 //! # Who sees what
 //!
@@ -26,18 +35,18 @@
 //! | `Task` | `id` | made of the process and loopd's id of the task: the same after a restart |
 //! | | `metadata` | target `tokio::task`, `tokio::task::blocking` or `asyncio` |
 //! | | `kind` | `BLOCKING` for blocking jobs, else `SPAWN` |
-//! | | `fields` | `task.id` (loopd's), `task.name`, `kind` (`task`, `local`, `block_on`, `blocking`), what the program said of it; `app` where all are shown, `pid` where two runs of one app are |
+//! | | `fields` | `task.id` (loopd's), `task.name`, `kind` (`task`, `local`, `block_on`, `blocking`), what the program said of it; `app` where all are shown; `pid` of a run that is not the only one of its app when it comes. A task that gets its name or fields later is told anew: what `tokio-console` has open of it stands still until it is opened again |
 //! | | `parents` | the task that spawned it, if known |
 //! | | `location` | where it was spawned; absent if not seen |
 //! | `Stats` | `created_at` | its spawn; not seen: the first that is known of it, else of its process |
-//! | | `dropped_at` | its end. A task, resource or operation that is gone otherwise (its program ended, it left the store) gets the instant at which that was noticed |
+//! | | `dropped_at` | its end, or that of its program. What left the store gets the instant at which that was noticed. What comes back, as after a connection was lost for long, is told as new |
 //! | | `wakes`, `self_wakes`, `scheduled_time` | as recorded; 0 without wakes |
 //! | | `waker_clones`, `waker_drops` | not recorded. Clones are 1 and drops 0, so that nobody is warned of a lost waker, unless nothing is left that could wake the task: then both are 0 |
-//! | | `last_wake` | the last wake that led to a poll; absent without wakes. A live task therefore never shows as scheduled, one of a replay does |
+//! | | `last_wake` | the last wake that led to a poll that is over, or known to go on; absent without wakes. Agents tell of a wake when its poll begins, so a live task never shows as scheduled; one of a replay does, and one of a program that is attached |
 //! | `PollStats` | `polls` | that have ended, and 1 if one is known to go on |
 //! | | `first_poll`, `last_poll_started`, `last_poll_ended` | as recorded; a poll that goes on is known once it is slow, and of blocking jobs always |
 //! | | `busy_time` | of polls that have ended |
-//! | `TaskUpdate` | `dropped_events` | tasks that are alive and not shown, since they are more than [`MAX_TASKS`] |
+//! | `TaskUpdate` | `dropped_events` | tasks that are alive and not shown, since they are more than [`MAX_TASKS`]: the most that were so at a time, since viewers take nothing back, and at least so many: of each program 100,000 are counted |
 //! | `Resource` | `kind` | `Timer`, or in words: `Sync`, `Channel`, `Fs`, `Net` and so on |
 //! | | `concrete_type` | loopd's kind, as in `mutex` or `tokio::sync::Mutex` |
 //! | | `parent_resource_id`, `is_internal` | absent, false: loopd shows what the program uses |

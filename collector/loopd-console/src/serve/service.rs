@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use console_api::instrument::instrument_server::Instrument;
 use console_api::instrument::{
@@ -12,11 +13,11 @@ use console_api::instrument::{
 use console_api::tasks::TaskDetails;
 use futures_util::stream::{Stream, StreamExt, unfold};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Request, Response, Status};
 
 use super::Console;
-use super::feed::{Feeds, MAX_VIEWERS, chain};
+use super::feed::{Feeds, MAX_VIEWERS, Place, chain};
 use super::snapshot::Snapshot;
 use super::target::Target;
 use super::viewer::Told;
@@ -26,6 +27,10 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Reading details may take so much of the time of the one who looks at them.
 const DETAILS_SHARE: u32 = 5;
+
+/// Who asks for a task's details before anything was looked at waits so long: `tokio-console` does nothing
+/// else meanwhile.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 #[tonic::async_trait]
 impl Instrument for Console {
@@ -37,7 +42,10 @@ impl Instrument for Console {
         &self,
         request: Request<InstrumentRequest>,
     ) -> Result<Response<Self::WatchUpdatesStream>, Status> {
-        let watching = Watching::new(&self.feeds, &request)?;
+        if let Some(why) = self.feeds.refusal(&target(&request)).await {
+            return Err(Status::not_found(why));
+        }
+        let watching = Watching::new(&self.feeds, &request, Place::Updates)?;
         let updates = unfold((watching, Told::default()), |(mut watching, mut told)| async move {
             let snapshot = watching.next(|snapshot| told.lacks(snapshot)).await?;
             let update = told.next(&snapshot);
@@ -50,10 +58,11 @@ impl Instrument for Console {
         &self,
         request: Request<TaskDetailsRequest>,
     ) -> Result<Response<Self::WatchTaskDetailsStream>, Status> {
-        let mut watching = Watching::new(&self.feeds, &request)?;
+        let watching = Watching::new(&self.feeds, &request, Place::Details)?;
         let id = request.get_ref().id.map(|id| id.id).unwrap_or_default();
-        let first = watching.next(|snapshot| snapshot.number > 0).await;
-        if first.is_none_or(|snapshot| snapshot.tasks.get(id).is_none()) {
+        let now = watching.now().await;
+        let now = now.ok_or_else(|| Status::unavailable("nothing was looked at yet; try again"))?;
+        if now.tasks.get(id).is_none() {
             return Err(Status::not_found("no such task, or it ended some time ago"));
         }
         let begin = Details { watching, id, told: 0, is_last: false, not_before: Instant::now() };
@@ -126,8 +135,8 @@ struct Watching {
 }
 
 impl Watching {
-    fn new<T>(feeds: &Arc<Feeds>, request: &Request<T>) -> Result<Self, Status> {
-        let place = feeds.place().ok_or_else(|| {
+    fn new<T>(feeds: &Arc<Feeds>, request: &Request<T>, sort: Place) -> Result<Self, Status> {
+        let place = feeds.place(sort).ok_or_else(|| {
             let why = format!("more than {MAX_VIEWERS} viewers watch already; close one of them");
             Status::resource_exhausted(why)
         })?;
@@ -139,6 +148,14 @@ impl Watching {
             _viewer: viewer,
             _place: place,
         })
+    }
+
+    /// The latest snapshot, paused or not, once there is one.
+    async fn now(&self) -> Option<Arc<Snapshot>> {
+        let mut snapshots = self.snapshots.clone();
+        let looked = snapshots.wait_for(|snapshot| snapshot.number > 0);
+        let snapshot = timeout(MAX_WAIT, looked).await.ok()?.ok()?;
+        Some(Arc::clone(&snapshot))
     }
 
     /// The latest snapshot, once it is one that is wanted and nobody has paused; `None` at the end.
@@ -169,7 +186,8 @@ struct Details {
 }
 
 impl Details {
-    /// The next that is new, until the task has ended or is forgotten.
+    /// The next that is new, until the task has ended or is forgotten. The first is what a viewer looks at
+    /// now, whether it has paused or not.
     async fn next(mut self) -> Option<(Result<TaskDetails, Status>, Self)> {
         if self.is_last {
             return None;
@@ -179,7 +197,10 @@ impl Details {
         let is_new = |snapshot: &Snapshot| {
             snapshot.number > 0 && snapshot.tasks.get(id).is_none_or(|it| it.changed_in != told)
         };
-        let snapshot = self.watching.next(is_new).await?;
+        let snapshot = match told {
+            0 => self.watching.now().await?,
+            _ => self.watching.next(is_new).await?,
+        };
         let entry = snapshot.tasks.get(id)?;
         self.is_last = entry.ended_at.is_some();
         self.told = entry.changed_in;

@@ -39,32 +39,21 @@ pub(super) struct Entry<W, S> {
 /// How things stand that end.
 pub(super) trait Stats: Clone + PartialEq {
     fn end(&mut self, at: UnixNanos);
-    /// Of something of which nothing else is known any more.
-    fn of_gone(created_at: UnixNanos, at: UnixNanos) -> Self;
 }
 
 macro_rules! stats {
-    ($type:ty $(, $field:ident)?) => {
+    ($type:ty) => {
         impl Stats for $type {
             fn end(&mut self, at: UnixNanos) {
                 self.dropped_at = map::instant(at);
-            }
-
-            fn of_gone(created_at: UnixNanos, at: UnixNanos) -> Self {
-                Self {
-                    created_at: map::instant(created_at),
-                    dropped_at: map::instant(at),
-                    $($field: Some(Default::default()),)?
-                    ..Self::default()
-                }
             }
         }
     };
 }
 
-stats!(tasks::Stats, poll_stats);
+stats!(tasks::Stats);
 stats!(resources::Stats);
-stats!(async_ops::Stats, poll_stats);
+stats!(async_ops::Stats);
 
 /// All of one sort.
 #[derive(Debug)]
@@ -91,6 +80,17 @@ pub(super) struct Snapshot {
     pub(super) ops: Table<async_ops::AsyncOp, async_ops::Stats>,
     /// Tasks that are alive and not in it.
     pub(super) left_out: u64,
+    /// How each process was told apart from others when it came: that stays, since to tell a task
+    /// anew closes what a viewer has open of it.
+    labels: HashMap<ProcessKey, Labels>,
+}
+
+/// What is known of something that was shown, had not ended, and was not seen any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Lasts,
+    /// When, if that is known.
+    Over(Option<UnixNanos>),
 }
 
 /// What was just seen.
@@ -115,9 +115,12 @@ impl Snapshot {
         let number = self.number + 1;
         let now = view.now;
         let (mut tasks, mut resources, mut ops) = (Vec::new(), Vec::new(), Vec::new());
+        let mut all_labels = HashMap::with_capacity(view.programs.len());
         for seen in &view.programs {
             let program = &seen.program;
-            let labels = labels(target, view, program);
+            let before = self.labels.get(&program.process).cloned();
+            let labels = before.unwrap_or_else(|| labels(target, view, program));
+            all_labels.insert(program.process, labels.clone());
             tasks.extend(seen.tasks.iter().map(|standing| {
                 let (what, stats) = map::task(program, &labels, standing);
                 let is_notable =
@@ -157,18 +160,36 @@ impl Snapshot {
                 })
             }));
         }
-        let ends = |key: (ProcessKey, u64)| {
-            let of = view.programs.iter().find(|it| it.program.process == key.0)?;
-            of.wait_ends.get(&WaitId(key.1)).copied()
+        let programs: HashMap<ProcessKey, &ProgramView> =
+            view.programs.iter().map(|it| (it.program.process, it)).collect();
+        let over_at = |key: ProcessKey| programs.get(&key).and_then(|it| it.over_at);
+        // What is shown is looked at until it ends: it is no longer in the store.
+        let gone = |(process, _): (ProcessKey, u64)| Fate::Over(over_at(process));
+        let fate_of_op = |(process, wait): (ProcessKey, u64)| {
+            let end = programs.get(&process).and_then(|it| it.wait_ends.get(&WaitId(wait)));
+            match (end, over_at(process)) {
+                (Some(None), None) => Fate::Lasts,
+                (end, over_at) => Fate::Over(end.copied().flatten().or(over_at)),
+            }
         };
-        let programs = view.programs.len().max(1);
+        for seen in &mut tasks {
+            seen.end(over_at(seen.key.0));
+        }
+        for seen in &mut resources {
+            seen.end(over_at(seen.key.0));
+        }
+        for seen in &mut ops {
+            seen.end(over_at(seen.key.0));
+        }
+        let max_ops = MAX_OPS * programs.len().max(1);
         Self {
             number,
             now,
-            tasks: self.tasks.next(number, now, tasks, MAX_ENDED, |_| None),
-            resources: self.resources.next(number, now, resources, MAX_RESOURCES, |_| None),
-            ops: self.ops.next(number, now, ops, MAX_OPS * programs, ends),
+            tasks: self.tasks.next(number, now, tasks, MAX_ENDED, gone),
+            resources: self.resources.next(number, now, resources, MAX_RESOURCES, gone),
+            ops: self.ops.next(number, now, ops, max_ops, fate_of_op),
             left_out: view.programs.iter().map(|it| it.left_out).sum(),
+            labels: all_labels,
         }
     }
 
@@ -206,6 +227,17 @@ fn rank(ended_at: Option<UnixNanos>, is_notable: bool) -> u8 {
     }
 }
 
+impl<W, S: Stats> Seen<W, S> {
+    /// It was over by then, if anything was.
+    fn end(&mut self, over_at: Option<UnixNanos>) {
+        if let (None, Some(over_at)) = (self.ended_at, over_at) {
+            let ended_at = over_at.max(self.created_at);
+            self.stats.end(ended_at);
+            (self.ended_at, self.rank) = (Some(ended_at), ENDED);
+        }
+    }
+}
+
 impl<W: Clone + PartialEq, S: Stats> Table<W, S> {
     pub(super) fn get(&self, id: u64) -> Option<&Arc<Entry<W, S>>> {
         self.index.get(&id).and_then(|&at| self.entries.get(at))
@@ -215,14 +247,14 @@ impl<W: Clone + PartialEq, S: Stats> Table<W, S> {
         self.entries.iter().filter(|entry| entry.ended_at.is_none()).map(|entry| entry.key)
     }
 
-    /// What was not seen any more is over: when, `end_of` may know.
+    /// `fate` is what became of something that was not seen any more.
     fn next(
         &self,
         number: u64,
         now: UnixNanos,
         seen: Vec<Seen<W, S>>,
         max_ended: usize,
-        end_of: impl Fn((ProcessKey, u64)) -> Option<UnixNanos>,
+        fate: impl Fn((ProcessKey, u64)) -> Fate,
     ) -> Self {
         let mut entries: HashMap<u64, Arc<Entry<W, S>>> = HashMap::with_capacity(seen.len());
         for seen in seen {
@@ -233,10 +265,11 @@ impl<W: Clone + PartialEq, S: Stats> Table<W, S> {
             if entries.contains_key(&entry.id) {
                 continue;
             }
-            let kept = match entry.ended_at {
-                Some(_) => Arc::clone(entry),
-                None => {
-                    let ended_at = end_of(entry.key).unwrap_or(now).max(entry.created_at);
+            let fate = if entry.ended_at.is_some() { Fate::Lasts } else { fate(entry.key) };
+            let kept = match fate {
+                Fate::Lasts => Arc::clone(entry),
+                Fate::Over(at) => {
+                    let ended_at = at.unwrap_or(now).max(entry.created_at);
                     let mut stats = entry.stats.clone();
                     stats.end(ended_at);
                     Arc::new(Entry {
@@ -253,13 +286,20 @@ impl<W: Clone + PartialEq, S: Stats> Table<W, S> {
         }
         let mut entries: Vec<_> = entries.into_values().collect();
         let oldest = now.0.saturating_sub(KEEP_ENDED);
-        entries.retain(|entry| entry.ended_at.is_none_or(|at| at.0 > oldest));
+        // Of what was alive until now the end is told, however many end and whenever it was.
+        let ends_now = |entry: &Entry<W, S>| {
+            self.get(entry.id).is_some_and(|before| before.ended_at.is_none())
+        };
+        entries.retain(|entry| entry.ended_at.is_none_or(|at| at.0 > oldest) || ends_now(entry));
         entries.sort_unstable_by_key(|entry| {
             // Of those that are alive the newest first, of the others the last to end.
             (Reverse(entry.rank), Reverse(entry.ended_at.unwrap_or(entry.created_at)), entry.id)
         });
-        let alive = entries.partition_point(|entry| entry.ended_at.is_none());
-        entries.truncate(alive + max_ended);
+        let mut ended = 0;
+        entries.retain(|entry| {
+            ended += usize::from(entry.ended_at.is_some());
+            entry.ended_at.is_none() || ended <= max_ended || ends_now(entry)
+        });
         let index = entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
         Self { entries, index }
     }
@@ -269,7 +309,9 @@ impl<W: Clone + PartialEq, S: Stats> Table<W, S> {
         let Seen { id, key, what, stats, created_at, ended_at, rank } = seen;
         let (mut new_in, mut changed_in) = (number, number);
         if let Some(before) = self.get(id) {
-            if before.what == what {
+            // What was told as ended is forgotten by viewers, and told anew if it is back.
+            let is_back = before.ended_at.is_some() && ended_at.is_none();
+            if before.what == what && !is_back {
                 new_in = before.new_in;
                 if before.stats == stats {
                     changed_in = before.changed_in;

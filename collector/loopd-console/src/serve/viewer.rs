@@ -1,6 +1,7 @@
 //! What one viewer was told, and what that leaves to be told: plain values in, messages out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use console_api::instrument::Update;
 use console_api::{async_ops, resources, tasks};
@@ -8,7 +9,7 @@ use loopd_model::UnixNanos;
 use prost::Message;
 
 use super::map;
-use super::snapshot::{Snapshot, Stats, Table};
+use super::snapshot::{Entry, Snapshot, Stats, Table};
 
 /// No update is longer, in bytes: clients refuse messages from 4 MiB on. What has no room is in the next,
 /// which follows at once.
@@ -17,26 +18,20 @@ pub const MAX_UPDATE_BYTES: usize = 2 << 20;
 /// What an entry of a map or list takes besides what it holds: keys and lengths.
 const ENTRY_BYTES: usize = 24;
 
-/// What was told of one thing.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    new_in: u64,
-    changed_in: u64,
-    created_at: UnixNanos,
-    is_over: bool,
-}
-
 /// What one viewer was told.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The latest snapshot of which everything was told.
     number: u64,
     has_metadata: bool,
-    tasks: HashMap<u64, Known>,
-    resources: HashMap<u64, Known>,
-    ops: HashMap<u64, Known>,
+    tasks: Known<tasks::Task, tasks::Stats>,
+    resources: Known<resources::Resource, resources::Stats>,
+    ops: Known<async_ops::AsyncOp, async_ops::Stats>,
     left_out: u64,
 }
+
+/// Things of one sort as they were told last, by id: mostly shared with the snapshots.
+type Known<W, S> = HashMap<u64, Arc<Entry<W, S>>>;
 
 /// What was put together of one sort.
 struct Part<W, S> {
@@ -88,7 +83,7 @@ impl Told {
 
 /// What differs from what is known, as far as there is room; and it is known from now on.
 fn part<W: Message + Clone + PartialEq + Default, S: Stats + Message>(
-    known: &mut HashMap<u64, Known>,
+    known: &mut Known<W, S>,
     table: &Table<W, S>,
     now: UnixNanos,
     room: &mut usize,
@@ -99,7 +94,9 @@ fn part<W: Message + Clone + PartialEq + Default, S: Stats + Message>(
         if before.is_some_and(|it| it.changed_in == entry.changed_in) {
             continue;
         }
-        let is_new = before.is_none_or(|it| it.new_in != entry.new_in);
+        // One that was told as ended the viewer may have forgotten.
+        let is_back = |it: &Entry<W, S>| it.ended_at.is_some() && entry.ended_at.is_none();
+        let is_new = before.is_none_or(|it| it.new_in != entry.new_in || is_back(it));
         let mut bytes = entry.stats.encoded_len() + ENTRY_BYTES;
         if is_new {
             bytes += entry.what.encoded_len() + ENTRY_BYTES;
@@ -115,25 +112,18 @@ fn part<W: Message + Clone + PartialEq + Default, S: Stats + Message>(
             part.new.push(entry.what.clone());
         }
         part.stats.insert(entry.id, entry.stats.clone());
-        known.insert(
-            entry.id,
-            Known {
-                new_in: entry.new_in,
-                changed_in: entry.changed_in,
-                created_at: entry.created_at,
-                is_over: entry.ended_at.is_some(),
-            },
-        );
+        known.insert(entry.id, Arc::clone(entry));
     }
     // What is no longer in any snapshot was over for long; a viewer that was not told is told now.
     known.retain(|&id, it| {
         if table.get(id).is_some() || !part.is_all {
             return true;
         }
-        if it.is_over {
+        if it.ended_at.is_some() {
             return false;
         }
-        let stats = S::of_gone(it.created_at, now.max(it.created_at));
+        let mut stats = it.stats.clone();
+        stats.end(now.max(it.created_at));
         let bytes = stats.encoded_len() + ENTRY_BYTES;
         if bytes > *room {
             part.is_all = false;

@@ -56,3 +56,26 @@ impl Viewers {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_have_paused_if_somebody_watches_and_nobody_has_not() {
+        let viewers = Viewers::default();
+        let peer = |port: u16| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        assert!(!viewers.are_all_paused(), "nobody watches");
+        let (one, other) = (viewers.of(peer(1)), viewers.of(peer(2)));
+        viewers.pause(peer(1), true);
+        assert!(!viewers.are_all_paused(), "one of two");
+        viewers.pause(peer(2), true);
+        assert!(viewers.are_all_paused());
+        viewers.pause(peer(2), false);
+        assert!(!viewers.are_all_paused());
+        drop(other);
+        assert!(viewers.are_all_paused(), "those that are gone do not count");
+        drop(one);
+        assert!(!viewers.are_all_paused());
+    }
+}

@@ -1,6 +1,7 @@
 //! However large a program, and however slow a viewer: what is told has bounds.
 
-use loopd_console::serve::MAX_TASKS;
+use console_api::instrument::TaskDetailsRequest;
+use loopd_console::serve::{MAX_ENDED, MAX_RESOURCES, MAX_TASKS};
 use loopd_model::*;
 
 use crate::screen::{Screen, Served};
@@ -72,5 +73,114 @@ async fn who_reads_slowly_gets_less_and_not_later() {
     // What was on its way when it stopped reading, and what was new when it went on.
     assert!(slow.count <= 3, "{} updates", slow.count);
     assert!(quick.count >= ROUNDS as usize);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn however_many_end_at_once_it_is_told_what_each_did() {
+    const TASKS: u64 = MAX_ENDED as u64 + 1_000;
+    let mut store = Store::new().await;
+    let events = (1..=TASKS).map(|task| at(task, spawned(task, 1))).collect();
+    let spans: Vec<_> = (1..=TASKS).map(|task| (10_000 + task, 1, task)).collect();
+    let segments = vec![polls(0, &spans)];
+    store.stored(Batch { locations: locations(1), events, segments, ..Batch::default() }).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut screen = Screen::new(&mut client).await;
+    let are_there = |screen: &Screen| screen.tasks.len() as u64 == TASKS;
+    screen.until("all are there", are_there).await;
+    let events = (1..=TASKS).map(|task| at(20_000 + task / 10, ended(task))).collect();
+    store.stored(Batch { events, ..Batch::default() }).await;
+    screen
+        .until("all ended", |screen| {
+            screen.tasks.values().all(|(_, stats)| stats.dropped_at.is_some())
+        })
+        .await;
+    assert!(are_there(&screen));
+    for (task, stats) in screen.tasks.values() {
+        assert_eq!(stats.poll_stats.unwrap().polls, 1, "{task:?}");
+    }
+    served.stop().await;
+}
+
+fn opened(resource: u64) -> EventKind {
+    EventKind::ResourceOpened {
+        resource: ResourceId(resource),
+        kind: "mutex".into(),
+        name: String::new(),
+        open_location: LocationId(1),
+        task: TaskId(1),
+        stack: StackId(0),
+    }
+}
+
+fn waits(wait: u64, resource: u64) -> EventKind {
+    EventKind::WaitBegan {
+        wait: WaitId(wait),
+        task: TaskId(wait),
+        resource: ResourceId(resource),
+        op: "lock".into(),
+        location: LocationId(1),
+        amount: 0,
+        holders: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_shown_of_many_resources_and_waits_stays_until_it_ends() {
+    const MANY: u64 = MAX_RESOURCES as u64;
+    let mut store = Store::new().await;
+    // Somebody waits for the first, which is not among the latest, and for some later ones.
+    let mut events: Vec<_> = (1..=MANY + 50).map(|id| at(id, opened(id))).collect();
+    events.extend((1..=10).map(|task| at(5_000, spawned(task, 1))));
+    events.extend((1..=10).map(|wait| at(5_000 + wait, waits(wait, wait))));
+    store.stored(Batch { locations: locations(1), events, ..Batch::default() }).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut screen = Screen::new(&mut client).await;
+    screen.until("it is there", |screen| screen.resources.len() as u64 == MANY).await;
+    assert_eq!(screen.ops.len(), 10);
+
+    // Nobody waits any more, and others come.
+    let mut events: Vec<_> = (1..=10)
+        .map(|wait| at(6_000, EventKind::WaitEnded { wait: WaitId(wait), how: WaitHow::Ready }))
+        .collect();
+    events.extend((MANY + 51..=MANY + 500).map(|id| at(6_000 + id, opened(id))));
+    events.push(at(9_000, spawned(11, 1)));
+    store.stored(Batch { events, ..Batch::default() }).await;
+    screen.until("it went on", |screen| screen.task(11).is_some()).await;
+    let closed = |screen: &Screen| {
+        screen.resources.values().filter(|(_, stats)| stats.dropped_at.is_some()).count()
+    };
+    assert_eq!((closed(&screen), screen.resources.len() as u64), (0, MANY));
+    let close = EventKind::ResourceClosed { resource: ResourceId(1), how: CloseHow::Closed };
+    store.stored(Batch { events: vec![at(9_100, close)], ..Batch::default() }).await;
+    screen.until("one is closed", |screen| closed(screen) == 1).await;
+    screen.until("another has its place", |screen| screen.resources.len() as u64 > MANY).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn those_who_look_at_single_tasks_take_no_viewers_place() {
+    let mut store = Store::new().await;
+    let events = vec![at(1, spawned(1, 1))];
+    store.stored(Batch { locations: locations(1), events, ..Batch::default() }).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut screen = Screen::new(&mut client).await;
+    screen.until("the task is there", |screen| screen.task(1).is_some()).await;
+    let request = TaskDetailsRequest { id: screen.task(1).unwrap().0.id };
+    let mut details = Vec::new();
+    let refused = loop {
+        match client.watch_task_details(request).await {
+            Ok(stream) => details.push(stream),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    let mut other = served.connect().await;
+    let mut screen = Screen::new(&mut other).await;
+    screen.until("another viewer sees it", |screen| screen.task(1).is_some()).await;
+    drop(details);
     served.stop().await;
 }

@@ -2,25 +2,29 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use console_api::field::{Name, Value};
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, StateRequest, Temporality, Update};
 use console_api::{Field, async_ops, resources, tasks};
-use loopd_console::serve::{Console, MAX_UPDATE_BYTES, ReplayRange};
+use loopd_console::serve::{Console, MAX_UPDATE_BYTES, ReplayRange, Target};
 use loopd_store::Reader;
 use prost::Message;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tonic::Streaming;
+use tonic::service::InterceptorLayer;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Streaming};
 
 use crate::support::Store;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// What ended so long ago is taken from the screen: what `tokio-console` does if it is not told otherwise.
+const RETAIN: Duration = Duration::from_secs(6);
 
 /// A server of the service alone.
 pub(crate) struct Served {
@@ -31,16 +35,22 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn live(store: &Store) -> Self {
+        Self::live_of(store, Target::All)
+    }
+
+    /// As seen by those whose address names this.
+    pub(crate) fn live_of(store: &Store, target: Target) -> Self {
         let (stop, stopped) = watch::channel(false);
-        Self::start(Console::live(store.reader.clone(), store.writer.head(), stopped), stop)
+        let console = Console::live(store.reader.clone(), store.writer.head(), stopped);
+        Self::start(console, stop, target)
     }
 
     pub(crate) fn replay(reader: Reader, range: ReplayRange) -> Self {
         let (stop, stopped) = watch::channel(false);
-        Self::start(Console::replay(reader, range, stopped), stop)
+        Self::start(Console::replay(reader, range, stopped), stop, Target::All)
     }
 
-    fn start(console: Console, stop: watch::Sender<bool>) -> Self {
+    fn start(console: Console, stop: watch::Sender<bool>, target: Target) -> Self {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = incoming.local_addr().unwrap();
         let mut stopped = stop.subscribe();
@@ -48,7 +58,11 @@ impl Served {
             let end = async move {
                 stopped.wait_for(|stopped| *stopped).await.unwrap();
             };
-            let server = Server::builder().add_routes(console.routes());
+            let named = InterceptorLayer::new(move |mut request: Request<()>| {
+                request.extensions_mut().insert(target.clone());
+                Ok(request)
+            });
+            let server = Server::builder().layer(named).add_routes(console.routes());
             server.serve_with_incoming_shutdown(incoming, end).await.unwrap();
         });
         Self { addr, stop, serving }
@@ -83,6 +97,9 @@ pub(crate) struct Screen {
     pub(crate) dropped: u64,
     /// How many updates came.
     pub(crate) count: usize,
+    now: SystemTime,
+    /// What was taken from the screen since it had ended.
+    forgotten: HashSet<u64>,
 }
 
 impl Screen {
@@ -96,11 +113,19 @@ impl Screen {
             ops: HashMap::new(),
             dropped: 0,
             count: 0,
+            now: SystemTime::UNIX_EPOCH,
+            forgotten: HashSet::new(),
         }
+    }
+
+    /// Goes on over another connection, with everything that is on the screen.
+    pub(crate) async fn reconnect(&mut self, client: &mut InstrumentClient<Channel>) {
+        self.updates = client.watch_updates(InstrumentRequest {}).await.unwrap().into_inner();
     }
 
     /// The next update; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<()> {
+        self.forget();
         let update = timeout(LIMIT, self.updates.message()).await.unwrap().unwrap()?;
         self.add(update);
         Some(())
@@ -117,9 +142,26 @@ impl Screen {
         assert!(is_there, "never: {what}");
     }
 
+    /// Takes from the screen what ended some time ago, after it was shown.
+    fn forget(&mut self) {
+        let (now, forgotten) = (self.now, &mut self.forgotten);
+        let mut stays = |id: u64, dropped_at: Option<_>| {
+            let dropped_at = dropped_at.map(|at| SystemTime::try_from(at).unwrap());
+            let is_old = |at| now.duration_since(at).unwrap_or_default() >= RETAIN;
+            let is_forgotten = dropped_at.is_some_and(is_old);
+            if is_forgotten {
+                forgotten.insert(id);
+            }
+            !is_forgotten
+        };
+        self.tasks.retain(|&id, (_, stats)| stays(id, stats.dropped_at));
+        self.resources.retain(|&id, (_, stats)| stays(id, stats.dropped_at));
+        self.ops.retain(|&id, (_, stats)| stays(id, stats.dropped_at));
+    }
+
     fn add(&mut self, update: Update) {
         assert!(update.encoded_len() <= MAX_UPDATE_BYTES + 4096, "{}", update.encoded_len());
-        assert!(update.now.is_some());
+        self.now = SystemTime::try_from(update.now.unwrap()).unwrap();
         self.count += 1;
         let metadata = update.new_metadata.into_iter().flat_map(|it| it.metadata);
         self.metadata.extend(metadata.map(|it| it.id.unwrap().id));
@@ -132,7 +174,10 @@ impl Screen {
             self.tasks.insert(id, (task, stats));
         }
         for (id, stats) in of_tasks.stats_update {
-            self.tasks.get_mut(&id).expect("stats are of a task that was told").1 = stats;
+            match self.tasks.get_mut(&id) {
+                Some(task) => task.1 = stats,
+                None => self.assert_forgotten(id, stats.dropped_at.is_some()),
+            }
         }
         for (_, stats) in self.tasks.values() {
             assert!(stats.created_at.is_some() && stats.poll_stats.is_some());
@@ -147,7 +192,10 @@ impl Screen {
         }
         for (id, stats) in of_resources.stats_update {
             assert!(stats.created_at.is_some());
-            self.resources.get_mut(&id).unwrap().1 = stats;
+            match self.resources.get_mut(&id) {
+                Some(resource) => resource.1 = stats,
+                None => self.assert_forgotten(id, stats.dropped_at.is_some()),
+            }
         }
         let mut of_ops = update.async_op_update.unwrap();
         for op in of_ops.new_async_ops {
@@ -159,8 +207,17 @@ impl Screen {
         }
         for (id, stats) in of_ops.stats_update {
             assert!(stats.created_at.is_some() && stats.poll_stats.is_some());
-            self.ops.get_mut(&id).unwrap().1 = stats;
+            match self.ops.get_mut(&id) {
+                Some(op) => op.1 = stats,
+                None => self.assert_forgotten(id, stats.dropped_at.is_some()),
+            }
         }
+    }
+
+    /// What is not on the screen was there, and nobody has to see it again.
+    fn assert_forgotten(&self, id: u64, is_over: bool) {
+        assert!(self.forgotten.contains(&id), "stats are of what was told");
+        assert!(is_over, "what lives is on the screen");
     }
 
     /// The task of this id of loopd's.

@@ -1,12 +1,18 @@
 //! What is told, and how it changes.
 
-use console_api::instrument::{PauseRequest, ResumeRequest, TaskDetailsRequest, Temporality};
+use std::time::SystemTime;
+
+use console_api::instrument::{
+    InstrumentRequest, PauseRequest, ResumeRequest, TaskDetailsRequest, Temporality,
+};
 use console_api::tasks::task::Kind;
 use console_api::tasks::task_details::PollTimesHistogram;
 use console_api::{Id, resources};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
+use loopd_console::serve::Target;
 use loopd_model::*;
+use loopd_store::How;
 use tokio::time::timeout;
 
 use crate::screen::{LIMIT, Screen, Served, States, field};
@@ -228,6 +234,145 @@ async fn a_pause_is_of_one_viewer_alone_who_then_sees_what_it_missed() {
 }
 
 #[tokio::test]
+async fn details_come_at_once_also_while_paused() {
+    let mut store = Store::new().await;
+    store.stored(first()).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut states = States::new(&mut client).await;
+    assert_eq!(states.next().await, Temporality::Live);
+    let mut screen = Screen::new(&mut client).await;
+    screen.until("the task is there", |screen| screen.polls(1) == 2).await;
+    client.pause(PauseRequest {}).await.unwrap();
+    assert_eq!(states.next().await, Temporality::Paused);
+
+    let id = screen.task(1).unwrap().0.id;
+    let request = client.watch_task_details(TaskDetailsRequest { id });
+    let details = timeout(LIMIT, request).await.expect("its client waits for the answer").unwrap();
+    let mut details = details.into_inner();
+    let first = timeout(LIMIT, details.message()).await.unwrap().unwrap().unwrap();
+    assert_eq!(first.task_id, id);
+    assert!(first.poll_times_histogram.is_some());
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn an_app_that_nobody_recorded_is_refused_and_those_there_are_named() {
+    let store = Store::new().await;
+    let served = Served::live_of(&store, Target::App("odrers".into()));
+    let mut client = served.connect().await;
+    let refused = client.watch_updates(InstrumentRequest {}).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::NotFound);
+    assert_eq!(refused.message(), "no app called \"odrers\" was recorded; there are orders");
+    served.stop().await;
+    let served = Served::live_of(&store, Target::App("orders".into()));
+    let mut client = served.connect().await;
+    Screen::new(&mut client).await.next().await.unwrap();
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_wake_whose_poll_is_not_known_yet_does_not_make_a_task_wait_for_its_turn() {
+    let mut store = Store::new().await;
+    store.stored(first()).await;
+    let wake = Span { start: Nanos(30 * MS), length: MS, task: TaskId(1), by: TaskId(3), count: 1 };
+    let segments = vec![segment_of(RecordKind::Wake, 0, &[wake])];
+    store.stored(Batch { segments, ..Batch::default() }).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut screen = Screen::new(&mut client).await;
+    screen.until("the task is there", |screen| screen.task(1).is_some()).await;
+    assert_eq!((screen.task(1).unwrap().1.wakes, screen.state(1)), (4, "idle"));
+    served.stop().await;
+}
+
+/// Another run of the same app, with one task.
+async fn second_run(store: &mut Store) -> loopd_store::ProcessKey {
+    let run = Process { pid: 43, ..process(2) };
+    let second = store.writer.begin_session(&run, 1).await.unwrap().process;
+    second_does(store, second, 1, 60).await;
+    second
+}
+
+/// Its task 77 is spawned, again and again.
+async fn second_does(store: &mut Store, run: loopd_store::ProcessKey, seq: u64, ms: u64) {
+    let events = vec![at(ms, spawned(76 + seq, 1))];
+    let batch = Batch { seq, locations: locations(1), events, ..Batch::default() };
+    store.writer.commit(vec![(run, batch)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_viewer_has_open_stays_as_it_is_when_a_second_run_comes() {
+    let mut store = Store::new().await;
+    store.stored(first()).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut screen = Screen::new(&mut client).await;
+    screen.until("the task is there", |screen| screen.task(1).is_some()).await;
+    let before = screen.task(1).unwrap().0.clone();
+    second_run(&mut store).await;
+    screen.until("the other run is there", |screen| screen.task(77).is_some()).await;
+    assert_eq!(screen.task(1).unwrap().0, before);
+    assert_eq!(field(&screen.task(77).unwrap().0.fields, "pid").unwrap(), "43");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_lost_and_comes_back_is_told_as_new() {
+    let mut store = Store::new().await;
+    store.stored(first()).await;
+    let second = second_run(&mut store).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut screen = Screen::new(&mut client).await;
+    screen
+        .until("both are there", |screen| screen.task(1).is_some() && screen.task(77).is_some())
+        .await;
+    let lost_at = UnixNanos(ORIGIN + (100 * MS) as i64);
+    store.writer.end_session(store.process, How::Lost, lost_at).await.unwrap();
+    screen.until("it is gone", |screen| screen.state(1) == "completed").await;
+    assert_eq!(screen.polls(1), 2, "what it did is still told");
+    let ended_at = screen.task(1).unwrap().1.dropped_at.unwrap();
+    assert_eq!(ended_at.nanos as i64, lost_at.0 % S as i64, "when its program did");
+    // Some seconds later, of which the other run tells.
+    second_does(&mut store, second, 2, 20_000).await;
+    screen.until("time went on", |screen| screen.task(78).is_some()).await;
+    second_does(&mut store, second, 3, 21_000).await;
+    screen.until("it is forgotten", |screen| screen.task(1).is_none()).await;
+    store.writer.begin_session(&process(1), 1).await.unwrap();
+    let segments = vec![polls(0, &[(21_000, 1, 1)])];
+    store.stored(Batch { segments, ..Batch::default() }).await;
+    screen.until("it is back", |screen| screen.state(1) == "idle").await;
+    assert_eq!(screen.polls(1), 3);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_ended_during_a_break_does_not_stay_on_the_screen() {
+    let mut store = Store::new().await;
+    store.stored(first()).await;
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    let mut screen = Screen::new(&mut client).await;
+    screen.until("the tasks are there", |screen| screen.tasks.len() == 4).await;
+    served.stop().await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now = UnixNanos(i64::try_from(now.as_nanos()).unwrap());
+    store.writer.end_session(store.process, How::Lost, now).await.unwrap();
+
+    let served = Served::live(&store);
+    let mut client = served.connect().await;
+    screen.reconnect(&mut client).await;
+    let all_ended = |screen: &Screen| {
+        screen.tasks.values().all(|(_, stats)| stats.dropped_at.is_some())
+            && screen.resources.values().all(|(_, stats)| stats.dropped_at.is_some())
+            && screen.ops.values().all(|(_, stats)| stats.dropped_at.is_some())
+    };
+    screen.until("all of it ended", all_ended).await;
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_restart_keeps_ids_and_tells_what_ended_meanwhile() {
     let mut store = Store::new().await;
     store.stored(first()).await;
@@ -239,12 +384,14 @@ async fn a_restart_keeps_ids_and_tells_what_ended_meanwhile() {
     served.stop().await;
 
     let mut store = store.reopen(true).await;
-    store.stored(Batch { events: vec![at(60, ended(3))], ..Batch::default() }).await;
+    // It ended half a minute before the newest that is known.
+    let segments = vec![polls(0, &[(30_000, 1, 1)])];
+    store.stored(Batch { events: vec![at(60, ended(3))], segments, ..Batch::default() }).await;
     let served = Served::live(&store);
     let mut client = served.connect().await;
-    let mut screen = Screen::new(&mut client).await;
-    screen.until("they are there again", |screen| screen.task(1).is_some()).await;
+    screen.reconnect(&mut client).await;
+    screen.until("they are there again", |screen| screen.polls(1) == 3).await;
     assert_eq!(screen.task(1).unwrap().0, before);
-    assert_eq!(screen.state(3), "completed");
+    assert_eq!(screen.state(3), "completed", "nothing stays on the screen that ended meanwhile");
     served.stop().await;
 }

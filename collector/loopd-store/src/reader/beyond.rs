@@ -8,8 +8,8 @@ use rusqlite::Connection;
 use super::grown::{HOUR, ORIGIN, fill};
 use super::{Reader, bounds, lives};
 use crate::{
-    MAX_COUNTED, MAX_PROCESSES, MarkQuery, ProcessKey, ResourceQuery, SlowQuery, StoreOptions,
-    TaskQuery, TaskSort, TaskState, UnixNanos, WaitQuery,
+    MAX_COUNTED, MAX_PROCESSES, MarkQuery, ProcessKey, ResourceQuery, SlowQuery, StandingQuery,
+    Standings, StoreOptions, TaskQuery, TaskSort, TaskState, UnixNanos, WaitQuery,
 };
 
 const PROCESS: ProcessKey = ProcessKey(1);
@@ -90,6 +90,38 @@ async fn of_too_many_live_tasks_the_latest_of_each_place_are_listed() {
     assert_eq!(tasks, (newest - 19..=newest).rev().map(TaskId).collect::<Vec<_>>());
     let ended = TaskQuery { state: Some(TaskState::Ended), ..query };
     assert!(!reader.tasks(&ended).await.unwrap().has_more_alive);
+}
+
+#[tokio::test]
+async fn of_an_instant_long_ago_those_that_lived_long_are_found_among_many_that_did_not() {
+    let (_directory, reader, db) = store(6 * MAX_COUNTED as i64).await;
+    // The first that was spawned, one of the middle and the last that ended.
+    let lived = [(1, 0, HOUR / 5 * 3), (2, HOUR / 4, HOUR / 4 * 3), (3, HOUR / 4, HOUR + 1)];
+    for (id, from, to) in lived {
+        let sql =
+            "INSERT INTO task (process, task, kind, spawn_location, spawned_at, ended_at, polls,
+                busy_time, max_poll_time, slow_polls, wakes, self_wakes, scheduled_time)
+            VALUES (1, ?1 + 90000000, 0, 1, ?2, ?3, 9, 5, 5, 0, 3, 0, 7)";
+        db.execute(sql, (id, ORIGIN - 1 + from, ORIGIN + to)).unwrap();
+    }
+    let query = StandingQuery {
+        known: vec![TaskId(90_000_002)],
+        max_alive: 4 * MAX_COUNTED as usize,
+        ended_from: UnixNanos(ORIGIN + HOUR / 3),
+        max_ended: 10,
+        at: Some(UnixNanos(ORIGIN + HOUR / 3)),
+    };
+    let found = reader.task_standings(PROCESS, query.clone()).await.unwrap();
+    let has = |found: &Standings, task| found.tasks.iter().any(|it| it.task == TaskId(task));
+    assert!([90_000_001, 90_000_002, 90_000_003].map(|task| has(&found, task)) == [true; 3]);
+    // Nobody knew it, and it is far from every end.
+    let unknown = StandingQuery { known: Vec::new(), ..query.clone() };
+    let without = reader.task_standings(PROCESS, unknown).await.unwrap();
+    assert!(!has(&without, 90_000_002) && has(&without, 90_000_001) && has(&without, 90_000_003));
+    // With room for few, those that are known stay.
+    let few = StandingQuery { max_alive: 5, ..query };
+    let few = reader.task_standings(PROCESS, few).await.unwrap();
+    assert!(has(&few, 90_000_002) && few.tasks.len() <= 15 && few.left_out > 0, "{few:?}");
 }
 
 /// Sites as sort, location, alive, and the age of the median and of the oldest.

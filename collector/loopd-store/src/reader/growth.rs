@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use loopd_model::{DumpId, MarkLevel, ResourceId, TaskId, UnixNanos};
+use loopd_model::{DumpId, MarkLevel, ResourceId, TaskId, UnixNanos, WaitId};
 
 use super::grown::{HOUR, ORIGIN, fill};
 use super::watch::{self, Sent};
 use super::{Reader, WaitsOf};
 use crate::{
-    MarkQuery, ProcessKey, ResourceQuery, RollupStep, SlowQuery, StoreOptions, TaskQuery, TaskSort,
-    TaskState, WaitQuery,
+    MarkQuery, ProcessKey, ResourceQuery, RollupStep, SlowQuery, StandingQuery, StoreOptions,
+    TaskQuery, TaskSort, TaskState, WaitQuery,
 };
 
 const PROCESS: ProcessKey = ProcessKey(1);
@@ -158,6 +158,26 @@ async fn ask(reader: &Reader) -> Asked {
     let tasks: Vec<_> = (1..=100).map(TaskId).collect();
     ask!("open_waits_of", reader.open_waits_of(PROCESS, &tasks, 1_000));
     ask!("open_waits_at", reader.open_waits_at(PROCESS, &tasks, EARLY.1, 1_000));
+
+    let standing = StandingQuery {
+        known: tasks.clone(),
+        max_alive: 100,
+        ended_from: at(HOUR - HOUR / 100),
+        max_ended: 100,
+        at: None,
+    };
+    ask!("task_standings", reader.task_standings(PROCESS, standing.clone()));
+    let early = StandingQuery { at: Some(EARLY.1), ended_from: EARLY.1, ..standing };
+    ask!("task_standings at an instant", reader.task_standings(PROCESS, early));
+    let resources: Vec<_> = (1..=100).map(ResourceId).collect();
+    for (name, at) in [("now", None), ("at an instant", Some(EARLY.1))] {
+        let known = reader.resource_standings(PROCESS, &resources, at, 100);
+        ask!(format!("resource_standings {name}"), known);
+    }
+    let waits: Vec<_> = (1..=100).map(WaitId).collect();
+    ask!("wait_standings", reader.wait_standings(PROCESS, 100));
+    ask!("wait_ends", reader.wait_ends(PROCESS, &waits));
+    ask!("activity", reader.activity(PROCESS, at(0), END));
 
     let said = MarkQuery { process: PROCESS, limit: 100, ..MarkQuery::default() };
     let early = MarkQuery { from: Some(EARLY.0), to: Some(EARLY.1), ..said };

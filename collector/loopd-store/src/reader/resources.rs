@@ -138,7 +138,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &ResourceQuery) {
     };
 }
 
-fn resource(row: &SqliteRow) -> Result<ResourceRow, sqlx::Error> {
+pub(super) fn resource(row: &SqliteRow) -> Result<ResourceRow, sqlx::Error> {
     let text =
         |name| Ok::<_, sqlx::Error>(row.try_get::<Option<String>, _>(name)?.unwrap_or_default());
     let task: Option<i64> = row.try_get("task")?;

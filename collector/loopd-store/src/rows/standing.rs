@@ -17,8 +17,10 @@ pub struct StandingQuery {
     pub ended_from: UnixNanos,
     /// At most so many of them.
     pub max_ended: usize,
-    /// As of this instant: what was spawned later is left out, and what ended later is given too.
-    /// Everything else of a task is told as it is now.
+    /// As of this instant: what was spawned later is left out, and what ended later is given too, as far
+    /// as it is found: of those that have ended since, 100,000 each that did so first and last are looked
+    /// at, and 20,000 each that were spawned last before it and first of all. Everything else of a task
+    /// is told as it is now, and `running_since` as it was.
     pub at: Option<UnixNanos>,
 }
 
@@ -27,7 +29,8 @@ pub struct StandingQuery {
 pub struct Standings {
     /// The tasks, each once.
     pub tasks: Vec<TaskStanding>,
-    /// How many that are alive are not among them, as far as they were counted.
+    /// How many that are alive are not among them, as far as they were counted: at least so many, but for
+    /// an instant of a large recording, where it is known to within some seconds of spawns and ends.
     pub left_out: u64,
 }
 
@@ -69,7 +72,8 @@ pub struct TaskStanding {
     pub scheduled_time: u64,
     /// When it was woken last.
     pub last_woken_at: Option<UnixNanos>,
-    /// It is pending, and since then nothing is left that could wake it.
+    /// It is pending, and since then nothing is left that could wake it. As of an instant, whatever came
+    /// later: a poll that began after it refutes it.
     pub unwakeable_at: Option<UnixNanos>,
     /// What the program says of it beside its name, by key.
     pub fields: Vec<(String, String)>,

@@ -1,6 +1,6 @@
 //! `loopd replay`: shows a stretch of a recording in `tokio-console`, as if it were now.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -32,8 +32,9 @@ Examples:
 The clock runs while somebody watches, and stops while everybody who does has paused (the space bar);
 at the end it stays. Single polls and wakes are what counters are made of: where they are no longer
 kept, or are more than 8 million before --from, tasks that are older count from there. Names, fields
-and how resources are called are as they were last told. A recording that grows can be replayed: the
-database of a running `loopd serve` is only read.")]
+and how resources are called are as they were last told; so are all counters of programs that were
+recorded with `loopd attach`, which tells of no single polls. A recording that grows can be replayed:
+the database of a running `loopd serve` is only read, and --to may be later than the newest data.")]
 pub(crate) struct ReplayArgs {
     /// Where to begin: -5m (before the newest data), 14:03:07.412, RFC 3339 [default: the start of the
     /// newest run].
@@ -96,13 +97,14 @@ pub(crate) async fn run(args: ReplayArgs, _: &Global) -> anyhow::Result<ExitCode
         error @ InvalidReplay::Speed => error.into(),
     });
     let token = serve::token(args.token_file.as_deref())?;
+    let has_token = token.is_some();
     let server = replay::start(args.listen, token, reader, range.or_exit(Exit::Usage)?).await?;
     print(&format!(
-        "replaying {} to {} at {}x: tokio-console http://{}\n",
+        "replaying {} to {} at {}x: tokio-console {}\n",
         clock_text(from.0, &zone),
         clock_text(to.0, &zone),
         args.speed.0,
-        server.addr
+        address(server.addr, has_token)
     ))?;
     signals.next().await;
     server.shutdown().await?;
@@ -125,6 +127,19 @@ impl ReplayArgs {
         let from = resolve(self.from)?.unwrap_or(newest.started_at);
         Ok((from, resolve(self.to)?.unwrap_or(last_at)))
     }
+}
+
+/// What to give `tokio-console` on this machine. The token is not told: who may know it puts it there.
+fn address(listening: SocketAddr, has_token: bool) -> String {
+    let mut addr = listening;
+    // Of all addresses of the machine, one that it reaches itself by.
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    let token = if has_token { ":TOKEN@" } else { "" };
+    format!("http://{token}{addr}")
 }
 
 /// Says why there is nothing to replay.
@@ -152,5 +167,14 @@ mod tests {
         for nonsense in ["", "x", "0x", "-1x", "NaN", "inf", "1001x", "fast"] {
             assert_eq!(speed(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn what_is_printed_is_an_address_that_works() {
+        let printed = |addr: &str, has_token| address(addr.parse().unwrap(), has_token);
+        assert_eq!(printed("127.0.0.1:6669", false), "http://127.0.0.1:6669");
+        assert_eq!(printed("0.0.0.0:6669", true), "http://:TOKEN@127.0.0.1:6669");
+        assert_eq!(printed("[::]:6669", true), "http://:TOKEN@[::1]:6669");
+        assert_eq!(printed("10.0.0.7:6669", true), "http://:TOKEN@10.0.0.7:6669");
     }
 }
