@@ -263,9 +263,9 @@ const fn order(sort: TaskSort, is_descending: bool) -> (&'static str, &'static s
         TaskSort::Polls => "polls",
         TaskSort::BusyTime => "busy",
         TaskSort::MaxPollTime => "slow",
-        TaskSort::ScheduledTime => "scheduled",
+        TaskSort::ScheduledTime => "t.wakes IS NULL, scheduled",
         TaskSort::State => "running",
-        TaskSort::Lifetime | TaskSort::SpawnedAt => "total",
+        TaskSort::Lifetime | TaskSort::SpawnedAt => "t.spawned_at IS NULL, total",
         TaskSort::Task | TaskSort::Wakes => "t.task",
     };
     (key, if is_descending { "DESC" } else { "ASC" })

@@ -213,7 +213,7 @@ pub(super) fn rows(page: &Page) -> Vec<Row> {
         Page::Resources(list) => list.rows.iter().map(resource).collect(),
         Page::Waits(list) => list.rows.iter().map(wait).collect(),
         Page::Findings(list) => list.rows.iter().map(finding).collect(),
-        Page::Task(_) | Page::WaitsOf(_) => Vec::new(),
+        Page::Task(_) | Page::Resource(..) | Page::Finding(_) => Vec::new(),
     }
 }
 

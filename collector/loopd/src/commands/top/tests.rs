@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use loopd_model::{
-    Anchor, Batch, Event, EventKind, LoopId, Nanos, RecordKind, ResourceId, Span, StackId, TaskId,
+    Anchor, Batch, Event, EventKind, Nanos, RecordKind, ResourceId, Span, StackId, TaskId,
     TaskKind, UnixNanos,
 };
 use ratatui::Terminal;
@@ -343,7 +343,7 @@ async fn any_size_can_be_drawn() {
             assert!(lines[0].starts_with("loopd top  t tasks"), "{keys:?}: {screen}");
             // The keys, or the filter that is typed, have the last line.
             let last = lines[usize::from(height) - 1];
-            assert!(last.starts_with(["E", "/", "?"]), "{keys:?}: {screen}");
+            assert!(last.starts_with(['E', '/', '?']), "{keys:?}: {screen}");
         }
     }
 }
