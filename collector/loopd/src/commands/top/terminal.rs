@@ -13,7 +13,7 @@ use ratatui::crossterm::event::{self, Event};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use rustix::process::{Signal, getpid, getppid, getsid, kill_current_process_group, kill_process};
 use tokio::sync::{Notify, mpsc};
@@ -72,8 +72,13 @@ impl Ours {
         // Otherwise it is taken to be raw still.
         let _ = disable_raw_mode();
         IS_OURS.store(true, Ordering::Release);
-        let taken = enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen));
-        taken.and_then(|()| self.terminal.clear()).context("take the terminal again")
+        let taken = enable_raw_mode()
+            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All)));
+        // One that knows of nothing that was drawn; to clear the other would ask where the cursor is, and the
+        // answer comes with the keys.
+        let terminal = taken.and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        self.terminal = terminal.context("take the terminal again")?;
+        Ok(())
     }
 }
 
