@@ -73,7 +73,11 @@ pub(super) async fn run(
         let Some(ask) = ask else { continue };
         let before = trouble.take().filter(|(before, _)| *before == ask);
         let failures = before.map_or(0, |(_, failures)| failures) + 1;
-        let failures = if answer.is_err() { failures } else { 0 };
+        let has_failed = match &answer {
+            Ok(answer) => ask.at.is_some() && !answer.failed.is_empty(),
+            Err(_) => true,
+        };
+        let failures = if has_failed { failures } else { 0 };
         let pause = pause(&ask, failures);
         trouble = (failures > 0).then(|| (ask.clone(), failures));
         if answers.send((ask, answer)).await.is_err() {
@@ -210,7 +214,7 @@ async fn one(
             let line = past::resources(source, of, instant(of, at), which, 1).await?;
             let filter = WaitFilter {
                 process: Some(*process),
-                at: Some(at),
+                at: Some(instant(of, at)),
                 resource: Some(*resource),
                 ..WaitFilter::default()
             };
@@ -315,7 +319,7 @@ async fn of_one(source: &Source, process: &Process, ask: &Ask, limit: u64) -> an
             let filter = WaitFilter {
                 process: Some(process.process),
                 pending: ask.at.is_none(),
-                at: ask.at,
+                at: ask.at.map(|at| instant(process, at)),
                 limit,
                 ..WaitFilter::default()
             };
