@@ -291,15 +291,19 @@ pub(super) async fn resources(
     let (one, direction) = match which {
         Which::OldestFirst => (String::new(), "ASC"),
         Which::NewestFirst => (String::new(), "DESC"),
-        Which::One(resource) => (format!("AND r.resource = {}", resource.cast_signed()), "ASC"),
+        Which::One(resource) => (format!("AND resource = {}", resource.cast_signed()), "ASC"),
     };
+    let open = |end: &str| format!("SELECT * FROM resources WHERE process = {p} AND {end} {one}");
+    let still = open(&format!("closed_at IS NULL AND opened_at <= {t}"));
+    // Of those that closed only the later ones are looked at: with the sign no index of openings is of use.
+    let later = format!("closed_at > {t} AND closed_at < {} AND +opened_at <= {t}", i64::MAX);
+    let later = open(&later);
     let sql = format!(
         "SELECT r.resource, r.kind, r.name, r.location, r.task, {t} - r.opened_at AS total, s.depth,
             s.capacity, s.permits, s.waiters, s.senders, s.receivers, s.locked, s.acquired,
             s.contended, s.waited_time, s.held_time, s.sent, s.received, s.lagged, s.at, r.found
-        FROM (SELECT *, count(*) OVER () AS found FROM resources r
-              WHERE process = {p} AND opened_at <= {t} AND (closed_at IS NULL OR closed_at > {t}) {one}
-              ORDER BY opened_at {direction} LIMIT {limit}) r
+        FROM (SELECT *, count(*) OVER () AS found
+              FROM ({still} UNION ALL {later}) ORDER BY opened_at {direction} LIMIT {limit}) r
             LEFT JOIN resource_states s
             ON s.process = r.process AND s.resource = r.resource AND s.at =
                 (SELECT max(at) FROM resource_states x
