@@ -119,7 +119,8 @@ async fn in_time(
 ) -> anyhow::Result<Answer> {
     let deadline = Instant::now() + PATIENCE;
     let place = timeout_at(deadline, Arc::clone(questions).acquire_owned()).await;
-    let place = place.map_err(|_| late())??;
+    let Ok(place) = place else { return late() };
+    let place = place?;
     let (source, ask) = (Arc::clone(source), ask.clone());
     let answering = tokio::spawn(async move {
         let answer = answer(&source, &ask, deadline).await;
@@ -129,13 +130,12 @@ async fn in_time(
     // A program has until the deadline, and then what came of the others counts.
     match timeout_at(deadline + REFRESH, answering).await {
         Ok(answer) => answer?,
-        Err(_) => Err(late()),
+        Err(_) => late(),
     }
 }
 
-fn late() -> anyhow::Error {
-    let error = anyhow!("no answer within {} s", PATIENCE.as_secs());
-    Err::<(), _>(error).or_exit(Exit::Connect).unwrap_err()
+fn late<T>() -> anyhow::Result<T> {
+    Err(anyhow!("no answer within {} s", PATIENCE.as_secs())).or_exit(Exit::Connect)
 }
 
 /// What the flags need to know before anything is asked: whether there is such a program, and which instant
@@ -162,7 +162,7 @@ pub(super) async fn first_instant(
     };
     match timeout(PATIENCE, look).await {
         Ok(at) => at,
-        Err(_) => Err(late()),
+        Err(_) => late(),
     }
 }
 
@@ -174,13 +174,15 @@ pub(super) async fn answer(
     deadline: Instant,
 ) -> anyhow::Result<Answer> {
     let processes = timeout_at(deadline, source.processes()).await;
-    let processes = processes.map_err(|_| late())??;
+    let Ok(processes) = processes else { return late() };
+    let processes = processes?;
     let Chosen { processes, more_apps, extent } =
         Chosen::of(processes, ask.app.as_deref(), ask.at, ask.among.as_deref());
     let (page, failed) = match &ask.detail {
         Some(detail) => {
             let page = timeout_at(deadline, one(source, &processes, ask, detail)).await;
-            (page.map_err(|_| late())??, Vec::new())
+            let Ok(page) = page else { return late() };
+            (page?, Vec::new())
         }
         None => list(source, &processes, ask, deadline).await?,
     };
@@ -266,7 +268,7 @@ async fn list(
     let mut page = Page::empty(ask.view);
     let (mut failed, mut errors) = (Vec::new(), Vec::new());
     for (process, part) in processes.iter().zip(pages) {
-        match part.unwrap_or_else(|| Err(late())) {
+        match part.unwrap_or_else(late) {
             Ok(part) => page.add(part),
             Err(error) => {
                 failed.push((process.app.clone(), format!("{error:#}")));
