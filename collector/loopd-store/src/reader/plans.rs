@@ -47,6 +47,7 @@ async fn no_large_table_is_read_from_end_to_end() {
         timeline::long_polls_sql(6),
         timeline::slow_sql(),
     ];
+    statements.extend(tasks::may_run_sql());
     statements.extend([all, range, task].iter().flat_map(slow::statements));
     statements.extend(sites::statements());
     statements.extend(lives::STATEMENTS.map(str::to_owned));

@@ -4,7 +4,7 @@ use loopd_model::Outcome;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::tasks::{
-    BUSY_TIME, LIFETIME, MAX_POLL_TIME, POLLS, SLOW_POLLS, UNWAKEABLE_AT, is_running,
+    LIFETIME, LISTED_BUSY_TIME, MAX_POLL_TIME, POLLS, SLOW_POLLS, UNWAKEABLE_AT, is_running,
 };
 use crate::{TaskAmount, TaskCondition, TaskIdOf, TaskTerm, TaskText};
 
@@ -35,7 +35,7 @@ fn push_one(sql: &mut QueryBuilder<Sqlite>, condition: &TaskCondition) {
             // Without a single wake there is nothing to say of them.
             let amount = match of {
                 TaskAmount::Lifetime => LIFETIME,
-                TaskAmount::BusyTime => BUSY_TIME,
+                TaskAmount::BusyTime => LISTED_BUSY_TIME,
                 TaskAmount::ScheduledTime => "iif(t.wakes > 0, t.scheduled_time, NULL)",
                 TaskAmount::MaxPollTime => MAX_POLL_TIME,
                 TaskAmount::Polls => POLLS,

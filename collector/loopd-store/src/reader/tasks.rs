@@ -1,6 +1,6 @@
 //! Lists of tasks, and single ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use loopd_model::{LoopId, Outcome, TaskId, TaskKind};
@@ -64,7 +64,7 @@ const JOINED: &str = "
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT t.task, count(*) OVER () AS total, {LIFETIME} AS lifetime, {POLLS} AS all_polls,
-            {BUSY_TIME} AS all_busy_time, {MAX_POLL_TIME} AS longest"
+            {LISTED_BUSY_TIME} AS all_busy_time, {MAX_POLL_TIME} AS longest"
     )
 });
 
@@ -75,6 +75,9 @@ pub(super) const POLLS: &str =
     "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL THEN 1 ELSE t.polls END";
 pub(super) const BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at) ELSE t.busy_time END";
+/// The same with a job that still runs, up to the last data.
+pub(super) const LISTED_BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
+    THEN max(0, coalesce(t.ended_at, p.last_at) - t.started_at) ELSE t.busy_time END";
 pub(super) const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at)
     WHEN t.max_poll_time = 0 AND t.busy_time > 0 THEN NULL ELSE t.max_poll_time END";
@@ -84,12 +87,16 @@ pub(super) const SLOW_POLLS: &str =
 pub(super) const UNWAKEABLE_AT: &str = "CASE WHEN t.ended_at IS NULL
     AND t.unwakeable_at >= coalesce(t.last_poll_start, t.unwakeable_at) THEN t.unwakeable_at END";
 
+/// A blocking job that has left the queue, which is one long poll; or, where polls are only counted, a task
+/// whose last poll began and has not ended.
+const IS_STARTED: &str = "((t.polls = 0 AND t.started_at IS NOT NULL) OR t.last_poll_start > coalesce(t.last_poll_at, 0))";
+
 /// Looks only through the few polls without an end, whatever else the task did.
 pub(super) fn is_running() -> String {
     format!(
-        "(t.ended_at IS NULL AND EXISTS (
+        "(t.ended_at IS NULL AND ((p.state = 1 AND {IS_STARTED}) OR EXISTS (
             SELECT 1 FROM slow_poll s INDEXED BY slow_poll_unfinished
-            WHERE s.process = t.process AND s.task = t.task AND s.is_slow = 1 AND {IS_RUNNING}))"
+            WHERE s.process = t.process AND s.task = t.task AND s.is_slow = 1 AND {IS_RUNNING})))"
     )
 }
 
@@ -101,7 +108,7 @@ impl Reader {
         let (process, state, kind) = (query.process.0, query.state, query.kind);
         let find = move |db: &Connection| match state {
             Some(TaskState::Ended) => Ok(Some(Vec::new())),
-            Some(TaskState::Running) => in_long_polls(db, process).map(Some),
+            Some(TaskState::Running) => may_run(db, process).map(Some),
             _ if kind == Some(TaskKind::Callback) => Ok(Some(Vec::new())),
             _ => live_tasks(db, process),
         };
@@ -189,11 +196,30 @@ impl Reader {
     }
 }
 
-/// The tasks in polls without an end, of which those that run are some.
-fn in_long_polls(db: &Connection, process: i64) -> rusqlite::Result<Vec<i64>> {
-    const SQL: &str = "SELECT DISTINCT task FROM slow_poll INDEXED BY slow_poll_unfinished
-        WHERE process = ? AND length IS NULL LIMIT ?";
-    db.prepare(SQL)?.query_map((process, MAX_ALIVE), |row| row.get(0))?.collect()
+/// The tasks in polls without an end and those that have started, of which those that run are some.
+fn may_run(db: &Connection, process: i64) -> rusqlite::Result<Vec<i64>> {
+    let mut tasks = HashSet::new();
+    for sql in may_run_sql() {
+        let mut statement = db.prepare(&sql)?;
+        let found = statement.query_map((process, MAX_ALIVE), |row| row.get(0))?;
+        for task in found {
+            tasks.insert(task?);
+        }
+    }
+    Ok(tasks.into_iter().collect())
+}
+
+pub(super) fn may_run_sql() -> [String; 2] {
+    [
+        "SELECT DISTINCT task FROM slow_poll INDEXED BY slow_poll_unfinished
+         WHERE process = ? AND length IS NULL LIMIT ?"
+            .into(),
+        format!(
+            "SELECT t.task FROM (SELECT process, task FROM task INDEXED BY task_alive
+                WHERE process = ? AND ended_at IS NULL AND kind IS NOT 4 LIMIT ?) c
+             CROSS JOIN task t ON t.process = c.process AND t.task = c.task WHERE {IS_STARTED}"
+        ),
+    ]
 }
 
 /// The live tasks that a list looks through; `None` for all.
@@ -290,8 +316,8 @@ pub(super) fn columns() -> String {
         "SELECT t.process, t.task, n.text, t.kind, t.ended_at, t.outcome, t.spawn_location, l.file,
             l.line, l.column, coalesce(t.loop, 0), t.parent, t.spawned_at, {SLOW_POLLS}, t.wakes,
             t.self_wakes, t.scheduled_time, nullif(t.last_waker, 0),
-            {LIFETIME} AS lifetime, {POLLS} AS all_polls, {BUSY_TIME} AS all_busy_time,
-            {MAX_POLL_TIME} AS longest, {}, t.fields, {UNWAKEABLE_AT} AS unwakeable_at",
+            {LIFETIME} AS lifetime, {POLLS} AS all_polls,
+            {LISTED_BUSY_TIME} AS all_busy_time, {MAX_POLL_TIME} AS longest, {}, t.fields, {UNWAKEABLE_AT} AS unwakeable_at",
         is_running()
     )
 }

@@ -140,6 +140,50 @@ async fn a_poll_is_running_until_its_lane_goes_on_or_its_process_is_gone() {
 }
 
 #[tokio::test]
+async fn a_job_runs_from_its_start_on_and_a_counted_task_while_its_last_poll_has_no_end() {
+    let mut store = Store::new().await;
+    let job = |task| {
+        let mut event = spawned(task, 1);
+        let EventKind::TaskSpawned { kind, .. } = &mut event else { panic!("{event:?}") };
+        *kind = TaskKind::Blocking;
+        event
+    };
+    let counted = |task, started, ended| {
+        let counts = TaskCounts {
+            polls: 3,
+            busy_time: MS,
+            last_poll_started_at: Nanos(started * MS),
+            last_poll_ended_at: Nanos(ended * MS),
+            ..TaskCounts::default()
+        };
+        EventKind::TaskCounted { task: TaskId(task), counts }
+    };
+    let events = vec![
+        at(1, job(5)),
+        at(1, job(6)),
+        at(1, spawned(7, 1)),
+        at(1, spawned(8, 1)),
+        at(10, EventKind::BlockingStarted { task: TaskId(5) }),
+        at(50, counted(7, 40, 30)),
+        at(50, counted(8, 20, 30)),
+    ];
+    store.stored(Batch { locations: locations(1), events, ..Batch::default() }).await;
+    let query = TaskQuery { process: store.process, limit: 10, ..TaskQuery::default() };
+    let running = TaskQuery { state: Some(TaskState::Running), ..query.clone() };
+    let term = TaskTerm { any: vec![TaskCondition::Running], is_negated: false };
+    let met = TaskQuery { terms: vec![term], ..query.clone() };
+    for query in [running, met] {
+        let rows = store.reader.tasks(&query).await.unwrap().rows;
+        let tasks: Vec<_> = rows.iter().map(|row| (row.task.0, row.state)).collect();
+        assert_eq!(tasks, [(5, TaskState::Running), (7, TaskState::Running)]);
+        assert_eq!((rows[0].polls, rows[0].busy_time), (1, 40 * MS));
+    }
+    let rows = store.reader.tasks(&query).await.unwrap().rows;
+    let waiting = rows.iter().filter(|row| row.state == TaskState::Alive);
+    assert_eq!(waiting.map(|row| row.task.0).collect::<Vec<_>>(), [6, 8]);
+}
+
+#[tokio::test]
 async fn the_timeline_shows_a_long_poll_before_it_ends() {
     let store = story().await;
     let timeline = store.reader.timeline(store.process, ms(1_000), ms(1_200), 4_000).await.unwrap();

@@ -25,6 +25,8 @@ pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
     token: Option<String>,
+    /// Shorter than [`TIMEOUT`].
+    timeout: Option<Duration>,
 }
 
 impl Client {
@@ -51,7 +53,13 @@ impl Client {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("loopd/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.into(), base, token })
+        Ok(Self { agent: config.into(), base, token, timeout: None })
+    }
+
+    /// The same server, but for one who waits no longer than this for an answer.
+    pub(crate) fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
     }
 
     /// Where it asks.
@@ -160,6 +168,10 @@ impl Client {
     }
 
     fn with_token<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        let request = match self.timeout {
+            Some(timeout) => request.config().timeout_global(Some(timeout)).build(),
+            None => request,
+        };
         match &self.token {
             Some(token) => request.header("authorization", format!("Bearer {token}")),
             None => request,

@@ -3,6 +3,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -16,7 +17,8 @@ use loopd_dashboard::views::losses::LossesView;
 use loopd_dashboard::views::notes::{NoteFilter, NotesView};
 use loopd_dashboard::views::process::{Process, ProcessState, ProcessesView};
 use loopd_dashboard::views::query::{QueryRequest, QueryView, SchemaView};
-use loopd_dashboard::views::resources::{ResourceFilter, ResourcesView};
+use loopd_dashboard::views::region::{RegionFilter, RegionView};
+use loopd_dashboard::views::resources::{ResourceFilter, ResourceView, ResourcesView};
 use loopd_dashboard::views::settings::CommonSettingsView;
 use loopd_dashboard::views::slow::{SlowFilter, SlowView};
 use loopd_dashboard::views::survivors::{SurvivorFilter, SurvivorsView};
@@ -122,6 +124,14 @@ impl Source {
         match Reader::open(path).await {
             Ok(reader) => Ok(Self::File(reader)),
             Err(error) => Err(error).or_exit(Exit::Storage),
+        }
+    }
+
+    /// The same, for one who waits no longer than this for an answer of a server.
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
+        match self {
+            Self::Server(client) => Self::Server(client.with_timeout(timeout)),
+            Self::File(reader) => Self::File(reader),
         }
     }
 
@@ -245,6 +255,28 @@ impl Source {
         match self {
             Self::Server(client) => client.get("/resources", &filter.to_query().pairs).await,
             Self::File(reader) => of_view(views::resources::resources(reader, filter).await),
+        }
+    }
+
+    pub(crate) async fn resource(
+        &self,
+        process: i64,
+        resource: u64,
+    ) -> anyhow::Result<ResourceView> {
+        match self {
+            Self::Server(client) => {
+                client.get(&format!("/resources/{process}/{resource}"), &[]).await
+            }
+            Self::File(reader) => {
+                of_view(views::resources::resource(reader, process, resource).await)
+            }
+        }
+    }
+
+    pub(crate) async fn region(&self, filter: &RegionFilter) -> anyhow::Result<RegionView> {
+        match self {
+            Self::Server(client) => client.get("/region", &filter.to_query().pairs).await,
+            Self::File(reader) => of_view(views::region::region(reader, filter).await),
         }
     }
 

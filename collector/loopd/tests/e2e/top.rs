@@ -31,6 +31,11 @@ struct Terminal {
 
 impl Terminal {
     fn start(args: &[&str]) -> Self {
+        Self::start_with(args, &[("TERM", "xterm-256color")], &[])
+    }
+
+    /// With these variables, and run by `under` that is told the program and its arguments.
+    fn start_with(args: &[&str], env: &[(&str, &str)], under: &[&str]) -> Self {
         let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY;
         let ours = rustix::pty::openpt(flags).unwrap();
         rustix::pty::grantpt(&ours).unwrap();
@@ -42,11 +47,15 @@ impl Terminal {
         let loopd = crate::binary::loopd(&[&["top"], args].concat());
         // In a session of its own, so that this terminal is its `/dev/tty`, and not that of who runs the test.
         let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(loopd.get_program()).args(loopd.get_args());
+        command.arg("--ctty").args(under).arg(loopd.get_program()).args(loopd.get_args());
         for (name, _) in loopd.get_envs() {
             command.env_remove(name);
         }
-        command.env("TERM", "xterm-256color").env("TZ", "UTC").env_remove("NO_COLOR");
+        command
+            .env("TZ", "UTC")
+            .env_remove("TERM")
+            .env_remove("NO_COLOR")
+            .envs(env.iter().copied());
         command.stdin(theirs.try_clone().unwrap()).stdout(theirs.try_clone().unwrap());
         command.stderr(theirs.try_clone().unwrap());
         let before = tcgetattr(&theirs).unwrap();
@@ -203,7 +212,7 @@ async fn a_server_may_go_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_shown_is_told_before_the_screen_is_taken() {
+async fn what_cannot_be_shown_is_told_on_the_screen_that_stays() {
     let recording = Recording::new().await;
     let db = recording.db();
     let db = db.to_str().unwrap();
@@ -216,18 +225,76 @@ async fn what_cannot_be_shown_is_told_before_the_screen_is_taken() {
         (&["--url", "http://127.0.0.1:1"], 3, "no answer from http://127.0.0.1:1"),
     ] {
         let terminal = Terminal::start(args);
-        terminal.sees(said);
-        terminal.ends(code);
+        assert!(terminal.ends(code).contains(said), "{args:?}");
     }
+    for (env, said) in [
+        (&[][..], "TERM does not say what this one is"),
+        (&[("TERM", "dumb")], "this one cannot do that, as TERM=dumb says"),
+    ] {
+        let terminal = Terminal::start_with(&["--db", db], env, &[]);
+        terminal.sees(said);
+        terminal.ends(2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shell_gets_the_terminal_while_top_is_stopped() {
+    let recording = Recording::new().await;
+    let db = recording.db();
+    let env = [("TERM", "xterm-256color")];
+    // With job control, as for people.
+    let shell = ["sh", "-c", "set -m; \"$@\"; echo at the shell; read line; fg; exit", "sh"];
+    let mut terminal = Terminal::start_with(&["--db", db.to_str().unwrap()], &env, &shell);
+    terminal.sees("reporter");
+    terminal.keys("\x1a");
+    terminal.sees("at the shell");
+    assert!(!terminal.screen.lock().unwrap().screen().alternate_screen());
+    assert_eq!(tcgetattr(&terminal.theirs).unwrap().local_modes, terminal.before.local_modes);
+    terminal.keys("\n");
+    terminal.shows("everything again", |screen| {
+        screen.contains("reporter")
+            && screen.contains("121 tasks")
+            && !screen.contains("at the shell")
+    });
+    terminal.keys("q");
+    terminal.ends(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_ends_it_gives_the_terminal_back() {
+    let recording = Recording::new().await;
+    let db = recording.db();
+    let terminal = Terminal::start(&["--db", db.to_str().unwrap()]);
+    terminal.sees("reporter");
+    let pid = terminal.child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "QUIT", &pid]).status().unwrap().success());
+    terminal.ends(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_can_be_left_at_once() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let mut terminal = Terminal::start(&["--url", &url]);
+    terminal.sees("reading …");
+    terminal.keys("q");
+    terminal.ends(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_who_asks_for_no_colour_gets_one() {
     let recording = Recording::new().await;
     let db = recording.db();
-    for (color, is_colourful) in [("never", false), ("always", true)] {
-        let args = ["--color", color, "--db", db.to_str().unwrap()];
-        let mut terminal = Terminal::start(&args);
+    let term = ("TERM", "xterm-256color");
+    for (flags, env, is_colourful) in [
+        (&["--color", "never"][..], &[term][..], false),
+        (&["--color", "always"], &[term], true),
+        (&[], &[term], true),
+        (&[], &[term, ("NO_COLOR", "1")], false),
+        (&["--color", "always"], &[term, ("NO_COLOR", "1")], true),
+    ] {
+        let args = [flags, &["--db", db.to_str().unwrap()]].concat();
+        let mut terminal = Terminal::start_with(&args, env, &[]);
         terminal.sees("reporter");
         let has_color = {
             let screen = terminal.screen.lock().unwrap();
@@ -237,7 +304,7 @@ async fn nobody_who_asks_for_no_colour_gets_one() {
             let mut cells = cells.filter_map(|(row, column)| screen.screen().cell(row, column));
             cells.any(|cell| cell.fgcolor() != vt100::Color::Default)
         };
-        assert_eq!(has_color, is_colourful, "{color}");
+        assert_eq!(has_color, is_colourful, "{flags:?} {env:?}");
         terminal.keys("q");
         terminal.ends(0);
     }

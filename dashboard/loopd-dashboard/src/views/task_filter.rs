@@ -93,6 +93,22 @@ pub fn parse(text: &str) -> Result<Vec<TaskTerm>, ViewError> {
     Ok(terms)
 }
 
+/// Reads the term that a filter begins with. Gives how long it is in bytes, for those who have terms of
+/// their own between these.
+pub fn first_term(text: &str) -> Result<usize, ViewError> {
+    let mut parser = Parser { text, at: 0, values: 0 };
+    parser.term()?;
+    Ok(parser.at)
+}
+
+/// Reads the word, or the text in quotes, that a filter begins with. Gives what it says, and how long it is
+/// in bytes.
+pub fn first_text(text: &str) -> Result<(String, usize), ViewError> {
+    let mut parser = Parser { text, at: 0, values: 0 };
+    let (value, _, to) = parser.value(false)?;
+    Ok((value, to))
+}
+
 struct Parser<'t> {
     text: &'t str,
     at: usize,
@@ -467,6 +483,15 @@ mod tests {
         }
         check("\"busy>5ms\"", &text("busy>5ms"));
         check("\"say \\\"x\\\"\"", &text("say \"x\""));
+    }
+
+    #[test]
+    fn a_filter_can_be_read_piece_by_piece() {
+        let text = "name:\"a \\\"b\" loc:x";
+        assert_eq!(first_term(text).unwrap(), 12);
+        assert_eq!(first_text("\"a \\\"b\" c").unwrap(), ("a \"b".to_owned(), 7));
+        assert_eq!(first_text("a\"b c").unwrap(), ("a\"b".to_owned(), 3));
+        assert!(first_term("busi>5ms x").is_err());
     }
 
     #[track_caller]

@@ -11,12 +11,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::ask::{Of, Page};
 use super::grid::Tone;
-use super::lines::{ResourceLine, warnings};
+use super::lines::{ResourceLine, state, warnings};
 use super::model::{Model, Opened, When};
 use super::table::level_tone;
 use crate::commands::render::{clean, shorten};
 use crate::commands::resources::inside;
-use crate::commands::tasks::state;
 use crate::commands::time_arg::clock_text;
 
 /// So many of each sort are listed; `loopd task --json` has them all.
@@ -40,7 +39,7 @@ pub(super) fn lines(model: &Model, opened: &Opened, width: usize) -> Vec<Line<'s
     match (opened, model.page()) {
         (Opened::Task { task, app, .. }, Some(Page::Task(view))) => {
             text.title(&format!("task {task} of {app}"));
-            if !matches!(model.when, When::Live) {
+            if model.when != When::Live {
                 text.say(Tone::Dim, "of its whole recording, not only until the instant shown");
             }
             text.task(view);
@@ -50,13 +49,24 @@ pub(super) fn lines(model: &Model, opened: &Opened, width: usize) -> Vec<Line<'s
             text.say(Tone::Dim, "reading …");
         }
         (Opened::Resource(line), page) => {
+            if matches!(page, Some(Page::Resource(None, _))) {
+                text.say(Tone::Warn, "it was not open then; this is how it was seen last");
+            }
             text.resource(line);
             match page {
-                Some(Page::WaitsOf(waits)) => text.waits("who waits for it", waits),
+                Some(Page::Resource(_, waits)) => text.waits("who waits for it", waits),
                 _ => text.say(Tone::Dim, "reading who waits for it …"),
             }
         }
-        (Opened::Finding(finding), _) => text.finding(finding),
+        (Opened::Finding(finding), page) => {
+            if matches!(page, Some(Page::Finding(None))) {
+                text.say(
+                    Tone::Warn,
+                    "it is not found any more, or not yet; this is how it was seen last",
+                );
+            }
+            text.finding(finding);
+        }
     }
     text.lines
 }
@@ -106,10 +116,9 @@ impl Text<'_> {
         let zone = self.zone;
         let at = |at: Option<i64>| at.map_or("not known".into(), |at| clock_text(at, zone));
         let location = task.location.as_ref().map_or("not known".into(), ToString::to_string);
-        let (state, _) = state(task);
         let mut facts = vec![
             ("Name", task.name.clone().unwrap_or_else(|| "-".into()), Tone::Plain),
-            ("State", state, Tone::Plain),
+            ("State", state(task), Tone::Plain),
             ("Kind", task.kind.clone(), Tone::Plain),
             ("Location", location, Tone::Place),
             ("Spawned", at(task.spawned_at.map(|at| at.0)), Tone::Plain),

@@ -27,9 +27,8 @@ pub(super) fn draw(model: &mut Model, frame: &mut Frame<'_>) {
     head(model, frame, row(0));
     status(model, frame, row(1));
     let mut body = Rect { y: area.y + 2, height: area.height - 3, ..area };
-    if let Some(trouble) = &model.trouble {
+    if let Some(text) = notice(model) {
         let style = Tone::Bad.style(model.has_color);
-        let text = notice(model, trouble);
         let line = Line::styled(shorten(&text, usize::from(area.width), false), style);
         frame.render_widget(line, Rect { height: 1, ..body });
         body = Rect { y: body.y + 1, height: body.height - 1, ..body };
@@ -47,15 +46,24 @@ pub(super) fn draw(model: &mut Model, frame: &mut Frame<'_>) {
 }
 
 /// What is wrong, and what is seen meanwhile.
-fn notice(model: &Model, trouble: &str) -> String {
-    match model.newest() {
-        Some(newest) if matches!(model.when, When::Live) => format!(
+fn notice(model: &Model) -> Option<String> {
+    let Some(trouble) = model.trouble() else {
+        let (_, answer) = model.shown.as_ref()?;
+        let (app, error) = answer.failed.first()?;
+        let more = match answer.failed.len() - 1 {
+            0 => String::new(),
+            more => format!(", and nothing of {more} more"),
+        };
+        return Some(format!("nothing of {}: {}{more}", clean(app), clean(error)));
+    };
+    Some(match model.newest() {
+        Some(newest) if model.when == When::Live => format!(
             "{}; trying again, what is shown goes up to {}",
             clean(trouble),
             clock(newest, &model.zone)
         ),
         _ => format!("{}; trying again", clean(trouble)),
-    }
+    })
 }
 
 /// The views, and what is read.
@@ -84,23 +92,30 @@ fn head(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn status(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let color = model.has_color;
     let mut spans = Vec::new();
-    let is_live = model.shown.as_ref().is_none_or(|(_, answer)| answer.is_live);
-    let (word, tone) = match model.when {
-        When::Live if is_live => ("live".to_owned(), Tone::Good),
-        When::Live => match model.newest() {
-            Some(newest) => (format!("ended, {}", clock(newest, &model.zone)), Tone::Plain),
-            None => ("nothing yet".into(), Tone::Plain),
-        },
-        When::Paused(at) => (format!("paused at {}", clock(at, &model.zone)), Tone::Warn),
-        When::Past(at) => (format!("past, {}", clock(at, &model.zone)), Tone::Warn),
-    };
-    spans.push(Span::styled(word, tone.style(color)));
-    let mut say = |text: String| spans.push(Span::raw(format!("  {text}")));
-    if model.view == View::Tasks && model.opened.is_none() && model.counts_a_window() {
-        say(format!("the {} before", duration_text(model.window)));
+    if let Some((word, tone)) = when(model) {
+        spans.push(Span::styled(word, tone.style(color)));
     }
-    if let Some((_, answer)) = &model.shown {
-        match (&model.app, answer.apps.len()) {
+    let mut say = |text: String| {
+        let gap = if spans.is_empty() { "" } else { "  " };
+        spans.push(Span::raw(format!("{gap}{text}")));
+    };
+    if let Some(text) = reading(model) {
+        say(text);
+    }
+    if let Some((ask, answer)) = &model.shown {
+        if let Some(window) = ask.window
+            && model.view == View::Tasks
+            && model.opened.is_none()
+        {
+            say(format!("the {} before", duration_text(window)));
+        }
+        if let (Some(at), Some(newest)) = (ask.at, answer.newest)
+            && newest < at
+            && ask.among.is_none()
+        {
+            say(format!("data up to {}", clock(newest, &model.zone)));
+        }
+        match (&model.app, answer.processes.len()) {
             (Some(app), _) => say(clean(app)),
             (None, n) if answer.more_apps > 0 => {
                 say(format!("the newest {n} of {} programs", n + answer.more_apps));
@@ -110,9 +125,9 @@ fn status(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         }
     }
     if model.opened.is_none()
-        && let Some((fetched, total, more)) = model.page().and_then(Page::counts)
+        && let Some(page) = model.page()
     {
-        say(counts(model, fetched, total, more));
+        say(counts(model, page));
     }
     let filter = &model.looks().filter.text;
     if !filter.is_empty() && model.opened.is_none() {
@@ -121,8 +136,41 @@ fn status(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Line::from(spans), area);
 }
 
-/// `12 of 12,345 tasks, 1,000 fetched`.
-fn counts(model: &Model, fetched: usize, total: u64, more: bool) -> String {
+/// Of when is what is shown.
+fn when(model: &Model) -> Option<(String, Tone)> {
+    if let When::Paused(at) = model.when {
+        return Some((format!("paused at {}", clock(at, &model.zone)), Tone::Warn));
+    }
+    let (ask, answer) = model.shown.as_ref()?;
+    let newest = answer.newest.map(|newest| clock(newest, &model.zone));
+    Some(match (ask.at, newest) {
+        (Some(at), _) => (format!("past, {}", clock(at, &model.zone)), Tone::Warn),
+        (None, Some(newest)) if answer.is_live && model.is_file => {
+            (format!("file, up to {newest}"), Tone::Plain)
+        }
+        (None, _) if answer.is_live => ("live".to_owned(), Tone::Good),
+        (None, Some(newest)) => (format!("ended, {newest}"), Tone::Plain),
+        (None, None) => ("nothing yet".into(), Tone::Plain),
+    })
+}
+
+/// What is not shown yet.
+fn reading(model: &Model) -> Option<String> {
+    let ask = model.ask()?;
+    let shown = model.shown.as_ref().map(|(ask, _)| ask);
+    if shown == Some(&ask) {
+        return None;
+    }
+    Some(match ask.at {
+        _ if shown.is_none_or(|shown| shown.at == ask.at) => "reading …".into(),
+        Some(at) => format!("reading {} …", clock(at, &model.zone)),
+        None => "reading what is now …".into(),
+    })
+}
+
+/// `12 of 12,345 tasks, only 1,000 were fetched`.
+fn counts(model: &Model, page: &Page) -> String {
+    let Some((fetched, total, more)) = page.counts() else { return String::new() };
     let view = model.view;
     let shown = count_text(model.rows.len() as u64);
     let all = at_least_text(total, more);
@@ -130,15 +178,25 @@ fn counts(model: &Model, fetched: usize, total: u64, more: bool) -> String {
         true => view.counted(&shown),
         false => format!("{shown} of {}", view.counted(&all)),
     };
-    if (fetched as u64) < total || more {
-        text.push_str(&format!(", only {} were fetched", count_text(fetched as u64)));
+    if !page.is_whole() {
+        let fetched = count_text(fetched as u64);
+        let (sort, is_descending) = (model.looks().sort, model.is_descending());
+        text.push_str(&match table::is_fetched_in_order(view, sort, is_descending) {
+            true => format!(", only {fetched} were fetched"),
+            false => format!(", sorted among the {fetched} that were fetched"),
+        });
     }
-    if let Some(Page::Tasks(list)) = model.page() {
-        let in_state = |state: &str| list.rows.iter().filter(|task| task.state == state).count();
-        let (running, idle) = (in_state("running"), in_state("idle"));
-        text.push_str(&format!(", {running} running, {idle} idle"));
-        if model.with_ended && !model.counts_a_window() {
+    if let Page::Tasks(list) = page {
+        if page.is_whole() {
+            let in_state = |state: &str| list.rows.iter().filter(|it| it.state == state).count();
+            let (running, idle) = (in_state("running"), in_state("idle"));
+            text.push_str(&format!(", {running} running, {idle} idle"));
+        }
+        if model.with_ended && model.can_list_ended() {
             text.push_str(", with those that ended");
+            if let Some(from) = list.searched_from {
+                text.push_str(&format!(" since {}", clock(from, &model.zone)));
+            }
         }
     }
     text
@@ -180,17 +238,24 @@ fn nothing(model: &Model) -> String {
     let Some((_, answer)) = model.shown.as_ref().filter(|_| model.page().is_some()) else {
         return "reading …".into();
     };
-    if answer.apps.is_empty() {
+    if answer.processes.is_empty() {
         return match model.when {
-            When::Past(_) => "no program ran then; ] and [ go elsewhere, Space goes on".into(),
+            When::Past(_) => "no program ran then; [ and ] go elsewhere, Space goes on".into(),
             _ => loopd_dashboard::views::NOTHING_YET.into(),
         };
     }
     if !model.looks().filter.text.is_empty() {
-        return "nothing meets the filter; Esc takes it away".into();
+        return match answer.page.counts() {
+            Some((fetched @ 1.., ..)) if !answer.page.is_whole() => format!(
+                "none of the {} that were fetched meets the filter, and there are more; --app and terms \
+                 that the server looks for reach further, Esc takes the filter away",
+                count_text(fetched as u64)
+            ),
+            _ => "nothing meets the filter; Esc takes it away".into(),
+        };
     }
     match model.view {
-        View::Tasks if !model.with_ended && !model.counts_a_window() => {
+        View::Tasks if !model.with_ended && model.can_list_ended() => {
             "no task is alive; a shows those that ended".into()
         }
         View::Tasks => "no task is known".into(),

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! filter = (term | regex)*        all of them are met
-//! regex  = ["-"] "~" (word | '"' anything '"')
+//! regex  = ["-"] "~" (word | "words")
 //! ```
 //!
 //! Terms of tasks are looked for where the data is. Regular expressions look at rows that were fetched, and
 //! so do the words of other views.
 
-use loopd_dashboard::views::task_filter;
+use loopd_dashboard::views::{ViewError, task_filter};
 use regex::{Regex, RegexBuilder};
 
 use super::ask::View;
@@ -47,21 +47,30 @@ impl Filter {
     /// Reads what was typed for `view`.
     pub(super) fn parse(text: &str, view: View) -> Result<Self, String> {
         let mut filter = Self { text: text.trim().to_owned(), ..Self::default() };
-        for token in tokens(text) {
-            let (is_negated, rest) = match token.strip_prefix('-') {
-                Some(rest) => (true, rest),
-                None => (false, token),
-            };
-            if let Some(regex) = rest.strip_prefix('~') {
-                let what = What::Regex(expression(unquoted(regex))?);
-                filter.local.push(Test { is_negated, what });
-            } else if view == View::Tasks {
+        let mut rest = text.trim_start();
+        while !rest.is_empty() {
+            let is_negated = rest.starts_with('-');
+            let positive = &rest[usize::from(is_negated)..];
+            let is_nothing = positive.is_empty() || positive.starts_with(char::is_whitespace);
+            let read_at = |left: &str, error| shifted(error, &text[..text.len() - left.len()]);
+            let length = if let Some(regex) = positive.strip_prefix('~') {
+                let read = task_filter::first_text(regex);
+                let (regex, length) = read.map_err(|error| read_at(regex, error))?;
+                filter.local.push(Test { is_negated, what: What::Regex(expression(&regex)?) });
+                rest.len() - positive.len() + 1 + length
+            } else if view == View::Tasks || is_nothing {
+                let read = task_filter::first_term(rest);
+                let length = read.map_err(|error| read_at(rest, error))?;
                 filter.terms.push_str(if filter.terms.is_empty() { "" } else { " " });
-                filter.terms.push_str(token);
+                filter.terms.push_str(&rest[..length]);
+                length
             } else {
-                let what = What::Word(unquoted(rest).to_lowercase());
-                filter.local.push(Test { is_negated, what });
-            }
+                let read = task_filter::first_text(positive);
+                let (word, length) = read.map_err(|error| read_at(positive, error))?;
+                filter.local.push(Test { is_negated, what: What::Word(word.to_lowercase()) });
+                rest.len() - positive.len() + length
+            };
+            rest = rest[length..].trim_start();
         }
         let regexes = filter.local.iter().filter(|test| matches!(test.what, What::Regex(_)));
         if regexes.count() > MAX_REGEXES {
@@ -101,19 +110,15 @@ fn expression(text: &str) -> Result<Regex, String> {
     })
 }
 
-fn unquoted(text: &str) -> &str {
-    let inner = text.strip_prefix('"');
-    inner.map_or(text, |inner| inner.strip_suffix('"').unwrap_or(inner))
-}
-
-/// What is between spaces that are outside of quotes.
-fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    let is_gap = move |c: char| {
-        is_quoted ^= c == '"';
-        c.is_whitespace() && !is_quoted
-    };
-    text.split(is_gap).filter(|token| !token.is_empty())
+/// An error with its place in all that was typed; places count UTF-16 units.
+fn shifted(error: ViewError, before: &str) -> String {
+    let units = before.encode_utf16().count();
+    match error {
+        ViewError::Filter { sentence, from, to } => {
+            ViewError::Filter { sentence, from: from + units, to: to + units }.to_string()
+        }
+        error => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +149,21 @@ mod tests {
         check(View::Tasks, "nothing", &["else"], true);
         check(View::Waits, "LOCK -config", &["lock", "left"], true);
         check(View::Waits, "LOCK -config", &["lock", "config"], false);
+    }
+
+    #[test]
+    fn quotes_are_those_of_the_task_filter() {
+        let terms = |filter| Filter::parse(filter, View::Tasks).unwrap().terms;
+        assert_eq!(terms("name:\"a \\\" b\"  loc:x"), "name:\"a \\\" b\" loc:x");
+        // A quote within a word is one of its letters.
+        assert_eq!(terms("a\"b c\"d ~x"), "a\"b c\"d");
+        check(View::Waits, "a\"b c", &["a\"b", "c"], true);
+        check(View::Waits, "\"a \\\"b\\\"\"", &["a \"b\""], true);
+        check(View::Tasks, "~\"a \\\"b\"", &["a \"b"], true);
+        let nothing = Filter::parse("lock - x", View::Waits).unwrap_err();
+        assert!(nothing.contains("at character 6: after `-` comes"), "{nothing}");
+        let unclosed = Filter::parse("~\"a", View::Tasks).unwrap_err();
+        assert!(unclosed.contains("the quote is not closed"), "{unclosed}");
     }
 
     #[test]

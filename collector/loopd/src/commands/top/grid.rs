@@ -1,4 +1,5 @@
-//! Rows under titles in a part of the screen: what does not fit is shortened, then left out from the right.
+//! Rows under titles in a part of the screen: of what does not fit the columns that matter least are left out,
+//! and the rest is shortened.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -53,6 +54,8 @@ pub(super) enum Kind {
 pub(super) struct Column {
     pub(super) title: &'static str,
     pub(super) kind: Kind,
+    /// Those of the lowest rank are left out first.
+    pub(super) rank: u8,
 }
 
 const GAP: u16 = 2;
@@ -60,6 +63,10 @@ const GAP: u16 = 2;
 const MIN_WIDTH: usize = 6;
 /// Texts beyond this give way to other columns.
 const MAX_WIDTH: usize = 40;
+/// Before texts are squeezed below this, a column is left out;
+const EASY_WIDTH: usize = 10;
+/// and places below this.
+const EASY_PLACE: usize = 20;
 
 /// Which rows are looked at, and which column they are sorted by.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +100,7 @@ pub(super) fn draw(
             (false, _) => column.title.to_owned(),
         })
         .collect();
-    let widths = widths(columns, &titles, &shown, usize::from(area.width));
+    let widths = widths(columns, &titles, &shown, place.sorted, usize::from(area.width));
     let bold = Style::default().add_modifier(Modifier::BOLD);
     let titles: Vec<Cell> = titles.into_iter().map(|title| (title, Tone::Title)).collect();
     line(buffer, Rect { height: 1, ..area }, columns, &titles, &widths, has_color);
@@ -107,33 +114,53 @@ pub(super) fn draw(
     }
 }
 
-/// As wide as what is shown; if that is too much, the widest columns of texts give way, then those at the
-/// right are left out.
-fn widths(columns: &[Column], titles: &[String], rows: &[&[Cell]], available: usize) -> Vec<usize> {
-    let mut widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| {
-            let cells = rows.iter().filter_map(|row| row.get(i)).map(|(text, _)| text.width());
-            let needed = cells.max().unwrap_or(0);
-            let is_last = i + 1 == columns.len();
-            let capped = column.kind == Kind::Number || is_last;
-            (if capped { needed } else { needed.min(MAX_WIDTH) }).max(titles[i].width())
+/// As wide as what is shown; if that is too much, columns that say nothing and then those of the lowest rank
+/// are left out, but not the one that is sorted by, and then the widest columns of texts give way.
+fn widths(
+    columns: &[Column],
+    titles: &[String],
+    rows: &[&[Cell]],
+    sorted: usize,
+    available: usize,
+) -> Vec<Option<usize>> {
+    let texts = |i: usize| rows.iter().filter_map(move |row| row.get(i)).map(|(text, _)| &**text);
+    let is_last = |i: usize| i + 1 == columns.len();
+    let mut widths: Vec<Option<usize>> = (0..columns.len())
+        .map(|i| {
+            let needed = texts(i).map(UnicodeWidthStr::width).max().unwrap_or(0);
+            let is_whole = columns[i].kind == Kind::Number || is_last(i);
+            let needed = if is_whole { needed } else { needed.min(MAX_WIDTH) };
+            Some(needed.max(titles[i].width()))
         })
         .collect();
-    let sum = |widths: &[usize]| {
-        widths.iter().sum::<usize>() + usize::from(GAP) * widths.len().saturating_sub(1)
+    let says_nothing = |i: usize| {
+        texts(i).all(|text| matches!(text, "" | "-"))
+            || (columns[i].title == "App" && texts(i).all(|text| texts(i).next() == Some(text)))
     };
-    while sum(&widths) > available {
+    let easy = |i: usize, width: usize| match columns[i].kind {
+        Kind::Number => width,
+        Kind::Text => width.min(EASY_WIDTH.max(titles[i].width())),
+        Kind::Place => width.min(EASY_PLACE),
+    };
+    let sum = |widths: &[Option<usize>], of: &dyn Fn(usize, usize) -> usize| {
+        let kept = widths.iter().enumerate().filter_map(|(i, width)| Some(of(i, (*width)?)));
+        kept.map(|width| width + usize::from(GAP)).sum::<usize>().saturating_sub(usize::from(GAP))
+    };
+    while sum(&widths, &easy) > available {
+        let others = (0..columns.len()).filter(|&i| i != sorted && widths[i].is_some());
+        // Of those that matter as much the right one.
+        let least = others.min_by_key(|&i| (!says_nothing(i), columns[i].rank, columns.len() - i));
+        let Some(least) = least else { break };
+        widths[least] = None;
+    }
+    while sum(&widths, &|_, width| width) > available {
         let least = |i: usize| MIN_WIDTH.max(titles[i].width());
-        let gives = |i: &usize| columns[*i].kind != Kind::Number && widths[*i] > least(*i);
-        match (0..widths.len()).filter(gives).max_by_key(|&i| widths[i]) {
-            Some(widest) => widths[widest] -= 1,
-            None if widths.len() > 1 => {
-                widths.pop();
-            }
-            None => break,
-        }
+        let gives = |&i: &usize| {
+            columns[i].kind != Kind::Number && widths[i].is_some_and(|width| width > least(i))
+        };
+        let widest = (0..columns.len()).filter(gives).max_by_key(|&i| widths[i]);
+        let Some(width) = widest.and_then(|widest| widths[widest].as_mut()) else { break };
+        *width -= 1;
     }
     widths
 }
@@ -143,11 +170,12 @@ fn line(
     area: Rect,
     columns: &[Column],
     cells: &[Cell],
-    widths: &[usize],
+    widths: &[Option<usize>],
     has_color: bool,
 ) {
     let mut x = area.x;
-    for ((column, (text, tone)), &width) in columns.iter().zip(cells).zip(widths) {
+    for ((column, (text, tone)), width) in columns.iter().zip(cells).zip(widths) {
+        let Some(width) = *width else { continue };
         let text = shorten(text, width, column.kind == Kind::Place);
         let padding = match column.kind {
             Kind::Number => width.saturating_sub(text.width()) as u16,

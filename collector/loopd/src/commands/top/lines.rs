@@ -14,17 +14,18 @@ pub(super) struct TaskLine {
     pub(super) task: u64,
     pub(super) name: Option<String>,
     pub(super) kind: String,
-    /// `running`, `scheduled`, `idle`, or how it ended.
+    /// `running`, `scheduled`, `idle`, or how it ended; empty if that is not known.
     pub(super) state: String,
     pub(super) location: Option<String>,
     /// From spawn to the instant or its end; `None` if its spawn was not seen.
     pub(super) total: Option<u64>,
-    pub(super) busy: u64,
+    /// `None` if its polls of that time are not kept, or were never recorded one by one; likewise `polls`.
+    pub(super) busy: Option<u64>,
     /// `None` if its wakes are not recorded.
     pub(super) scheduled: Option<u64>,
     /// `None` if that is not known.
     pub(super) idle: Option<u64>,
-    pub(super) polls: u64,
+    pub(super) polls: Option<u64>,
     pub(super) fields: String,
     /// What looks wrong with it, each a sentence.
     pub(super) warnings: Vec<String>,
@@ -46,10 +47,10 @@ impl TaskLine {
             state: state(task),
             location: task.location.as_ref().map(ToString::to_string),
             total: Some(task.lifetime),
-            busy: task.busy_time,
+            busy: Some(task.busy_time),
             scheduled: task.scheduled_time,
             idle: task.scheduled_time.map(waited),
-            polls: task.polls,
+            polls: Some(task.polls),
             fields: fields_text(&task.fields),
             warnings: warnings(task),
         }
@@ -57,7 +58,7 @@ impl TaskLine {
 }
 
 /// `alive` is what cannot be told from idle; tokio-console's users look for `idle`.
-fn state(task: &Task) -> String {
+pub(super) fn state(task: &Task) -> String {
     match task.outcome.as_deref() {
         Some("unknown") => "ended".into(),
         Some(outcome) => outcome.to_owned(),

@@ -21,6 +21,8 @@ const PAGE: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     GoOn,
+    /// The shell is to have the terminal until it lets us go on.
+    Suspend,
     Quit,
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Looks {
     /// Whether the smallest come first where the largest would, and the other way round.
     pub(super) is_inverted: bool,
     pub(super) selected: usize,
+    /// The row that is selected, to find it again.
+    key: Option<String>,
     pub(super) filter: Filter,
 }
 
@@ -65,6 +69,8 @@ pub(super) struct Prompt {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) source: String,
+    /// Whether that is a file, which may be of any age.
+    pub(super) is_file: bool,
     pub(super) zone: TimeZone,
     pub(super) has_color: bool,
     pub(super) app: Option<String>,
@@ -79,8 +85,10 @@ pub(super) struct Model {
     pub(super) prompt: Option<Prompt>,
     /// The latest answer, and what was asked.
     pub(super) shown: Option<(Ask, Answer)>,
-    /// Why there is no newer one.
-    pub(super) trouble: Option<String>,
+    /// The answer that was shown when the screen was stopped.
+    frozen: Option<(Ask, Answer)>,
+    /// Why there is no newer one of a question.
+    trouble: Option<(Ask, String)>,
     /// Rows of the answer that the filter lets through, sorted.
     pub(super) rows: Vec<Row>,
     /// How far what is opened, or the help, is scrolled.
@@ -95,10 +103,12 @@ impl Model {
             sort: table::first_sort(view),
             is_inverted: false,
             selected: 0,
+            key: None,
             filter: Filter::default(),
         });
         Self {
             source,
+            is_file: false,
             zone,
             has_color,
             app: None,
@@ -111,6 +121,7 @@ impl Model {
             is_helping: false,
             prompt: None,
             shown: None,
+            frozen: None,
             trouble: None,
             rows: Vec::new(),
             scroll: 0,
@@ -136,34 +147,68 @@ impl Model {
 
     /// What to fetch; `None` while the screen is to stay as it is.
     pub(super) fn ask(&self) -> Option<Ask> {
+        (!self.is_frozen()).then(|| self.question())
+    }
+
+    /// What is looked at.
+    fn question(&self) -> Ask {
         let at = match self.when {
             When::Live => None,
-            When::Past(at) => Some(at),
-            When::Paused(_) => return None,
+            When::Paused(at) | When::Past(at) => Some(at),
         };
-        let detail = match &self.opened {
-            Some(Opened::Task { process, task, .. }) => {
-                Some(Detail::Task { process: *process, task: *task })
-            }
-            Some(Opened::Resource(line)) => {
-                Some(Detail::Resource { process: line.process, resource: line.resource })
-            }
-            Some(Opened::Finding(_)) | None => None,
-        };
-        Some(Ask {
+        // Elsewhere on a screen that was stopped the same programs are there, as they were.
+        let frozen = self.frozen.as_ref().filter(|_| matches!(self.when, When::Paused(_)));
+        let among = frozen.map(|(_, answer)| answer.processes.iter().map(|(id, _)| *id).collect());
+        Ask {
             view: self.view,
-            detail,
+            detail: self.detail(),
             at,
             window: (at.is_some() || self.is_windowed).then_some(self.window),
             app: self.app.clone(),
+            among,
             filter: self.looks().filter.terms.clone(),
             with_ended: self.with_ended,
             sort: table::server_sort(self.looks[View::Tasks as usize].sort),
             is_descending: match self.view {
                 View::Tasks => self.is_descending(),
-                _ => true,
+                View::Resources => table::is_oldest_first(self.looks().sort, self.is_descending()),
+                View::Waits | View::Findings => true,
+            },
+        }
+    }
+
+    fn detail(&self) -> Option<Detail> {
+        Some(match self.opened.as_ref()? {
+            Opened::Task { process, task, .. } => Detail::Task { process: *process, task: *task },
+            Opened::Resource(line) => {
+                Detail::Resource { process: line.process, resource: line.resource }
+            }
+            Opened::Finding(finding) => Detail::Finding {
+                process: finding.process,
+                rule: finding.it.rule.clone(),
+                subject: finding.it.subject.clone(),
             },
         })
+    }
+
+    /// Whether what was stopped is what is looked at. The order is no question.
+    fn is_frozen(&self) -> bool {
+        let frozen = self.frozen.as_ref().filter(|_| matches!(self.when, When::Paused(_)));
+        frozen.is_some_and(|(ask, _)| {
+            let detail = self.detail();
+            let is_same_list = || {
+                ask.view == self.view
+                    && ask.filter == self.looks().filter.terms
+                    && ask.with_ended == self.with_ended
+            };
+            ask.detail == detail && (detail.is_some() || is_same_list())
+        })
+    }
+
+    /// Why what is asked has no answer yet, or no newer one.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        let (ask, trouble) = self.trouble.as_ref()?;
+        (self.ask().as_ref() == Some(ask)).then_some(trouble)
     }
 
     /// Takes an answer, unless something else was asked meanwhile.
@@ -174,27 +219,28 @@ impl Model {
         match answer {
             Ok(answer) => {
                 self.trouble = None;
+                match &answer.page {
+                    Page::Resource(Some(line), _) => {
+                        self.opened = Some(Opened::Resource(line.clone()));
+                    }
+                    Page::Finding(Some(finding)) => {
+                        self.opened = Some(Opened::Finding(finding.clone()));
+                    }
+                    _ => {}
+                }
                 self.shown = Some((ask, answer));
                 self.list_again();
             }
-            Err(error) => self.trouble = Some(error),
+            Err(error) => self.trouble = Some((ask, error)),
         }
     }
 
-    /// What is shown of the present question; `None` until it arrives.
+    /// What is shown of the present question, if only as it was before; `None` until it arrives.
     pub(super) fn page(&self) -> Option<&Page> {
         let (ask, answer) = self.shown.as_ref()?;
-        let wanted = match (&self.opened, ask.detail) {
-            (Some(Opened::Task { process, task, .. }), Some(detail)) => {
-                detail == Detail::Task { process: *process, task: *task }
-            }
-            (Some(Opened::Resource(line)), Some(detail)) => {
-                detail == Detail::Resource { process: line.process, resource: line.resource }
-            }
-            (Some(Opened::Finding(_)) | None, None) => ask.view == self.view,
-            _ => false,
-        };
-        wanted.then_some(&answer.page)
+        let detail = self.detail();
+        let is_wanted = ask.detail == detail && (detail.is_some() || ask.view == self.view);
+        is_wanted.then_some(&answer.page)
     }
 
     /// Filters from the beginning.
@@ -206,18 +252,25 @@ impl Model {
     fn list_again(&mut self) {
         let Some(page) = self.page().filter(|_| self.opened.is_none()) else { return };
         let view = self.view;
-        let selected = self.rows.get(self.looks().selected).map(|row| row.key.clone());
         let mut rows = table::rows(page);
         let (looks, is_descending) = (self.looks(), self.is_descending());
         if looks.filter.is_local() {
             rows.retain(|row| looks.filter.lets_through(&table::searched(view, row)));
         }
         rows.sort_by(|one, other| one.compare(other, looks.sort, is_descending));
-        let at = selected.and_then(|key| rows.iter().position(|row| row.key == key));
+        let at = looks.key.as_ref().and_then(|key| rows.iter().position(|row| row.key == *key));
         let last = rows.len().saturating_sub(1);
         let at = at.unwrap_or(looks.selected).min(last);
         self.rows = rows;
         self.looks_mut().selected = at;
+        self.remember();
+    }
+
+    /// Remembers which row is selected.
+    fn remember(&mut self) {
+        if let Some(row) = self.rows.get(self.looks().selected) {
+            self.looks_mut().key = Some(row.key.clone());
+        }
     }
 
     /// Whether several programs are looked at.
@@ -227,12 +280,38 @@ impl Model {
 
     /// Takes a key.
     pub(super) fn on_key(&mut self, key: KeyEvent) -> Flow {
-        if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-            return Flow::Quit;
+        let flow = self.take_key(key);
+        // What was stopped is there again as soon as it is looked at.
+        if self.is_frozen() && self.shown.as_ref().map(|(ask, _)| ask) != self.frozen_ask() {
+            self.shown.clone_from(&self.frozen);
+            self.list_again();
         }
-        if self.prompt.is_some() {
-            self.on_prompt_key(key);
-            return Flow::GoOn;
+        flow
+    }
+
+    fn frozen_ask(&self) -> Option<&Ask> {
+        self.frozen.as_ref().map(|(ask, _)| ask)
+    }
+
+    fn take_key(&mut self, key: KeyEvent) -> Flow {
+        let is_chord = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                return Flow::Quit;
+            }
+            KeyCode::Char('z') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                return Flow::Suspend;
+            }
+            _ if self.prompt.is_some() => {
+                self.on_prompt_key(key);
+                return Flow::GoOn;
+            }
+            KeyCode::Char('d') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                return Flow::Quit;
+            }
+            // None of ours.
+            _ if is_chord => return Flow::GoOn,
+            _ => {}
         }
         let was_g = std::mem::take(&mut self.was_g);
         if self.is_helping {
@@ -262,8 +341,7 @@ impl Model {
                 self.prompt = Some(Prompt { text, error: None });
             }
             KeyCode::Esc => self.filter(Filter::default()),
-            KeyCode::Char('a') if self.view == View::Tasks && !self.counts_a_window() => {
-                self.thaw();
+            KeyCode::Char('a') if self.view == View::Tasks && self.can_list_ended() => {
                 self.with_ended = !self.with_ended;
             }
             KeyCode::Enter => self.open(),
@@ -312,6 +390,7 @@ impl Model {
             KeyCode::Char('g') => self.was_g = true,
             _ => {}
         }
+        self.remember();
     }
 
     /// The column of programs, where only one is shown.
@@ -349,9 +428,6 @@ impl Model {
     }
 
     fn filter(&mut self, filter: Filter) {
-        if self.looks().filter.terms != filter.terms {
-            self.thaw();
-        }
         self.looks_mut().filter = filter;
         self.list_again();
     }
@@ -381,9 +457,6 @@ impl Model {
 
     fn switch(&mut self, key: char) {
         let Some(view) = View::ALL.into_iter().find(|view| view.key() == key) else { return };
-        if view != self.view || self.opened.is_some() {
-            self.thaw();
-        }
         self.view = view;
         self.opened = None;
         self.scroll = 0;
@@ -394,7 +467,6 @@ impl Model {
     fn open(&mut self) {
         let row = self.rows.get(self.looks().selected);
         let Some(target) = row.and_then(|row| row.target.clone()) else { return };
-        self.thaw();
         self.scroll = 0;
         self.opened = Some(match target {
             Target::Task { process, task, app } => Opened::Task { process, task, app },
@@ -404,48 +476,55 @@ impl Model {
     }
 
     fn close(&mut self) {
-        self.thaw();
         self.opened = None;
         self.scroll = 0;
         self.list_again();
     }
 
     fn pause_or_go_on(&mut self) {
-        self.when = match self.when {
-            When::Live => match self.newest() {
-                Some(newest) => When::Paused(newest),
-                None => When::Live,
-            },
-            When::Paused(_) | When::Past(_) => When::Live,
-        };
-    }
-
-    /// Goes to another instant, from now if nothing was stopped. Later than the newest data is now.
-    fn step(&mut self, direction: i64, times: u64) {
-        let Some(newest) = self.newest() else { return };
-        let at = match self.when {
-            When::Live if direction > 0 => return,
-            When::Live => newest,
-            When::Paused(at) | When::Past(at) => at,
-        };
-        let length = i64::try_from(self.window.saturating_mul(times)).unwrap_or(i64::MAX);
-        let at = at.0.saturating_add(direction.saturating_mul(length)).max(0);
-        self.when = When::Past(UnixNanos(at.min(newest.0)));
-    }
-
-    /// What was stopped cannot show anything else: what it was then has to be asked.
-    const fn thaw(&mut self) {
-        if let When::Paused(at) = self.when {
-            self.when = When::Past(at);
+        match (self.when, self.newest()) {
+            (When::Live, Some(newest)) => {
+                self.when = When::Paused(newest);
+                self.frozen.clone_from(&self.shown);
+            }
+            (When::Live, None) => {}
+            (When::Paused(_) | When::Past(_), _) => self.go_live(),
         }
     }
 
-    /// Whether what tasks did is counted in a window, and not in all their life.
-    pub(super) const fn counts_a_window(&self) -> bool {
-        self.is_windowed || matches!(self.when, When::Past(_))
+    fn go_live(&mut self) {
+        self.when = When::Live;
+        self.frozen = None;
     }
 
-    /// Up to when there is data.
+    /// Goes to another instant, from now if nothing was stopped: not before anything began, and later than
+    /// the newest data is now.
+    fn step(&mut self, direction: i64, times: u64) {
+        let at = match (self.when, self.newest()) {
+            (When::Live, _) if direction > 0 => return,
+            (When::Live, None) => return,
+            (When::Live, Some(newest)) => newest,
+            (When::Paused(at) | When::Past(at), _) => at,
+        };
+        let length = i64::try_from(self.window.saturating_mul(times)).unwrap_or(i64::MAX);
+        let mut to = at.0.saturating_add(direction.saturating_mul(length)).max(0);
+        if let Some((first, last)) = self.shown.as_ref().and_then(|(_, answer)| answer.extent) {
+            if direction > 0 && to >= last.0 {
+                self.go_live();
+                return;
+            }
+            to = to.min(last.0).max(first.0);
+        }
+        self.when = When::Past(UnixNanos(to));
+        self.frozen = None;
+    }
+
+    /// Whether tasks that ended can be listed: of the past, and of a window, those that were alive are.
+    pub(super) const fn can_list_ended(&self) -> bool {
+        !self.is_windowed && matches!(self.when, When::Live)
+    }
+
+    /// Up to when there is data of what is looked at.
     pub(super) fn newest(&self) -> Option<UnixNanos> {
         self.shown.as_ref().and_then(|(_, answer)| answer.newest)
     }

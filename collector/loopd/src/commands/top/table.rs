@@ -12,64 +12,65 @@ use super::grid::{Cell, Column, Kind, Tone};
 use super::lines::{ResourceLine, TaskLine};
 use crate::commands::render::clean;
 
-const fn text(title: &'static str) -> Column {
-    Column { title, kind: Kind::Text }
+const fn text(title: &'static str, rank: u8) -> Column {
+    Column { title, kind: Kind::Text, rank }
 }
 
-const fn number(title: &'static str) -> Column {
-    Column { title, kind: Kind::Number }
+const fn number(title: &'static str, rank: u8) -> Column {
+    Column { title, kind: Kind::Number, rank }
 }
 
-const fn place(title: &'static str) -> Column {
-    Column { title, kind: Kind::Place }
+const fn place(title: &'static str, rank: u8) -> Column {
+    Column { title, kind: Kind::Place, rank }
 }
 
-// Those of tokio-console, in its order, with the program.
+// Those of tokio-console, in its order, with the program. Where the screen is narrow, those of the lowest rank
+// give way.
 const TASKS: [Column; 13] = [
-    number("Warn"),
-    text("App"),
-    number("ID"),
-    text("State"),
-    text("Name"),
-    number("Total"),
-    number("Busy"),
-    number("Sched"),
-    number("Idle"),
-    number("Polls"),
-    text("Kind"),
-    place("Location"),
-    text("Fields"),
+    number("Warn", 6),
+    text("App", 7),
+    number("ID", 12),
+    text("State", 9),
+    text("Name", 11),
+    number("Total", 8),
+    number("Busy", 7),
+    number("Sched", 3),
+    number("Idle", 4),
+    number("Polls", 6),
+    text("Kind", 2),
+    place("Location", 12),
+    text("Fields", 5),
 ];
 const RESOURCES: [Column; 10] = [
-    text("App"),
-    number("ID"),
-    text("Kind"),
-    text("State"),
-    text("Name"),
-    number("Total"),
-    number("Task"),
-    number("Waiters"),
-    text("Inside"),
-    place("Location"),
+    text("App", 6),
+    number("ID", 12),
+    text("Kind", 10),
+    text("State", 4),
+    text("Name", 11),
+    number("Total", 8),
+    number("Task", 5),
+    number("Waiters", 9),
+    text("Inside", 9),
+    place("Location", 12),
 ];
 const WAITS: [Column; 8] = [
-    text("App"),
-    number("Task"),
-    text("Name"),
-    number("For"),
-    text("Op"),
-    text("Resource"),
-    text("Held up by"),
-    place("Location"),
+    text("App", 6),
+    number("Task", 12),
+    text("Name", 8),
+    number("For", 11),
+    text("Op", 5),
+    text("Resource", 10),
+    text("Held up by", 10),
+    place("Location", 12),
 ];
 const FINDINGS: [Column; 7] = [
-    text("Level"),
-    text("App"),
-    number("Score"),
-    text("Rule"),
-    place("Location"),
-    number("Times"),
-    text("What"),
+    text("Level", 11),
+    text("App", 6),
+    number("Score", 3),
+    text("Rule", 9),
+    place("Location", 12),
+    number("Times", 4),
+    text("What", 12),
 ];
 
 /// The columns of a view.
@@ -95,6 +96,24 @@ pub(super) const fn first_sort(view: View) -> usize {
 pub(super) fn is_largest_first(view: View, column: usize) -> bool {
     let column = columns(view)[column];
     column.kind == Kind::Number && !matches!(column.title, "ID" | "Task") || column.title == "Level"
+}
+
+/// Whether the rows that are fetched are the first of all in this order, and not only in order among
+/// themselves.
+pub(super) fn is_fetched_in_order(view: View, column: usize, is_descending: bool) -> bool {
+    match (view, columns(view)[column].title) {
+        (View::Tasks, title) => {
+            !matches!(title, "Warn" | "App" | "State" | "Idle" | "Kind" | "Fields")
+        }
+        (View::Resources, "Total") => true,
+        (View::Waits, "For") | (View::Findings, "Level") => is_descending,
+        _ => false,
+    }
+}
+
+/// Whether resources are fetched oldest first: unless the youngest are to be on top.
+pub(super) fn is_oldest_first(column: usize, is_descending: bool) -> bool {
+    RESOURCES[column].title != "Total" || is_descending
 }
 
 /// What the server sorts by, so that the rows that are fetched are the first of all.
@@ -194,7 +213,7 @@ pub(super) fn rows(page: &Page) -> Vec<Row> {
         Page::Resources(list) => list.rows.iter().map(resource).collect(),
         Page::Waits(list) => list.rows.iter().map(wait).collect(),
         Page::Findings(list) => list.rows.iter().map(finding).collect(),
-        Page::Task(_) | Page::WaitsOf(_) => Vec::new(),
+        Page::Task(_) | Page::Resource(..) | Page::Finding(_) => Vec::new(),
     }
 }
 
@@ -217,10 +236,10 @@ fn task(task: &TaskLine) -> Row {
         .text(&task.state, state)
         .text(task.name.as_deref().unwrap_or_default(), Tone::Plain)
         .number(task.total, duration_text, Tone::Plain)
-        .number(Some(task.busy), duration_text, Tone::Plain)
+        .number(task.busy, duration_text, Tone::Plain)
         .number(task.scheduled, duration_text, Tone::Plain)
         .number(task.idle, duration_text, Tone::Plain)
-        .number(Some(task.polls), count_text, Tone::Plain)
+        .number(task.polls, count_text, Tone::Plain)
         .text(&task.kind, Tone::Dim)
         .text(task.location.as_deref().unwrap_or_default(), Tone::Place)
         .text(&task.fields, Tone::Plain)
@@ -282,6 +301,7 @@ fn finding(of: &Of<Finding>) -> Row {
     let Of { process, app, it } = of;
     // Within a level those that cost most time come first.
     let place = it.level as u64 * 1_000 + u64::from(it.score);
+    let title = if it.muted.is_some() { format!("muted: {}", it.title) } else { it.title.clone() };
     Cells::default()
         .push(it.level.as_str().into(), level_tone(it.level), Value::Number(place))
         .text(app, Tone::Plain)
@@ -289,19 +309,22 @@ fn finding(of: &Of<Finding>) -> Row {
         .text(&it.rule, Tone::Plain)
         .text(it.location.as_deref().unwrap_or_default(), Tone::Place)
         .number(Some(it.occurrences), count_text, Tone::Plain)
-        .text(&it.title, if it.muted.is_some() { Tone::Dim } else { Tone::Plain })
+        .text(&title, if it.muted.is_some() { Tone::Dim } else { Tone::Plain })
         .row(
             format!("{process}/{}/{}", it.rule, it.subject),
             Some(Target::Finding(Box::new(of.clone()))),
         )
 }
 
-/// The texts of a row that regular expressions look at: of tasks name, location and fields.
+/// The texts of a row that regular expressions look at: of tasks name, location and fields. What is not known
+/// is no text.
 pub(super) fn searched(view: View, row: &Row) -> Vec<&str> {
-    let cells = row.cells.iter().zip(columns(view));
     let is_searched = |title: &str| match view {
         View::Tasks => matches!(title, "Name" | "Location" | "Fields"),
         _ => true,
     };
-    cells.filter(|(_, column)| is_searched(column.title)).map(|((text, _), _)| &**text).collect()
+    let cells = row.cells.iter().zip(&row.values).zip(columns(view));
+    let cells =
+        cells.filter(|((_, value), column)| is_searched(column.title) && **value != Value::Unknown);
+    cells.map(|(((text, _), _), _)| &**text).collect()
 }
