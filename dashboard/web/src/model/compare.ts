@@ -127,7 +127,8 @@ function changesAt(site: CompareSite, longA: number, longB: number): Change[] {
   const { a, b } = site;
   if (a == null || b == null) return a ? [oneSided(at, "gone", a, longB, "second")] : b ? [oneSided(at, "new", b, longA, "first")] : [];
   const polls = Math.min(polled(a, longA), polled(b, longB));
-  const isLoad = b.polls_per_sec > MUCH * a.polls_per_sec || a.polls_per_sec > MUCH * b.polls_per_sec;
+  const [often, oftenB] = [a.polls_per_sec ?? 0, b.polls_per_sec ?? 0];
+  const isLoad = oftenB > MUCH * often || often > MUCH * oftenB;
   const made = (what: What, standing: Standing, doubt: string | null): Change => ({ ...at, what, standing, a: a[what] ?? 0, b: b[what] ?? 0, sure: doubt ? "possible" : "likely", doubt });
   const list: Change[] = [];
   const longer = (what: "poll_p99" | "wake_p99", felt: number, doubt: string | null) => {
@@ -140,8 +141,10 @@ function changesAt(site: CompareSite, longA: number, longB: number): Change[] {
   longer("poll_p99", POLL_FELT, null);
   longer("wake_p99", DELAY_FELT, isLoad ? "the load is another" : null);
   const [spawnedA, spawnedB] = [spawned(a, longA), spawned(b, longB)];
-  if (isMore(a.failed, spawnedA, b.failed, spawnedB)) list.push(made("failed", "worse", null));
-  if (isMore(b.failed, spawnedB, a.failed, spawnedA)) list.push(made("failed", "better", null));
+  // Where it is not captured how tasks end nothing is said of it.
+  const isEnds = a.failed != null && b.failed != null;
+  if (isEnds && isMore(a.failed, spawnedA, b.failed, spawnedB)) list.push(made("failed", "worse", null));
+  if (isEnds && isMore(b.failed, spawnedB, a.failed, spawnedA)) list.push(made("failed", "better", null));
   const [rateA, rateB] = [a.spawned_per_min, b.spawned_per_min];
   const isRate = Math.max(spawnedA, spawnedB) >= MIN_SPAWNED && rateA > 0 && (rateB >= RATE_MUCH * rateA || rateB * RATE_MUCH <= rateA);
   if (isRate) list.push(made("spawned_per_min", "other", null));
@@ -150,8 +153,8 @@ function changesAt(site: CompareSite, longA: number, longB: number): Change[] {
 
 /** A place that one side does not have: surely, if that was long enough to have it. */
 function oneSided(at: { location: string; isCallback: boolean }, standing: "new" | "gone", figures: SiteFigures, otherLength: number, other: string): Change {
-  const expected = (figures.polls_per_sec * otherLength) / SECOND;
-  const doubt = expected < EXPECTED ? `it runs seldom: the ${other} range may be too short to have it` : null;
+  const expected = polled(figures, otherLength);
+  const doubt = figures.polls_per_sec == null ? "it is not known how often it runs" : expected < EXPECTED ? `it runs seldom: the ${other} range may be too short to have it` : null;
   const share = figures.busy_share;
   return { ...at, standing, what: "busy_share", a: standing === "gone" ? share : null, b: standing === "new" ? share : null, sure: doubt ? "possible" : "likely", doubt };
 }
@@ -164,7 +167,7 @@ function isMore(failedBefore: number, tasksBefore: number, failed: number, tasks
 }
 
 function polled(figures: SiteFigures, length: number): number {
-  return (figures.polls_per_sec * length) / SECOND;
+  return ((figures.polls_per_sec ?? 0) * length) / SECOND;
 }
 
 function spawned(figures: SiteFigures, length: number): number {
