@@ -210,7 +210,8 @@ async fn what_the_program_says_again_is_no_news_and_no_lag() {
     // It has all of the first in it, also what was over by then.
     program.say(Script::at(2_000).task(6, 1_500, &[("task.id", "42")]).done()).await;
     store.gives("SELECT task FROM tasks ORDER BY task", &["41", "42"]).await;
-    store.gives("SELECT kind, state FROM resources", &["tokio::sync::Mutex open"]).await;
+    let resources = "SELECT kind, closed_at IS NULL FROM resources";
+    store.gives(resources, &["tokio::sync::Mutex 1"]).await;
     assert_eq!(store.sql("SELECT count(*) FROM waits").await, ["0"]);
     let lag = "SELECT max(a.value - b.value) BETWEEN 4.9e8 AND 5.1e8 FROM metrics a
         JOIN metrics b USING (process, at)
@@ -338,7 +339,9 @@ async fn how_a_wait_ended_is_not_told_where_it_is_not_certain() {
     let program = Program::new(initial.done());
     let addr = program.serve().await;
     let attached = Attached::to(&format!("http://{addr}"), store.collector());
-    const WAITS: &str = "SELECT op, state, ended_at / 1000000 % 1000000 FROM waits ORDER BY wait";
+    wait_until("it is attached", || program.viewers() == 1).await;
+    const WAITS: &str =
+        "SELECT op, state, ended_at / 1000000 % 1000000 FROM waits ORDER BY began_at";
     let mut waiting = Script::at(2_000);
     for span in [200, 201, 202, 203] {
         let at = 1_000 + span;
@@ -369,8 +372,8 @@ async fn how_a_wait_ended_is_not_told_where_it_is_not_certain() {
     let gone = Script::at(6_000).polled(204, 4_500, Some(5), 2, 4_500, Some(5_500));
     program.say(gone.dropped([0, 0, 1]).done()).await;
     program.say(Script::at(7_000).done()).await;
-    let last = "SELECT state FROM waits ORDER BY wait DESC LIMIT 1";
-    store.gives(last, &["unfinished"]).await;
+    let last = "SELECT state, ended_at IS NULL FROM waits ORDER BY began_at DESC LIMIT 1";
+    store.gives(last, &["unfinished 0"]).await;
     attached.end().await;
 }
 

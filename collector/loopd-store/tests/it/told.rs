@@ -391,22 +391,28 @@ async fn what_is_only_counted_adds_up_and_lengths_of_single_polls_stay_unknown()
 async fn what_is_counted_of_a_while_is_spread_over_it_and_a_task_is_busy_at_most_all_of_it() {
     let mut store = Store::new().await;
     const S: u64 = 1_000 * MS;
-    let counted = |since: u64, busy_time| {
-        let counts = TaskCounts { busy_time, since: Nanos(since), ..TaskCounts::default() };
-        EventKind::TaskCounted { task: TaskId(7), counts }
+    // Steps of roll-ups begin at whole tens of seconds.
+    let begin = 10 * S - ORIGIN.unsigned_abs() % (10 * S);
+    let counted = |since: u64, to: u64, busy_time| {
+        let counts =
+            TaskCounts { busy_time, since: Nanos(begin + since * S), ..TaskCounts::default() };
+        let kind = EventKind::TaskCounted { task: TaskId(7), counts };
+        Event { at: Nanos(begin + to * S), kind }
     };
     let events = vec![
         at(1, spawned(7, 1)),
-        at(40_000, counted(10 * S, 15 * S)),
-        at(50_000, counted(45 * S, 60 * S)),
+        counted(10, 40, 15 * S),
+        counted(45, 50, 60 * S),
         // Of what is longer than an hour only the end.
-        at(7_250_000, counted(50 * S, 7_200 * S)),
+        counted(50, 7_250, 7_200 * S),
     ];
     let locations = locations(1);
     store.stored(Batch { locations, events, ..Batch::default() }).await;
     let busy = async |from: u64, to: u64| {
-        let at = |s: u64| Some(UnixNanos(ORIGIN + (s * S) as i64));
-        let facts = store.reader.facts(store.process, at(from), at(to)).await.unwrap().unwrap();
+        let at = |s: u64| Some(UnixNanos(ORIGIN + (begin + s * S) as i64));
+        // The end is in the range.
+        let to = at(to).map(|to| UnixNanos(to.0 - 1));
+        let facts = store.reader.facts(store.process, at(from), to).await.unwrap().unwrap();
         facts.sites.iter().map(|site| site.cell.busy_time).sum::<u64>() / S
     };
     assert_eq!(busy(0, 30).await, 10);

@@ -166,7 +166,11 @@ impl Tasks {
     /// What was seen of a suspect. Gives whether it has to be told of.
     fn look(&mut self, id: TaskId, times: Option<PollTimes>) -> bool {
         let Some(task) = self.open.get_mut(&id) else { return false };
-        task.is_suspect = false;
+        // It may have been slow again meanwhile.
+        task.is_suspect = task.may_have_been_slow() && self.suspects.len() < MAX_SUSPECTS;
+        if task.is_suspect {
+            self.suspects.push_back(id);
+        }
         if let Some(times) = times {
             task.times.max = task.times.max.max(times.max.min(MAX_NUMBER));
             task.times.slow = task.times.slow.max(times.slow.min(MAX_NUMBER));
@@ -195,9 +199,9 @@ impl Run {
             let id = self.tasks.suspects.pop_front()?;
             let Some(task) = self.tasks.open.get_mut(&id) else { continue };
             let span = task.identity.span;
+            task.asked_at = task.known.busy_time;
             // Another task may have the span by now.
             if self.tasks.by_span.get(&span) == Some(&id) {
-                task.asked_at = task.known.busy_time;
                 return Some((id, span));
             }
             self.looked(id, None);
@@ -212,6 +216,9 @@ impl Run {
     /// Nobody can be asked any more.
     pub(in super::super) fn forget_suspects(&mut self) {
         for id in std::mem::take(&mut self.tasks.suspects) {
+            if let Some(task) = self.tasks.open.get_mut(&id) {
+                task.asked_at = task.known.busy_time;
+            }
             self.looked(id, None);
         }
     }
