@@ -141,10 +141,8 @@ function changesAt(site: CompareSite, longA: number, longB: number): Change[] {
   longer("poll_p99", POLL_FELT, null);
   longer("wake_p99", DELAY_FELT, isLoad ? "the load is another" : null);
   const [spawnedA, spawnedB] = [spawned(a, longA), spawned(b, longB)];
-  // Where it is not captured how tasks end nothing is said of it.
-  const isEnds = a.failed != null && b.failed != null;
-  if (isEnds && isMore(a.failed, spawnedA, b.failed, spawnedB)) list.push(made("failed", "worse", null));
-  if (isEnds && isMore(b.failed, spawnedB, a.failed, spawnedA)) list.push(made("failed", "better", null));
+  if (isMore(a.failed, spawnedA, b.failed, spawnedB)) list.push(made("failed", "worse", null));
+  if (isMore(b.failed, spawnedB, a.failed, spawnedA)) list.push(made("failed", "better", null));
   const [rateA, rateB] = [a.spawned_per_min, b.spawned_per_min];
   const isRate = Math.max(spawnedA, spawnedB) >= MIN_SPAWNED && rateA > 0 && (rateB >= RATE_MUCH * rateA || rateB * RATE_MUCH <= rateA);
   if (isRate) list.push(made("spawned_per_min", "other", null));
@@ -159,9 +157,9 @@ function oneSided(at: { location: string; isCallback: boolean }, standing: "new"
   return { ...at, standing, what: "busy_share", a: standing === "gone" ? share : null, b: standing === "new" ? share : null, sure: doubt ? "possible" : "likely", doubt };
 }
 
-/** More failures than as many tasks had before, by more than chance. */
-function isMore(failedBefore: number, tasksBefore: number, failed: number, tasks: number): boolean {
-  if (tasksBefore < 1) return false;
+/** More failures than as many tasks had before, by more than chance. Where it is not captured how tasks end nobody knows. */
+function isMore(failedBefore: number | null, tasksBefore: number, failed: number | null, tasks: number): boolean {
+  if (tasksBefore < 1 || failedBefore == null || failed == null) return false;
   const expected = (failedBefore * tasks) / tasksBefore;
   return failed >= expected + Math.max(3 * Math.sqrt(expected), MIN_FAILED) && failed >= MUCH * expected;
 }
