@@ -63,8 +63,8 @@ pub(super) struct Digest {
     pub(super) rollups: Vec<RollupRow>,
     pub(super) tasks: TaskPlan,
     crowds: BTreeMap<i64, Crowd>,
-    /// By process: number in the crowd, from when to when, what was counted.
-    counted: BTreeMap<i64, Vec<(u32, (i64, i64), TaskCounts)>>,
+    /// By process.
+    counted: BTreeMap<i64, Vec<Counted>>,
     spans: BTreeMap<LaneKey, LaneSpans>,
     lanes: IdMap<(i64, i64, i64), LaneDelta>,
     slow_polls: Vec<[i64; 8]>,
@@ -75,6 +75,9 @@ pub(super) struct Digest {
     pub(super) told: Told,
     pub(super) dumps: Dumps,
 }
+
+/// Of one task: its number in the crowd, from when to when, what was counted.
+type Counted = (u32, (i64, i64), TaskCounts);
 
 /// Columns of a sample.
 const SAMPLE_WIDTH: usize = 10;
