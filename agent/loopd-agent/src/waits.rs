@@ -158,9 +158,13 @@ impl WaitRecord {
                 }
             }
             Self::Ended { at, wait, how } => {
-                let is_cancelled = u64::from(*how == WaitHow::Cancelled);
+                let how = match how {
+                    WaitHow::Ready => 0,
+                    WaitHow::Cancelled => 1,
+                    WaitHow::Unknown => 2,
+                };
                 // Without its end a wait would last for ever, which is worse than to miss it whole.
-                ring.push([head(ENDED, is_cancelled), *at, *wait], Class::Lifecycle)
+                ring.push([head(ENDED, how), *at, *wait], Class::Lifecycle)
             }
             Self::HoldEnded { at, resource, hold, waits } => {
                 let Holder { task, since, location, amount } = *hold;
@@ -193,7 +197,11 @@ impl WaitRecord {
                 (began, (BEGAN_WORDS + count * HOLDER_WORDS) as u64)
             }
             ENDED => {
-                let how = if amount == 1 { WaitHow::Cancelled } else { WaitHow::Ready };
+                let how = match amount {
+                    0 => WaitHow::Ready,
+                    1 => WaitHow::Cancelled,
+                    _ => WaitHow::Unknown,
+                };
                 (Self::Ended { at: word(1), wait: word(2), how }, 3)
             }
             HOLD_ENDED => {

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use crate::capture::Capture;
 use crate::findings::{Facts, Finding, SpawnSite, analyse};
 
 /// What the tasks of one spawn location did in a range.
@@ -14,20 +15,20 @@ use crate::findings::{Facts, Finding, SpawnSite, analyse};
 pub struct Figures {
     /// Tasks spawned a minute.
     pub spawned_per_min: f64,
-    /// Polls a second.
-    pub polls_per_sec: f64,
+    /// Polls a second; `None` where single polls are not captured.
+    pub polls_per_sec: Option<f64>,
     /// Time inside polls, as a share of the range: 1 keeps one worker busy.
     pub busy_share: f64,
     /// Length that half of the polls do not exceed, in nanoseconds; `None` without polls.
     pub poll_p50: Option<u64>,
     /// Length that 99 of 100 polls do not exceed.
     pub poll_p99: Option<u64>,
-    /// The longest poll.
-    pub poll_max: u64,
+    /// The longest poll; `None` where single polls are not captured.
+    pub poll_max: Option<u64>,
     /// Time from wake to poll that 99 of 100 do not exceed; `None` where no wakes were seen.
     pub wake_p99: Option<u64>,
-    /// Tasks that panicked or raised.
-    pub failed: u64,
+    /// Tasks that panicked or raised; `None` where it is not captured how tasks end.
+    pub failed: Option<u64>,
 }
 
 /// One spawn location in both ranges.
@@ -98,7 +99,7 @@ fn sites(a: &Facts, b: &Facts) -> Vec<SiteRow> {
                 a: None,
                 b: None,
             });
-            let figures = Some(Figures::of(site, facts.length()));
+            let figures = Some(Figures::of(site, facts));
             if is_first { row.a = figures } else { row.b = figures }
         }
     }
@@ -116,17 +117,19 @@ impl SiteRow {
 }
 
 impl Figures {
-    fn of(site: &SpawnSite, length: u64) -> Self {
+    fn of(site: &SpawnSite, facts: &Facts) -> Self {
+        let length = facts.length();
         let (cell, seconds) = (&site.cell, length as f64 / 1e9);
+        let is_captured = facts.capture == Capture::Records;
         Self {
             spawned_per_min: cell.spawned as f64 * 60.0 / seconds,
-            polls_per_sec: cell.polls.count() as f64 / seconds,
+            polls_per_sec: is_captured.then(|| cell.polls.count() as f64 / seconds),
             busy_share: cell.busy_time as f64 / length as f64,
             poll_p50: cell.polls.quantile(0.5),
             poll_p99: cell.polls.quantile(0.99),
-            poll_max: cell.max_poll_time,
+            poll_max: is_captured.then_some(cell.max_poll_time),
             wake_p99: cell.delays.quantile(0.99),
-            failed: cell.panicked,
+            failed: is_captured.then_some(cell.panicked),
         }
     }
 }
@@ -163,11 +166,23 @@ mod tests {
         let [row] = &comparison.sites[..] else { panic!("{comparison:?}") };
         let (a, b) = (row.a.unwrap(), row.b.unwrap());
         assert_eq!((a.busy_share, b.busy_share), (0.3, 0.6));
-        assert_eq!((a.spawned_per_min, a.polls_per_sec), (9_000.0, 150.0));
-        assert_eq!((a.poll_max, b.poll_max), (2_000_000, 4_000_000));
+        assert_eq!((a.spawned_per_min, a.polls_per_sec), (9_000.0, Some(150.0)));
+        assert_eq!((a.poll_max, b.poll_max), (Some(2_000_000), Some(4_000_000)));
         assert_eq!(a.wake_p99, None);
         let nothing = compare(&facts(9_000, 2_000_000), &facts(9_000, 2_000_000), "before");
         assert_eq!(nothing.changes, []);
+    }
+
+    #[test]
+    fn what_snapshots_do_not_carry_is_not_zero() {
+        let mut b = facts(0, 0);
+        b.capture = Capture::ConsoleSnapshots;
+        b.sites[0].cell.busy_time = 6_000_000_000;
+        let comparison = compare(&facts(10, 1_000), &b, "before");
+        let row = &comparison.sites[0];
+        let (a, b) = (row.a.unwrap(), row.b.unwrap());
+        assert_eq!((b.polls_per_sec, b.poll_max, b.failed, b.busy_share), (None, None, None, 0.1));
+        assert_eq!((a.poll_max, a.failed), (Some(1_000), Some(0)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use loopd_model::UnixNanos;
 use loopd_store::{Durability, ProcessRow, Reader, Retention, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::commands::attach::Attachment;
 use crate::exit::{Exit, OrExit};
@@ -194,7 +194,13 @@ pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<RunningServer>
 impl RunningServer {
     /// Waits until the server can do no more by itself, which it should never come to.
     pub(crate) async fn failed(&mut self) -> anyhow::Error {
-        match (&mut self.keeper).await {
+        let kept = loop {
+            tokio::select! {
+                kept = &mut self.keeper => break kept,
+                Some(ended) = self.attached.join_next() => note_bridge(ended),
+            }
+        };
+        match kept {
             Ok(Err(error)) => anyhow!(error).context("the collector ended"),
             Ok(Ok(())) => anyhow!("the collector ended"),
             Err(error) => anyhow!(error).context("the collector crashed"),
@@ -210,7 +216,7 @@ impl RunningServer {
             demo.ended().await;
         }
         while let Some(ended) = self.attached.join_next().await {
-            ended.context("a bridge to a program crashed")?;
+            note_bridge(ended);
         }
         self.collector.stop();
         self.stop.send_replace(true);
@@ -218,6 +224,13 @@ impl RunningServer {
         self.judging.await.context("the judge of findings crashed")?;
         self.accepting.await.context("the listener crashed")?;
         stored.context("close the database").or_exit(Exit::Storage)
+    }
+}
+
+/// One that crashed takes nothing else with it.
+fn note_bridge(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a bridge to a program crashed, the program is recorded no more");
     }
 }
 

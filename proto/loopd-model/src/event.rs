@@ -354,6 +354,11 @@ pub struct TaskCounts {
     pub max_poll_time: u64,
     /// Polls that were found to be slow, of those whose lengths are known.
     pub slow_polls: u64,
+    /// Since when all of this was added; 0 if that is not known.
+    pub since: Nanos,
+    /// Whether the longest poll and the slow ones are known of all polls so far, also of one in progress;
+    /// `None` if that is as it was. At first they are, unless there is busy time.
+    pub are_lengths_known: Option<bool>,
 }
 
 /// How a task ended.
@@ -405,6 +410,8 @@ pub enum WaitHow {
     Ready,
     /// The operation was dropped before, as by a timeout.
     Cancelled,
+    /// It is over, and nobody knows how.
+    Unknown,
 }
 
 /// How serious an event of the program's own tracing is.

@@ -235,6 +235,8 @@ pub(crate) fn encode_event(event: model::Event) -> pb::Event {
             last_woken_at: counts.last_woken_at.0,
             max_poll_nanos: counts.max_poll_time,
             slow_polls: counts.slow_polls,
+            since: counts.since.0,
+            are_lengths_known: counts.are_lengths_known,
         }),
         EventKind::TaskFields { task, fields } => {
             Kind::TaskFields(pb::TaskFields { task_id: task.0, fields: encode_fields(fields) })
@@ -310,6 +312,7 @@ pub(crate) fn encode_wait_how(how: model::WaitHow) -> pb::wait_ended::How {
     match how {
         model::WaitHow::Ready => pb::wait_ended::How::Ready,
         model::WaitHow::Cancelled => pb::wait_ended::How::Cancelled,
+        model::WaitHow::Unknown => pb::wait_ended::How::Unspecified,
     }
 }
 

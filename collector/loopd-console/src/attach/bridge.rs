@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::feed::{Feed, FeedEvent};
 use super::recording::{Names, Recording, Step};
-use super::run::{Kind, Run};
+use super::run::{Kind, Likeness, Run};
 use super::session::Collector;
 use super::target::Target;
 use super::values;
@@ -33,6 +33,8 @@ pub struct Bridge {
     recording: Option<Recording>,
     /// Whether the next update is the first of a connection.
     is_first: bool,
+    /// Whether nothing has shown yet that the program is the one of the connection before.
+    is_unclear: bool,
     is_paused: bool,
     /// The task whose histograms were asked for, and its span.
     asked: Option<(TaskId, u64)>,
@@ -59,6 +61,7 @@ impl Bridge {
             target,
             recording: None,
             is_first: true,
+            is_unclear: false,
             is_paused: false,
             asked: None,
             look_at: Instant::now(),
@@ -88,7 +91,8 @@ impl Bridge {
                         "loopd has another store, all is told anew as another run"
                     );
                     // The first update of another connection has everything.
-                    (self.recording, self.is_first) = (None, true);
+                    (self.recording, self.is_first, self.is_unclear) = (None, true, false);
+                    self.asked = None;
                     feed = Feed::start(self.target.clone());
                 }
                 Wakeup::LookDue => self.look(&feed),
@@ -111,8 +115,8 @@ impl Bridge {
             }
             FeedEvent::Update(update, arrived) => self.update(*update, arrived),
             FeedEvent::Paused(is_paused) => {
-                self.is_paused = is_paused;
-                if is_paused {
+                let was_paused = std::mem::replace(&mut self.is_paused, is_paused);
+                if is_paused && !was_paused {
                     tracing::warn!(target, "another viewer has paused the program's reports");
                 }
                 if let Some(recording) = self.recording.as_mut().filter(|_| !self.is_first) {
@@ -142,21 +146,47 @@ impl Bridge {
 
     fn update(&mut self, update: Update, arrived: i64) {
         let is_first = std::mem::replace(&mut self.is_first, false);
-        if is_first {
-            self.recording = self.recording.take().and_then(|it| self.continued(it, &update));
+        let mut kind = match is_first {
+            // The first has every callsite there is, even if there is none.
+            true if update.new_metadata.is_some() => Kind::Initial,
+            true => Kind::Blind,
+            false => Kind::Later,
+        };
+        if kind == Kind::Blind {
+            let target = &self.names.target;
+            tracing::warn!(
+                target,
+                "the program has too much to tell at once: what was there before is lost; a shorter \
+                 retention in the program makes it less"
+            );
+        }
+        if (is_first || self.is_unclear)
+            && let Some(recording) = self.recording.take()
+        {
+            self.recording = self.continued(recording, &update, kind);
+            if self.recording.is_none() && kind == Kind::Later {
+                kind = Kind::Blind;
+            }
         }
         let recording = self
             .recording
             .get_or_insert_with(|| Recording::new(Run::new(&update, arrived), self.names.clone()));
-        let kind = if is_first { Kind::Initial } else { Kind::Later };
         recording.run.apply(update, kind, arrived);
         recording.run.paused(self.is_paused, arrived);
     }
 
-    /// The recording, if the program is still the same; else it is sent to its end, beside the next one.
-    fn continued(&mut self, mut recording: Recording, update: &Update) -> Option<Recording> {
+    /// The recording, if the program is still the same, or may be; else it is sent to its end, beside the
+    /// next one.
+    fn continued(
+        &mut self,
+        mut recording: Recording,
+        update: &Update,
+        kind: Kind,
+    ) -> Option<Recording> {
         let target = &self.names.target;
-        if recording.run.is_continued_by(update) {
+        let likeness = recording.run.likeness(update, kind == Kind::Initial);
+        self.is_unclear = likeness == Likeness::Unclear;
+        if likeness != Likeness::Another {
             recording.set_here(true);
             return Some(recording);
         }

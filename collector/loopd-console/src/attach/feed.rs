@@ -17,8 +17,8 @@ use tonic::{Code, Status, Streaming};
 use super::target::{CONNECT_TIME, Target};
 use super::values;
 
-/// An update beyond this is not read, and the connection ends: those of a program with a hundred thousand
-/// busy tasks are half as large.
+/// An update beyond this is not read, and the connection ends; the first of the next one has what is there
+/// then. Those of a program with a hundred thousand busy tasks are half as large.
 const MAX_UPDATE_BYTES: usize = 32 << 20;
 /// Histograms of one task.
 const MAX_DETAILS_BYTES: usize = 1 << 20;
@@ -207,7 +207,11 @@ fn why(status: &Status) -> String {
             "there is no console-subscriber at this address, but another gRPC server".to_owned()
         }
         Code::OutOfRange | Code::ResourceExhausted => {
-            format!("an update is larger than {} MiB", MAX_UPDATE_BYTES >> 20)
+            format!(
+                "an update is larger than {} MiB and was not read: what ended, or was waited for, since \
+                 the one before is lost",
+                MAX_UPDATE_BYTES >> 20
+            )
         }
         _ => chain(status),
     }

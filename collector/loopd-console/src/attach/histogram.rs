@@ -30,7 +30,8 @@ pub(super) fn read(histogram: &DurationHistogram, threshold: u64) -> Option<Poll
     Some(times)
 }
 
-fn read_bytes(mut bytes: &[u8], threshold: u64) -> Option<PollTimes> {
+/// Reads the bytes of one, which is all that older programs send.
+pub(super) fn read_bytes(mut bytes: &[u8], threshold: u64) -> Option<PollTimes> {
     if take_u32(&mut bytes)? & !WIDTHS != COOKIE {
         return None;
     }
@@ -61,7 +62,7 @@ fn read_bytes(mut bytes: &[u8], threshold: u64) -> Option<PollTimes> {
                 times.slow = times.slow.saturating_add(value.cast_unsigned());
             }
         }
-        index += 1;
+        index = index.checked_add(1)?;
     }
     Some(times)
 }
@@ -198,6 +199,12 @@ mod tests {
         let good = bytes(&[5_000, 700 * MS]);
         assert_eq!(read_bytes(&good[..good.len() - 1], 1), None);
         assert_eq!(read_bytes(b"", 1), None);
+        // A run of zeros up to the last place there is, and one more.
+        let mut long = good[..40].to_vec();
+        let payload = [&[0xff; 9][..], &[0xfd], &[0xff; 8], &[0]].concat();
+        long[7] = payload.len() as u8;
+        long.extend(payload);
+        assert_eq!(read_bytes(&long, 1), None);
         // Whatever one byte becomes, it ends, and claims nothing beyond what can be.
         for place in 0..good.len() {
             for byte in [0, 1, 0x7f, 0x80, 0xff] {

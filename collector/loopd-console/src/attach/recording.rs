@@ -14,6 +14,9 @@ use super::session::{Collector, MAX_WINDOW, Session, SessionEvent};
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// So often a batch is sent again at once: without its events, and then without names and places.
+const MAX_REFUSALS: u32 = 2;
+
 /// Who is recorded, and where to.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
@@ -37,6 +40,8 @@ pub(super) struct Recording {
     store_epoch: Option<Vec<u8>>,
     retry_at: Instant,
     wait: Duration,
+    /// Why there was no session the last time; it is told of once.
+    complaint: Option<String>,
 }
 
 #[derive(Debug)]
@@ -44,6 +49,8 @@ struct Sent {
     batch: pb::Batch,
     /// Events by kind, should it be refused.
     counts: [u32; RecordKind::SLOTS],
+    /// How often loopd could not read it.
+    refusals: u32,
 }
 
 /// What came of a step.
@@ -69,6 +76,7 @@ impl Recording {
             store_epoch: None,
             retry_at: Instant::now(),
             wait: FIRST_WAIT,
+            complaint: None,
         }
     }
 
@@ -118,13 +126,16 @@ impl Recording {
     }
 
     fn ended(&mut self, reason: &str) {
-        let (target, again_in) = (&self.names.target, self.wait);
-        tracing::warn!(
-            target,
-            reason,
-            ?again_in,
-            "loopd cannot be reached, what comes is kept for it"
-        );
+        if self.complaint.as_deref() != Some(reason) {
+            let (target, again_in) = (&self.names.target, self.wait);
+            tracing::warn!(
+                target,
+                reason,
+                ?again_in,
+                "loopd cannot be reached, what comes is kept for it"
+            );
+            self.complaint = Some(reason.to_owned());
+        }
         (self.session, self.is_welcome) = (None, false);
         self.retry_at = Instant::now() + self.wait;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
@@ -137,7 +148,7 @@ impl Recording {
             let batch = loopd_wire::encode_batch(batch);
             self.next_seq += 1;
             session.send(batch.clone());
-            self.window.push_back(Sent { batch, counts });
+            self.window.push_back(Sent { batch, counts, refusals: 0 });
         }
     }
 
@@ -146,7 +157,7 @@ impl Recording {
             Kind::Welcome(welcome) => return self.welcome(welcome),
             Kind::Ack(ack) => {
                 self.acked(ack.durable_seq);
-                self.wait = FIRST_WAIT;
+                (self.wait, self.complaint) = (FIRST_WAIT, None);
             }
             Kind::Refused(refused) => self.refused(&refused),
             Kind::DumpTasks(dump) => self.run.cannot_dump(DumpId(dump.dump_id)),
@@ -184,17 +195,18 @@ impl Recording {
         }
     }
 
-    /// The batch that could not be read is sent again without what was in it, and those behind it, which
-    /// were set aside.
+    /// The batch that could not be read is sent again without what happened in it, and those behind it, which
+    /// were set aside. If that is refused as well it must be for its names and places; and if there is
+    /// nothing left to take out, it is sent again in another session, not in a hurry.
     fn refused(&mut self, refused: &pb::Refused) {
         let pb::Refused { seq, reason } = refused;
-        tracing::warn!(
-            target = self.names.target,
-            seq,
-            reason,
-            "loopd refused a batch, its content is lost"
-        );
+        let target = &self.names.target;
         let Some(sent) = self.window.iter_mut().find(|sent| sent.batch.seq == *seq) else { return };
+        sent.refusals += 1;
+        if sent.refusals > MAX_REFUSALS {
+            return self.ended(&format!("batch {seq} was refused: {reason}"));
+        }
+        tracing::warn!(target, seq, reason, "loopd refused a batch, its content is lost");
         let at = sent.batch.anchor.as_ref().map_or(0, |anchor| anchor.at);
         let lost = RecordKind::ALL.into_iter().filter_map(|kind| {
             let count = u64::from(std::mem::take(&mut sent.counts[kind as usize]));
@@ -204,8 +216,10 @@ impl Recording {
         let lost: Vec<_> = lost.map(loopd_wire::encode_loss).collect();
         sent.batch.losses.extend(lost);
         sent.batch.events.clear();
-        sent.batch.names.clear();
-        sent.batch.locations.clear();
+        if sent.refusals > 1 {
+            sent.batch.names.clear();
+            sent.batch.locations.clear();
+        }
         self.send_again(*seq);
     }
 
@@ -239,5 +253,48 @@ impl Recording {
         if let Some(session) = self.session.take() {
             let _ = timeout_at(deadline, session.finish(goodbye)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use console_api::instrument::Update;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_batch_keeps_its_names_until_it_is_refused_again() {
+        let names = Names {
+            app: "shop".into(),
+            target: "here".into(),
+            collector: Collector::here(tonic::service::Routes::default()),
+        };
+        let mut recording = Recording::new(Run::new(&Update::default(), 0), names);
+        let name = loopd_model::Name { id: loopd_model::NameId(1), text: "serve".into() };
+        let event = loopd_model::Event {
+            at: Nanos(1),
+            kind: loopd_model::EventKind::TaskUnwakeable { task: loopd_model::TaskId(1) },
+        };
+        let batch = loopd_model::Batch {
+            seq: 1,
+            names: vec![name],
+            events: vec![event],
+            ..loopd_model::Batch::default()
+        };
+        let mut counts = [0; RecordKind::SLOTS];
+        counts[RecordKind::Task as usize] = 1;
+        let batch = loopd_wire::encode_batch(batch);
+        recording.window.push_back(Sent { batch, counts, refusals: 0 });
+        let refused = pb::Refused { seq: 1, reason: "no".into() };
+        let mut refuse = |times: usize| {
+            (0..times).for_each(|_| recording.refused(&refused));
+            let batch = &recording.window[0].batch;
+            let held = (batch.events.len(), batch.names.len(), batch.losses.len());
+            (held, recording.wait > FIRST_WAIT)
+        };
+        assert_eq!(refuse(1), ((0, 1, 1), false));
+        assert_eq!(refuse(1), ((0, 0, 1), false));
+        // There is nothing left to take out: not in a hurry, then.
+        assert_eq!(refuse(1), ((0, 0, 1), true));
     }
 }

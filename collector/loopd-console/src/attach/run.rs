@@ -43,8 +43,8 @@ const MAX_NOTES: usize = 256;
 const LONGEST_RUN: i64 = 366 * 24 * 3_600_000_000_000;
 /// Of so many tasks that had gone it is known that they were told of, and of as many before them.
 const MAX_REMEMBERED: usize = 1 << 17;
-/// So many spans that nobody introduced are told apart.
-const MAX_STRANGERS: usize = 1 << 14;
+/// So many tasks, resources and operations that could not be told of are told apart; more are not counted.
+const MAX_STRANGERS: usize = 1 << 17;
 
 /// The metric of how late reports are, in nanoseconds: the age of the oldest news in the last update.
 const LAG: &str = "console_lag_nanos";
@@ -62,9 +62,14 @@ pub(super) struct Run {
     id: ProcessId,
     /// Wall time of its instant 0, by the program's clock.
     origin: i64,
-    /// When the last update was made, and the one before it.
     now: Nanos,
+    /// When the last update was made, and the one before it.
+    updated: Nanos,
     previous: Nanos,
+    /// When the first update of this connection was made, in unix nanoseconds.
+    connected_at: i64,
+    /// The same if it told of nothing that was there by then.
+    blind_until: Option<i64>,
     /// When it was read, by our clock.
     arrived: i64,
     metadata: HashMap<u64, Callsite>,
@@ -98,11 +103,22 @@ struct Callsite {
     fields: Vec<String>,
 }
 
+/// Whether an update is of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Likeness {
+    Same,
+    Another,
+    /// It has too little to say.
+    Unclear,
+}
+
 /// What an update is to the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The first of a connection: everything that the program has.
     Initial,
+    /// The first of a connection, and only news: everything was too much for a message.
+    Blind,
     /// News.
     Later,
 }
@@ -130,7 +146,10 @@ impl Run {
             id: ProcessId(random_id()),
             origin,
             now: Nanos(0),
+            updated: Nanos(0),
             previous: Nanos(0),
+            connected_at: now,
+            blind_until: None,
             arrived,
             metadata: HashMap::new(),
             tasks: Tasks::default(),
@@ -147,25 +166,39 @@ impl Run {
         }
     }
 
-    /// Whether the first update of another connection is of this run. It is only if something in it is
-    /// known from before: the same span, made in the same nanosecond. Ids alone prove nothing, as spans use
-    /// them again and a restarted program gives the same ones; and a callsite that has become another one,
-    /// which is an address, is of another program.
-    pub(super) fn is_continued_by(&self, update: &Update) -> bool {
+    /// Whether an update of another connection is of this run. It is only if something in it is known from
+    /// before: the same span, made in the same nanosecond. Ids alone prove nothing, as spans use them again
+    /// and a restarted program gives the same ones; and a callsite that has become another one, which is an
+    /// address, is of another program.
+    ///
+    /// `is_whole`: it has everything that the program has. Of mere news it is another's only if something in
+    /// it contradicts what is known.
+    pub(super) fn likeness(&self, update: &Update, is_whole: bool) -> Likeness {
         let changed = callsites(update).any(|(id, callsite)| {
             self.metadata.get(&id).is_some_and(|known| known.hash != callsite.hash)
         });
-        let mut tasks = update.task_update.iter().flat_map(|it| &it.stats_update);
-        let mut resources = update.resource_update.iter().flat_map(|it| &it.stats_update);
-        !changed
-            && (tasks.any(|(span, stats)| {
-                unix(&stats.created_at).is_some_and(|at| {
-                    self.tasks.made_at(*span) == Some(at) || self.remembered.has(*span, at)
-                })
-            }) || resources.any(|(span, stats)| {
-                let at = unix(&stats.created_at);
-                at.is_some() && self.resources.made_at(*span) == at
-            }))
+        let tasks = update.task_update.iter().flat_map(|it| &it.stats_update);
+        let resources = update.resource_update.iter().flat_map(|it| &it.stats_update);
+        let tasks = tasks.filter_map(|(span, stats)| {
+            let at = unix(&stats.created_at)?;
+            let is_it = self.remembered.has(*span, at);
+            if is_it { Some(true) } else { self.tasks.made_at(*span).map(|known| known == at) }
+        });
+        let resources = resources.filter_map(|(span, stats)| {
+            let at = unix(&stats.created_at)?;
+            self.resources.made_at(*span).map(|known| known == at)
+        });
+        let (mut is_same, mut is_contradicted) = (false, false);
+        for is_it in tasks.chain(resources) {
+            is_same |= is_it;
+            is_contradicted |= !is_it;
+        }
+        match is_same {
+            _ if changed => Likeness::Another,
+            true => Likeness::Same,
+            false if is_whole || is_contradicted => Likeness::Another,
+            false => Likeness::Unclear,
+        }
     }
 
     /// How loopd is told of it.
@@ -247,8 +280,13 @@ impl Run {
     /// Takes an update in.
     pub(super) fn apply(&mut self, update: Update, kind: Kind, arrived: i64) {
         let made = unix(&update.now).unwrap_or(arrived);
-        (self.previous, self.arrived) = (self.now, arrived);
+        (self.previous, self.arrived) = (self.updated, arrived);
         self.now = self.now.max(self.at(made));
+        self.updated = self.now;
+        if kind != Kind::Later {
+            self.connected_at = made;
+            self.blind_until = (kind == Kind::Blind).then_some(made);
+        }
         // What is still here at the end has been there before, unless all of the program was told.
         let is_complete = kind == Kind::Initial && self.has_all_callsites(&update);
         let dropped = [
@@ -263,9 +301,11 @@ impl Run {
         }
         let mut oldest = None;
         self.tasks_of(update.task_update.unwrap_or_default(), kind, is_complete, &mut oldest);
+        let has_dropped = dropped.iter().any(|(_, count)| count.is_some_and(|count| count > 0));
         let resources = update.resource_update.unwrap_or_default();
         let poll_ops = self.resources_of(resources, kind, is_complete, &mut oldest);
-        self.ops_of(update.async_op_update.unwrap_or_default(), &poll_ops, kind, is_complete);
+        let ops = update.async_op_update.unwrap_or_default();
+        self.ops_of(ops, &poll_ops, kind, is_complete, has_dropped);
         for (kind, count) in dropped {
             let count = count.unwrap_or(0);
             if count > 0 {
@@ -274,7 +314,7 @@ impl Run {
                 self.dropped_events = self.dropped_events.saturating_add(count);
             }
         }
-        let oldest = oldest.filter(|_| kind == Kind::Later).unwrap_or(made);
+        let oldest = oldest.unwrap_or(made);
         let reading = |name: &str, value: i64| Metric {
             name: name.to_owned(),
             worker: None,
@@ -286,12 +326,35 @@ impl Run {
             reading(DELIVERY, arrived.saturating_sub(made)),
             reading(DROPPED, dropped),
         ];
+        // Of readings that nobody could send only the last is worth it.
+        self.notes.retain(|note| !matches!(note.kind, EventKind::Metrics { .. }));
         self.note(EventKind::Metrics { loop_id: LoopId::NONE, metrics });
+    }
+
+    /// Whether an instant, of something that an update of this kind tells, is of before this connection.
+    fn was_before(&self, at: i64, kind: Kind) -> bool {
+        kind != Kind::Later || at <= self.connected_at
+    }
+
+    /// Counters of what nobody introduced: it is lost if that should have been before this connection, and
+    /// else a part of something else.
+    fn unseen(&mut self, kind: RecordKind, span: u64, made_at: Option<i64>) {
+        if self.blind_until.zip(made_at).is_some_and(|(until, at)| at <= until) {
+            self.lose_once(kind, span, made_at);
+        }
+    }
+
+    /// Notes a loss, unless it was noted.
+    fn lose_once(&mut self, kind: RecordKind, span: u64, made_at: Option<i64>) {
+        let subject = HASHER.hash_one((kind as usize, span, made_at));
+        if self.strangers.len() < MAX_STRANGERS && self.strangers.insert(subject) {
+            self.books.lose(kind, DropCause::AgentLimit, 1, self.now);
+        }
     }
 
     /// An instant of the program's as one of its run.
     fn at(&self, unix: i64) -> Nanos {
-        Nanos(unix.saturating_sub(self.origin).max(1).cast_unsigned())
+        since_origin(self.origin, unix)
     }
 
     /// The first update has every callsite there is. Where it does not, it was too large to be sent, and
@@ -312,7 +375,8 @@ impl Run {
         use console_api::tasks::task_details::PollTimesHistogram as Times;
         let times = match details.and_then(|it| it.poll_times_histogram.as_ref()) {
             Some(Times::Histogram(times)) => histogram::read(times, SLOW),
-            Some(Times::LegacyHistogram(_)) | None => None,
+            Some(Times::LegacyHistogram(bytes)) => histogram::read_bytes(bytes, SLOW),
+            None => None,
         };
         self.looked(task, times);
     }
@@ -394,6 +458,11 @@ impl Out {
     fn is_full(&self, others: usize) -> bool {
         self.events.len() >= MAX_BATCH_EVENTS || self.bytes + others >= MAX_BATCH_BYTES
     }
+}
+
+/// An instant of the program's as one of a run that has this origin.
+fn since_origin(origin: i64, unix: i64) -> Nanos {
+    Nanos(unix.saturating_sub(origin).max(1).cast_unsigned())
 }
 
 /// The callsites that an update tells of.
@@ -486,39 +555,109 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_beyond_the_table_is_lost_and_every_batch_is_one_that_is_taken() {
-        const TASKS: u64 = 1 << 17;
-        let update = tasks(0..TASKS + 5, &"x".repeat(300));
-        let mut run = Run::new(&update, 0);
-        run.apply(update, Kind::Initial, 0);
-        let (mut spawned, mut lost, mut seq) = (0, 0, 0);
+    /// Everything there is to say, as batches that loopd takes.
+    fn told(run: &mut Run) -> (Vec<Event>, u64) {
+        let (mut events, mut lost, mut seq) = (Vec::new(), 0, 0);
         while run.has_news() {
             seq += 1;
             let Sealed { batch, .. } = run.seal(seq);
-            let is_spawn = |it: &&Event| matches!(it.kind, EventKind::TaskSpawned { .. });
-            spawned += batch.events.iter().filter(is_spawn).count() as u64;
             lost += batch.losses.iter().map(|loss| loss.count).sum::<u64>();
+            events.extend(batch.events.iter().cloned());
             assert!(batch.events.len() <= loopd_wire::MAX_EVENTS);
             let encoded = loopd_wire::encode_batch(batch);
             assert!(loopd_wire::encoded_len(&encoded) <= loopd_wire::MAX_BATCH_BYTES);
         }
-        assert_eq!((spawned, lost), (TASKS, 5));
+        (events, lost)
     }
 
     #[test]
-    fn a_run_is_continued_only_by_what_has_something_of_it() {
+    fn what_is_beyond_the_table_is_lost_once_and_every_batch_is_one_that_is_taken() {
+        const TASKS: u64 = 1 << 17;
+        let update = tasks(0..TASKS + 5, &"x".repeat(300));
+        let mut run = Run::new(&update, 0);
+        run.apply(update.clone(), Kind::Initial, 0);
+        let (events, lost) = told(&mut run);
+        let is_spawn = |it: &&Event| matches!(it.kind, EventKind::TaskSpawned { .. });
+        assert_eq!((events.iter().filter(is_spawn).count() as u64, lost), (TASKS, 5));
+        // The program says all of it again.
+        run.apply(update, Kind::Later, 0);
+        assert_eq!(told(&mut run).1, 0);
+    }
+
+    #[test]
+    fn what_is_inside_of_other_resources_takes_no_room() {
+        use console_api::resources::{Resource, ResourceUpdate, Stats};
+        let opened = |span: u64, is_internal| {
+            let made_at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(9);
+            let resource = Resource {
+                id: Some(span.into()),
+                concrete_type: "Mutex".into(),
+                is_internal,
+                ..Resource::default()
+            };
+            (resource, (span, Stats { created_at: Some(made_at.into()), ..Stats::default() }))
+        };
+        let update = |all: Vec<(Resource, (u64, Stats))>| {
+            let (new_resources, stats): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+            let stats_update = stats.into_iter().collect();
+            let resources =
+                ResourceUpdate { new_resources, stats_update, ..ResourceUpdate::default() };
+            Update { resource_update: Some(resources), ..tasks(0..1, "a") }
+        };
+        let mut run = Run::new(&tasks(0..1, "a"), 0);
+        let inner = (1..=1 << 16).map(|span| opened(span, true)).collect();
+        run.apply(update(inner), Kind::Initial, 0);
+        run.apply(update(vec![opened(1 << 20, false)]), Kind::Later, 0);
+        let (events, lost) = told(&mut run);
+        let is_open = |it: &&Event| matches!(it.kind, EventKind::ResourceOpened { .. });
+        assert_eq!((events.iter().filter(is_open).count(), lost), (1, 0));
+    }
+
+    #[test]
+    fn a_name_that_is_one_too_many_is_a_field() {
+        const NAMES: u64 = 8_192;
+        let mut update = tasks(0..NAMES + 1, "a");
+        for task in &mut update.task_update.as_mut().unwrap().new_tasks {
+            let name = format!("worker {}", task.id.as_ref().unwrap().id);
+            task.fields.push(console_api::Field {
+                name: Some(console_api::field::Name::StrName("task.name".into())),
+                value: Some(console_api::field::Value::StrVal(name)),
+                ..console_api::Field::default()
+            });
+        }
+        let mut run = Run::new(&update, 0);
+        run.apply(update, Kind::Initial, 0);
+        let (events, _) = told(&mut run);
+        let is_named = |it: &&Event| matches!(it.kind, EventKind::TaskNamed { .. });
+        assert_eq!(events.iter().filter(is_named).count() as u64, NAMES);
+        let of_fields = |it: &Event| match &it.kind {
+            EventKind::TaskFields { fields, .. } => {
+                fields.iter().find(|(key, _)| key == "task.name").map(|(_, value)| value.clone())
+            }
+            _ => None,
+        };
+        let names: Vec<_> = events.iter().filter_map(of_fields).collect();
+        assert_eq!(names, [format!("worker {NAMES}")]);
+    }
+
+    #[test]
+    fn an_update_is_of_the_run_only_if_it_has_something_of_it() {
         let update = tasks(1..4, "a");
         let mut run = Run::new(&update, 0);
         run.apply(update, Kind::Initial, 0);
-        assert!(run.is_continued_by(&tasks(3..9, "a")));
-        assert!(!run.is_continued_by(&tasks(4..9, "a")), "it has none of the tasks");
-        assert!(!run.is_continued_by(&Update::default()));
+        assert_eq!(run.likeness(&tasks(3..9, "a"), true), Likeness::Same);
+        let others = tasks(4..9, "a");
+        assert_eq!(run.likeness(&others, true), Likeness::Another, "it has none of the tasks");
+        assert_eq!(run.likeness(&others, false), Likeness::Unclear, "it need not tell of them");
+        assert_eq!(run.likeness(&Update::default(), true), Likeness::Another);
         let mut later = tasks(1..4, "a");
         for stats in later.task_update.as_mut().unwrap().stats_update.values_mut() {
             let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(10);
             stats.created_at = Some(at.into());
         }
-        assert!(!run.is_continued_by(&later), "they only have the same ids");
+        for is_whole in [true, false] {
+            let likeness = run.likeness(&later, is_whole);
+            assert_eq!(likeness, Likeness::Another, "they only have the same ids");
+        }
     }
 }

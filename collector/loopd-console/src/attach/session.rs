@@ -52,6 +52,11 @@ pub enum CollectorError {
         /// What was given.
         url: String,
     },
+    /// An address with a user in it.
+    #[error(
+        "the address of loopd has a user in it; give http://HOST:PORT, and the token as LOOPD_TOKEN"
+    )]
+    User,
     /// A token that no header can hold.
     #[error("the token has characters that cannot be sent")]
     Token,
@@ -60,6 +65,10 @@ pub enum CollectorError {
 impl Collector {
     /// A server, by its address and the token that it asks for.
     pub fn at(url: &str, token: Option<&str>) -> Result<Self, CollectorError> {
+        // Before anything can repeat a secret.
+        if url.contains('@') {
+            return Err(CollectorError::User);
+        }
         let malformed = || CollectorError::Malformed { url: url.to_owned() };
         let address = match url.split_once("://") {
             None => format!("http://{url}"),

@@ -52,6 +52,12 @@ pub enum TargetError {
         /// Its scheme.
         scheme: String,
     },
+    /// A TCP address with more than a host and a port in it.
+    #[error("the address has {part} in it, which nobody would look at; give http://HOST:PORT")]
+    Excess {
+        /// What there is; not what it says, which may be a secret.
+        part: &'static str,
+    },
     /// A socket of another machine.
     #[error("`{text}` is a socket of another machine; only those of this one can be reached")]
     RemoteSocket {
@@ -69,13 +75,26 @@ impl FromStr for Target {
         let (scheme, rest) = given.split_once("://").unwrap_or(("http", given));
         let place = match scheme {
             "http" => {
+                // Before anything can repeat a secret.
+                let excess = [('@', "a user"), ('?', "a query"), ('#', "a fragment")];
+                if let Some((_, part)) = excess.into_iter().find(|(sign, _)| rest.contains(*sign)) {
+                    return Err(TargetError::Excess { part });
+                }
                 let authority = rest.trim_end_matches('/');
                 let uri: Uri = format!("http://{authority}").parse().map_err(|_| malformed())?;
                 let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(malformed)?;
                 if uri.path() != "/" {
                     return Err(malformed());
                 }
-                let port = uri.port_u16().unwrap_or(DEFAULT_PORT);
+                // What stands behind the host is a port, or nothing.
+                let port = match authority.strip_prefix(host).unwrap_or_default() {
+                    "" => DEFAULT_PORT,
+                    given => given
+                        .strip_prefix(':')
+                        .and_then(|port| port.parse().ok())
+                        .filter(|port| *port != 0)
+                        .ok_or_else(malformed)?,
+                };
                 Place::Tcp(format!("http://{host}:{port}").parse().map_err(|_| malformed())?)
             }
             "file" => {
@@ -173,9 +192,15 @@ mod tests {
             ("vsock://2:6669", "vsock:// is not spoken here"),
             ("file://elsewhere/tmp/c", "of another machine"),
             ("file:///", "is no address"),
+            ("http://host:99999", "is no address"),
+            ("http://host:port", "is no address"),
+            ("http://host:", "is no address"),
+            ("http://host:0", "is no address"),
+            ("http://ada:secret@host:1", "has a user in it"),
+            ("http://host:1?retain=1", "has a query in it"),
         ] {
             let error = given.parse::<Target>().unwrap_err().to_string();
-            assert!(error.contains(part), "{given}: {error}");
+            assert!(error.contains(part) && !error.contains("secret"), "{given}: {error}");
         }
     }
 }

@@ -7,9 +7,9 @@ use loopd_wire::{MAX_PATH_BYTES, MAX_TEXT_BYTES};
 
 use super::values::cut;
 
-/// So many names are told apart: that of every task is one. Tasks beyond have none.
+/// So many names are told apart: that of every task is one. Those of tasks beyond are among their fields.
 const MAX_NAMES: usize = 8_192;
-/// So many places; more are not known.
+/// So many places; those of tasks beyond are among their fields, those of resources are not known.
 const MAX_LOCATIONS: usize = 8_192;
 
 #[derive(Debug, Default)]

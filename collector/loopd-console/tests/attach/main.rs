@@ -97,7 +97,6 @@ async fn a_program_is_recorded_and_what_snapshots_do_not_carry_is_not_known() {
     assert!(blocking.reason.contains("not captured by console snapshots"), "{blocking:?}");
     attached.end().await;
     store.gives("SELECT state FROM processes", &["ended"]).await;
-    assert_eq!(program.pauses(), 0);
 }
 
 #[tokio::test]
@@ -194,6 +193,92 @@ async fn what_the_program_drops_is_lost_by_cause_and_its_lag_is_measured() {
 }
 
 #[tokio::test]
+async fn what_the_program_says_again_is_no_news_and_no_lag() {
+    let store = Store::new().await;
+    let initial = first()
+        .task(5, 10, &[("task.id", "41")])
+        .resource(100, 30, "Mutex", false)
+        .resource(101, 30, "Mutex", false)
+        .state(101, 30, &[], Some(800))
+        .op(201, 30, 101, "Mutex::lock")
+        .polled(201, 30, Some(5), 4, 700, Some(800))
+        .done();
+    let program = Program::new(initial);
+    let addr = program.serve().await;
+    let attached = Attached::to(&format!("http://{addr}"), store.collector());
+    wait_until("it is attached", || program.viewers() == 1).await;
+    // It has all of the first in it, also what was over by then.
+    program.say(Script::at(2_000).task(6, 1_500, &[("task.id", "42")]).done()).await;
+    store.gives("SELECT task FROM tasks ORDER BY task", &["41", "42"]).await;
+    let resources = "SELECT kind, closed_at IS NULL FROM resources";
+    store.gives(resources, &["tokio::sync::Mutex 1"]).await;
+    assert_eq!(store.sql("SELECT count(*) FROM waits").await, ["0"]);
+    let lag = "SELECT max(a.value - b.value) BETWEEN 4.9e8 AND 5.1e8 FROM metrics a
+        JOIN metrics b USING (process, at)
+        WHERE a.name = 'console_lag_nanos' AND b.name = 'console_delivery_nanos'";
+    store.gives(lag, &["1"]).await;
+    attached.end().await;
+}
+
+#[tokio::test]
+async fn a_program_that_has_too_much_to_tell_at_first_is_followed_and_what_is_not_known_is_lost() {
+    let store = Store::new().await;
+    // News only, of a task, a resource and an operation that nobody introduced.
+    let news = |ms| Script::at(ms).counted(5, 10, counts(4, MS)).state(100, 30, &[], None);
+    let op = |script: Script| script.polled(200, 500, Some(5), 2, 501, None);
+    let program = Program::new(op(news(1_000)).task(6, 900, &[("task.id", "42")]).done());
+    let addr = program.serve().await;
+    let attached = Attached::to(&format!("http://{addr}"), store.collector());
+    const STATES: &str = "SELECT process, task, state, polls FROM tasks ORDER BY process, task";
+    store.gives(STATES, &["1 42 alive 0"]).await;
+    let losses = "SELECT kind, cause, count FROM losses ORDER BY kind";
+    let expected = ["resource agent_limit 1", "task agent_limit 1", "wait agent_limit 1"];
+    store.gives(losses, &expected).await;
+    // Said again they are not lost again.
+    program.say(op(news(2_000)).counted(6, 900, counts(1, MS)).done()).await;
+    store.gives(STATES, &["1 42 alive 1"]).await;
+    store.gives(losses, &expected).await;
+    // Another connection, and nothing is said of what is known: that is no restart. Then something is.
+    program.set_first(Script::at(3_000).task(7, 2_900, &[("task.id", "43")]).done());
+    program.hang_up();
+    store.gives(STATES, &["1 42 alive 1", "1 43 alive 0"]).await;
+    program.say(Script::at(4_000).counted(6, 900, counts(2, MS)).done()).await;
+    store.gives(STATES, &["1 42 alive 2", "1 43 alive 0"]).await;
+    // Here it is one: the span of a task is that of another.
+    program.set_first(Script::at(60_000).counted(6, 59_000, counts(1, MS)).done());
+    program.hang_up();
+    store.gives("SELECT state FROM processes ORDER BY process", &["lost", "live"]).await;
+    attached.end().await;
+}
+
+#[tokio::test]
+async fn what_was_done_before_it_was_attached_is_of_no_time_and_the_rest_is_of_its_own() {
+    let store = Store::new().await;
+    let initial = first().task(5, 10, &[]).counted(5, 10, counts(400, 900_000 * MS)).done();
+    let program = Program::new(initial);
+    let addr = program.serve().await;
+    let attached = Attached::to(&format!("http://{addr}"), store.collector());
+    store.gives("SELECT busy_time / 1000000 FROM tasks", &["900000"]).await;
+    let busy = async || {
+        let facts = store.reader.facts(ProcessKey(1), None, None).await.unwrap().unwrap();
+        facts.sites.iter().map(|site| site.cell.busy_time).sum::<u64>() / MS
+    };
+    assert_eq!(busy().await, 0);
+    let later = counts(500, 915_000 * MS);
+    program.say(Script::at(31_000).counted(5, 10, later).done()).await;
+    store.gives("SELECT busy_time / 1000000 FROM tasks", &["915000"]).await;
+    assert_eq!(busy().await, 15_000);
+    // Longer than there was time: a poll that began before, and was seen to be under way.
+    let polled = Counts { last: Some((31_100, 31_050)), ..later };
+    program.say(Script::at(32_000).counted(5, 10, polled).done()).await;
+    let over = Counts { last: Some((31_100, 41_100)), ..counts(501, 925_000 * MS) };
+    program.say(Script::at(41_500).counted(5, 10, over).done()).await;
+    store.gives("SELECT busy_time / 1000000 FROM tasks", &["925000"]).await;
+    assert_eq!(busy().await, 25_000);
+    attached.end().await;
+}
+
+#[tokio::test]
 async fn who_waits_for_what_is_told_where_that_is_known() {
     let store = Store::new().await;
     let initial = first()
@@ -236,6 +321,7 @@ async fn who_waits_for_what_is_told_where_that_is_known() {
         .polled(203, 2_100, Some(6), 3, 2_600, Some(2_600))
         .came_to(203, true);
     program.say(last.done()).await;
+    program.say(Script::at(4_000).done()).await;
     let waits = ["lock 41 1 ready", "sleep 42 2 cancelled", "lock 42 1 ready"];
     store.gives(WAITS, &waits).await;
     let open = [
@@ -243,6 +329,51 @@ async fn who_waits_for_what_is_told_where_that_is_known() {
         "tokio::time::Sleep shop/src/stock.rs:3 - -",
     ];
     store.gives(OPEN, &open).await;
+    attached.end().await;
+}
+
+#[tokio::test]
+async fn how_a_wait_ended_is_not_told_where_it_is_not_certain() {
+    let store = Store::new().await;
+    let initial = first().task(5, 10, &[("task.id", "41")]).resource(100, 30, "Mutex", false);
+    let program = Program::new(initial.done());
+    let addr = program.serve().await;
+    let attached = Attached::to(&format!("http://{addr}"), store.collector());
+    wait_until("it is attached", || program.viewers() == 1).await;
+    const WAITS: &str =
+        "SELECT op, state, ended_at / 1000000 % 1000000 FROM waits ORDER BY began_at";
+    let mut waiting = Script::at(2_000);
+    for span in [200, 201, 202, 203] {
+        let at = 1_000 + span;
+        waiting = waiting.op(span, at, 100, "Mutex::lock").polled(span, at, Some(5), 2, at, None);
+        waiting = waiting.came_to(span, false);
+    }
+    program.say(waiting.done()).await;
+    store.gives(WAITS, &["lock pending -"; 4]).await;
+    // They are polled once more, and gone: what that came to is told of the first, later of the second,
+    // and never of the third. The fourth was not polled again.
+    let gone = Script::at(3_000)
+        .polled(200, 1_200, Some(5), 3, 2_500, Some(2_600))
+        .came_to(200, true)
+        .polled(201, 1_201, Some(5), 3, 2_500, Some(2_600))
+        .polled(202, 1_202, Some(5), 3, 2_500, Some(2_600))
+        .polled(203, 1_203, Some(5), 2, 1_203, Some(2_600));
+    program.say(gone.done()).await;
+    program.say(Script::at(4_000).came_to(201, true).done()).await;
+    let ended =
+        ["lock ready 2500", "lock ready 2500", "lock unfinished 2600", "lock cancelled 2600"];
+    store.gives(WAITS, &ended).await;
+    // What was dropped may have been the word of it.
+    let again = Script::at(5_000)
+        .op(204, 4_500, 100, "Mutex::lock")
+        .polled(204, 4_500, Some(5), 2, 4_500, None)
+        .came_to(204, false);
+    program.say(again.done()).await;
+    let gone = Script::at(6_000).polled(204, 4_500, Some(5), 2, 4_500, Some(5_500));
+    program.say(gone.dropped([0, 0, 1]).done()).await;
+    program.say(Script::at(7_000).done()).await;
+    let last = "SELECT state, ended_at IS NULL FROM waits ORDER BY began_at DESC LIMIT 1";
+    store.gives(last, &["unfinished 0"]).await;
     attached.end().await;
 }
 
@@ -298,13 +429,7 @@ async fn the_histograms_of_tasks_that_may_have_been_slow_are_read_one_by_one() {
         .counted(6, 10, counts(3, 40 * MS))
         .done();
     let program = Program::new(initial);
-    // A histogram with nothing but the outlier.
-    let mut empty = 0x1c84_9313u32.to_be_bytes().to_vec();
-    empty.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
-    empty.extend(1u64.to_be_bytes());
-    empty.extend((1_000 * MS).to_be_bytes());
-    empty.extend(1f64.to_be_bytes());
-    program.set_details(details(empty, 1_500 * MS));
+    program.set_details(details(histogram(), 1_500 * MS));
     let addr = program.serve().await;
     let attached = Attached::to(&format!("http://{addr}"), store.collector());
     const LONGEST: &str = "SELECT task, max_poll_time FROM tasks ORDER BY task";
@@ -316,6 +441,48 @@ async fn the_histograms_of_tasks_that_may_have_been_slow_are_read_one_by_one() {
     store.gives(state, &["ended"]).await;
     assert_eq!(program.asked(), [5]);
     attached.end().await;
+}
+
+#[tokio::test]
+async fn the_longest_poll_is_known_only_as_long_as_no_later_one_can_be_longer() {
+    let store = Store::new().await;
+    // One is in its first poll, and does not come out of it.
+    let stuck = Counts { polls: 1, last: Some((700, 600)), ..Counts::default() };
+    let initial = first()
+        .task(5, 10, &[("task.id", "41")])
+        .counted(5, 10, counts(3, 150 * MS))
+        .task(6, 10, &[("task.id", "42")])
+        .counted(6, 10, stuck)
+        .done();
+    let program = Program::new(initial);
+    program.set_details(details(histogram(), 120 * MS));
+    let addr = program.serve().await;
+    let attached = Attached::to(&format!("http://{addr}"), store.collector());
+    const LONGEST: &str = "SELECT task, max_poll_time, slow_polls FROM tasks ORDER BY task";
+    store.gives(LONGEST, &["41 120000000 0", "42 - -"]).await;
+    // A little more cannot have been longer, nor slow.
+    program.say(Script::at(2_000).counted(5, 10, counts(4, 240 * MS)).done()).await;
+    store.gives("SELECT polls FROM tasks WHERE task = 41", &["4"]).await;
+    store.gives(LONGEST, &["41 120000000 0", "42 - -"]).await;
+    // What is asked then is not answered.
+    program.be_silent();
+    program.say(Script::at(3_000).counted(5, 10, counts(5, 400 * MS)).done()).await;
+    store.gives(LONGEST, &["41 - -", "42 - -"]).await;
+    // Only another reading makes it known again.
+    program.set_details(details(histogram(), 160 * MS));
+    program.say(Script::at(4_000).counted(5, 10, counts(6, 600 * MS)).done()).await;
+    store.gives(LONGEST, &["41 160000000 0", "42 - -"]).await;
+    attached.end().await;
+}
+
+/// A histogram with nothing in it.
+fn histogram() -> Vec<u8> {
+    let mut empty = 0x1c84_9313u32.to_be_bytes().to_vec();
+    empty.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    empty.extend(1u64.to_be_bytes());
+    empty.extend((1_000 * MS).to_be_bytes());
+    empty.extend(1f64.to_be_bytes());
+    empty
 }
 
 #[tokio::test]
@@ -333,7 +500,6 @@ async fn a_socket_is_followed_and_found_again() {
     store.gives(console, &["off"]).await;
     program.say_paused(false).await;
     store.gives(console, &["on"]).await;
-    assert_eq!(program.pauses(), 0);
     attached.end().await;
 }
 
@@ -348,14 +514,15 @@ async fn what_comes_while_loopd_is_away_is_told_when_it_is_back() {
     let collector = Collector::at(&addr.to_string(), None).unwrap();
     let attached = Attached::to(&format!("http://{target}"), collector);
     wait_until("it is attached", || program.viewers() == 1).await;
-    for second in 2..40 {
+    for second in 2..400 {
         let polls = counts(second, second * MS);
         program.say(Script::at(second * 1_000).counted(5, 10, polls).done()).await;
     }
     let listener = tokio::net::TcpListener::bind(addr).await.unwrap();
     let serving = store.serve(listener).await;
-    store.gives("SELECT task, polls, busy_time FROM tasks", &["41 39 39000000"]).await;
-    assert_eq!(store.sql("SELECT count(*) FROM losses WHERE kind = 'task'").await, ["0"]);
+    store.gives("SELECT task, polls, busy_time FROM tasks", &["41 399 399000000"]).await;
+    // Of the readings only the last is there, and the rest is no loss.
+    assert_eq!(store.sql("SELECT count(*) FROM losses").await, ["0"]);
     attached.end().await;
     serving.abort();
 }
@@ -371,6 +538,12 @@ async fn another_store_is_told_everything_as_another_run() {
     let collector = Collector::at(&format!("http://{addr}"), None).unwrap();
     let attached = Attached::to(&format!("http://{target}"), collector);
     store.gives("SELECT task FROM tasks", &["41"]).await;
+    // Something is asked, and not answered before that.
+    program.be_silent();
+    let busy = counts(3, 400 * MS);
+    program.say(Script::at(2_000).counted(5, 10, busy).done()).await;
+    program.set_first(first().task(5, 10, &[("task.id", "41")]).counted(5, 10, busy).done());
+    wait_until("it is asked", || program.asked() == [5]).await;
     serving.abort();
     let _ = serving.await;
     let store = store.replaced().await;
@@ -386,6 +559,10 @@ async fn another_store_is_told_everything_as_another_run() {
     let serving = store.serve(listener).await;
     // It heard of the run before when that came back, and of nothing that was in it.
     store.gives("SELECT process, task FROM tasks", &["2 41"]).await;
+    // What it is asked then is answered.
+    program.set_details(details(histogram(), 300 * MS));
+    program.say(Script::at(3_000).counted(5, 10, counts(4, 800 * MS)).done()).await;
+    store.gives("SELECT max_poll_time / 1000000 FROM tasks", &["300"]).await;
     store.gives("SELECT state FROM processes ORDER BY process", &["lost", "live"]).await;
     attached.end().await;
     serving.abort();

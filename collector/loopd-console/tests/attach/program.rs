@@ -1,5 +1,7 @@
-//! A program as `console-subscriber` shows it, made of scripts: what it answers is what a test says.
+//! A program as `console-subscriber` shows it, made of scripts: what it answers is what a test says. As with
+//! the real one, the first update of a connection leaves everything to be told again by the next.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -48,35 +50,41 @@ struct State {
     first: Update,
     viewers: Vec<mpsc::Sender<Result<Update, Status>>>,
     states: Vec<mpsc::Sender<Result<Reports, Status>>>,
+    /// What was in it, and no later update has told.
+    unsent: Option<Update>,
     details: Option<TaskDetails>,
+    /// Whether nobody is answered who asks for details.
+    is_silent: bool,
     asked: Vec<u64>,
-    paused: u64,
 }
 
 impl Program {
     pub(crate) fn new(first: Update) -> Self {
         let program = Self::default();
-        program.0.lock().unwrap().first = first;
+        program.set_first(first);
         program
     }
 
     /// What later connections hear first.
     pub(crate) fn set_first(&self, first: Update) {
-        self.0.lock().unwrap().first = first;
+        let mut state = self.0.lock().unwrap();
+        state.unsent = Some(first.clone());
+        state.first = first;
     }
 
     pub(crate) fn set_details(&self, details: TaskDetails) {
-        self.0.lock().unwrap().details = Some(details);
+        let mut state = self.0.lock().unwrap();
+        (state.details, state.is_silent) = (Some(details), false);
+    }
+
+    /// From now on details are never given.
+    pub(crate) fn be_silent(&self) {
+        self.0.lock().unwrap().is_silent = true;
     }
 
     /// Tasks whose histograms were asked for, in order.
     pub(crate) fn asked(&self) -> Vec<u64> {
         self.0.lock().unwrap().asked.clone()
-    }
-
-    /// How often somebody asked it to pause or resume.
-    pub(crate) fn pauses(&self) -> u64 {
-        self.0.lock().unwrap().paused
     }
 
     pub(crate) fn viewers(&self) -> usize {
@@ -85,7 +93,11 @@ impl Program {
 
     /// Sends an update to everybody.
     pub(crate) async fn say(&self, update: Update) {
-        let viewers = self.0.lock().unwrap().viewers.clone();
+        let (viewers, unsent) = {
+            let mut state = self.0.lock().unwrap();
+            (state.viewers.clone(), state.unsent.take())
+        };
+        let update = unsent.map_or(update.clone(), |unsent| together(unsent, update));
         for viewer in viewers {
             let _ = viewer.send(Ok(update.clone())).await;
         }
@@ -150,6 +162,9 @@ impl Instrument for Program {
     ) -> Result<Response<Self::WatchTaskDetailsStream>, Status> {
         let mut state = self.0.lock().unwrap();
         state.asked.push(request.into_inner().id.map_or(0, |id| id.id));
+        if state.is_silent {
+            return Ok(Response::new(Box::pin(tokio_stream::pending())));
+        }
         let details = state.details.clone().ok_or_else(|| Status::not_found("no such task"))?;
         Ok(Response::new(Box::pin(tokio_stream::once(Ok(details)))))
     }
@@ -165,14 +180,41 @@ impl Instrument for Program {
     }
 
     async fn pause(&self, _: Request<PauseRequest>) -> Result<Response<PauseResponse>, Status> {
-        self.0.lock().unwrap().paused += 1;
-        Ok(Response::new(PauseResponse {}))
+        Err(Status::permission_denied("it is only listened to"))
     }
 
     async fn resume(&self, _: Request<ResumeRequest>) -> Result<Response<ResumeResponse>, Status> {
-        self.0.lock().unwrap().paused += 1;
-        Ok(Response::new(ResumeResponse {}))
+        Err(Status::permission_denied("it is only listened to"))
     }
+}
+
+/// An update, and before it what was told to new viewers only. What has another's span since is no more.
+fn together(before: Update, update: Update) -> Update {
+    let mut all = update;
+    if let Some(before) = before.new_metadata {
+        let metadata = &mut all.new_metadata.get_or_insert_default().metadata;
+        metadata.splice(0..0, before.metadata);
+    }
+    if let (Some(before), Some(tasks)) = (before.task_update, &mut all.task_update) {
+        let is_here = |it: &Task| tasks.new_tasks.iter().all(|task| task.id != it.id);
+        let old: Vec<_> = before.new_tasks.into_iter().filter(is_here).collect();
+        tasks.new_tasks.splice(0..0, old);
+        tasks.stats_update = joined(before.stats_update, &mut tasks.stats_update);
+    }
+    if let (Some(before), Some(resources)) = (before.resource_update, &mut all.resource_update) {
+        resources.new_resources.splice(0..0, before.new_resources);
+        resources.stats_update = joined(before.stats_update, &mut resources.stats_update);
+    }
+    if let (Some(before), Some(ops)) = (before.async_op_update, &mut all.async_op_update) {
+        ops.new_async_ops.splice(0..0, before.new_async_ops);
+        ops.stats_update = joined(before.stats_update, &mut ops.stats_update);
+    }
+    all
+}
+
+fn joined<T>(mut before: HashMap<u64, T>, after: &mut HashMap<u64, T>) -> HashMap<u64, T> {
+    before.extend(after.drain());
+    before
 }
 
 /// Makes an update, made at an instant.

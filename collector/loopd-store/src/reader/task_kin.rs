@@ -40,7 +40,8 @@ impl Reader {
             let what = "SELECT t.ended_at IS NULL, max(0, coalesce(t.ended_at, p.last_at)
                     - coalesce(t.spawned_at, t.first_poll_at, t.ended_at, p.last_at)),
                 t.busy_time, t.polls,
-                iif(t.max_poll_time = 0 AND t.busy_time > 0, NULL, t.max_poll_time)";
+                iif(t.are_lengths_unknown OR t.max_poll_time = 0 AND t.busy_time > 0, NULL,
+                    t.max_poll_time)";
             let mut sql = listed(what, &query, some.as_deref(), since.unwrap_or(i64::MIN));
             let mut siblings = Siblings {
                 searched_from: since.map(UnixNanos),

@@ -12,7 +12,7 @@ use super::bounds::{MAX_PAGE, SCALE};
 use super::timeline::IS_RUNNING;
 use super::told::fields;
 use super::{Answer, Db, Reader, alive, amount, instant, location, task_terms};
-use crate::writer::tasks::ANY_TASK;
+use crate::writer::tasks::{ANY_TASK, RECORDS};
 use crate::{
     Page, ProcessKey, StoreError, TaskCondition, TaskIdOf, TaskQuery, TaskRow, TaskSort, TaskState,
     TaskTerm, TaskText, UnixNanos,
@@ -32,7 +32,7 @@ const MAX_CALLBACKS: i64 = 10_000 / SCALE as i64;
 /// that are alive, those that ended since some instant, with a row and without, and one task that
 /// ended before.
 static LISTED: LazyLock<[String; 6]> = LazyLock::new(|| {
-    let (columns, records) = (ANY_TASK.as_str(), ANY_TASK.replace("fields", "NULL"));
+    let (columns, records) = (ANY_TASK.as_str(), RECORDS.as_str());
     [
         format!(
             "WITH t AS (SELECT {columns} FROM task INDEXED BY task_alive
@@ -80,9 +80,10 @@ pub(super) const LISTED_BUSY_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_a
     THEN max(0, coalesce(t.ended_at, p.last_at) - t.started_at) ELSE t.busy_time END";
 pub(super) const MAX_POLL_TIME: &str = "CASE WHEN t.polls = 0 AND t.started_at IS NOT NULL
     AND t.ended_at IS NOT NULL THEN max(0, t.ended_at - t.started_at)
-    WHEN t.max_poll_time = 0 AND t.busy_time > 0 THEN NULL ELSE t.max_poll_time END";
+    WHEN t.are_lengths_unknown OR t.max_poll_time = 0 AND t.busy_time > 0 THEN NULL
+    ELSE t.max_poll_time END";
 pub(super) const SLOW_POLLS: &str =
-    "iif(t.max_poll_time = 0 AND t.busy_time > 0, NULL, t.slow_polls)";
+    "iif(t.are_lengths_unknown OR t.max_poll_time = 0 AND t.busy_time > 0, NULL, t.slow_polls)";
 /// A poll that began later refutes it.
 pub(super) const UNWAKEABLE_AT: &str = "CASE WHEN t.ended_at IS NULL
     AND t.unwakeable_at >= coalesce(t.last_poll_start, t.unwakeable_at) THEN t.unwakeable_at END";

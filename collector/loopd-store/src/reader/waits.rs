@@ -204,6 +204,7 @@ pub(super) fn wait(row: &SqliteRow) -> Answer<WaitRow> {
         ended_at: instant(row, "ended_at")?,
         length: amount(row, "length")?,
         state: match row.try_get::<Option<i64>, _>("how")? {
+            Some(0) => WaitState::Unfinished,
             Some(1) => WaitState::Ready,
             Some(_) => WaitState::Cancelled,
             None if is_open && is_live => WaitState::Pending,

@@ -33,7 +33,7 @@ pub struct WaitQuery {
 pub enum WaitState {
     /// It lasts.
     Pending,
-    /// Its task or its process ended first, or its end was lost.
+    /// Its task or its process ended first, its end was lost, or nobody knows how it ended.
     Unfinished,
     /// The operation was done.
     Ready,

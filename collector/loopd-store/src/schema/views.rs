@@ -177,12 +177,12 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column(
                 "max_poll_time",
                 "integer",
-                "ns of its longest poll; NULL where polls are only counted",
+                "ns of its longest poll; NULL where polls are only counted and that is not known",
             ),
             column(
                 "slow_polls",
                 "integer",
-                "how many of its polls were slow; NULL where polls are only counted",
+                "how many of its polls were slow; NULL where polls are only counted and that is not known",
             ),
             column("wakes", "integer", "how often it was woken; NULL if no wake was seen"),
             column("self_wakes", "integer", "wakes by itself; NULL if no wake was seen"),
@@ -453,7 +453,7 @@ pub(super) const VIEWS: &[SchemaView] = &[
             column(
                 "state",
                 "text",
-                "pending, ready, cancelled, or unfinished: its task or process ended first, or its end may be lost",
+                "pending, ready, cancelled, or unfinished: its task or process ended first, its end may be lost, or nobody knows how it ended",
             ),
             column("holder", "integer", "the first task that held it then; NULL if not known"),
             column(

@@ -63,8 +63,8 @@ pub(super) struct Digest {
     pub(super) rollups: Vec<RollupRow>,
     pub(super) tasks: TaskPlan,
     crowds: BTreeMap<i64, Crowd>,
-    /// By process: number in the crowd, instant, what was counted.
-    counted: BTreeMap<i64, Vec<(u32, i64, TaskCounts)>>,
+    /// By process.
+    counted: BTreeMap<i64, Vec<Counted>>,
     spans: BTreeMap<LaneKey, LaneSpans>,
     lanes: IdMap<(i64, i64, i64), LaneDelta>,
     slow_polls: Vec<[i64; 8]>,
@@ -75,6 +75,9 @@ pub(super) struct Digest {
     pub(super) told: Told,
     pub(super) dumps: Dumps,
 }
+
+/// Of one task: its number in the crowd, from when to when, what was counted.
+type Counted = (u32, (i64, i64), TaskCounts);
 
 /// Columns of a sample.
 const SAMPLE_WIDTH: usize = 10;
@@ -451,7 +454,16 @@ impl Digest {
                 let crowd = self.crowds.entry(process).or_default();
                 let slot = crowd.slot(process, id(of.0));
                 crowd.delta(slot).counted(&counts, |at| wall(source.origin, at));
-                self.counted.entry(process).or_default().push((slot, at, counts));
+                if let Some(are_known) = counts.are_lengths_known {
+                    if !are_known {
+                        crowd.delta(slot).keep();
+                    }
+                    self.told.lengths.insert((process, id(of.0)), are_known);
+                }
+                if counts.since != Nanos(0) {
+                    let since = wall(source.origin, counts.since);
+                    self.counted.entry(process).or_default().push((slot, (since, at), counts));
+                }
             }
             EventKind::TaskFields { task: of, fields } => {
                 if !fields.is_empty() {
@@ -536,9 +548,6 @@ impl Digest {
                 .collect();
             let mut rollups = Rollups::new(&locations);
             rollups.add_lives(&crowd, roster);
-            for (slot, at, counts) in self.counted.remove(&process).unwrap_or_default() {
-                rollups.add_counts(slot, at, &counts);
-            }
             let mut packer = Packer::new(&subjects);
             let later = spans.split_off(&(process + 1, RecordKind::Poll, i64::MIN, i64::MIN));
             for (lane, spans) in std::mem::replace(&mut spans, later) {
@@ -548,6 +557,9 @@ impl Digest {
                     _ => {}
                 }
                 self.segments.extend(packer.pack(&spans, lane, origin));
+            }
+            for (slot, time, counts) in self.counted.remove(&process).unwrap_or_default() {
+                rollups.add_counts(slot, time, &counts);
             }
             self.rollups.extend(rollups.into_rows(process));
             self.tasks.add(process, crowd, &locations, roster);

@@ -14,6 +14,9 @@ use loopd_model::{Nanos, TaskCounts};
 /// places costs no more memory: a thousand places for 40 s.
 const MAX_CELLS: usize = 1 << 12;
 
+/// What counters tell of a longer stretch than these steps take is rolled up of its end only: an hour.
+const MAX_STEPS: i64 = 360;
+
 /// Cells of level 0, by step and spawn location.
 #[derive(Debug)]
 pub(super) struct Rollups<'l> {
@@ -96,14 +99,38 @@ impl<'l> Rollups<'l> {
         }
     }
 
-    /// Adds what counters tell, which is no single poll and no single delay: the histograms stay as they are.
-    pub(super) fn add_counts(&mut self, slot: u32, at: i64, counts: &TaskCounts) {
-        let place = self.near(at, slot);
-        let cell = &mut self.cells[place];
-        cell.busy_time = cell.busy_time.saturating_add(length(counts.busy_time) as u64);
-        cell.wakes = cell.wakes.saturating_add(count(counts.wakes) as u64);
-        cell.scheduled_time =
-            cell.scheduled_time.saturating_add(length(counts.scheduled_time) as u64);
+    /// Adds what counters tell of a stretch of time, evenly over it: which is no single poll and no single
+    /// delay, so that the histograms stay as they are. A task is busy at most all of the time.
+    ///
+    /// After what has single instants: where no cell is left, this is left out.
+    pub(super) fn add_counts(&mut self, slot: u32, (since, at): (i64, i64), counts: &TaskCounts) {
+        let time = at.saturating_sub(since).max(1).unsigned_abs();
+        let since = since.min(at.saturating_sub(1));
+        let busy_time = (length(counts.busy_time) as u64).min(time);
+        let sums = [busy_time, count(counts.wakes) as u64, length(counts.scheduled_time) as u64];
+        // What was added up to an instant of the stretch.
+        let by = |then: i64| {
+            let part = u128::from(then.saturating_sub(since).max(0).unsigned_abs());
+            sums.map(|sum| (u128::from(sum) * part / u128::from(time)) as u64)
+        };
+        let last = step_of(0, at - 1);
+        for step in step_of(0, since).max(last - MAX_STEPS + 1)..=last {
+            let (from, to) = ((step * STEPS[0]).max(since), ((step + 1) * STEPS[0]).min(at));
+            let Some(place) = self.free_place(step, self.locations[slot as usize]) else { return };
+            let (before, after) = (by(from), by(to));
+            let [busy_time, wakes, scheduled_time] =
+                std::array::from_fn(|i| after[i].saturating_sub(before[i]));
+            let cell = &mut self.cells[place];
+            cell.busy_time = cell.busy_time.saturating_add(busy_time);
+            cell.wakes = cell.wakes.saturating_add(wakes);
+            cell.scheduled_time = cell.scheduled_time.saturating_add(scheduled_time);
+        }
+    }
+
+    /// The cell of a step and location, if there is one or there may be another.
+    fn free_place(&mut self, step: i64, location: i64) -> Option<usize> {
+        let is_here = self.places.contains_key(&(step, location));
+        (is_here || self.cells.len() < MAX_CELLS).then(|| self.place(step, location))
     }
 
     pub(super) fn add_polls(&mut self, spans: &LaneSpans, origin: i64) {

@@ -191,8 +191,8 @@ impl TaskDelta {
         }
     }
 
-    /// Adds what counters tell. Of single polls nothing is known, so the longest may stay 0 while there is
-    /// busy time: readers take that for "not known".
+    /// Adds what counters tell. Of single polls nothing may be known, so that the longest stays 0 while there
+    /// is busy time: readers take that for "not known".
     pub(super) fn counted(&mut self, counts: &TaskCounts, wall: impl Fn(Nanos) -> i64) {
         let row = &mut self.0;
         let sums = [
@@ -326,7 +326,11 @@ pub(crate) static NAMES: LazyLock<String> = LazyLock::new(|| names(0..WIDTH));
 
 /// The columns of the view `any_task`.
 pub(crate) static ANY_TASK: LazyLock<String> =
-    LazyLock::new(|| format!("{}, fields", names(0..KEPT)));
+    LazyLock::new(|| format!("{}, fields, are_lengths_unknown", names(0..KEPT)));
+
+/// The same of tasks that have no row of their own.
+pub(crate) static RECORDS: LazyLock<String> =
+    LazyLock::new(|| format!("{}, NULL, 0", names(0..KEPT)));
 
 /// Adds tasks that were spawned, named, started or ended in this commit; with all that they did
 /// meanwhile.

@@ -1,7 +1,7 @@
 //! What a program says in one commit: marks, spans, what it tells of its tasks, and what its agent
 //! captures from then on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loopd_model::{Coverage, CoverageState, MarkLevel, Settings};
 use sqlx::sqlite::SqliteConnection;
@@ -34,6 +34,8 @@ pub(super) struct Told {
     pub(super) spans: Vec<AppSpanRow>,
     /// Process, task, JSON.
     task_fields: Vec<(i64, i64, String)>,
+    /// By process and task: whether the lengths of all of its polls are known from now on.
+    pub(super) lengths: BTreeMap<(i64, i64), bool>,
     coverage: Vec<CoverageRow>,
 }
 
@@ -124,6 +126,10 @@ impl Told {
             values.push_bind(fields);
         })
         .await?;
+        for ((process, task), are_known) in self.lengths {
+            let update = sqlx::query(PUT_LENGTHS).bind(process).bind(task).bind(!are_known);
+            update.execute(&mut *db).await?;
+        }
         let head = ("INSERT INTO coverage_change (process, at, layers, settings) ", "");
         let changed: BTreeSet<i64> = self.coverage.iter().map(|row| row.process).collect();
         insert(db, head, 4, self.coverage, |values, row| {
@@ -137,6 +143,9 @@ impl Told {
         Ok(())
     }
 }
+
+const PUT_LENGTHS: &str = "UPDATE task SET are_lengths_unknown = ?3
+    WHERE process = ?1 AND task = ?2 AND are_lengths_unknown IS NOT ?3";
 
 /// The process says what holds now, which is what the latest change said.
 const PUT_IN_FORCE: &str = "UPDATE process SET coverage = c.layers,

@@ -89,6 +89,7 @@ impl Waits {
         let row = self.wait(source.process, wait);
         if row[8] == NULL {
             let how = match how {
+                WaitHow::Unknown => 0,
                 WaitHow::Ready => 1,
                 WaitHow::Cancelled => 2,
             };

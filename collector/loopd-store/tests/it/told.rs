@@ -354,6 +354,7 @@ async fn what_is_only_counted_adds_up_and_lengths_of_single_polls_stay_unknown()
         last_poll_started_at: Nanos(8 * MS),
         last_poll_ended_at: Nanos(9 * MS),
         last_woken_at: Nanos(7 * MS),
+        since: Nanos(MS),
         ..TaskCounts::default()
     };
     let events = vec![at(1, spawned(7, 1)), at(10, counted(first))];
@@ -381,4 +382,68 @@ async fn what_is_only_counted_adds_up_and_lengths_of_single_polls_stay_unknown()
     assert_eq!(store.sql(sql).await, ["5 153000000 5 1 1000000 150000000 1"]);
     let task = store.reader.task(store.process, TaskId(7)).await.unwrap().unwrap();
     assert_eq!((task.max_poll_time, task.slow_polls), (Some(150 * MS), Some(1)));
+    // What has no beginning is of the task, and of no time.
+    let cells = store.reader.facts(store.process, None, None).await.unwrap().unwrap().sites;
+    assert_eq!(cells[0].cell.busy_time, 3 * MS);
+}
+
+#[tokio::test]
+async fn what_is_counted_of_a_while_is_spread_over_it_and_a_task_is_busy_at_most_all_of_it() {
+    let mut store = Store::new().await;
+    const S: u64 = 1_000 * MS;
+    // Steps of roll-ups begin at whole tens of seconds.
+    let begin = 10 * S - ORIGIN.unsigned_abs() % (10 * S);
+    let counted = |since: u64, to: u64, busy_time| {
+        let counts =
+            TaskCounts { busy_time, since: Nanos(begin + since * S), ..TaskCounts::default() };
+        let kind = EventKind::TaskCounted { task: TaskId(7), counts };
+        Event { at: Nanos(begin + to * S), kind }
+    };
+    let events = vec![
+        at(1, spawned(7, 1)),
+        counted(10, 40, 15 * S),
+        counted(45, 50, 60 * S),
+        // Of what is longer than an hour only the end.
+        counted(50, 7_250, 7_200 * S),
+    ];
+    let locations = locations(1);
+    store.stored(Batch { locations, events, ..Batch::default() }).await;
+    let busy = async |from: u64, to: u64| {
+        let at = |s: u64| Some(UnixNanos(ORIGIN + (begin + s * S) as i64));
+        // The end is in the range.
+        let to = at(to).map(|to| UnixNanos(to.0 - 1));
+        let facts = store.reader.facts(store.process, at(from), to).await.unwrap().unwrap();
+        facts.sites.iter().map(|site| site.cell.busy_time).sum::<u64>() / S
+    };
+    assert_eq!(busy(0, 30).await, 10);
+    assert_eq!(busy(30, 40).await, 5);
+    assert_eq!(busy(40, 50).await, 5);
+    assert_eq!(busy(50, 3_000).await, 0);
+    assert_eq!(busy(6_000, 6_100).await, 100);
+    assert_eq!(store.sql("SELECT busy_time / 1000000000 FROM tasks").await, ["7275"]);
+}
+
+#[tokio::test]
+async fn lengths_of_polls_can_become_unknown_and_known_again() {
+    let mut store = Store::new().await;
+    let counted = |busy_time, max_poll_time, are_lengths_known| {
+        let counts =
+            TaskCounts { busy_time, max_poll_time, are_lengths_known, ..TaskCounts::default() };
+        EventKind::TaskCounted { task: TaskId(7), counts }
+    };
+    let sql = "SELECT max_poll_time / 1000000, slow_polls FROM tasks";
+    let mut check = async |event, expected: &str| {
+        let events = vec![at(1, spawned(7, 1)), at(10, event)];
+        store.stored(Batch { locations: locations(1), events, ..Batch::default() }).await;
+        assert_eq!(store.sql(sql).await, [expected]);
+        let task = store.reader.task(store.process, TaskId(7)).await.unwrap().unwrap();
+        assert_eq!(task.max_poll_time.is_some(), !expected.starts_with('-'));
+        assert_eq!(task.slow_polls.is_some(), !expected.ends_with('-'));
+    };
+    // A first poll that is under way.
+    check(counted(0, 0, Some(false)), "- -").await;
+    check(counted(50 * MS, 20 * MS, None), "- -").await;
+    check(counted(0, 20 * MS, Some(true)), "20 0").await;
+    check(counted(30 * MS, 0, Some(false)), "- -").await;
+    check(counted(0, 25 * MS, Some(true)), "25 0").await;
 }

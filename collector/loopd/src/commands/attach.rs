@@ -67,7 +67,8 @@ impl std::str::FromStr for Attachment {
     type Err = loopd_console::attach::TargetError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (target, name) = match text.split_once('=') {
+        // The path of a socket may have one as well: a name has no `/`.
+        let (target, name) = match text.rsplit_once('=').filter(|(_, name)| !name.contains('/')) {
             Some((target, name)) => (target, Some(name.trim().to_owned())),
             None => (text, None),
         };
@@ -89,6 +90,11 @@ mod tests {
         assert_eq!(read("http://127.0.0.1:6669"), (url.clone(), None));
         assert_eq!(read("127.0.0.1:6669=shop"), (url.clone(), Some("shop".to_owned())));
         assert_eq!(read("http://127.0.0.1:6669="), (url, None));
+        let socket = ("file:///run/a=b/c.sock".to_owned(), None);
+        assert_eq!(read("file:///run/a=b/c.sock"), socket);
+        assert_eq!(read("file:///run/a=b/c.sock=shop"), (socket.0, Some("shop".to_owned())));
+        let secret = "http://ada:secret@127.0.0.1=shop".parse::<Attachment>().unwrap_err();
+        assert!(!secret.to_string().contains("secret"));
         assert!("ftp://127.0.0.1=shop".parse::<Attachment>().is_err());
     }
 }

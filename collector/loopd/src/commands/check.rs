@@ -101,8 +101,8 @@ pub(crate) async fn run(args: CheckArgs, global: &Global) -> anyhow::Result<Exit
     };
     print(&out)?;
     let mut incomplete = judged.completeness().await?;
-    if process.polls == Some(0) {
-        warn(&format!("no poll of {} was recorded, so there was nothing to judge", process.app));
+    if let Some(why) = process.nothing_to_judge() {
+        warn(&format!("{}: {why}, so there was nothing to judge", process.app));
         incomplete = Exit::Incomplete.into();
     }
     let has_failed = checked.failing().next().is_some();

@@ -184,7 +184,9 @@ fn sites(view: &CompareView, limit: usize) -> Table {
     let none = || "-".to_owned();
     let busy =
         |it: Option<Figures>| it.map_or_else(none, |it| format!("{:.1} %", it.busy_share * 100.0));
-    let polls = |it: Option<Figures>| it.map_or_else(none, |it| format!("{:.1}", it.polls_per_sec));
+    let polls = |it: Option<Figures>| {
+        it.and_then(|it| it.polls_per_sec).map_or_else(none, |polls| format!("{polls:.1}"))
+    };
     let p99 = |it: Option<Figures>| it.and_then(|it| it.poll_p99).map_or_else(none, duration_text);
     let wake = |it: Option<Figures>| it.and_then(|it| it.wake_p99).map_or_else(none, duration_text);
     for row in view.sites.iter().take(limit) {

@@ -70,20 +70,20 @@ pub struct SiteRow {
 pub struct Figures {
     /// Tasks spawned a minute.
     pub spawned_per_min: f64,
-    /// Polls a second.
-    pub polls_per_sec: f64,
+    /// Polls a second; null where single polls are not captured.
+    pub polls_per_sec: Option<f64>,
     /// Time inside polls as a share of the range; 1 keeps one worker busy.
     pub busy_share: f64,
     /// Nanoseconds that half of the polls do not exceed; null without polls.
     pub poll_p50: Option<u64>,
     /// Nanoseconds that 99 of 100 polls do not exceed.
     pub poll_p99: Option<u64>,
-    /// Nanoseconds of the longest poll.
-    pub poll_max: u64,
+    /// Nanoseconds of the longest poll; null where single polls are not captured.
+    pub poll_max: Option<u64>,
     /// Nanoseconds from wake to poll that 99 of 100 do not exceed; null where no wakes were seen.
     pub wake_p99: Option<u64>,
-    /// Tasks that panicked or raised.
-    pub failed: u64,
+    /// Tasks that panicked or raised; null where it is not captured how tasks end.
+    pub failed: Option<u64>,
 }
 
 /// Which ranges to compare.
@@ -254,16 +254,16 @@ pub fn csv(view: &CompareView) -> Csv {
             row.location.as_str(),
             &optional(a.map(|it| it.busy_share)),
             &optional(b.map(|it| it.busy_share)),
-            &optional(a.map(|it| it.polls_per_sec)),
-            &optional(b.map(|it| it.polls_per_sec)),
+            &optional(a.and_then(|it| it.polls_per_sec)),
+            &optional(b.and_then(|it| it.polls_per_sec)),
             &optional(a.and_then(|it| it.poll_p50)),
             &optional(b.and_then(|it| it.poll_p50)),
             &optional(a.and_then(|it| it.poll_p99)),
             &optional(b.and_then(|it| it.poll_p99)),
             &optional(a.and_then(|it| it.wake_p99)),
             &optional(b.and_then(|it| it.wake_p99)),
-            &optional(a.map(|it| it.failed)),
-            &optional(b.map(|it| it.failed)),
+            &optional(a.and_then(|it| it.failed)),
+            &optional(b.and_then(|it| it.failed)),
         ]);
     }
     csv

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loopd_analysis::capture::Capture;
+use loopd_analysis::capture::{CONSOLE_LAYER, Capture};
 use loopd_analysis::runtime::Runtime;
 use loopd_model::UnixNanos;
 use loopd_store::{Counts, LoopRow, ProcessRow, Reader};
@@ -156,6 +156,23 @@ impl Process {
     /// How it is captured.
     pub fn capture(&self) -> Capture {
         Capture::of_agent(&self.agent)
+    }
+
+    /// Why there is nothing to judge, if so: whether any poll was recorded, or any task where they are only
+    /// counted.
+    pub fn nothing_to_judge(&self) -> Option<&'static str> {
+        let is_on = |it: &Coverage| it.layer != CONSOLE_LAYER || it.state == "on";
+        match self.capture() {
+            Capture::Records if self.polls == Some(0) => Some("no polls have been recorded yet"),
+            Capture::Records => None,
+            Capture::ConsoleSnapshots if self.tasks_spawned == 0 => {
+                Some("no task has been recorded yet")
+            }
+            Capture::ConsoleSnapshots if !self.coverage.iter().all(is_on) => {
+                Some("the program's reports are paused")
+            }
+            Capture::ConsoleSnapshots => None,
+        }
     }
 
     pub(crate) fn new(row: ProcessRow, counts: Counts) -> Self {

@@ -76,7 +76,8 @@ pub(crate) fn verdict(
     let sentence = match (worst.is_empty(), level) {
         (false, _) => worst.join("; "),
         (true, Level::Incomplete) => {
-            "no polls have been recorded yet, so there is nothing to judge".into()
+            let why = process.nothing_to_judge().unwrap_or("not all was recorded");
+            format!("{why}, so there is nothing to judge")
         }
         (true, _) if has_slow_polls => {
             "nothing that was found does harm, and nothing only grows".into()
@@ -96,7 +97,7 @@ fn level(process: &Process, view: &FindingsView, headlines: &[Headline]) -> Leve
     let is_incomplete = view.findings.iter().any(|it| it.is_about_capture() && it.muted.is_none());
     match headlines.iter().map(|headline| headline.level).max() {
         _ if is_incomplete => Level::Incomplete,
-        None if process.polls == Some(0) => Level::Incomplete,
+        None if process.nothing_to_judge().is_some() => Level::Incomplete,
         None | Some(FindingLevel::Info) => Level::Ok,
         Some(FindingLevel::Warning) => Level::Warn,
         Some(FindingLevel::Error) => Level::Bad,
@@ -106,6 +107,7 @@ fn level(process: &Process, view: &FindingsView, headlines: &[Headline]) -> Leve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::views::process::Coverage;
     use crate::views::text::UnixNanosText;
 
     /// Findings as `level rule subject`, one a line.
@@ -210,6 +212,31 @@ mod tests {
         let harmless = "nothing that was found does harm, and nothing only grows";
         assert_eq!(told("info blocking a", 5, true), (Level::Ok, harmless.into()));
         assert_eq!(told("", 0, false).0, Level::Incomplete);
+    }
+
+    #[test]
+    fn snapshots_without_a_task_or_that_are_paused_are_no_good_news() {
+        let console = |tasks_spawned, state: &str| {
+            let layer =
+                Coverage { layer: "console".into(), state: state.into(), reason: String::new() };
+            let process = Process {
+                agent: "console-subscriber".into(),
+                polls: None,
+                slow_polls: None,
+                tasks_spawned,
+                coverage: vec![layer],
+                ..process()
+            };
+            let Verdict { level, sentence } = verdict(&process, &view(""), &[], false);
+            (level, sentence)
+        };
+        let (level, sentence) = console(0, "on");
+        assert_eq!(level, Level::Incomplete);
+        assert_eq!(sentence, "no task has been recorded yet, so there is nothing to judge");
+        let (level, sentence) = console(3, "off");
+        assert_eq!(level, Level::Incomplete);
+        assert_eq!(sentence, "the program's reports are paused, so there is nothing to judge");
+        assert_eq!(console(3, "on").0, Level::Ok);
     }
 
     #[test]

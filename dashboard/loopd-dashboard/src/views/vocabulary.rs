@@ -58,7 +58,8 @@ words! {
     Confidence = "possible" | "likely" | "certain";
     /// What came of asking a rule.
     RuleOutcome = "found" | "ok" | "not_applicable" | "needs";
-    /// What came of a wait; `unfinished`: its task or its process ended first, or its end may have been lost.
+    /// What came of a wait; `unfinished`: its task or its process ended first, its end may have been lost, or
+    /// nobody knows how it ended.
     WaitState = "pending" | "ready" | "cancelled" | "unfinished";
     /// Why a line of a dump only points to a task.
     Pointer = "cycle" | "above" | "missing";

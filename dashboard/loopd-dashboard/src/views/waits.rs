@@ -54,8 +54,8 @@ pub struct Wait {
     pub ended_at: Option<UnixNanosText>,
     /// How long it took, or is known to have lasted, in nanoseconds.
     pub length: u64,
-    /// `pending`, `ready`, `cancelled`, or `unfinished`: its task or its process ended first, or its end
-    /// may have been lost.
+    /// `pending`, `ready`, `cancelled`, or `unfinished`: its task or its process ended first, its end may have
+    /// been lost, or nobody knows how it ended.
     #[schema(value_type = vocabulary::WaitState)]
     pub state: String,
     /// Who held the resource when it began, and who took it last since then.

@@ -23,6 +23,12 @@ test("what takes twice as long and is felt is worse, and the other way round bet
   ]);
 });
 
+test("what is not captured is no change, and makes a place that is missing only possible", () => {
+  const unknown = { polls_per_sec: null, poll_p99: null, poll_max: null, wake_p99: null, failed: null };
+  expect(told(answer([["a.rs:1", { failed: 900 }, unknown]]))).toEqual([]);
+  expect(told(answer([["a.rs:1", unknown, null]]))).toEqual(["a.rs:1 gone busy_share gone possible"]);
+});
+
 test("few polls make a change possible, very few none", () => {
   expect(told(answer([["a.rs:1", { polls_per_sec: 2 }, { poll_p99: 8e6, polls_per_sec: 2 }], ["b.rs:1", { polls_per_sec: 0.5 }, { poll_p99: 8e6 }]]))).toEqual(["a.rs:1 worse poll_p99 4× possible"]);
 });

@@ -127,7 +127,8 @@ function changesAt(site: CompareSite, longA: number, longB: number): Change[] {
   const { a, b } = site;
   if (a == null || b == null) return a ? [oneSided(at, "gone", a, longB, "second")] : b ? [oneSided(at, "new", b, longA, "first")] : [];
   const polls = Math.min(polled(a, longA), polled(b, longB));
-  const isLoad = b.polls_per_sec > MUCH * a.polls_per_sec || a.polls_per_sec > MUCH * b.polls_per_sec;
+  const [often, oftenB] = [a.polls_per_sec ?? 0, b.polls_per_sec ?? 0];
+  const isLoad = oftenB > MUCH * often || often > MUCH * oftenB;
   const made = (what: What, standing: Standing, doubt: string | null): Change => ({ ...at, what, standing, a: a[what] ?? 0, b: b[what] ?? 0, sure: doubt ? "possible" : "likely", doubt });
   const list: Change[] = [];
   const longer = (what: "poll_p99" | "wake_p99", felt: number, doubt: string | null) => {
@@ -150,21 +151,21 @@ function changesAt(site: CompareSite, longA: number, longB: number): Change[] {
 
 /** A place that one side does not have: surely, if that was long enough to have it. */
 function oneSided(at: { location: string; isCallback: boolean }, standing: "new" | "gone", figures: SiteFigures, otherLength: number, other: string): Change {
-  const expected = (figures.polls_per_sec * otherLength) / SECOND;
-  const doubt = expected < EXPECTED ? `it runs seldom: the ${other} range may be too short to have it` : null;
+  const expected = polled(figures, otherLength);
+  const doubt = figures.polls_per_sec == null ? "it is not known how often it runs" : expected < EXPECTED ? `it runs seldom: the ${other} range may be too short to have it` : null;
   const share = figures.busy_share;
   return { ...at, standing, what: "busy_share", a: standing === "gone" ? share : null, b: standing === "new" ? share : null, sure: doubt ? "possible" : "likely", doubt };
 }
 
-/** More failures than as many tasks had before, by more than chance. */
-function isMore(failedBefore: number, tasksBefore: number, failed: number, tasks: number): boolean {
-  if (tasksBefore < 1) return false;
+/** More failures than as many tasks had before, by more than chance. Where it is not captured how tasks end nobody knows. */
+function isMore(failedBefore: number | null, tasksBefore: number, failed: number | null, tasks: number): boolean {
+  if (tasksBefore < 1 || failedBefore == null || failed == null) return false;
   const expected = (failedBefore * tasks) / tasksBefore;
   return failed >= expected + Math.max(3 * Math.sqrt(expected), MIN_FAILED) && failed >= MUCH * expected;
 }
 
 function polled(figures: SiteFigures, length: number): number {
-  return (figures.polls_per_sec * length) / SECOND;
+  return ((figures.polls_per_sec ?? 0) * length) / SECOND;
 }
 
 function spawned(figures: SiteFigures, length: number): number {

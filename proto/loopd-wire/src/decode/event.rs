@@ -138,6 +138,8 @@ fn decode_kind(
                 last_woken_at: Nanos(place.number("last_woken_at", e.last_woken_at)?),
                 max_poll_time: place.number("max_poll_nanos", e.max_poll_nanos)?,
                 slow_polls: place.number("slow_polls", e.slow_polls)?,
+                since: Nanos(place.number("since", e.since)?),
+                are_lengths_known: e.are_lengths_known,
             },
         },
         Kind::TaskFields(e) => EventKind::TaskFields {
@@ -278,9 +280,10 @@ fn decode_wait_how(number: i32, tolerated: &mut Tolerated) -> WaitHow {
     let how = match How::try_from(number) {
         Ok(How::Ready) => Some(WaitHow::Ready),
         Ok(How::Cancelled) => Some(WaitHow::Cancelled),
-        Ok(How::Unspecified) | Err(_) => None,
+        Ok(How::Unspecified) => Some(WaitHow::Unknown),
+        Err(_) => None,
     };
-    tolerated.known(how, WaitHow::Cancelled)
+    tolerated.known(how, WaitHow::Unknown)
 }
 
 fn decode_level(number: i32, tolerated: &mut Tolerated) -> MarkLevel {

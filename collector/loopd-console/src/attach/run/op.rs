@@ -3,13 +3,17 @@
 //! That an operation is open does not say that somebody waits in it: a timer has one as long as it lives,
 //! and one that was ready may be kept. It is a wait where it was polled by a task, is not being polled, and
 //! either always goes away when it is ready, or was last seen not to be.
+//!
+//! What each poll came to is told by way of a queue, out of step with the counters, and only to those who
+//! look on: some of it is dropped, or goes to whoever attaches just then. So a wait is told to have been
+//! ready only where that was said, and cancelled only where its last poll is known to have been pending.
 
 use std::collections::{HashMap, HashSet};
 
 use console_api::async_ops::{AsyncOp, AsyncOpUpdate, Stats};
 use console_api::resources::PollOp;
 use loopd_model::{
-    DropCause, Event, EventKind, LocationId, Nanos, RecordKind, ResourceId, TaskId, WaitHow, WaitId,
+    Event, EventKind, LocationId, Nanos, RecordKind, ResourceId, TaskId, WaitHow, WaitId,
 };
 
 use super::super::values::unix;
@@ -17,9 +21,9 @@ use super::{Kind, Out, Run, Subject};
 
 /// Operations that are open.
 const MAX_OPS: usize = 1 << 16;
-/// So many updates after the end of a wait it is still waited for how it ended: the poll that ended it is
-/// told by way of a queue, the end itself is not.
-const PATIENCE: u32 = 3;
+/// Once so many updates have come since the end of a wait, that which told of the end among them, what its
+/// last poll came to was told, or will never be.
+const PATIENCE: u32 = 2;
 
 /// By how tokio calls them: what is waited to do, and whether the operation always goes away in the poll in
 /// which it is ready. What is not listed is a `wait`.
@@ -64,8 +68,10 @@ struct Op {
     last_poll_started: Option<i64>,
     last_poll_ended: Option<i64>,
     ended_at: Option<i64>,
-    /// What its last poll came to, as far as that was told.
+    /// What a poll came to, the latest of which that was told.
     is_ready: Option<bool>,
+    /// How many there had been when it was told to be pending, if that is all there was to tell.
+    pending_polls: Option<u64>,
     /// `None` until it is a wait.
     wait: Option<WaitId>,
     /// Whether that was told.
@@ -76,11 +82,14 @@ struct Op {
 }
 
 impl Op {
+    fn is_polled(&self) -> bool {
+        self.last_poll_started > self.last_poll_ended
+    }
+
     fn waits(&self) -> bool {
-        let is_polled = self.last_poll_started > self.last_poll_ended;
         let is_pending =
             if self.goes_away { self.is_ready != Some(true) } else { self.is_ready == Some(false) };
-        self.task.is_some() && !is_polled && is_pending && self.ended_at.is_none()
+        self.task.is_some() && !self.is_polled() && is_pending && self.ended_at.is_none()
     }
 
     /// Whether it has waited, though it is over. Its first poll is that in which it was made.
@@ -97,13 +106,14 @@ impl Op {
         }
     }
 
-    /// When what it waited for was there, and how it ended.
+    /// When what it waited for was there, or that was given up; and how it ended.
     fn end(&self) -> Option<(i64, WaitHow)> {
         match (self.is_ready, self.ended_at) {
             (Some(true), ended_at) => Some((self.last_poll_ended.or(ended_at)?, WaitHow::Ready)),
-            (Some(false), Some(at)) => Some((at, WaitHow::Cancelled)),
-            // The word of its last poll was lost; most are ready in the end.
-            (None, Some(at)) if self.patience >= PATIENCE => Some((at, WaitHow::Ready)),
+            (_, Some(at)) if self.patience >= PATIENCE => {
+                let was_pending = self.pending_polls == Some(self.polls);
+                Some((at, if was_pending { WaitHow::Cancelled } else { WaitHow::Unknown }))
+            }
             _ => None,
         }
     }
@@ -117,33 +127,49 @@ impl Run {
         polled: &[PollOp],
         kind: Kind,
         is_complete: bool,
+        has_dropped: bool,
     ) {
         let AsyncOpUpdate { new_async_ops, stats_update, .. } = update;
         if is_complete {
             self.end_missing_ops(&stats_update);
         }
+        // What their polls came to meanwhile may not be told.
+        if has_dropped || kind != Kind::Later {
+            self.ops.open.values_mut().for_each(|op| op.pending_polls = None);
+        }
+        let mut reused = HashSet::new();
         for introduction in new_async_ops {
             let Some(span) = introduction.id.as_ref().map(|id| id.id) else { continue };
             let stats = stats_update.get(&span);
             let made_at = stats.and_then(|it| unix(&it.created_at));
-            let is_over = stats.is_some_and(|it| it.dropped_at.is_some());
-            if kind == Kind::Initial && is_over && !self.ops.by_span.contains_key(&span) {
+            let ended_at = stats.and_then(|it| unix(&it.dropped_at));
+            let before = self.ops.by_span.get(&span).copied();
+            if before.is_none() && ended_at.is_some_and(|at| self.was_before(at, kind)) {
                 continue;
             }
             self.introduce_op(span, made_at, &introduction);
-        }
-        let mut touched: HashSet<OpId> = std::mem::take(&mut self.ops.over).into_iter().collect();
-        for polled in polled {
-            let span = polled.async_op_id.as_ref().map(|id| id.id);
-            let Some(&id) = span.and_then(|span| self.ops.by_span.get(&span)) else { continue };
-            if let Some(op) = self.ops.open.get_mut(&id) {
-                op.is_ready = Some(polled.is_ready);
-                touched.insert(id);
+            if before.is_some() && self.ops.by_span.get(&span).copied() != before {
+                reused.insert(span);
             }
         }
+        let mut touched: HashSet<OpId> = std::mem::take(&mut self.ops.over).into_iter().collect();
         for (span, stats) in &stats_update {
             if let Some(&id) = self.ops.by_span.get(span) {
                 self.follow_op(id, stats);
+                touched.insert(id);
+            } else {
+                self.unseen(RecordKind::Wait, *span, unix(&stats.created_at));
+            }
+        }
+        for polled in polled {
+            let span = polled.async_op_id.as_ref().map(|id| id.id);
+            // It may be the one before that was polled.
+            let span = span.filter(|span| !reused.contains(span));
+            let Some(&id) = span.and_then(|span| self.ops.by_span.get(&span)) else { continue };
+            if let Some(op) = self.ops.open.get_mut(&id) {
+                op.is_ready = Some(polled.is_ready);
+                let is_last = !polled.is_ready && !op.is_polled() && !has_dropped;
+                op.pending_polls = is_last.then_some(op.polls);
                 touched.insert(id);
             }
         }
@@ -167,8 +193,7 @@ impl Run {
             return;
         };
         if self.ops.open.len() >= MAX_OPS {
-            self.books.lose(RecordKind::Wait, DropCause::AgentLimit, 1, self.now);
-            return;
+            return self.lose_once(RecordKind::Wait, span, made_at);
         }
         let source = introduction.source.as_str();
         let known = OPS.iter().find(|(name, ..)| source.starts_with(name));
@@ -188,6 +213,7 @@ impl Run {
             last_poll_ended: None,
             ended_at: None,
             is_ready: None,
+            pending_polls: None,
             wait: None,
             is_told: false,
             has_news: false,
@@ -249,7 +275,7 @@ impl Run {
     fn end_op(&mut self, id: OpId, at: i64) {
         if let Some(op) = self.ops.open.get_mut(&id) {
             op.ended_at = op.ended_at.or(Some(at));
-            op.patience = PATIENCE;
+            (op.patience, op.pending_polls) = (PATIENCE, None);
             self.consider(id);
         }
     }

@@ -1,13 +1,12 @@
 //! Locks, semaphores, barriers, channels and timers: whether they are open, and how things stand.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 use console_api::Attribute;
 use console_api::resources::{PollOp, Resource as Introduction, ResourceUpdate, Stats};
 use loopd_model::{
-    CloseHow, DropCause, Event, EventKind, LocationId, Metric, Nanos, RecordKind, ResourceId,
-    StackId, TaskId,
+    CloseHow, Event, EventKind, LocationId, Metric, Nanos, RecordKind, ResourceId, StackId, TaskId,
 };
 use loopd_wire::MAX_TEXT_BYTES;
 
@@ -35,8 +34,6 @@ const KINDS: [(&str, &str, bool); 7] = [
 pub(super) struct Resources {
     by_span: HashMap<u64, ResourceId>,
     open: HashMap<ResourceId, Resource>,
-    /// Spans of those that are parts of others, and told of by nobody.
-    parts: HashSet<u64>,
     given: u64,
 }
 
@@ -144,22 +141,24 @@ impl Run {
             let Some(span) = introduction.id.as_ref().map(|id| id.id) else { continue };
             let stats = stats_update.remove(&span);
             let made_at = stats.as_ref().and_then(|it| unix(&it.created_at));
-            *oldest = [*oldest, made_at].into_iter().flatten().min();
             // What was closed before anybody watched has no past worth telling.
-            let is_over = stats.as_ref().is_some_and(|it| it.dropped_at.is_some());
-            let is_known = self.resources.by_span.contains_key(&span);
-            if kind == Kind::Initial && is_over && !is_known {
+            let closed_at = stats.as_ref().and_then(|it| unix(&it.dropped_at));
+            let before = self.resources.with_span(span);
+            if before.is_none() && closed_at.is_some_and(|at| self.was_before(at, kind)) {
                 continue;
             }
-            if let Some(id) = self.introduce_resource(span, made_at, &introduction)
-                && let Some(stats) = stats
-            {
+            let Some(id) = self.introduce_resource(span, made_at, &introduction) else { continue };
+            if before != Some(id) && made_at.is_some_and(|at| !self.was_before(at, kind)) {
+                *oldest = [*oldest, made_at].into_iter().flatten().min();
+            }
+            if let Some(stats) = stats {
                 self.read(id, &stats);
             }
         }
         for (span, stats) in stats_update {
-            if let Some(id) = self.resources.with_span(span) {
-                self.read(id, &stats);
+            match self.resources.with_span(span) {
+                Some(id) => self.read(id, &stats),
+                None => self.unseen(RecordKind::Resource, span, unix(&stats.created_at)),
             }
         }
         new_poll_ops
@@ -179,17 +178,12 @@ impl Run {
             self.close_resource(id, made_at.unwrap_or(self.unix_now()));
             self.resources.by_span.remove(&span);
         }
-        self.resources.parts.remove(&span);
-        let is_full = self.resources.open.len() + self.resources.parts.len() >= MAX_RESOURCES;
         // The semaphore inside of a lock is part of it, and that of a channel has no name of its own.
         if introduction.is_internal {
-            if !is_full {
-                self.resources.parts.insert(span);
-            }
             return None;
         }
-        if is_full {
-            self.books.lose(RecordKind::Resource, DropCause::AgentLimit, 1, self.now);
+        if self.resources.open.len() >= MAX_RESOURCES {
+            self.lose_once(RecordKind::Resource, span, made_at);
             return None;
         }
         let named = introduction.concrete_type.as_str();
@@ -249,7 +243,6 @@ impl Run {
             spans.filter(|(span, _)| !stats.contains_key(span)).map(|(_, id)| *id).collect();
         let now = self.unix_now();
         missing.into_iter().for_each(|id| self.close_resource(id, now));
-        self.resources.parts.retain(|span| stats.contains_key(span));
     }
 
     /// Tells what has changed of a resource.

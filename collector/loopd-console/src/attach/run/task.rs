@@ -12,7 +12,7 @@ use loopd_wire::{MAX_FIELDS, MAX_NUMBER, MAX_TEXT_BYTES};
 
 use super::super::histogram::PollTimes;
 use super::super::values::{cut, name, nanos, number, place, text, unix};
-use super::{Kind, MAX_STRANGERS, Out, Run, SLOW, Subject};
+use super::{Kind, Out, Run, SLOW, Subject, since_origin};
 
 /// Tasks that are open, or not yet told of to their end: some 300 bytes each.
 const MAX_TASKS: usize = 1 << 17;
@@ -50,10 +50,16 @@ struct Task {
     told: Counters,
     ended_at: Option<i64>,
     has_news: bool,
+    /// Since when its counters may have risen that were not told; 0 if that is not known.
+    since: Nanos,
     times: PollTimes,
     told_times: PollTimes,
     /// How busy it had been when its histograms were last asked for.
-    looked_at: u64,
+    asked_at: u64,
+    /// How busy it had been when they were last asked for and given.
+    measured_at: Option<u64>,
+    /// Whether it was told that the lengths of its polls are not all known.
+    is_told_unknown: bool,
     is_suspect: bool,
 }
 
@@ -114,10 +120,35 @@ impl Counters {
     }
 }
 
+impl Counters {
+    fn is_in_poll(&self) -> bool {
+        self.last_poll_started > self.last_poll_ended
+    }
+}
+
 impl Task {
-    /// Whether a poll may have been slow since its histograms were last looked at: that takes as long.
+    /// Whether a poll may have been slow since its histograms were last asked for: that takes as long.
     fn may_have_been_slow(&self) -> bool {
-        self.known.busy_time.saturating_sub(self.looked_at) >= SLOW
+        self.known.busy_time.saturating_sub(self.asked_at) >= SLOW
+    }
+
+    /// Whether the longest poll and the slow ones are known of all polls: those since its histograms were
+    /// read were too short, all of them together, to change anything.
+    fn has_known_lengths(&self) -> bool {
+        let is_too_short = |measured_at| {
+            let since = self.known.busy_time.saturating_sub(measured_at);
+            since <= self.times.max && since < SLOW
+        };
+        self.known.polls == 0
+            || !self.known.is_in_poll() && self.measured_at.is_some_and(is_too_short)
+    }
+
+    /// What has to be said of whether they are known. Without a word a task has no known lengths if it has
+    /// busy time and no longest poll.
+    fn news_of_lengths(&self) -> Option<bool> {
+        let can_be_known = self.times.max > 0 || self.known.busy_time == 0;
+        let is_known = self.has_known_lengths();
+        (can_be_known && is_known == self.is_told_unknown).then_some(is_known)
     }
 }
 
@@ -135,12 +166,18 @@ impl Tasks {
     /// What was seen of a suspect. Gives whether it has to be told of.
     fn look(&mut self, id: TaskId, times: Option<PollTimes>) -> bool {
         let Some(task) = self.open.get_mut(&id) else { return false };
-        task.is_suspect = false;
+        // It may have been slow again meanwhile.
+        task.is_suspect = task.may_have_been_slow() && self.suspects.len() < MAX_SUSPECTS;
+        if task.is_suspect {
+            self.suspects.push_back(id);
+        }
         if let Some(times) = times {
             task.times.max = task.times.max.max(times.max.min(MAX_NUMBER));
             task.times.slow = task.times.slow.max(times.slow.min(MAX_NUMBER));
+            task.measured_at = Some(task.asked_at);
         }
-        let is_news = task.times != task.told_times || task.ended_at.is_some();
+        let has_news = task.times != task.told_times || task.news_of_lengths().is_some();
+        let is_news = has_news || task.ended_at.is_some();
         is_news && !std::mem::replace(&mut task.has_news, true)
     }
 
@@ -162,9 +199,9 @@ impl Run {
             let id = self.tasks.suspects.pop_front()?;
             let Some(task) = self.tasks.open.get_mut(&id) else { continue };
             let span = task.identity.span;
+            task.asked_at = task.known.busy_time;
             // Another task may have the span by now.
             if self.tasks.by_span.get(&span) == Some(&id) {
-                task.looked_at = task.known.busy_time;
                 return Some((id, span));
             }
             self.looked(id, None);
@@ -179,6 +216,9 @@ impl Run {
     /// Nobody can be asked any more.
     pub(in super::super) fn forget_suspects(&mut self) {
         for id in std::mem::take(&mut self.tasks.suspects) {
+            if let Some(task) = self.tasks.open.get_mut(&id) {
+                task.asked_at = task.known.busy_time;
+            }
             self.looked(id, None);
         }
     }
@@ -209,10 +249,14 @@ impl Run {
             if self.has_told_all(span, made_at, stats.as_ref(), kind) {
                 continue;
             }
-            *oldest = [*oldest, made_at].into_iter().flatten().min();
-            if let Some(id) = self.introduce(span, made_at, &introduction)
-                && let Some(stats) = stats
-            {
+            let before = self.tasks.by_span.get(&span).copied();
+            // What it did before anybody watched is of no known time.
+            let since = made_at.filter(|at| !self.was_before(*at, kind));
+            let Some(id) = self.introduce(span, made_at, since, &introduction) else { continue };
+            if before != Some(id) {
+                *oldest = [*oldest, since].into_iter().flatten().min();
+            }
+            if let Some(stats) = stats {
                 self.count(id, &stats);
             }
         }
@@ -227,7 +271,8 @@ impl Run {
             if is_it {
                 self.count(id, &stats);
             } else if !self.has_told_all(span, made_at, Some(&stats), kind) {
-                self.stranger(span, kind);
+                // Nobody introduced it: there were too many to be told of at first.
+                self.lose_once(RecordKind::Task, span, made_at);
             }
         }
     }
@@ -249,18 +294,11 @@ impl Run {
         made_at.is_some_and(|at| self.remembered.has(span, at)) || is_forgotten
     }
 
-    /// Counters of a task that nobody introduced: there were too many to be told of at first.
-    fn stranger(&mut self, span: u64, kind: Kind) {
-        let is_new = self.strangers.len() < MAX_STRANGERS && self.strangers.insert(span);
-        if is_new && kind == Kind::Later {
-            self.books.lose(RecordKind::Task, DropCause::AgentLimit, 1, self.now);
-        }
-    }
-
     fn introduce(
         &mut self,
         span: u64,
         made_at: Option<i64>,
+        since: Option<i64>,
         introduction: &Introduction,
     ) -> Option<TaskId> {
         if let Some(&id) = self.tasks.by_span.get(&span) {
@@ -272,7 +310,7 @@ impl Run {
             self.end_task(id, made_at.unwrap_or(self.unix_now()));
         }
         if self.tasks.open.len() >= MAX_TASKS {
-            self.books.lose(RecordKind::Task, DropCause::AgentLimit, 1, self.now);
+            self.lose_once(RecordKind::Task, span, made_at);
             return None;
         }
         let (tokio, spawn) = self.spawn(introduction);
@@ -284,9 +322,12 @@ impl Run {
             told: Counters::default(),
             ended_at: None,
             has_news: true,
+            since: since.map_or(Nanos(0), |at| self.at(at)),
             times: PollTimes::default(),
             told_times: PollTimes::default(),
-            looked_at: 0,
+            asked_at: 0,
+            measured_at: None,
+            is_told_unknown: false,
             is_suspect: false,
         };
         self.tasks.by_span.insert(span, id);
@@ -326,17 +367,35 @@ impl Run {
             None if is_blocking => TaskKind::Blocking,
             _ => TaskKind::Async,
         };
+        let mut more = |key: &str, value: &str| {
+            if fields.len() < MAX_FIELDS {
+                fields.push((key.to_owned(), cut(value, MAX_VALUE_BYTES).to_owned()));
+            }
+        };
         let at = place(&introduction.location);
         let location = at.map_or(LocationId::NONE, |at| self.words.location(at));
+        if let Some((file, line, column)) = at.filter(|_| location.is_none()) {
+            more("location", &format!("{file}:{line}:{column}"));
+        }
+        let name = task_name.as_deref().and_then(|name| self.words.name(name));
+        if let Some(text) = task_name.filter(|_| name.is_none()) {
+            more("task.name", &text);
+        }
         let parents = introduction.parents.iter().rev().map(|it| self.tasks.with_span(it.id));
         let parent = parents.into_iter().find(|it| !it.is_none()).unwrap_or(TaskId::NONE);
-        let task_name = task_name.and_then(|name| self.words.name(&name));
-        (tokio, Spawn { kind, location, parent, name: task_name, fields })
+        (tokio, Spawn { kind, location, parent, name, fields })
     }
 
     fn count(&mut self, id: TaskId, stats: &Stats) {
+        let before = self.previous;
+        let origin = self.origin;
         let Some(task) = self.tasks.open.get_mut(&id) else { return };
         task.identity.made_at = task.identity.made_at.or(unix(&stats.created_at));
+        if task.known == task.told && before != Nanos(0) && task.spawn.is_none() {
+            // A poll that was under way is counted once it ends, all of it.
+            let began = task.known.last_poll_started.filter(|_| task.known.is_in_poll());
+            task.since = began.map_or(before, |began| since_origin(origin, began).min(before));
+        }
         task.known.raise(&Counters::of(stats));
         task.ended_at = task.ended_at.or(unix(&stats.dropped_at));
         let is_suspect = task.may_have_been_slow()
@@ -377,7 +436,7 @@ impl Run {
     /// Tells what has changed of a task.
     pub(super) fn tell_task(&mut self, id: TaskId, out: &mut Out) {
         let (origin, now) = (self.origin, self.now);
-        let at = |unix: i64| Nanos(unix.saturating_sub(origin).max(1).cast_unsigned());
+        let at = |unix: i64| since_origin(origin, unix);
         let Entry::Occupied(mut entry) = self.tasks.open.entry(id) else { return };
         let task = entry.get_mut();
         task.has_news = false;
@@ -390,11 +449,16 @@ impl Run {
         if task.spawn.is_some() && task.ended_at.is_none() {
             return;
         }
-        let counts = counts(task, at);
+        let mut counts = counts(task, at);
+        counts.are_lengths_known = task.news_of_lengths();
         if task.spawn.is_none() && counts != TaskCounts::default() {
+            counts.since = task.since;
             out.push(Event { at: now, kind: EventKind::TaskCounted { task: id, counts } });
         }
         (task.told, task.told_times) = (task.known, task.times);
+        if let Some(are_known) = counts.are_lengths_known {
+            task.is_told_unknown = !are_known;
+        }
         let Some(ended_at) = task.ended_at else { return };
         if task.is_suspect {
             // Its histograms are still to be read; it is told of once they are.
@@ -446,5 +510,6 @@ fn counts(task: &Task, at: impl Fn(i64) -> Nanos) -> TaskCounts {
         last_woken_at: news(known.last_woken, told.last_woken),
         max_poll_time: if task.times.max > task.told_times.max { task.times.max } else { 0 },
         slow_polls: task.times.slow - task.told_times.slow,
+        ..TaskCounts::default()
     }
 }

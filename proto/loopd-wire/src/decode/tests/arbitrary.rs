@@ -162,7 +162,7 @@ fn holder() -> impl Strategy<Value = Holder> {
 }
 
 fn wait_event() -> impl Strategy<Value = EventKind> {
-    let hows = [WaitHow::Ready, WaitHow::Cancelled];
+    let hows = [WaitHow::Ready, WaitHow::Cancelled, WaitHow::Unknown];
     let ids = (id().prop_map(WaitId), task_or_none(), id().prop_map(ResourceId));
     prop_oneof![
         (ids, text(), location(), number(), vec(holder(), 0..=MAX_HOLDERS)).prop_map(
@@ -192,8 +192,9 @@ fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
 
 fn counts() -> impl Strategy<Value = TaskCounts> {
     let sums = (number(), number(), number(), number(), number(), number(), number());
-    let instants = (at(), at(), at(), at());
-    (sums, instants).prop_map(|(sums, instants)| TaskCounts {
+    let instants = (at(), at(), at(), at(), at());
+    let are_known = prop::sample::select(vec![None, Some(false), Some(true)]);
+    (sums, instants, are_known).prop_map(|(sums, instants, are_lengths_known)| TaskCounts {
         polls: sums.0,
         busy_time: sums.1,
         wakes: sums.2,
@@ -205,6 +206,8 @@ fn counts() -> impl Strategy<Value = TaskCounts> {
         last_poll_started_at: instants.1,
         last_poll_ended_at: instants.2,
         last_woken_at: instants.3,
+        since: instants.4,
+        are_lengths_known,
     })
 }
 
