@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 
-use super::running::{Running, command};
+use super::running::{Ask, Running, command};
 use super::terminal::{Terminal, has};
 
 /// Where a task of the service is spawned that is busy all the time.
@@ -43,13 +43,15 @@ pub(super) fn check(tui: &Path, folder: &Path) -> anyhow::Result<()> {
     let mut hostile = command("examples/hostile");
     hostile.arg(LONG).env("LOOPD_ENDPOINT", format!("http://{addr}"));
     let hostile = Running::start(hostile, folder)?;
+    Ask::of(&loopd).until("SELECT count(*) FROM processes", |row| row == [2])?;
     let mut strange = watch(&format!("http://{HOSTILE}@{addr}"))?;
     for name in ["<script>", "constructor", "=HYPERLINK(", "[31mred"] {
         strange.until("names are text", |lines| has(lines, &[name, ".py:7"]))?;
     }
     ensure!(!has(&strange.shows(), &["packing.rs:"]), "another program is shown as well");
     // Its resources, and who waits for one.
-    one.types("r")?;
+    // The oldest first: others come all the time.
+    one.types("ri")?;
     one.until("resources are there", |lines| has(lines, &["mutex", "Sync", "packing.rs:"]))?;
     one.types("t")?;
     // One task, with its histograms.
