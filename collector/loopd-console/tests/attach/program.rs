@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use console_api::async_ops::{self, AsyncOp, AsyncOpUpdate};
@@ -27,9 +27,12 @@ use tonic::{Request, Response, Status};
 
 pub(crate) const MS: u64 = 1_000_000;
 
-/// The instant 0 of scripts.
-pub(crate) fn start() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+/// See [`start`].
+pub(crate) static START: OnceLock<SystemTime> = OnceLock::new();
+
+/// The instant 0 of scripts: one of the future, unless [`START`] says another.
+fn start() -> SystemTime {
+    *START.get_or_init(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000))
 }
 
 fn at(ms: u64) -> SystemTime {

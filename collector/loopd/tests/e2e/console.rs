@@ -116,7 +116,8 @@ async fn with_a_token_the_address_has_to_have_it() {
         ("", Some(Code::Unauthenticated)),
         ("orders@", Some(Code::Unauthenticated)),
         ("orders:0123456789abcdeg@", Some(Code::Unauthenticated)),
-        ("orders:0123456789abcdef@", None),
+        // Let in, and told that nobody knows it.
+        ("orders:0123456789abcdef@", Some(Code::NotFound)),
         (":0123456789abcdef@", None),
     ] {
         let answer = watch(format!("http://{userinfo}{}", server.addr)).await;
