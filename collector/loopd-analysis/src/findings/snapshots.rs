@@ -22,6 +22,7 @@ const NEED: &[(&str, &str)] = &[
     ("never_yields", POLLS),
     ("blocking_call", POLLS),
     ("cpu_bound_poll", POLLS),
+    ("memory_wait", POLLS),
     // A span that lives longer than its task looks like a task without a waker.
     ("lost_waker", "whether a task has ended, rather than its span"),
     ("panicked", "how tasks end"),
