@@ -1,7 +1,7 @@
 //! What the reader returns. Plain values: instants in wall time, lengths in nanoseconds, ids as the
 //! agent gave them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,12 +239,23 @@ pub struct SlowSpan {
 pub struct Spans {
     /// The lanes that have any.
     pub lanes: Vec<LaneSpans>,
-    /// The spawn locations of the tasks in it.
-    pub locations: HashMap<TaskId, i64>,
-    /// Those locations.
+    /// Where the tasks in it were spawned, by [`SpanRow::location`].
     pub places: BTreeMap<i64, Location>,
     /// False if there were more than the limit; then some are missing.
     pub is_complete: bool,
+}
+
+/// What a piece of the timeline shows, as the store was at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    /// Which store it is, see [`StoreStatus::epoch`].
+    pub epoch: [u8; 16],
+    /// The process; `None` if there is no such, and then there is nothing else.
+    pub process: Option<ProcessRow>,
+    /// How busy its lanes were.
+    pub timeline: Timeline,
+    /// Its polls and its parks; `None` if there are more than were asked for.
+    pub spans: Option<(Spans, Spans)>,
 }
 
 /// Single spans of one lane, by start.
@@ -265,6 +276,8 @@ pub struct SpanRow {
     pub length: u64,
     /// The task polled; none for a park.
     pub task: TaskId,
+    /// Where that task was spawned; 0 if not known.
+    pub location: i64,
 }
 
 /// One poll of one task.

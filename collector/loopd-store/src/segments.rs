@@ -9,8 +9,10 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, ffi};
 
 use crate::instant::{count, length, wall};
 
+mod known;
 mod slowest;
 
+pub(crate) use known::KnownTasks;
 pub(crate) use slowest::Slowest;
 
 /// What spans must be like, in wall time, and what is wanted of them.
@@ -107,8 +109,18 @@ pub(crate) struct Found {
 
 /// Reads what is wanted of one segment; nothing if retention has removed it meanwhile.
 pub(crate) fn read(connection: &Connection, place: Place, wanted: &Wanted) -> Result<Found> {
+    read_with(connection, place, wanted, &KnownTasks::none())
+}
+
+/// The same for whoever reads the neighbourhood next: its tasks are kept.
+pub(crate) fn read_with(
+    connection: &Connection,
+    place: Place,
+    wanted: &Wanted,
+    known: &KnownTasks,
+) -> Result<Found> {
     let Some(bytes) = open_blob(connection, place)? else { return Ok(Found::default()) };
-    match gone_is_none(try_read(&bytes, place.origin, wanted))? {
+    match gone_is_none(try_read(&bytes, place, wanted, known))? {
         None => Ok(Found::default()),
         Some(Ok(found)) => Ok(found),
         Some(Err(_)) => Ok(Found { is_damaged: true, ..Found::default() }),
@@ -167,7 +179,13 @@ type Read<T> = std::result::Result<T, SegmentError>;
 /// Most heads fit into so many bytes.
 const FIRST_BYTES: usize = 6 * 1024;
 
-fn try_read(bytes: &Bytes<'_>, origin: i64, wanted: &Wanted) -> Result<Read<Found>> {
+fn try_read(
+    bytes: &Bytes<'_>,
+    place: Place,
+    wanted: &Wanted,
+    known: &KnownTasks,
+) -> Result<Read<Found>> {
+    let origin = place.origin;
     let directory = match bytes.directory()? {
         Ok(directory) => directory,
         // Older loopds stored segments as agents send them.
@@ -182,8 +200,8 @@ fn try_read(bytes: &Bytes<'_>, origin: i64, wanted: &Wanted) -> Result<Read<Foun
         }
         Err(error) => return Ok(Err(error)),
     };
-    let mut reading =
-        Reading { bytes, directory: &directory, origin, wanted, found: Found::default() };
+    let found = Found::default();
+    let mut reading = Reading { bytes, directory: &directory, place, wanted, known, found };
     let done = match wanted.task {
         Some(task) => reading.one_task(TaskId(task))?,
         None => reading.all_tasks()?,
@@ -194,14 +212,15 @@ fn try_read(bytes: &Bytes<'_>, origin: i64, wanted: &Wanted) -> Result<Read<Foun
 struct Reading<'r> {
     bytes: &'r Bytes<'r>,
     directory: &'r Directory,
-    origin: i64,
+    place: Place,
     wanted: &'r Wanted,
+    known: &'r KnownTasks,
     found: Found,
 }
 
 impl Reading<'_> {
     fn is_wanted(&self, page: &stored::Page) -> bool {
-        let (start, end) = (wall(self.origin, page.start), wall(self.origin, page.end));
+        let (start, end) = (wall(self.place.origin, page.start), wall(self.place.origin, page.end));
         self.wanted.may_be_in(start, end, length(page.max_length))
     }
 
@@ -244,14 +263,14 @@ impl Reading<'_> {
         let pages: Vec<usize> =
             (0..directory.pages.len()).filter(|&i| self.is_wanted(&directory.pages[i])).collect();
         let (Some(&first), Some(&last)) = (pages.first(), pages.last()) else { return Ok(Ok(())) };
-        let (slots, subjects) = if wants.task {
-            match directory.tasks(&self.bytes.at(directory.groups_range())?) {
-                Ok(tasks) => tasks,
+        let mut tasks = None;
+        if wants.task {
+            let unpack = || Ok(directory.tasks(&self.bytes.at(directory.groups_range())?));
+            match self.known.of(self.place.id, directory, unpack)? {
+                Ok(found) => tasks = Some(found),
                 Err(error) => return Ok(Err(error)),
             }
-        } else {
-            (Vec::new(), Vec::new())
-        };
+        }
         // Pages lie side by side: a few that are not wanted cost less than to read piece by piece.
         let is_dense = (last - first + 1) <= 4 * pages.len();
         let from = directory.pages[first].range.start;
@@ -276,9 +295,7 @@ impl Reading<'_> {
             }
             self.found.unpacked += page.count;
             let subject = |at: usize| {
-                slots
-                    .get(page.first + at)
-                    .map_or_else(Subject::default, |&slot| subjects[slot as usize])
+                tasks.as_ref().map_or_else(Subject::default, |tasks| tasks.of(page.first + at))
             };
             if self.wanted.has_bounds() {
                 (0..page.count).for_each(|at| self.add(&columns, at, subject(at)));
@@ -296,7 +313,7 @@ impl Reading<'_> {
         spans: usize,
         subject: impl Fn(usize) -> Subject,
     ) {
-        let (origin, found, wants) = (self.origin, &mut self.found, self.wanted.columns);
+        let (origin, found, wants) = (self.place.origin, &mut self.found, self.wanted.columns);
         found.len += spans;
         if wants.times {
             found.start.extend(columns.start.iter().map(|&start| wall(origin, Nanos(start))));
@@ -323,7 +340,7 @@ impl Reading<'_> {
             by: TaskId(columns.by.get(at).copied().unwrap_or(0)),
             count: columns.count.get(at).copied().unwrap_or(1),
         };
-        add(&mut self.found, self.origin, self.wanted, &span, subject.location);
+        add(&mut self.found, self.place.origin, self.wanted, &span, subject.location);
     }
 }
 

@@ -52,6 +52,7 @@ impl From<ViewError> for ApiError {
             | ViewError::NoResource { .. }
             | ViewError::NoDump { .. }
             | ViewError::NoNote { .. }
+            | ViewError::OtherStore { .. }
             | ViewError::Empty => StatusCode::NOT_FOUND,
             ViewError::Invalid(_) | ViewError::Filter { .. } | ViewError::Sql { .. } => {
                 StatusCode::BAD_REQUEST

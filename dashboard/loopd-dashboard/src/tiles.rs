@@ -7,13 +7,12 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
 use crate::caching;
 use crate::error::ApiError;
 use crate::routes::Pairs;
 use crate::state::AppState;
-use crate::views::ViewError;
 use crate::views::params::Params;
 use crate::views::tile::{self, MEDIA_TYPE, TileFilter};
 
@@ -29,14 +28,6 @@ pub(crate) async fn show(
         let sentence = "the path must be /api/v1/tiles/PROCESS/ZOOM/TILE, all whole numbers";
         return Err(ApiError::bad_request(sentence));
     };
-    if let Some(wanted) = &filter.store {
-        let epoch = state.reader.status().await.map_err(ViewError::from)?.epoch;
-        let epoch: String = epoch.iter().map(|byte| format!("{byte:02x}")).collect();
-        if *wanted != epoch {
-            let sentence = format!("this server shows the store {epoch}; load the page again");
-            return Err(ApiError::new(StatusCode::NOT_FOUND, sentence));
-        }
-    }
-    let tile = tile::tile(&state.reader, process, zoom, number).await?;
+    let tile = tile::tile(&state.reader, &filter, process, zoom, number).await?;
     Ok(caching::respond(&headers, MEDIA_TYPE, tile.encode()))
 }

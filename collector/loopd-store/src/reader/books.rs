@@ -1,6 +1,7 @@
 //! What was lost, the ledger, and the store as a whole.
 
 use loopd_model::{DropCause, RecordKind, UnixNanos};
+use rusqlite::Connection;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -37,14 +38,9 @@ impl Reader {
         process: ProcessKey,
         range: Option<(UnixNanos, UnixNanos)>,
     ) -> Result<Vec<LossRow>, StoreError> {
-        let failed = || StoreError::sqlite("read losses");
-        let (from, to) = range.unwrap_or((UnixNanos(i64::MIN), UnixNanos(i64::MAX)));
-        let read = async |db: &mut Db| {
-            let query = sqlx::query(OVERLAPPING).bind(process.0).bind(from.0).bind(to.0);
-            query.bind(MAX_LOSSES).fetch_all(&mut **db).await
-        };
-        let rows = self.ask("read losses", read).await?;
-        rows.iter().filter_map(|row| loss(row).map_err(failed()).transpose()).collect()
+        let range = range.unwrap_or((UnixNanos(i64::MIN), UnixNanos(i64::MAX)));
+        let losses = self.raw.ask(move |db| losses(db, process.0, range)).await;
+        losses.map_err(StoreError::sqlite("read losses"))
     }
 
     /// What was lost of a process by kind and cause, most first. Losses of anything have no kind and
@@ -112,19 +108,29 @@ fn kind(number: i64) -> Option<RecordKind> {
     u8::try_from(number).ok().and_then(RecordKind::from_number)
 }
 
-/// `None` for a cause that only a newer loopd knows.
-fn loss(row: &SqliteRow) -> Result<Option<LossRow>, sqlx::Error> {
-    let cause: i64 = row.try_get("cause")?;
-    let Some(cause) = u8::try_from(cause).ok().and_then(DropCause::from_number) else {
-        return Ok(None);
-    };
-    Ok(Some(LossRow {
-        kind: row.try_get::<Option<i64>, _>("kind")?.and_then(kind),
-        cause,
-        count: unsigned(row.try_get("count")?),
-        from_at: UnixNanos(row.try_get("from_at")?),
-        to_at: UnixNanos(row.try_get("to_at")?),
-    }))
+/// The losses that overlap a range, latest first; without those of causes that only a newer loopd knows.
+pub(super) fn losses(
+    db: &Connection,
+    process: i64,
+    (from, to): (UnixNanos, UnixNanos),
+) -> rusqlite::Result<Vec<LossRow>> {
+    let mut statement = db.prepare_cached(OVERLAPPING)?;
+    let mut rows = statement.query((process, from.0, to.0, MAX_LOSSES))?;
+    let mut losses = Vec::new();
+    while let Some(row) = rows.next()? {
+        let cause: i64 = row.get("cause")?;
+        let Some(cause) = u8::try_from(cause).ok().and_then(DropCause::from_number) else {
+            continue;
+        };
+        losses.push(LossRow {
+            kind: row.get::<_, Option<i64>>("kind")?.and_then(kind),
+            cause,
+            count: unsigned(row.get("count")?),
+            from_at: UnixNanos(row.get("from_at")?),
+            to_at: UnixNanos(row.get("to_at")?),
+        });
+    }
+    Ok(losses)
 }
 
 fn entry(row: &SqliteRow) -> Result<Option<LedgerRow>, sqlx::Error> {

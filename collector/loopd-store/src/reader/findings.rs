@@ -1,9 +1,8 @@
 //! Findings that were kept while processes ran.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::{Connection, Row};
 
-use super::{Answer, Db, Reader, amount, instant};
+use super::{Reader, unsigned};
 use crate::rows::findings::{MAX_FINDINGS, add_detail, confidence, level};
 use crate::{FindingRow, ProcessKey, StoreError, UnixNanos};
 
@@ -16,46 +15,50 @@ pub(super) const OF_PROCESS: &str = "SELECT f.*, m.reason AS muted FROM finding 
 impl Reader {
     /// Every finding of a process that is kept: those that are open first, then by level and score.
     pub async fn findings(&self, process: ProcessKey) -> Result<Vec<FindingRow>, StoreError> {
-        let read = async |db: &mut Db| {
-            let query = sqlx::query(OF_PROCESS).bind(process.0).bind(MAX_FINDINGS as i64);
-            query.fetch_all(&mut **db).await?.iter().map(finding).collect()
+        let read = move |db: &Connection| {
+            let mut statement = db.prepare_cached(OF_PROCESS)?;
+            statement.query_map((process.0, MAX_FINDINGS as i64), finding)?.collect()
         };
-        self.ask("list findings", read).await
+        self.raw.ask(read).await.map_err(StoreError::sqlite("list findings"))
     }
 
     /// What is muted in runs of this program: rule, subject and reason.
     pub async fn mutes(&self, app: &str) -> Result<Vec<(String, String, String)>, StoreError> {
-        let read = async |db: &mut Db| {
-            let sql = "SELECT rule, subject, reason FROM finding_mute WHERE app = ?
-                ORDER BY rule, subject";
-            sqlx::query_as(sql).bind(app).fetch_all(&mut **db).await
+        const SQL: &str = "SELECT rule, subject, reason FROM finding_mute WHERE app = ?
+            ORDER BY rule, subject";
+        let app = app.to_owned();
+        let read = move |db: &Connection| {
+            let mut statement = db.prepare_cached(SQL)?;
+            let rows =
+                statement.query_map([app], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
         };
-        self.ask("list what is muted", read).await
+        self.raw.ask(read).await.map_err(StoreError::sqlite("list what is muted"))
     }
 }
 
-fn finding(row: &SqliteRow) -> Answer<FindingRow> {
+fn finding(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
     let mut finding = FindingRow {
-        process: ProcessKey(row.try_get("process")?),
-        rule: row.try_get("rule")?,
-        subject: row.try_get("subject")?,
-        level: level(row.try_get("level")?),
-        score: u8::try_from(row.try_get::<i64, _>("score")?).unwrap_or(100),
-        harm: amount(row, "harm")?,
-        confidence: confidence(row.try_get("confidence")?),
-        title: row.try_get("title")?,
-        location: row.try_get("location")?,
-        occurrences: amount(row, "occurrences")?,
-        first_seen_at: UnixNanos(row.try_get("first_seen_at")?),
-        last_seen_at: UnixNanos(row.try_get("last_seen_at")?),
-        resolved_at: instant(row, "resolved_at")?,
-        openings: amount(row, "openings")?,
-        muted: row.try_get("muted")?,
+        process: ProcessKey(row.get("process")?),
+        rule: row.get("rule")?,
+        subject: row.get("subject")?,
+        level: level(row.get("level")?),
+        score: u8::try_from(row.get::<_, i64>("score")?).unwrap_or(100),
+        harm: unsigned(row.get("harm")?),
+        confidence: confidence(row.get("confidence")?),
+        title: row.get("title")?,
+        location: row.get("location")?,
+        occurrences: unsigned(row.get("occurrences")?),
+        first_seen_at: UnixNanos(row.get("first_seen_at")?),
+        last_seen_at: UnixNanos(row.get("last_seen_at")?),
+        resolved_at: row.get::<_, Option<i64>>("resolved_at")?.map(UnixNanos),
+        openings: unsigned(row.get("openings")?),
+        muted: row.get("muted")?,
         evidence: Vec::new(),
         why: String::new(),
         fix: String::new(),
         snippet: None,
     };
-    add_detail(&mut finding, row.try_get("detail")?);
+    add_detail(&mut finding, row.get_ref("detail")?.as_str()?);
     Ok(finding)
 }

@@ -95,7 +95,7 @@ async fn ask(reader: &Reader) -> Asked {
     ask!("location_stats", reader.location_stats(PROCESS, TASK));
     ask!("polls of the first half", reader.polls(PROCESS, EARLY.0, EARLY.1, 200));
     ask!("polls of an instant", reader.polls(PROCESS, at(HOUR / 13), at(HOUR / 13 + 1), 200));
-    ask!("parks of the first half", reader.parks(PROCESS, EARLY.0, EARLY.1, 200));
+    ask!("a scene of the first half", reader.scene(PROCESS, EARLY, 500, 200));
 
     for is_open in [None, Some(true), Some(false)] {
         for task in [None, Some(TASK)] {

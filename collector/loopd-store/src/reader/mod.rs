@@ -28,6 +28,7 @@ mod raw;
 mod region;
 mod resources;
 mod rollups;
+mod scene;
 mod settings;
 mod sites;
 mod slow;
@@ -65,6 +66,7 @@ pub use stretches::WaitsOf;
 pub(crate) use watch::begin as watch;
 
 use crate::error::Late;
+use crate::segments::KnownTasks;
 use crate::sql::QueryPool;
 use crate::{LaneId, QueryError, QueryLimits, QueryResult, StoreError, open};
 
@@ -75,6 +77,7 @@ pub struct Reader {
     pool: pool::Pool,
     queries: QueryPool,
     raw: raw::RawPool,
+    known: KnownTasks,
 }
 
 type Db = pool::Lease;
@@ -88,7 +91,7 @@ impl Reader {
         open::check_for_reading(&path).await?;
         let (pool, queries) = (pool::Pool::new(&path), QueryPool::new(&path));
         let raw = raw::RawPool::new(&path);
-        Ok(Self { path, pool, queries, raw })
+        Ok(Self { path, pool, queries, raw, known: KnownTasks::default() })
     }
 
     /// Answers one SQL query over the documented views.

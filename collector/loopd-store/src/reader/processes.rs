@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use loopd_model::{Coverage, CoverageState, LoopId, ProcessId, UnixNanos};
-use rusqlite::Connection;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::{Connection, Row};
 
-use super::{Answer, Db, Reader, amount, instant};
+use super::{Reader, unsigned};
 use crate::{
     Counts, LoopRow, MAX_COUNTED, MAX_LOOPS, MAX_PROCESSES, ProcessKey, ProcessRow, ProcessState,
     Processes, StoreError, Totals,
@@ -55,17 +53,8 @@ impl Reader {
     }
 
     async fn read_processes(&self, sql: String, key: i64) -> Result<Vec<ProcessRow>, StoreError> {
-        let read = async |db: &mut Db| {
-            let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key).fetch_all(&mut **db).await?;
-            let mut processes = rows.iter().map(process_row).collect::<Answer<Vec<_>>>()?;
-            let keys: Vec<i64> = processes.iter().map(|row| row.process.0).collect();
-            let mut loops = read_loops(db, &keys).await?;
-            for process in &mut processes {
-                process.loops = loops.remove(&process.process).unwrap_or_default();
-            }
-            Ok(processes)
-        };
-        self.ask("read processes", read).await
+        let read = self.raw.ask(move |db| read(db, &sql, key)).await;
+        read.map_err(StoreError::sqlite("read processes"))
     }
 
     /// What each of these processes has now. The first are counted furthest.
@@ -89,7 +78,7 @@ fn count(db: &Connection, processes: &[i64]) -> rusqlite::Result<Vec<[(u64, bool
         WHERE process = ?1 AND ended_at IS NULL AND kind IS NOT 4 LIMIT ?2)";
     const OPEN: &str = "SELECT count(*) FROM (SELECT 1 FROM resource INDEXED BY resource_open
         WHERE process = ?1 AND closed_at IS NULL LIMIT ?2)";
-    let mut statements = [db.prepare(ALIVE)?, db.prepare(OPEN)?];
+    let mut statements = [db.prepare_cached(ALIVE)?, db.prepare_cached(OPEN)?];
     let mut left = MAX_COUNTED_OF_ALL;
     let mut counts = Vec::with_capacity(processes.len());
     for &process in processes {
@@ -97,7 +86,7 @@ fn count(db: &Connection, processes: &[i64]) -> rusqlite::Result<Vec<[(u64, bool
         for (statement, counted) in statements.iter_mut().zip(&mut of_process) {
             let max = left.clamp(MIN_COUNTED, MAX_COUNTED);
             let key = (process, max as i64 + 1);
-            let found: u64 = super::unsigned(statement.query_row(key, |row| row.get(0))?);
+            let found: u64 = unsigned(statement.query_row(key, |row| row.get(0))?);
             *counted = (found.min(max), found > max);
             left = left.saturating_sub(found);
         }
@@ -106,58 +95,79 @@ fn count(db: &Connection, processes: &[i64]) -> rusqlite::Result<Vec<[(u64, bool
     Ok(counts)
 }
 
-async fn read_loops(db: &mut Db, processes: &[i64]) -> Answer<HashMap<ProcessKey, Vec<LoopRow>>> {
+/// One process; `None` if there is no such.
+pub(super) fn one(db: &Connection, process: i64) -> rusqlite::Result<Option<ProcessRow>> {
+    Ok(read(db, &format!("{COLUMNS} WHERE p.id = ?1"), process)?.pop())
+}
+
+fn read(db: &Connection, sql: &str, key: i64) -> rusqlite::Result<Vec<ProcessRow>> {
+    let mut statement = db.prepare_cached(sql)?;
+    let processes = statement.query_map([key], process_row)?;
+    let mut processes = processes.collect::<rusqlite::Result<Vec<_>>>()?;
+    let keys: Vec<i64> = processes.iter().map(|row| row.process.0).collect();
+    let mut loops = read_loops(db, &keys)?;
+    for process in &mut processes {
+        process.loops = loops.remove(&process.process).unwrap_or_default();
+    }
+    Ok(processes)
+}
+
+fn read_loops(
+    db: &Connection,
+    processes: &[i64],
+) -> rusqlite::Result<HashMap<ProcessKey, Vec<LoopRow>>> {
     // A program opens few loops; of one that opens them over and over the last are given.
-    let sql = "SELECT l.process, l.loop, coalesce(l.name, ''), coalesce(l.flavor, ''),
+    const SQL: &str = "SELECT l.process, l.loop, coalesce(l.name, ''), coalesce(l.flavor, ''),
             coalesce(l.workers, 0), l.opened_at, l.closed_at
         FROM json_each(?1) j CROSS JOIN loop l ON l.process = j.value
             AND l.loop IN (SELECT x.loop FROM loop x WHERE x.process = j.value
                 ORDER BY x.loop DESC LIMIT ?2)
         ORDER BY l.process, l.opened_at, l.loop";
     let keys = serde_json::to_string(processes).unwrap_or_default();
-    let query = sqlx::query(sql).bind(keys).bind(MAX_LOOPS as i64);
+    let mut statement = db.prepare_cached(SQL)?;
+    let mut rows = statement.query((keys, MAX_LOOPS as i64))?;
     let mut loops = HashMap::<_, Vec<_>>::new();
-    for row in query.fetch_all(&mut **db).await? {
-        loops.entry(ProcessKey(row.try_get(0)?)).or_default().push(LoopRow {
-            loop_id: LoopId(row.try_get::<i64, _>(1)? as u64),
-            name: row.try_get(2)?,
-            flavor: row.try_get(3)?,
-            workers: row.try_get::<i64, _>(4)? as u32,
-            opened_at: instant(&row, 5)?,
-            closed_at: instant(&row, 6)?,
+    while let Some(row) = rows.next()? {
+        loops.entry(ProcessKey(row.get(0)?)).or_default().push(LoopRow {
+            loop_id: LoopId(row.get::<_, i64>(1)? as u64),
+            name: row.get(2)?,
+            flavor: row.get(3)?,
+            workers: row.get::<_, i64>(4)? as u32,
+            opened_at: row.get::<_, Option<i64>>(5)?.map(UnixNanos),
+            closed_at: row.get::<_, Option<i64>>(6)?.map(UnixNanos),
         });
     }
     Ok(loops)
 }
 
-fn process_row(row: &SqliteRow) -> Answer<ProcessRow> {
-    let id: Vec<u8> = row.try_get(1)?;
+fn process_row(row: &Row<'_>) -> rusqlite::Result<ProcessRow> {
+    let id: Vec<u8> = row.get(1)?;
     Ok(ProcessRow {
-        process: ProcessKey(row.try_get(0)?),
+        process: ProcessKey(row.get(0)?),
         id: ProcessId(id.try_into().unwrap_or_default()),
-        app: row.try_get(2)?,
-        app_version: row.try_get(3)?,
-        host: row.try_get(4)?,
-        pid: row.try_get::<i64, _>(5)? as u32,
-        labels: labels(row.try_get(6)?),
-        agent: row.try_get(7)?,
-        agent_version: row.try_get(8)?,
-        coverage: coverage(row.try_get(9)?),
-        slow_threshold: amount(row, 10)?,
-        state: match row.try_get(11)? {
+        app: row.get(2)?,
+        app_version: row.get(3)?,
+        host: row.get(4)?,
+        pid: row.get::<_, i64>(5)? as u32,
+        labels: labels(row.get_ref(6)?.as_str()?),
+        agent: row.get(7)?,
+        agent_version: row.get(8)?,
+        coverage: coverage(row.get_ref(9)?.as_str()?),
+        slow_threshold: unsigned(row.get(10)?),
+        state: match row.get(11)? {
             1 => ProcessState::Live,
             2 => ProcessState::Lost,
             _ => ProcessState::Ended,
         },
-        started_at: UnixNanos(row.try_get(12)?),
-        last_at: UnixNanos(row.try_get(13)?),
-        ended_at: instant(row, 14)?,
+        started_at: UnixNanos(row.get(12)?),
+        last_at: UnixNanos(row.get(13)?),
+        ended_at: row.get::<_, Option<i64>>(14)?.map(UnixNanos),
         loops: Vec::new(),
         totals: Totals {
-            tasks_spawned: amount(row, 15)?,
-            polls: amount(row, 16)?,
-            slow_polls: amount(row, 17)?,
-            lost: amount(row, 18)?,
+            tasks_spawned: unsigned(row.get(15)?),
+            polls: unsigned(row.get(16)?),
+            slow_polls: unsigned(row.get(17)?),
+            lost: unsigned(row.get(18)?),
         },
     })
 }

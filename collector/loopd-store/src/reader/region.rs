@@ -2,19 +2,19 @@
 //! many polls as can be looked at while somebody waits.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use loopd_model::{LoopId, RecordKind, TaskId, UnixNanos, WorkerId};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::Reader;
 use super::kept::{polls_gone_until, task_polls_gone_until};
 use super::spans::add_places;
 use super::task_stretch::{MAX_SEGMENTS, SEARCH_BUDGET, SEGMENTS};
-use super::{Answer, Db, Reader};
 use crate::segments::{self, Found, Place, Wanted, Wants};
 use crate::{
-    LaneId, LaneSpans, ProcessKey, Region, RegionAnswer, RegionLane, RegionOrder, RegionPoll,
-    RegionQuery, SpanRow, Spans, StoreError,
+    LaneId, LaneSpans, Region, RegionAnswer, RegionLane, RegionOrder, RegionPoll, RegionQuery,
+    SpanRow, Spans, StoreError,
 };
 
 /// Among so many times the rows that are wanted the best are chosen anew.
@@ -28,18 +28,17 @@ const UNFINISHED: &str = "SELECT loop, worker FROM slow_poll INDEXED BY slow_pol
 impl Reader {
     /// Adds up the polls that overlap a range; those without an end are only counted.
     pub async fn region(&self, query: RegionQuery) -> Result<RegionAnswer, StoreError> {
-        let process = query.process;
-        let question = move |db: &Connection| read(db, &query);
-        let asked = self.raw.ask(question).await;
-        let mut answer = asked.map_err(StoreError::sqlite("read a region"))?;
-        if let RegionAnswer::Exact(region)
-        | RegionAnswer::Damaged(region)
-        | RegionAnswer::Gone(region) = &mut answer
-        {
-            let add = async |db: &mut Db| place_rows(db, process, &mut region.rows).await;
-            self.ask("read the places of polls", add).await?;
-        }
-        Ok(answer)
+        let question = move |db: &Connection| {
+            let mut answer = read(db, &query)?;
+            if let RegionAnswer::Exact(region)
+            | RegionAnswer::Damaged(region)
+            | RegionAnswer::Gone(region) = &mut answer
+            {
+                place_rows(db, query.process.0, &mut region.rows)?;
+            }
+            Ok(answer)
+        };
+        self.raw.ask(question).await.map_err(StoreError::sqlite("read a region"))
     }
 
     /// Gives polls the order that is asked for, and says where their tasks were spawned.
@@ -50,8 +49,14 @@ impl Reader {
     ) -> Result<(), StoreError> {
         polls.sort_unstable_by(|a, b| compare(query.order, query.is_descending, a, b));
         polls.truncate(query.rows);
-        let add = async |db: &mut Db| place_rows(db, query.process, polls).await;
-        self.ask("read the places of polls", add).await
+        let (process, mut placed) = (query.process.0, std::mem::take(polls));
+        let place = move |db: &Connection| {
+            place_rows(db, process, &mut placed)?;
+            Ok(placed)
+        };
+        let placed = self.raw.ask(place).await;
+        *polls = placed.map_err(StoreError::sqlite("read the places of polls"))?;
+        Ok(())
     }
 }
 
@@ -224,17 +229,19 @@ fn compare(order: RegionOrder, is_descending: bool, a: &RegionPoll, b: &RegionPo
 }
 
 /// Says of each poll where its task was spawned.
-async fn place_rows(db: &mut Db, process: ProcessKey, rows: &mut [RegionPoll]) -> Answer<()> {
-    let span =
-        |row: &RegionPoll| SpanRow { start_at: row.start_at, length: row.length, task: row.task };
+fn place_rows(db: &Connection, process: i64, rows: &mut [RegionPoll]) -> rusqlite::Result<()> {
+    let span = |row: &RegionPoll| SpanRow {
+        start_at: row.start_at,
+        length: row.length,
+        task: row.task,
+        location: row.location.unwrap_or(0),
+    };
     let lane = LaneSpans { spans: rows.iter().map(span).collect(), ..LaneSpans::default() };
-    let known = rows.iter().filter_map(|row| Some((row.task, row.location?)));
-    let locations: HashMap<TaskId, i64> = known.collect();
-    let mut spans = Spans { lanes: vec![lane], locations, ..Spans::default() };
-    add_places(db, process, &mut spans).await?;
-    for row in rows {
-        let location = spans.locations.get(&row.task);
-        row.place = location.and_then(|location| spans.places.get(location)).cloned();
+    let mut spans = Spans { lanes: vec![lane], ..Spans::default() };
+    add_places(db, process, &mut spans)?;
+    let placed = spans.lanes.iter().flat_map(|lane| &lane.spans);
+    for (row, span) in rows.iter_mut().zip(placed) {
+        row.place = spans.places.get(&span.location).cloned();
     }
     Ok(())
 }
@@ -242,6 +249,8 @@ async fn place_rows(db: &mut Db, process: ProcessKey, rows: &mut [RegionPoll]) -
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+
+    use crate::ProcessKey;
 
     const PROCESS: &str =
         "INSERT INTO process (id, uuid, app, app_version, host, pid, labels, agent,

@@ -204,7 +204,7 @@ impl Reader {
         let mut wanted: Vec<i64> = sites.keys().filter_map(|key| key.1).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        spans::places(&mut self.pool.acquire().await?, process, &wanted).await
+        self.raw.ask(move |db| spans::places(db, process.0, &wanted)).await
     }
 
     /// How many tasks were alive, at each of these instants, at most the first 1,000; nothing if too

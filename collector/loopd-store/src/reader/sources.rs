@@ -1,6 +1,8 @@
 //! The source files of a program, as it knows them.
 
-use super::{Db, Reader};
+use rusqlite::Connection;
+
+use super::Reader;
 use crate::{ProcessKey, StoreError};
 
 /// A program with more files than this is one that makes them up.
@@ -10,9 +12,10 @@ impl Reader {
     /// The paths of all files that locations of a process are in, ten thousand at most.
     pub async fn source_files(&self, process: ProcessKey) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "SELECT DISTINCT file FROM location WHERE process = ? LIMIT ?";
-        let read = async |db: &mut Db| {
-            sqlx::query_scalar(SQL).bind(process.0).bind(MAX_FILES).fetch_all(&mut **db).await
+        let read = move |db: &Connection| {
+            let mut statement = db.prepare_cached(SQL)?;
+            statement.query_map((process.0, MAX_FILES), |row| row.get(0))?.collect()
         };
-        self.ask("list source files", read).await
+        self.raw.ask(read).await.map_err(StoreError::sqlite("list source files"))
     }
 }

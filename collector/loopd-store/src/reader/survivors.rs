@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::alive::{self, Place, PlaceKey, RESOURCES, TASKS, When};
 use super::bounds::{MAX_LOOKED, SCALE};
-use super::{Answer, Db, Reader, lives, location, unsigned};
+use super::{Answer, Db, Reader, lives, location, spans, unsigned};
 use crate::{
     MAX_SURVIVOR_SITES, Opener, ProcessKey, StoreError, Survivor, SurvivorSite, SurvivorSites,
     Survivors, WaitRow,
@@ -29,6 +29,8 @@ struct Counted {
     places: Vec<(PlaceKey, Place)>,
     born: BTreeMap<PlaceKey, u64>,
     is_born_exact: bool,
+    /// Where the places are.
+    locations: BTreeMap<i64, Location>,
 }
 
 /// What is read of one that was looked at.
@@ -73,13 +75,17 @@ impl Reader {
 
 impl Counted {
     fn new(
+        db: &Connection,
+        process: i64,
         places: BTreeMap<PlaceKey, Place>,
         born: BTreeMap<PlaceKey, u64>,
         is_born_exact: bool,
-    ) -> Self {
+    ) -> rusqlite::Result<Self> {
         let mut places: Vec<_> = places.into_iter().filter(|(_, it)| it.alive > 0).collect();
         places.sort_by_key(|(_, place)| std::cmp::Reverse(place.alive));
-        Self { places, born, is_born_exact }
+        let wanted: Vec<i64> = places.iter().filter_map(|(key, _)| key.1).collect();
+        let locations = spans::places(db, process, &wanted)?;
+        Ok(Self { places, born, is_born_exact, locations })
     }
 
     /// Of each place so many are looked at.
@@ -112,7 +118,7 @@ fn tasks(db: &Connection, process: i64, when: When) -> rusqlite::Result<Counted>
             *born.entry((String::new(), lives.location)).or_default() += unsigned(lives.tasks);
         }
     })?;
-    Ok(Counted::new(places, born, is_exact))
+    Counted::new(db, process, places, born, is_exact)
 }
 
 /// How many resources were opened in a range, of the latest.
@@ -130,7 +136,7 @@ fn resources(db: &Connection, process: i64, when: When) -> rusqlite::Result<Coun
         born.insert((row.get(0)?, row.get(1)?), unsigned(row.get(2)?));
     }
     let is_exact = born.values().sum::<u64>() < MAX_LOOKED as u64;
-    Ok(Counted::new(places, born, is_exact))
+    Counted::new(db, process, places, born, is_exact)
 }
 
 /// Id, opener and name of tasks and of resources.
@@ -198,8 +204,6 @@ async fn sites(
     let mut made: HashMap<TaskId, u64> = HashMap::new();
     looked.values().filter_map(|it| it.opener).for_each(|it| *made.entry(it).or_default() += 1);
     let makers = makers(db, process, made).await?;
-    let wanted: Vec<i64> = counted.places.iter().filter_map(|(key, _)| key.1).collect();
-    let places = super::spans::places(db, process, &wanted).await?;
 
     let mut waits_of: HashMap<u64, Vec<WaitRow>> = HashMap::new();
     for wait in waits {
@@ -225,7 +229,7 @@ async fn sites(
             Survivor { id: id as u64, name, born_at: UnixNanos(born), opener }
         };
         found.sites.push(SurvivorSite {
-            location: key.1.and_then(|id| places.get(&id).cloned()),
+            location: key.1.and_then(|id| counted.locations.get(&id).cloned()),
             kind: key.0,
             born,
             alive: unsigned(place.alive),

@@ -6,10 +6,10 @@ use std::fmt::Write;
 use loopd_analysis::tiles::{
     BUCKETS, LEVELS, Strip, bucket_of, bucket_width, decode, level_for, long_poll, tile_of,
 };
-use loopd_model::{TaskId, UnixNanos};
-use sqlx::{AssertSqlSafe, Row};
+use loopd_model::{LoopId, TaskId, UnixNanos, WorkerId};
+use rusqlite::{Connection, Row, params_from_iter};
 
-use super::{Answer, Db, Reader, amount, instant, lane};
+use super::{Reader, books, unsigned};
 use crate::writer::FINE_LEVELS;
 use crate::{LaneId, MAX_TIMELINE_SLOW, ProcessKey, SlowSpan, StoreError, Timeline, TimelineLane};
 
@@ -48,7 +48,7 @@ fn overlaps() -> String {
 
 /// A stretch of buckets of one process.
 #[derive(Clone, Copy, Debug)]
-struct Range {
+pub(super) struct Range {
     process: i64,
     level: u8,
     first: i64,
@@ -56,7 +56,7 @@ struct Range {
 }
 
 impl Range {
-    fn new(
+    pub(super) fn new(
         process: ProcessKey,
         (from, to): (UnixNanos, UnixNanos),
         max_buckets: u32,
@@ -103,27 +103,27 @@ impl Reader {
     }
 
     async fn timeline_of(&self, range: Range) -> Result<Timeline, StoreError> {
-        let read = async |db: &mut Db| {
-            let mut strips = read_tiles(db, &range).await?;
-            add_long_polls(db, &range, &mut strips).await?;
-            let (data_from, data_to) = read_extent(db, range.process).await?;
-            Ok(Timeline {
-                from_at: UnixNanos(range.start()),
-                to_at: UnixNanos(range.end()),
-                step: bucket_width(range.level),
-                level: range.level,
-                data_from,
-                data_to,
-                lanes: name_lanes(db, range.process, strips).await?,
-                slow: read_slow(db, &range).await?,
-                losses: Vec::new(),
-            })
-        };
-        let timeline = self.ask("read the timeline", read).await?;
-        let shown = Some((timeline.from_at, timeline.to_at));
-        let process = ProcessKey(range.process);
-        Ok(Timeline { losses: self.losses_between(process, shown).await?, ..timeline })
+        let timeline = self.raw.ask(move |db| read(db, &range)).await;
+        timeline.map_err(StoreError::sqlite("read the timeline"))
     }
+}
+
+pub(super) fn read(db: &Connection, range: &Range) -> rusqlite::Result<Timeline> {
+    let mut strips = read_tiles(db, range)?;
+    add_long_polls(db, range, &mut strips)?;
+    let (data_from, data_to) = read_extent(db, range.process)?;
+    let (from_at, to_at) = (UnixNanos(range.start()), UnixNanos(range.end()));
+    Ok(Timeline {
+        from_at,
+        to_at,
+        step: bucket_width(range.level),
+        level: range.level,
+        data_from,
+        data_to,
+        lanes: name_lanes(db, range.process, strips)?,
+        slow: read_slow(db, range)?,
+        losses: books::losses(db, range.process, (from_at, to_at))?,
+    })
 }
 
 type Strips = BTreeMap<LaneId, Strip>;
@@ -133,9 +133,16 @@ fn strip<'a>(strips: &'a mut Strips, range: &Range, lane: LaneId) -> &'a mut Str
     strips.entry(lane).or_insert_with(empty)
 }
 
+/// Reads `loop` and `worker`, which are side by side.
+fn lane(row: &Row<'_>, first: usize) -> rusqlite::Result<LaneId> {
+    let loop_id = LoopId(row.get::<_, i64>(first)? as u64);
+    Ok(LaneId { loop_id, worker: WorkerId(row.get::<_, i64>(first + 1)? as u32) })
+}
+
 /// All rows of the level, and those of finer ones that are in no coarser one yet.
-async fn read_tiles(db: &mut Db, range: &Range) -> Answer<Strips> {
+fn read_tiles(db: &Connection, range: &Range) -> rusqlite::Result<Strips> {
     let mut sql = String::new();
+    let mut keys = vec![range.process];
     for level in 0..=range.level {
         let finer = 2 * u32::from(range.level - level);
         let first = tile_of(range.first.saturating_mul(1 << finer));
@@ -143,21 +150,25 @@ async fn read_tiles(db: &mut Db, range: &Range) -> Answer<Strips> {
         let last = tile_of(end.saturating_mul(1 << finer).saturating_sub(1));
         let unfolded = if level < range.level { "AND folded = 0" } else { "" };
         let union = if level > 0 { "UNION ALL" } else { "" };
+        keys.extend([first, last]);
+        let to = keys.len();
         // Writing to a string cannot fail.
         let _ = write!(
             sql,
             " {union} SELECT level, tile, loop, worker, cells FROM tile
-             WHERE process = ?1 AND level = {level} AND tile BETWEEN {first} AND {last} {unfolded}"
+             WHERE process = ?1 AND level = {level} AND tile BETWEEN ?{} AND ?{to} {unfolded}",
+            to - 1
         );
     }
-    let rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(range.process);
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(keys))?;
     let mut strips = Strips::new();
-    for row in rows.fetch_all(&mut **db).await? {
-        let (level, tile): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let strip = strip(&mut strips, range, lane(&row)?);
+    while let Some(row) = rows.next()? {
+        let (level, tile): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let strip = strip(&mut strips, range, lane(row, 2)?);
         let first = tile.saturating_mul(BUCKETS as i64);
         // Damaged cells are nobody's; the rest of the picture stands.
-        for (place, cell) in decode(row.try_get(4)?).unwrap_or_default() {
+        for (place, cell) in decode(row.get_ref(4)?.as_blob()?).unwrap_or_default() {
             strip.add_cell(level as u8, first.saturating_add(i64::from(place)), &cell);
         }
     }
@@ -165,18 +176,13 @@ async fn read_tiles(db: &mut Db, range: &Range) -> Answer<Strips> {
 }
 
 /// Tiles leave out the polls that are longer than one, and those that still run.
-async fn add_long_polls(db: &mut Db, range: &Range, strips: &mut Strips) -> Answer<()> {
-    let rows = sqlx::query(AssertSqlSafe(long_polls_sql(range.level)))
-        .bind(range.process)
-        .bind(range.start())
-        .bind(range.end())
-        .bind(long_poll(range.level) as i64)
-        .bind(MAX_LONG_POLLS)
-        .fetch_all(&mut **db)
-        .await?;
-    for row in rows {
-        let strip = strip(strips, range, lane(&row)?);
-        strip.add_poll(row.try_get(2)?, amount(&row, 3)?);
+fn add_long_polls(db: &Connection, range: &Range, strips: &mut Strips) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(&long_polls_sql(range.level))?;
+    let long = long_poll(range.level) as i64;
+    let key = (range.process, range.start(), range.end(), long, MAX_LONG_POLLS);
+    let mut rows = statement.query(key)?;
+    while let Some(row) = rows.next()? {
+        strip(strips, range, lane(row, 0)?).add_poll(row.get(2)?, unsigned(row.get(3)?));
     }
     Ok(())
 }
@@ -199,19 +205,23 @@ pub(super) fn long_polls_sql(level: u8) -> String {
     )
 }
 
-async fn read_extent(db: &mut Db, process: i64) -> Answer<(Option<UnixNanos>, Option<UnixNanos>)> {
+/// From when to when there is data.
+type Extent = (Option<UnixNanos>, Option<UnixNanos>);
+
+fn read_extent(db: &Connection, process: i64) -> rusqlite::Result<Extent> {
     let mut sql = "SELECT last_at, origin".to_owned();
     for level in 0..LEVELS {
         let _ =
             write!(sql, ", (SELECT min(tile) FROM tile WHERE process = ?1 AND level = {level})");
     }
     sql.push_str(" FROM process WHERE id = ?1");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(process).fetch_optional(&mut **db).await?;
-    let Some(row) = row else { return Ok((None, None)) };
-    let (last_at, origin): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([process])?;
+    let Some(row) = rows.next()? else { return Ok((None, None)) };
+    let (last_at, origin): (i64, i64) = (row.get(0)?, row.get(1)?);
     let mut from = None;
     for level in 0..LEVELS {
-        let tile: Option<i64> = row.try_get(2 + usize::from(level))?;
+        let tile: Option<i64> = row.get(2 + usize::from(level))?;
         let width = (bucket_width(level) as i64).saturating_mul(BUCKETS as i64);
         let start = tile.map(|tile| tile.saturating_mul(width).max(origin));
         from = from.into_iter().chain(start).min();
@@ -219,8 +229,12 @@ async fn read_extent(db: &mut Db, process: i64) -> Answer<(Option<UnixNanos>, Op
     Ok((from.map(UnixNanos), from.map(|_| UnixNanos(last_at))))
 }
 
-async fn name_lanes(db: &mut Db, process: i64, mut strips: Strips) -> Answer<Vec<TimelineLane>> {
-    let sql = "SELECT w.loop, w.worker, coalesce(l.name, ''), coalesce(w.thread_name, ''),
+fn name_lanes(
+    db: &Connection,
+    process: i64,
+    mut strips: Strips,
+) -> rusqlite::Result<Vec<TimelineLane>> {
+    const SQL: &str = "SELECT w.loop, w.worker, coalesce(l.name, ''), coalesce(w.thread_name, ''),
             coalesce(w.started_at, l.opened_at), coalesce(w.stopped_at, l.closed_at)
         FROM worker w LEFT JOIN loop l ON l.process = w.process AND l.loop = w.loop
         WHERE w.process = ? ORDER BY w.loop, w.worker";
@@ -228,14 +242,16 @@ async fn name_lanes(db: &mut Db, process: i64, mut strips: Strips) -> Answer<Vec
         strip.filled().map(|(place, cell)| (place as u32, cell)).collect()
     };
     let mut lanes = Vec::new();
-    for row in sqlx::query(sql).bind(process).fetch_all(&mut **db).await? {
-        let lane = lane(&row)?;
+    let mut statement = db.prepare_cached(SQL)?;
+    let mut rows = statement.query([process])?;
+    while let Some(row) = rows.next()? {
+        let lane = lane(row, 0)?;
         lanes.push(TimelineLane {
             lane,
-            loop_name: row.try_get(2)?,
-            thread_name: row.try_get(3)?,
-            started_at: instant(&row, 4)?,
-            stopped_at: instant(&row, 5)?,
+            loop_name: row.get(2)?,
+            thread_name: row.get(3)?,
+            started_at: row.get::<_, Option<i64>>(4)?.map(UnixNanos),
+            stopped_at: row.get::<_, Option<i64>>(5)?.map(UnixNanos),
             cells: strips.remove(&lane).map(cells).unwrap_or_default(),
         });
     }
@@ -247,24 +263,19 @@ async fn name_lanes(db: &mut Db, process: i64, mut strips: Strips) -> Answer<Vec
     Ok(lanes)
 }
 
-async fn read_slow(db: &mut Db, range: &Range) -> Answer<Vec<SlowSpan>> {
-    let rows = sqlx::query(AssertSqlSafe(slow_sql()))
-        .bind(range.process)
-        .bind(range.start())
-        .bind(range.end())
-        .bind(MAX_TIMELINE_SLOW as i64)
-        .fetch_all(&mut **db)
-        .await?;
-    let span = |row: &sqlx::sqlite::SqliteRow| {
+fn read_slow(db: &Connection, range: &Range) -> rusqlite::Result<Vec<SlowSpan>> {
+    let mut statement = db.prepare_cached(&slow_sql())?;
+    let key = (range.process, range.start(), range.end(), MAX_TIMELINE_SLOW as i64);
+    let span = |row: &Row<'_>| {
         Ok(SlowSpan {
-            lane: lane(row)?,
-            start_at: UnixNanos(row.try_get(2)?),
-            length: amount(row, 3)?,
-            task: TaskId(row.try_get::<i64, _>(4)? as u64),
-            is_running: row.try_get(5)?,
+            lane: lane(row, 0)?,
+            start_at: UnixNanos(row.get(2)?),
+            length: unsigned(row.get(3)?),
+            task: TaskId(row.get::<_, i64>(4)? as u64),
+            is_running: row.get(5)?,
         })
     };
-    rows.iter().map(span).collect()
+    statement.query_map(key, span)?.collect()
 }
 
 pub(super) fn slow_sql() -> String {

@@ -215,9 +215,32 @@ async fn single_polls_of_a_range_come_with_their_spawn_locations() {
     let spans = store.reader.polls(store.process, ms(50), ms(450), 10).await.unwrap();
     assert!(spans.is_complete);
     assert_eq!(spans.lanes[0].spans.len(), 1);
-    assert_eq!(spans.places[&spans.locations[&TASK]].file, "src/main.rs");
+    let span = spans.lanes[0].spans[0];
+    assert_eq!((span.task, spans.places[&span.location].file.as_str()), (TASK, "src/main.rs"));
     let spans = store.reader.polls(store.process, ms(0), ms(2_000), 2).await.unwrap();
     assert_eq!((spans.lanes[0].spans.len(), spans.is_complete), (2, false));
+}
+
+#[tokio::test]
+async fn a_scene_is_what_its_parts_are() {
+    let store = story().await;
+    let (from, to) = (ms(0), ms(2_000));
+    let timeline = store.reader.timeline(store.process, from, to, 1_000).await.unwrap();
+    let polls = store.reader.polls(store.process, from, to, 100).await.unwrap();
+    assert!(polls.is_complete);
+    // What was unpacked for one look serves the next.
+    for _ in 0..2 {
+        let scene = store.reader.scene(store.process, (from, to), 1_000, 100).await.unwrap();
+        assert_eq!(scene.epoch, store.reader.status().await.unwrap().epoch);
+        let process = store.reader.process(store.process).await.unwrap();
+        assert_eq!(format!("{:?}", scene.process), format!("{process:?}"));
+        assert_eq!(format!("{:?}", scene.timeline), format!("{timeline:?}"));
+        assert_eq!(format!("{:?}", scene.spans.unwrap().0), format!("{polls:?}"));
+    }
+    let many = store.reader.scene(store.process, (from, to), 1_000, 2).await.unwrap();
+    assert!(many.spans.is_none());
+    let nobody = store.reader.scene(ProcessKey(404), (from, to), 1_000, 100).await.unwrap();
+    assert!(nobody.process.is_none() && nobody.timeline.lanes.is_empty());
 }
 
 #[tokio::test]

@@ -88,6 +88,12 @@ pub enum ViewError {
     /// No process was ever recorded.
     #[error("{}", NOTHING_YET)]
     Empty,
+    /// A store that this is not, and what it is.
+    #[error("this server shows the store {store}; load the page again")]
+    OtherStore {
+        /// The epoch of the store that there is.
+        store: String,
+    },
     /// A parameter that makes no sense.
     #[error("{0}")]
     Invalid(String),

@@ -5,15 +5,15 @@
 //! browser uses as they are. [`LAYOUT`] is the whole of the format.
 
 use loopd_model::UnixNanos;
-use loopd_store::{ProcessState, Reader};
+use loopd_store::{ProcessKey, ProcessState, Reader};
 use serde::Serialize;
 
+use super::ViewError;
 use super::described::{Described, Param};
 use super::losses::Loss;
 use super::params::Params;
 use super::text::{IdText, UnixNanosText};
-use super::timeline::{Lane, SlowMark, TimelineFilter, TimelineView, timeline};
-use super::{ViewError, find_process};
+use super::timeline::{Lane, MAX_EXACT, Parks, Polls, SlowMark, TimelineView};
 
 /// What every tile is sent as.
 pub const MEDIA_TYPE: &str = "application/vnd.loopd.tile";
@@ -94,7 +94,13 @@ pub struct Tile {
 }
 
 /// The tile of this zoom and number.
-pub async fn tile(reader: &Reader, process: i64, zoom: u8, number: i64) -> Result<Tile, ViewError> {
+pub async fn tile(
+    reader: &Reader,
+    filter: &TileFilter,
+    process: i64,
+    zoom: u8,
+    number: i64,
+) -> Result<Tile, ViewError> {
     if !(MIN_ZOOM..=MAX_ZOOM).contains(&zoom) {
         let sentence = format!("the zoom must be from {MIN_ZOOM} to {MAX_ZOOM}, not {zoom}");
         return Err(ViewError::Invalid(sentence));
@@ -106,17 +112,18 @@ pub async fn tile(reader: &Reader, process: i64, zoom: u8, number: i64) -> Resul
         let sentence = format!("there is no tile {number} of zoom {zoom}: time ends before it");
         return Err(ViewError::Invalid(sentence));
     };
-    // Looked at before the data: what is said to be sealed was so when it was read. An agent that went away without
-    // a goodbye may come back and send what it kept; one that is connected may end a poll that began long ago.
-    let is_sealed = find_process(reader, Some(process)).await?.state == ProcessState::Ended;
     // The finest level that has no more buckets than asked for; one more leaves no doubt about the last.
-    let filter = TimelineFilter {
-        process: Some(process),
-        from: Some(from),
-        to: Some(to),
-        width: BUCKETS + 1,
-    };
-    let mut view = timeline(reader, &filter).await?;
+    let (key, range) = (ProcessKey(process), (from, to));
+    let scene = reader.scene(key, range, BUCKETS + 1, MAX_EXACT).await?;
+    let store: String = scene.epoch.iter().map(|byte| format!("{byte:02x}")).collect();
+    if filter.store.as_ref().is_some_and(|wanted| *wanted != store) {
+        return Err(ViewError::OtherStore { store });
+    }
+    let row = scene.process.as_ref().ok_or(ViewError::NoProcess { process })?;
+    let mut view = TimelineView::new(row, &scene);
+    // An agent that went away without a goodbye may come back and send what it kept; one that is connected may end a
+    // poll that began long ago.
+    let is_sealed = row.state == ProcessState::Ended;
     let within = |at: i64| at.clamp(from.0, to.0);
     view.data_from.0 = within(view.data_from.0);
     view.data_to.0 = within(view.data_to.0);
@@ -191,8 +198,9 @@ struct Bytes(Vec<u8>);
 impl Bytes {
     fn lane(&mut self, lane: &Lane, places: &[(IdText, &str)]) {
         let cells = &lane.cells;
+        let none = (Polls::default(), Parks::default());
         let (polls, parks) =
-            (lane.polls.clone().unwrap_or_default(), lane.parks.clone().unwrap_or_default());
+            (lane.polls.as_ref().unwrap_or(&none.0), lane.parks.as_ref().unwrap_or(&none.1));
         self.u32s([cells.i.len() as u32, polls.s.len() as u32, parks.s.len() as u32, 0]);
 
         self.u32s(cells.i.iter().map(|bucket| u32::try_from(*bucket).unwrap_or(u32::MAX)));
@@ -202,7 +210,7 @@ impl Bytes {
 
         self.offsets(&polls.s);
         self.lengths(&polls.d);
-        self.0.extend(polls.t.iter().flat_map(|task| task.0.to_le_bytes()));
+        self.words(polls.t.iter().map(|task| task.0.to_le_bytes()));
         // In the order of their ids, since they come from a sorted map.
         let place = |id: &IdText| places.binary_search_by_key(id, |(known, _)| *known);
         self.u32s(polls.l.iter().map(|id| place(id).map_or(NOWHERE, |place| place as u32)));
@@ -212,7 +220,7 @@ impl Bytes {
     }
 
     fn u32s(&mut self, values: impl IntoIterator<Item = u32>) {
-        self.0.extend(values.into_iter().flat_map(u32::to_le_bytes));
+        self.words(values.into_iter().map(u32::to_le_bytes));
         if self.0.len() > HEADER {
             self.pad();
         }
@@ -220,13 +228,18 @@ impl Bytes {
 
     fn lengths(&mut self, values: &[u64]) {
         let exact = values.iter().map(|value| (*value).min(MAX_EXACT_NUMBER) as f64);
-        self.0.extend(exact.flat_map(f64::to_le_bytes));
+        self.words(exact.map(f64::to_le_bytes));
     }
 
     fn offsets(&mut self, values: &[i64]) {
         let bound = MAX_EXACT_NUMBER as i64;
         let exact = values.iter().map(|value| (*value).clamp(-bound, bound) as f64);
-        self.0.extend(exact.flat_map(f64::to_le_bytes));
+        self.words(exact.map(f64::to_le_bytes));
+    }
+
+    fn words<const N: usize>(&mut self, words: impl Iterator<Item = [u8; N]>) {
+        self.0.reserve(words.size_hint().0 * N);
+        words.for_each(|word| self.0.extend_from_slice(&word));
     }
 
     fn pad(&mut self) {
@@ -242,7 +255,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use super::super::timeline::{Cells, Parks, Polls};
+    use super::super::timeline::Cells;
     use super::*;
 
     /// A small generator of numbers, the same every time.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use loopd_analysis::tiles::Cell;
 use loopd_model::UnixNanos;
-use loopd_store::{LaneId, ProcessRow, Reader, SlowSpan, SpanRow, Spans, TimelineLane};
+use loopd_store::{LaneId, ProcessRow, Reader, Scene, SlowSpan, SpanRow, Spans, TimelineLane};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -156,7 +156,7 @@ const DEFAULT_WIDTH: u32 = 1_200;
 /// Wider than any screen that one timeline fills.
 const MAX_WIDTH: u32 = 4_000;
 /// Up to this many single polls are sent: about a megabyte of JSON, drawn in a few milliseconds.
-const MAX_EXACT: usize = 20_000;
+pub(super) const MAX_EXACT: usize = 20_000;
 
 impl Described for TimelineFilter {
     fn params() -> Vec<Param> {
@@ -198,33 +198,17 @@ impl TimelineFilter {
 pub async fn timeline(reader: &Reader, filter: &TimelineFilter) -> Result<TimelineView, ViewError> {
     let process = find_process(reader, filter.process).await?;
     let range = Range::new(&process, filter.from, filter.to, DEFAULT_RANGE)?;
-    let key = process.process;
-    let timeline = reader.timeline(key, range.from, range.to, filter.width).await?;
-    let mut view = TimelineView::new(&process, &timeline);
-    if !may_be_exact(&timeline) {
-        return Ok(view);
-    }
-    let polls = reader.polls(key, range.from, range.to, MAX_EXACT).await?;
-    let parks = reader.parks(key, range.from, range.to, MAX_EXACT).await?;
-    if polls.is_complete && parks.is_complete {
-        view.add_exact(timeline.from_at, &polls, &parks);
-    }
-    Ok(view)
-}
-
-/// Whether the polls, by their count in the buckets, are few enough to send one by one. Each lane
-/// may have one more that began before the first bucket.
-fn may_be_exact(timeline: &loopd_store::Timeline) -> bool {
-    let cells = timeline.lanes.iter().flat_map(|lane| &lane.cells);
-    let polls = cells.fold(0u64, |sum, (_, cell)| sum.saturating_add(cell.polls));
-    polls <= MAX_EXACT as u64
+    let range = (range.from, range.to);
+    let scene = reader.scene(process.process, range, filter.width, MAX_EXACT).await?;
+    Ok(TimelineView::new(&process, &scene))
 }
 
 impl TimelineView {
-    fn new(process: &ProcessRow, timeline: &loopd_store::Timeline) -> Self {
+    pub(super) fn new(process: &ProcessRow, scene: &Scene) -> Self {
+        let timeline = &scene.timeline;
         let mut slow: Vec<_> = timeline.slow.iter().map(SlowMark::from).collect();
         slow.sort_by_key(|mark| mark.start_at);
-        Self {
+        let mut view = Self {
             t0: timeline.from_at.into(),
             t1: timeline.to_at.into(),
             step: timeline.step,
@@ -236,7 +220,11 @@ impl TimelineView {
             slow,
             losses: timeline.losses.iter().copied().map(Loss::from).collect(),
             locations: None,
+        };
+        if let Some((polls, parks)) = &scene.spans {
+            view.add_exact(timeline.from_at, polls, parks);
         }
+        view
     }
 
     fn add_exact(&mut self, t0: UnixNanos, polls: &Spans, parks: &Spans) {
@@ -269,8 +257,7 @@ fn offsets(spans: &[SpanRow], t0: UnixNanos) -> Vec<i64> {
 }
 
 fn location_of(polls: &Spans, span: &SpanRow) -> IdText {
-    let place = polls.locations.get(&span.task).and_then(|key| polls.places.get(key));
-    place.map_or(IdText(0), |place| IdText(place.id.0))
+    polls.places.get(&span.location).map_or(IdText(0), |place| IdText(place.id.0))
 }
 
 impl From<&TimelineLane> for Lane {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::cells::{self, Cells};
 use super::{Range, place};
 use crate::StoreError;
-use crate::reader::{Db, Reader, spans};
+use crate::reader::{Reader, spans};
 
 /// The locations of callbacks: a program has few.
 const CALLBACKS: &str = "SELECT DISTINCT spawn_location FROM task INDEXED BY callback_by_process
@@ -32,15 +32,15 @@ impl Reader {
             let mut callbacks = db.prepare(CALLBACKS)?;
             let callbacks = callbacks.query_map([process], |row| row.get(0))?;
             let callbacks = callbacks.collect::<Result<BTreeSet<i64>, _>>()?;
-            Ok((here, before.transpose()?.unwrap_or_default(), callbacks))
+            let before = before.transpose()?.unwrap_or_default();
+            let mut wanted: Vec<i64> = here.keys().chain(before.keys()).copied().collect();
+            wanted.sort_unstable();
+            wanted.dedup();
+            let places = spans::places(db, process, &wanted)?;
+            Ok((here, before, callbacks, places))
         };
         let failed = StoreError::sqlite("add up roll-ups");
-        let (here, before, callbacks) = self.raw.ask(read).await.map_err(failed)?;
-        let mut wanted: Vec<i64> = here.keys().chain(before.keys()).copied().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let read = async |db: &mut Db| spans::places(db, range.process, &wanted).await;
-        let places = self.ask("read where tasks are from", read).await?;
+        let (here, before, callbacks, places) = self.raw.ask(read).await.map_err(failed)?;
         let sites = |cells: Cells| {
             // Several columns of one line are one place to people.
             let mut sites: BTreeMap<Option<String>, SpawnSite> = BTreeMap::new();
