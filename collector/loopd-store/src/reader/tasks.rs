@@ -90,7 +90,8 @@ pub(super) const UNWAKEABLE_AT: &str = "CASE WHEN t.ended_at IS NULL
 
 /// A blocking job that has left the queue, which is one long poll; or, where polls are only counted, a task
 /// whose last poll began and has not ended.
-const IS_STARTED: &str = "((t.polls = 0 AND t.started_at IS NOT NULL) OR t.last_poll_start > coalesce(t.last_poll_at, 0))";
+const IS_STARTED: &str = "((t.polls = 0 AND t.started_at IS NOT NULL)
+    OR (t.last_poll_start IS NOT NULL AND t.last_poll_start > coalesce(t.last_poll_at, 0)))";
 
 /// Looks only through the few polls without an end, whatever else the task did.
 pub(super) fn is_running() -> String {
