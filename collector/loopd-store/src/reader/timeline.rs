@@ -9,6 +9,7 @@ use loopd_analysis::tiles::{
 use loopd_model::{LoopId, TaskId, UnixNanos, WorkerId};
 use rusqlite::{Connection, Row, params_from_iter};
 
+use super::bounds::SCALE;
 use super::{Reader, books, unsigned};
 use crate::writer::FINE_LEVELS;
 use crate::{LaneId, MAX_TIMELINE_SLOW, ProcessKey, SlowSpan, StoreError, Timeline, TimelineLane};
@@ -22,7 +23,7 @@ const MAX_LONG_POLLS: i64 = 20_000;
 /// as a tile are few in all.
 const SHORT_RANGE: u8 = 2;
 /// So many slow polls of a range, the latest, are looked through for the longest.
-const MAX_SEEN: i64 = 50_000;
+const MAX_SEEN: i64 = 50_000 / SCALE as i64;
 
 /// Whether a poll without an end is running now: its process lives, and its lane has not gone on.
 pub(super) const IS_RUNNING: &str = "s.length IS NULL
