@@ -559,9 +559,14 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases: 16, max_shrink_iters: 0, failure_persistence, ..Default::default() }
 }
 
+/// Before all others of its level.
 fn is_capture_told_first(facts: &Facts, analysis: &Analysis) -> bool {
-    let first = analysis.findings.first().map(|it| it.rule);
-    facts.losses.is_empty() != (first == Some(CAPTURE_INCOMPLETE))
+    let told = analysis.findings.iter().position(|it| it.rule == CAPTURE_INCOMPLETE);
+    let is_first = told.is_none_or(|at| {
+        let level = analysis.findings[at].level;
+        analysis.findings[..at].iter().all(|it| it.level > level)
+    });
+    is_first && facts.losses.is_empty() == told.is_none()
 }
 
 #[tokio::test]
