@@ -1,7 +1,7 @@
 //! The timeline in pieces that always begin and end at the same instants, and their binary form.
 //!
 //! A tile of zoom `z` is 2^z nanoseconds long and has a number: that of zoom 29 and number 5 is from 5 · 2^29 to
-//! 6 · 2^29 nanoseconds after 1970. It has what [`timeline`] gives for that range at 512 buckets at most, as bytes that a
+//! 6 · 2^29 nanoseconds after 1970. It has what `timeline` gives for that range at 512 buckets at most, as bytes that a
 //! browser uses as they are. [`LAYOUT`] is the whole of the format.
 
 use loopd_model::UnixNanos;

@@ -1,6 +1,6 @@
 //! `loopd top`: all programs in the terminal, live or as they were.
 //!
-//! [`model`] is what is on the screen and what keys do to it, [`draw`] draws it, [`fetch`] answers what it
+//! [`mod@model`] is what is on the screen and what keys do to it, [`draw`] draws it, [`fetch`] answers what it
 //! asks, in a task of its own. Here is the loop that joins them, which waits for nothing else.
 
 mod ask;
