@@ -623,7 +623,7 @@ mod tests {
             (Running::OnCpu, &page, "`run_in_executor`"),
         ] {
             let poll = SlowPoll { is_event_loop: true, ..poll(180, &[(running, frames)]) };
-            let site = sites(&[poll.clone()], Runtime::Tokio).remove(0);
+            let site = sites(std::slice::from_ref(&poll), Runtime::Tokio).remove(0);
             assert_eq!(site.runtime, Runtime::EventLoop);
             assert!(site.advice.contains(expected), "{frames:?}: {}", site.advice);
             assert!(!site.advice.contains("spawn_blocking"), "{}", site.advice);
