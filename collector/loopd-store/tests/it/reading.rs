@@ -105,7 +105,12 @@ async fn slow_polls_come_with_their_stacks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_slow_polls_add_up_to_is_of_the_instant_at_which_they_are_given() {
     const ANSWERS: usize = 20;
+    // So many that commits come between the statements of one answer.
+    const BEFORE: u64 = 3_000;
     let mut store = story().await;
+    let slow = |i: u64| (2_000 + 200 * i, 150, 7);
+    let before: Vec<_> = (0..BEFORE).map(slow).collect();
+    store.stored(Batch { segments: vec![polls(0, &before)], ..Batch::default() }).await;
     let (reader, process) = (store.reader.clone(), store.process);
     let asked = tokio::spawn(async move {
         let query = SlowQuery { process, limit: 10_000, ..SlowQuery::default() };
@@ -115,11 +120,11 @@ async fn what_slow_polls_add_up_to_is_of_the_instant_at_which_they_are_given() {
             assert_eq!((slow.total, slow.total_time), (slow.polls.len() as u64, time));
         }
     });
-    let mut start = 2_000;
+    let mut next = BEFORE;
     while !asked.is_finished() {
-        let slow = polls(0, &[(start, 150, 7)]);
-        store.stored(Batch { segments: vec![slow], ..Batch::default() }).await;
-        start += 200;
+        let segments = vec![polls(0, &[slow(next)])];
+        store.stored(Batch { segments, ..Batch::default() }).await;
+        next += 1;
     }
     asked.await.unwrap();
 }
