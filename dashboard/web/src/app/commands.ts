@@ -4,6 +4,7 @@ import type { IconName } from "../ui/icons.tsx";
 import { copy } from "../ui/clipboard.tsx";
 import { clock } from "../base/format.ts";
 import { instant, SECOND } from "../base/instant.ts";
+import { pidText } from "../model/fleet.ts";
 import { href } from "../model/query_string.ts";
 import type { Range } from "../model/range.ts";
 import { offers } from "./offers.ts";
@@ -93,7 +94,7 @@ function focusRange(): void {
 function others(): Command[] {
   const list = processes.value?.filter((p) => p.process !== process.value?.process) ?? [];
   return list.map((p) => ({
-    title: `Process: ${[p.app, p.app_version].filter(Boolean).join(" ")}, pid ${p.pid}, ${p.state}, since ${clock(instant(p.started_at), SECOND)}`, group: "Process", icon: "sources",
+    title: `Process: ${[p.app, p.app_version].filter(Boolean).join(" ")}, ${pidText(p)}, ${p.state}, since ${clock(instant(p.started_at), SECOND)}`, group: "Process", icon: "sources",
     run: () => navigate(href("/", { process: p.process })),
   }));
 }

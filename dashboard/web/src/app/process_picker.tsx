@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Loop, Process } from "../api/types.ts";
 import { ago, clock, nameText } from "../base/format.ts";
 import { instant, now, SECOND } from "../base/instant.ts";
-import { answers } from "../model/fleet.ts";
+import { answers, pidText } from "../model/fleet.ts";
 import { href, withChanges } from "../model/query_string.ts";
 import { useDismiss } from "../ui/dismiss.ts";
 import { Icon } from "../ui/icons.tsx";
@@ -27,7 +27,7 @@ export function ProcessPicker() {
         <span class={`dot ${current.state}`} />
         <span class="visually-hidden">Process: </span>
         <b class="ellipsis">{nameText(current.app)}</b>
-        <span class="muted">pid {current.pid} · {current.state}</span>
+        <span class="muted">{pidText(current)} · {current.state}</span>
         {chosen && <span class="muted ellipsis">· {loopLabel(chosen)}</span>}
         <Icon name="down" size={14} />
       </button>
@@ -80,7 +80,7 @@ function ProcessItem({ process: p, isCurrent, close }: { process: Process; isCur
       <span class={`dot ${p.state}`} />
       <b class="ellipsis">{nameText(p.app)}</b>
       {p.app_version && <span class="muted ellipsis">{p.app_version}</span>}
-      <span class="muted">pid {p.pid} · {p.host}</span>
+      <span class="muted">{pidText(p)} · {p.host}</span>
       <span class="grow" />
       <span class="muted">{p.state}, {detail}</span>
     </a>

@@ -12,6 +12,7 @@ import { navigate, place, setQuery } from "../app/router.ts";
 import { hasMoreProcesses, link, process, processes } from "../app/session.ts";
 import { apiSide, changesOf, halves, lengthOf, ratio, ratioText, readSide, runBefore, sideChanges, sideWord, verdictOf, type Change, type Side, type Standing, type What } from "../model/compare.ts";
 import { findingKey, localHref, ruleText } from "../model/findings.ts";
+import { pidText } from "../model/fleet.ts";
 import { href, type Changes } from "../model/query_string.ts";
 import { ALL, parseRange, rangeLabel, type Range } from "../model/range.ts";
 import { Icon } from "../ui/icons.tsx";
@@ -100,7 +101,7 @@ function SideFields({ letter, title, side, list, onChange }: { letter: Letter; t
 }
 
 function runText(p: Process): string {
-  return [[p.app, p.app_version].filter(Boolean).join(" "), `since ${dateTime(instant(p.started_at), SECOND)}`, `pid ${p.pid}`, p.state].join(" · ");
+  return [[p.app, p.app_version].filter(Boolean).join(" "), `since ${dateTime(instant(p.started_at), SECOND)}`, pidText(p), p.state].join(" · ");
 }
 
 function SideRange({ letter, range, of, onChange }: { letter: Letter; range: Range; of: Process | undefined; onChange: (range: Range) => void }) {

@@ -7,6 +7,7 @@ import { ago, atLeast, bytes, compact, count, dateTime, duration, percent, plura
 import { instant, MILLISECOND, now, SECOND } from "../base/instant.ts";
 import { link, process, processId } from "../app/session.ts";
 import { CAPTURE_INCOMPLETE, localHref, ruleText } from "../model/findings.ts";
+import { pidText } from "../model/fleet.ts";
 import { Chart } from "../ui/chart.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { Prose } from "../ui/prose.tsx";
@@ -51,7 +52,7 @@ function VerdictHead({ answer }: { answer: Answer }) {
       <span class={`chip ${tone}`}><Icon name={icon} size={12} /> {word}</span>
       <VerdictSentence text={answer.verdict.sentence} />
       <p class="muted">
-        <bdi>{[p.app, p.app_version].filter(Boolean).join(" ")}</bdi> · {p.host && <><bdi>{p.host}</bdi> · </>}pid {p.pid} · {p.state === "live" ? `recording since ${dateTime(instant(p.started_at), SECOND)}` : `${p.state}, last seen ${ago(instant(p.last_at), now())}`}
+        <bdi>{[p.app, p.app_version].filter(Boolean).join(" ")}</bdi> · {p.host && <><bdi>{p.host}</bdi> · </>}{pidText(p)} · {p.state === "live" ? `recording since ${dateTime(instant(p.started_at), SECOND)}` : `${p.state}, last seen ${ago(instant(p.last_at), now())}`}
       </p>
     </header>
   );
