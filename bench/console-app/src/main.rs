@@ -86,11 +86,10 @@ fn recorded(mut builder: Builder) -> Result<(Runtime, ()), Box<dyn Error>> {
 fn recorded(builder: Builder) -> Result<(Runtime, Agent), Box<dyn Error>> {
     let agent = loopd_agent::Config::from_env().start()?;
     let limit = Instant::now() + Duration::from_secs(20);
-    while !loopd_agent::stats().connected && Instant::now() < limit {
+    // Records are on their way once the clock is calibrated: then a first batch can be made and stored.
+    while loopd_agent::stats().durable_seq == 0 && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(5));
     }
-    // Records are on their way once the clock is calibrated.
-    std::thread::sleep(Duration::from_millis(300));
     Ok((agent.attach("main", builder).build()?, agent))
 }
 
