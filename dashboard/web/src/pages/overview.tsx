@@ -44,9 +44,12 @@ const LEVELS: Record<Answer["verdict"]["level"], [string, string, IconName]> = {
   incomplete: ["warn", "Not enough data", "help"],
 };
 
+/** Of snapshots most rules cannot judge. */
+const NOT_ALL_SEEN: (typeof LEVELS)["ok"] = ["ok", "Nothing found in snapshots", "help"];
+
 function VerdictHead({ answer }: { answer: Answer }) {
-  const [tone, word, icon] = LEVELS[answer.verdict.level];
   const p = answer.process;
+  const [tone, word, icon] = answer.verdict.level === "ok" && p.capture !== "records" ? NOT_ALL_SEEN : LEVELS[answer.verdict.level];
   return (
     <header class="verdict" data-testid="verdict">
       <span class={`chip ${tone}`}><Icon name={icon} size={12} /> {word}</span>
