@@ -15,6 +15,7 @@ pub mod csv;
 mod demo;
 mod dumps;
 mod error;
+mod front;
 mod headers;
 mod lanes;
 mod live;

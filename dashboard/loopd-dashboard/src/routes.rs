@@ -51,8 +51,8 @@ use crate::views::timeline::{TimelineFilter, TimelineView};
 use crate::views::waits::{WaitFilter, WaitsView};
 use crate::views::{self, described, losses::LossesView};
 use crate::{
-    assets, caching, clock, compress, demo, dumps, headers, lanes, live, mutes, notes, openapi,
-    settings, tiles,
+    assets, caching, clock, compress, demo, dumps, front, headers, lanes, live, mutes, notes,
+    openapi, settings, tiles,
 };
 
 /// A query is text that a person wrote.
@@ -462,6 +462,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/{*rest}", get(no_such_route).fallback(no_such_route))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/", get(front::serve).fallback(assets::serve))
         .fallback(assets::serve)
         .layer(middleware::from_fn(headers::add))
         .with_state(state)

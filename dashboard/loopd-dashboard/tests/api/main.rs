@@ -14,6 +14,7 @@ mod demo;
 mod disk;
 mod dumps;
 mod findings;
+mod front;
 mod json;
 mod lanes;
 mod limits;
