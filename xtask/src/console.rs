@@ -13,12 +13,10 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::run::{cargo, execute, target};
-use crate::tools;
+use crate::{programs, tools};
 
 pub(crate) fn check() -> anyhow::Result<()> {
-    let mut build = cargo();
-    build.args(["build", "--locked", "--package", "loopd", "--package", "loopd-agent"]);
-    execute(build.args(["--bins", "--example", "hostile"]))?;
+    programs::build(false)?;
     let tui = tools::tokio_console()?;
     let folder = TempDir::with_prefix("loopd-console-")?;
     let plain = program(&[], &folder.path().join("plain"))?;

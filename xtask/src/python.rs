@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::run::{cargo, execute, program, root, target};
-use crate::tools;
+use crate::run::{execute, program, root, target};
+use crate::{programs, tools};
 
 /// The versions that the package supports: 3.10 and so on.
 const MINOR_VERSIONS: [u32; 4] = [10, 11, 12, 13];
@@ -34,7 +34,7 @@ struct Interpreter {
 /// Everything, with every interpreter; all of it is run, also if some of it fails.
 pub(crate) fn check() -> anyhow::Result<()> {
     let interpreters = interpreters()?;
-    execute(cargo().args(["build", "--package", "loopd", "--locked"]))?;
+    programs::build(false)?;
     let wheel = wheel(&interpreters)?;
     let mut jobs = VecDeque::new();
     // One after the other, since each runs several processes at a time itself.

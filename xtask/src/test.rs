@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context;
 use tempfile::TempDir;
 
-use crate::run::{cargo, execute, program, root, succeeds};
+use crate::run::{cargo, execute, program, require_page, root, succeeds};
 use crate::{browser, console, dependencies, interop, python, tools, zoo};
 
 /// The oldest tokio that the agent says it works with.
@@ -55,6 +55,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = CHECKS
         .iter()
         .filter(|(name, _)| args.only.is_empty() || args.only.iter().any(|only| only == name));
+    if chosen.clone().any(|(name, _)| *name == "browser") {
+        require_page();
+    }
     let mut passed = 0;
     for (name, check) in chosen {
         println!("\n=== {name}");
