@@ -80,15 +80,10 @@ fn fmt() -> anyhow::Result<()> {
 }
 
 fn clippy() -> anyhow::Result<()> {
-    execute(cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    const STRICT: [&str; 5] = ["--all-targets", "--locked", "--", "-D", "warnings"];
+    execute(cargo().args(["clippy", "--workspace"]).args(STRICT))?;
+    // What is off by default, all at a time.
+    execute(cargo().args(["clippy", "--package", "loopd-agent", "--all-features"]).args(STRICT))
 }
 
 fn docs() -> anyhow::Result<()> {
@@ -103,9 +98,6 @@ fn rust() -> anyhow::Result<()> {
     execute(cargo().args(["nextest", "run", "--workspace", "--locked"]))?;
     // Off by default, since it takes the place of functions of libc.
     const FEATURES: [&str; 4] = ["--package", "loopd-agent", "--features", "fd-stacks,taskdump"];
-    let mut clippy = cargo();
-    clippy.arg("clippy").args(FEATURES).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
-    execute(&mut clippy)?;
     execute(cargo().args(["nextest", "run", "--locked"]).args(FEATURES).args(["fds", "dumping"]))
 }
 
@@ -115,9 +107,6 @@ fn tracing() -> anyhow::Result<()> {
         ["--package", "loopd-agent", "--features", "layer,tokio-tracing,schedule-latency"];
     const TESTS: [&str; 5] = ["--lib", "--test", "tracing", "--test", "delays"];
     tools::nextest()?;
-    let mut clippy = cargo();
-    clippy.arg("clippy").args(FEATURES).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
-    execute(&mut clippy)?;
     let mut test = cargo();
     test.args(["nextest", "run", "--locked"]).args(FEATURES).args(TESTS);
     execute(&mut test)
