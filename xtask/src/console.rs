@@ -42,7 +42,8 @@ fn log_of(folder: &Path) -> String {
 /// A program that carries console-subscriber: a workspace of its own.
 fn program(flags: &[&str], to: &Path) -> anyhow::Result<PathBuf> {
     const MANIFEST: &str = "bench/console-app/Cargo.toml";
-    let folder = target().join("console-app");
+    // In the folder of all other builds, so that what their build scripts and macros share is built once.
+    let folder = target();
     let mut build = cargo();
     build.args(["build", "--locked", "--manifest-path", MANIFEST, "--target-dir"]).arg(&folder);
     execute(build.args(flags))?;
