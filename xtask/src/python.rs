@@ -2,6 +2,7 @@
 //! which must come out the same with it and without.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -23,6 +24,9 @@ print(*sys.version_info[:2], sys.executable)";
 /// What one interpreter may take of what it is to do at a time: its own tests wait most of the time.
 const SUITE_WORKERS: &str = "3";
 const JOBS_AT_A_TIME: usize = 3;
+/// Of the package's tests these take as long as all others, and are a job of their own: the shorter jobs are, the
+/// shorter is the time at the end in which there are not enough of them.
+const TUTORIALS: &str = "test_tutorials.py";
 
 struct Interpreter {
     minor: u32,
@@ -36,24 +40,33 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let interpreters = interpreters()?;
     programs::build(false)?;
     let wheel = wheel(&interpreters)?;
-    let mut jobs = VecDeque::new();
+    // Those that take longest begin first.
+    let (mut jobs, mut others) = (VecDeque::new(), VecDeque::new());
     // One after the other, since each runs several processes at a time itself.
     let mut suites = Vec::new();
+    let tests = tests();
+    let tutorials = tests.join(TUTORIALS);
     for interpreter in &interpreters {
         let python = environment(interpreter, &wheel)?;
-        let mut own = program(&python);
-        own.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(tests());
-        own.env("LOOPD_BINARY", target().join("debug/loopd"));
-        jobs.push_back(vec![(format!("3.{} package", interpreter.minor), own)]);
+        let own = |name: &str, which: &[&OsStr]| -> Job {
+            let mut own = program(&python);
+            own.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(which);
+            own.env("LOOPD_BINARY", target().join("debug/loopd"));
+            vec![(format!("3.{} {name}", interpreter.minor), own)]
+        };
+        jobs.push_back(own("tutorials", &[tutorials.as_os_str()]));
+        let all_others = [tests.as_os_str(), OsStr::new("--ignore"), tutorials.as_os_str()];
+        others.push_back(own("package", &all_others));
         if interpreter.has_tests {
             let mut suite = program(&python);
-            suite.arg(tests().join("stdlib_suite.py")).args(["--workers", SUITE_WORKERS]);
+            suite.arg(tests.join("stdlib_suite.py")).args(["--workers", SUITE_WORKERS]);
             suites.push((format!("3.{} asyncio's own", interpreter.minor), suite));
         } else {
             println!("3.{} came without CPython's own tests: not compared", interpreter.minor);
         }
     }
     jobs.push_front(suites);
+    jobs.append(&mut others);
     run_all(jobs)
 }
 
