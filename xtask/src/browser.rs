@@ -26,6 +26,12 @@ pub(crate) struct Args {
     release: bool,
 }
 
+/// Installs what it needs.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    tools::npm_packages()?;
+    tools::chromium().map(drop)
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     run::require_page();
     programs::build(args.release)?;

@@ -22,9 +22,19 @@ const EXPORTS: [(&str, &str); 6] = [
     ("html", "page.html"),
 ];
 
+/// Installs the programs that it is for.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    readers().map(drop)
+}
+
+/// A Python that has them.
+fn readers() -> anyhow::Result<String> {
+    tools::python_packages(&root().join("xtask/src/interop/requirements.txt"))
+}
+
 /// Records the demo, exports it, and has others count.
 pub(crate) fn check() -> anyhow::Result<()> {
-    let python = tools::python_packages(&root().join("xtask/src/interop/requirements.txt"))?;
+    let python = readers()?;
     programs::build(false)?;
     let loopd = target().join("debug/loopd");
     let loopd = loopd.to_str().context("the path of this workspace is not text")?;

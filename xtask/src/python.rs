@@ -77,6 +77,13 @@ pub(crate) fn newest() -> anyhow::Result<Option<String>> {
     newest.map(|newest| environment(newest, &wheel(&interpreters)?)).transpose()
 }
 
+/// Installs what is needed beside the package itself.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    let interpreters = interpreters()?;
+    builder(&interpreters)?;
+    interpreters.iter().try_for_each(|interpreter| requirements(interpreter).map(drop))
+}
+
 fn tests() -> PathBuf {
     root().join("agent/loopd-asyncio/tests")
 }
@@ -140,12 +147,16 @@ fn ask(candidate: &Path) -> Option<Interpreter> {
     (major == "3").then_some(Interpreter { minor, executable, has_tests })
 }
 
-/// The one wheel for all of them, built with the newest.
-fn wheel(interpreters: &[Interpreter]) -> anyhow::Result<PathBuf> {
+/// The newest of them, with what builds the wheel; its Python.
+fn builder(interpreters: &[Interpreter]) -> anyhow::Result<String> {
     let newest = interpreters.last().context("no interpreter")?;
     let list = tests().join("build-requirements.txt");
-    let builder = target().join("python/build");
-    let python = tools::python_packages_for(&newest.executable, &builder, &list)?;
+    tools::python_packages_for(&newest.executable, &target().join("python/build"), &list)
+}
+
+/// The one wheel for all of them, built with the newest.
+fn wheel(interpreters: &[Interpreter]) -> anyhow::Result<PathBuf> {
+    let python = builder(interpreters)?;
     let folder = target().join("python/wheel");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).context("remove the wheel of another time")?;
@@ -163,11 +174,16 @@ fn wheel(interpreters: &[Interpreter]) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The package and what its tests need, in an environment of its own; its Python.
-fn environment(interpreter: &Interpreter, wheel: &Path) -> anyhow::Result<String> {
+/// What the package's tests need, in an environment of its own; its Python.
+fn requirements(interpreter: &Interpreter) -> anyhow::Result<String> {
     let folder = target().join(format!("python/3.{}", interpreter.minor));
     let list = tests().join("requirements.txt");
-    let python = tools::python_packages_for(&interpreter.executable, &folder, &list)?;
+    tools::python_packages_for(&interpreter.executable, &folder, &list)
+}
+
+/// The same with the package; its Python.
+fn environment(interpreter: &Interpreter, wheel: &Path) -> anyhow::Result<String> {
+    let python = requirements(interpreter)?;
     let mut install = program(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     // Its version does not change with its content.
