@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
-use crate::run::{cargo, execute, program, target};
-use crate::tools;
+use crate::run::{self, execute, program, target};
+use crate::{programs, tools};
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
@@ -26,14 +26,15 @@ pub(crate) struct Args {
     release: bool,
 }
 
+/// Installs what it needs.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    tools::npm_packages()?;
+    tools::chromium().map(drop)
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let profile: &[&str] = if args.release { &["--release"] } else { &[] };
-    let mut build = cargo();
-    build.args(["build", "--package", "loopd", "--package", "loopd-zoo"]);
-    build.args(["--package", "loopd-agent", "--bins", "--example", "hostile"]);
-    build.args(journeys::FEED);
-    build.args(profile).env("LOOPD_DASHBOARD", "require");
-    execute(&mut build)?;
+    run::require_page();
+    programs::build(args.release)?;
     let chromium = tools::chromium()?;
     tools::npm_packages()?;
     let screenshots = args.screenshots.clone().unwrap_or_else(|| target().join("screenshots"));

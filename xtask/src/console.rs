@@ -13,12 +13,10 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::run::{cargo, execute, target};
-use crate::tools;
+use crate::{programs, tools};
 
 pub(crate) fn check() -> anyhow::Result<()> {
-    let mut build = cargo();
-    build.args(["build", "--locked", "--package", "loopd", "--package", "loopd-agent"]);
-    execute(build.args(["--bins", "--example", "hostile"]))?;
+    programs::build(false)?;
     let tui = tools::tokio_console()?;
     let folder = TempDir::with_prefix("loopd-console-")?;
     let plain = program(&[], &folder.path().join("plain"))?;
@@ -44,7 +42,8 @@ fn log_of(folder: &Path) -> String {
 /// A program that carries console-subscriber: a workspace of its own.
 fn program(flags: &[&str], to: &Path) -> anyhow::Result<PathBuf> {
     const MANIFEST: &str = "bench/console-app/Cargo.toml";
-    let folder = target().join("console-app");
+    // In the folder of all other builds, so that what their build scripts and macros share is built once.
+    let folder = target();
     let mut build = cargo();
     build.args(["build", "--locked", "--manifest-path", MANIFEST, "--target-dir"]).arg(&folder);
     execute(build.args(flags))?;

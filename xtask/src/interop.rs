@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use tempfile::TempDir;
 
-use crate::run::{cargo, execute, program, root, target};
-use crate::tools;
+use crate::run::{execute, program, root, target};
+use crate::{programs, tools};
 
 /// Long enough for every disease of the demo to show once.
 const RECORDED: &str = "5s";
@@ -22,10 +22,20 @@ const EXPORTS: [(&str, &str); 6] = [
     ("html", "page.html"),
 ];
 
+/// Installs the programs that it is for.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    readers().map(drop)
+}
+
+/// A Python that has them.
+fn readers() -> anyhow::Result<String> {
+    tools::python_packages(&root().join("xtask/src/interop/requirements.txt"))
+}
+
 /// Records the demo, exports it, and has others count.
 pub(crate) fn check() -> anyhow::Result<()> {
-    let python = tools::python_packages(&root().join("xtask/src/interop/requirements.txt"))?;
-    execute(cargo().args(["build", "--package", "loopd", "--locked"]))?;
+    let python = readers()?;
+    programs::build(false)?;
     let loopd = target().join("debug/loopd");
     let loopd = loopd.to_str().context("the path of this workspace is not text")?;
     let folder = TempDir::with_prefix("loopd-interop-")?;

@@ -7,6 +7,7 @@ mod codegen;
 mod console;
 mod dependencies;
 mod interop;
+mod programs;
 mod python;
 mod run;
 mod test;

@@ -2,6 +2,7 @@
 //! which must come out the same with it and without.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -9,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::run::{cargo, execute, program, root, target};
-use crate::tools;
+use crate::run::{execute, program, root, target};
+use crate::{programs, tools};
 
 /// The versions that the package supports: 3.10 and so on.
 const MINOR_VERSIONS: [u32; 4] = [10, 11, 12, 13];
@@ -23,6 +24,9 @@ print(*sys.version_info[:2], sys.executable)";
 /// What one interpreter may take of what it is to do at a time: its own tests wait most of the time.
 const SUITE_WORKERS: &str = "3";
 const JOBS_AT_A_TIME: usize = 3;
+/// Of the package's tests these take as long as all others, and are a job of their own: the shorter jobs are, the
+/// shorter is the time at the end in which there are not enough of them.
+const TUTORIALS: &str = "test_tutorials.py";
 
 struct Interpreter {
     minor: u32,
@@ -34,26 +38,35 @@ struct Interpreter {
 /// Everything, with every interpreter; all of it is run, also if some of it fails.
 pub(crate) fn check() -> anyhow::Result<()> {
     let interpreters = interpreters()?;
-    execute(cargo().args(["build", "--package", "loopd", "--locked"]))?;
+    programs::build(false)?;
     let wheel = wheel(&interpreters)?;
-    let mut jobs = VecDeque::new();
+    // Those that take longest begin first.
+    let (mut jobs, mut others) = (VecDeque::new(), VecDeque::new());
     // One after the other, since each runs several processes at a time itself.
     let mut suites = Vec::new();
+    let tests = tests();
+    let tutorials = tests.join(TUTORIALS);
     for interpreter in &interpreters {
         let python = environment(interpreter, &wheel)?;
-        let mut own = program(&python);
-        own.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(tests());
-        own.env("LOOPD_BINARY", target().join("debug/loopd"));
-        jobs.push_back(vec![(format!("3.{} package", interpreter.minor), own)]);
+        let own = |name: &str, which: &[&OsStr]| -> Job {
+            let mut own = program(&python);
+            own.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(which);
+            own.env("LOOPD_BINARY", target().join("debug/loopd"));
+            vec![(format!("3.{} {name}", interpreter.minor), own)]
+        };
+        jobs.push_back(own("tutorials", &[tutorials.as_os_str()]));
+        let all_others = [tests.as_os_str(), OsStr::new("--ignore"), tutorials.as_os_str()];
+        others.push_back(own("package", &all_others));
         if interpreter.has_tests {
             let mut suite = program(&python);
-            suite.arg(tests().join("stdlib_suite.py")).args(["--workers", SUITE_WORKERS]);
+            suite.arg(tests.join("stdlib_suite.py")).args(["--workers", SUITE_WORKERS]);
             suites.push((format!("3.{} asyncio's own", interpreter.minor), suite));
         } else {
             println!("3.{} came without CPython's own tests: not compared", interpreter.minor);
         }
     }
     jobs.push_front(suites);
+    jobs.append(&mut others);
     run_all(jobs)
 }
 
@@ -62,6 +75,13 @@ pub(crate) fn newest() -> anyhow::Result<Option<String>> {
     let Ok(interpreters) = interpreters() else { return Ok(None) };
     let newest = interpreters.last().filter(|newest| newest.minor >= 11);
     newest.map(|newest| environment(newest, &wheel(&interpreters)?)).transpose()
+}
+
+/// Installs what is needed beside the package itself.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    let interpreters = interpreters()?;
+    builder(&interpreters)?;
+    interpreters.iter().try_for_each(|interpreter| requirements(interpreter).map(drop))
 }
 
 fn tests() -> PathBuf {
@@ -127,12 +147,16 @@ fn ask(candidate: &Path) -> Option<Interpreter> {
     (major == "3").then_some(Interpreter { minor, executable, has_tests })
 }
 
-/// The one wheel for all of them, built with the newest.
-fn wheel(interpreters: &[Interpreter]) -> anyhow::Result<PathBuf> {
+/// The newest of them, with what builds the wheel; its Python.
+fn builder(interpreters: &[Interpreter]) -> anyhow::Result<String> {
     let newest = interpreters.last().context("no interpreter")?;
     let list = tests().join("build-requirements.txt");
-    let builder = target().join("python/build");
-    let python = tools::python_packages_for(&newest.executable, &builder, &list)?;
+    tools::python_packages_for(&newest.executable, &target().join("python/build"), &list)
+}
+
+/// The one wheel for all of them, built with the newest.
+fn wheel(interpreters: &[Interpreter]) -> anyhow::Result<PathBuf> {
+    let python = builder(interpreters)?;
     let folder = target().join("python/wheel");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).context("remove the wheel of another time")?;
@@ -150,11 +174,16 @@ fn wheel(interpreters: &[Interpreter]) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The package and what its tests need, in an environment of its own; its Python.
-fn environment(interpreter: &Interpreter, wheel: &Path) -> anyhow::Result<String> {
+/// What the package's tests need, in an environment of its own; its Python.
+fn requirements(interpreter: &Interpreter) -> anyhow::Result<String> {
     let folder = target().join(format!("python/3.{}", interpreter.minor));
     let list = tests().join("requirements.txt");
-    let python = tools::python_packages_for(&interpreter.executable, &folder, &list)?;
+    tools::python_packages_for(&interpreter.executable, &folder, &list)
+}
+
+/// The same with the package; its Python.
+fn environment(interpreter: &Interpreter, wheel: &Path) -> anyhow::Result<String> {
+    let python = requirements(interpreter)?;
     let mut install = program(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     // Its version does not change with its content.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 
@@ -16,10 +17,22 @@ pub(crate) fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// Whether the page has to be in what is built.
+static NEEDS_PAGE: AtomicBool = AtomicBool::new(false);
+
+/// From now on a page that does not build fails the build. For who opens it in a browser; before anything is
+/// built, since what was built without this is built again.
+pub(crate) fn require_page() {
+    NEEDS_PAGE.store(true, Ordering::Relaxed);
+}
+
 /// The cargo that runs this xtask.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    if NEEDS_PAGE.load(Ordering::Relaxed) {
+        command.env("LOOPD_DASHBOARD", "require");
+    }
     command
 }
 

@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use self::collector::Collector;
 use self::program::Program;
 use self::verdict::{Judged, judge};
-use crate::python;
 use crate::run::{cargo, execute, target};
+use crate::{programs, python};
 
 /// How long each runs. Rules want to see that something lasts.
 const LENGTH: &str = "10";
@@ -49,7 +49,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    execute(cargo().args(["build", "--package", "loopd", "--locked"]))?;
+    programs::build(false)?;
     // As programs are that somebody records: unoptimised, the agent is most of what small ones do.
     execute(cargo().args(["build", "--release", "--package", "loopd-zoo", "--locked"]))?;
     let programs = programs(&args.only)?;

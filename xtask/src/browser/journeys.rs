@@ -5,9 +5,6 @@ use std::path::Path;
 
 use crate::run::{execute, program};
 
-/// What they need beside `loopd` and the zoo.
-pub(super) const FEED: [&str; 2] = ["--example", "feed"];
-
 /// `binaries` is where cargo puts what it builds.
 pub(super) fn run(binaries: &Path, screenshots: &Path, chromium: &str) -> anyhow::Result<()> {
     let mut journeys = program("node");

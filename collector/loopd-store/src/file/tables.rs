@@ -91,9 +91,12 @@ pub(super) fn of_processes(db: &Connection) -> rusqlite::Result<Vec<Table>> {
 const WAIT_HOLDER: &str = "wait_holder";
 
 fn columns(db: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let sql = "SELECT i.name, i.pk = 1 AND upper(i.type) = 'INTEGER' AND NOT l.wr
+    // A key that is the row's own number has no index; in a table without such numbers it has one. `table_list`, which
+    // says it outright, prepares all views first, and those that it cannot prepare here each time.
+    let sql = "SELECT name, pk = 1 AND upper(type) = 'INTEGER'
             AND (SELECT count(*) FROM pragma_table_info(?1) WHERE pk > 0) = 1
-        FROM pragma_table_info(?1) i, pragma_table_list(?1) l WHERE l.schema = 'main'";
+            AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) WHERE origin = 'pk')
+        FROM pragma_table_info(?1)";
     let mut statement = db.prepare(sql)?;
     let columns = statement
         .query_map([table], |row| Ok(Column { name: row.get(0)?, is_rowid: row.get(1)? }))?;
@@ -175,6 +178,21 @@ mod tests {
                 table.name
             );
         }
+    }
+
+    #[test]
+    fn a_key_is_the_number_of_a_row_where_rows_have_numbers() {
+        let db = Connection::open_in_memory().unwrap();
+        let sql = "CREATE TABLE numbered (id INTEGER PRIMARY KEY, process);
+            CREATE TABLE bare (id INTEGER PRIMARY KEY, process) WITHOUT ROWID;
+            CREATE TABLE named (id TEXT PRIMARY KEY, process);
+            CREATE TABLE paired (id INTEGER, process, PRIMARY KEY (id, process))";
+        db.execute_batch(sql).unwrap();
+        let mut tables = all(&db).unwrap();
+        tables.retain(|table| table.columns.iter().any(|column| column.is_rowid));
+        assert_eq!(tables.len(), 1);
+        assert_eq!(tables[0].name, "numbered");
+        assert!(tables[0].columns[0].is_rowid && !tables[0].columns[1].is_rowid);
     }
 
     #[test]
