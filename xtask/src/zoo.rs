@@ -153,11 +153,7 @@ fn run_all(
 }
 
 /// Runs what was judged wrongly again, by itself, until it is judged rightly or has run often enough.
-fn run_again(
-    mut judged: Judged,
-    collector: &Collector,
-    args: &Args,
-) -> anyhow::Result<Judged> {
+fn run_again(mut judged: Judged, collector: &Collector, args: &Args) -> anyhow::Result<Judged> {
     while !judged.is_right() && judged.tries < args.tries {
         println!("again after try {}:\n{}", judged.tries, judged.as_text());
         judged = run_one(judged.program, collector, args.length, judged.tries + 1)?;
