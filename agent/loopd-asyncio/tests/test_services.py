@@ -62,15 +62,13 @@ def test_the_blocking_and_the_leaking_line_of_a_service_are_named(collector, sho
         reports = SUBSCRIPTIONS // 10
 
         def slow():
-            rows = collector.ask("slow", "--app", "shop")
-            # Where a busy machine lets the service wait, other places are slow for once.
-            rows = [r for r in rows if r["polls"] >= reports]
-            return rows or None
+            # Where a busy machine lets the service wait, other places are slow, too.
+            rows = [r for r in collector.ask("slow", "--app", "shop") if r["function"] == "sum_up"]
+            return rows if rows and rows[0]["polls"] == reports else None
 
-        worst = wait_for(f"{reports} slow reports", slow)[0]
-        assert (worst["function"], worst["by"]) == ("sum_up", "stack"), worst
+        (worst,) = wait_for(f"{reports} slow reports", slow)
+        assert worst["by"] == "stack", worst
         assert blocking.endswith(worst["location"]) or worst["location"] == blocking
-        assert worst["polls"] == reports
         assert worst["max"] >= 150_000_000
 
         # Told by SIGTERM, uvicorn stops in order and then ends itself by the same signal, so that
