@@ -207,12 +207,16 @@ mod tests {
     fn both_sources_go_on_and_agree_about_a_length() {
         for is_on in [true, false] {
             switches::set(Switch::Counter, is_on && has_invariant_counter());
-            let origin = Origin::now();
-            while origin.elapsed() < Duration::from_millis(20) {}
-            let clock = origin.calibrate();
-            let (from, since) = (ticks(), std::time::Instant::now());
-            while since.elapsed() < Duration::from_millis(5) {}
-            let off = clock.length(ticks() - from).abs_diff(since.elapsed().as_nanos() as u64);
+            // The least: a thread may be stopped between a look at one clock and at the other.
+            let offs = (0..5).map(|_| {
+                let origin = Origin::now();
+                while origin.elapsed() < Duration::from_millis(20) {}
+                let clock = origin.calibrate();
+                let (from, since) = (ticks(), std::time::Instant::now());
+                while since.elapsed() < Duration::from_millis(5) {}
+                clock.length(ticks() - from).abs_diff(since.elapsed().as_nanos() as u64)
+            });
+            let off = offs.min().unwrap();
             assert!(off < 500_000, "off by {off} ns");
         }
     }
@@ -243,12 +247,15 @@ mod tests {
     #[test]
     fn the_measured_rate_follows_the_monotonic_clock() {
         init();
-        let origin = Origin::now();
-        while origin.elapsed() < Duration::from_millis(20) {
-            std::thread::yield_now();
-        }
-        let clock = origin.calibrate();
-        let off = clock.at(ticks()).0.abs_diff(origin.elapsed().as_nanos() as u64);
+        let offs = (0..5).map(|_| {
+            let origin = Origin::now();
+            while origin.elapsed() < Duration::from_millis(20) {
+                std::thread::yield_now();
+            }
+            let clock = origin.calibrate();
+            clock.at(ticks()).0.abs_diff(origin.elapsed().as_nanos() as u64)
+        });
+        let off = offs.min().unwrap();
         assert!(off < 1_000_000, "off by {off} ns");
     }
 }

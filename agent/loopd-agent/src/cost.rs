@@ -94,7 +94,7 @@ mod tests {
             let since = Instant::now();
             while cpu_nanos() < 5_000_000 {
                 black_box(since.elapsed());
-                assert!(since.elapsed() < Duration::from_secs(10));
+                assert!(since.elapsed() < Duration::from_secs(60));
             }
             let running = cpu_nanos();
             thread_ended();

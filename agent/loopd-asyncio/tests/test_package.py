@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from recording import TESTS, clean_environment, run
+from recording import NO_COLLECTOR, PROGRAM_LIMIT_S, TESTS, clean_environment, run
 
 PROGRAMS = TESTS / "programs"
 
 
-def run_program(name, *args, endpoint="http://127.0.0.1:9"):
+def run_program(name, *args, endpoint=NO_COLLECTOR):
     finished = run([sys.executable, str(PROGRAMS / name), *args], LOOPD_ENDPOINT=endpoint)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
@@ -68,9 +68,9 @@ def as_python(*args, under_loopd):
         command,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROGRAM_LIMIT_S,
         cwd=PROGRAMS,
-        env=clean_environment(LOOPD_ENDPOINT="http://127.0.0.1:9"),
+        env=clean_environment(LOOPD_ENDPOINT=NO_COLLECTOR),
     )
 
 

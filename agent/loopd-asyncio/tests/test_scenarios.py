@@ -4,7 +4,7 @@ import functools
 import sys
 
 import pytest
-from recording import TESTS, run
+from recording import NO_COLLECTOR, TESTS, run
 
 LOOPS = TESTS / "scenarios" / "loops.py"
 
@@ -22,7 +22,7 @@ def happened(flavor, under_loopd):
     command = [sys.executable]
     if under_loopd:
         command += ["-m", "loopd", "run"]
-    finished = run([*command, str(LOOPS), flavor], LOOPD_ENDPOINT="http://127.0.0.1:9")
+    finished = run([*command, str(LOOPS), flavor], LOOPD_ENDPOINT=NO_COLLECTOR)
     lines = {}
     for line in finished.stdout.splitlines():
         scenario, _, what = line.partition(" | ")

@@ -168,8 +168,10 @@ def test_jobs_of_executors_are_blocking_tasks(tutorial):
 )
 def test_what_blocks_the_loop_is_named_by_its_line(tutorial, how, function, marker, mode):
     seen = tutorial("slow_callback", how, mode)
-    slow = seen.query("select * from slow where {here} order by start_at")
     names = {t["task"]: t["name"] for t in seen.tasks()}
+    slow = seen.query("select * from slow where {here} order by start_at")
+    # On a busy machine others may be slow for once.
+    slow = [s for s in slow if names[s["task"]] in ("handler", "callback")]
     assert [names[s["task"]] for s in slow] == ["handler", "callback"]
     assert slow[0]["location"] == seen.line("spawn handler")
     for poll, caller in zip(slow, ("called in the task", "called in the callback")):
@@ -189,12 +191,14 @@ def test_what_blocks_the_loop_is_named_by_its_line(tutorial, how, function, mark
             assert stack[0] == f"{function} {seen.line(marker)}", stack
         frames = [frame.rpartition(" ")[2] for frame in stack]
         assert seen.line(caller) in frames, stack
-    # A slow callback is a slow poll, not a mark, also in debug mode.
+    # A slow callback is a slow poll, not a mark, also in debug mode, where asyncio says so itself.
     assert seen.checks() == []
+    said = [line for line in seen.stderr.splitlines() if line.startswith("Executing ")]
+    for who in ("coro=<handler()", " callback"):
+        assert any(who in line for line in said) == (mode == "debug"), seen.stderr
     # The command says so, too.
-    sites = seen.collector.ask("slow")
-    assert sum(site["polls"] for site in sites) == 2
-    assert any(site["function"] == function for site in sites), sites
+    sites = [site for site in seen.collector.ask("slow") if site["function"] == function]
+    assert sum(site["polls"] for site in sites) == 2, sites
     if how != "spin":
         assert sites[0]["location"].endswith(seen.line(marker).rpartition("/")[2])
 

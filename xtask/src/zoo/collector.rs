@@ -13,7 +13,7 @@ use super::without_our_settings;
 use crate::run::target;
 
 /// How long a program may take to end once its time is up, and its end to be stored.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two looks at something that is awaited.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 

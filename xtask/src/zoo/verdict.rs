@@ -24,6 +24,8 @@ pub(crate) struct Finding {
 /// A program and what was found in it.
 pub(crate) struct Judged {
     pub(crate) program: Program,
+    /// How often it has run; this is of the last time.
+    pub(crate) tries: u32,
     /// In the order of `loopd findings`, without those beside the program.
     findings: Vec<Finding>,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Summary {
 }
 
 /// Takes what `loopd findings --json` gave.
-pub(crate) fn judge(program: Program, findings: Vec<Value>) -> Judged {
+pub(crate) fn judge(program: Program, findings: Vec<Value>, tries: u32) -> Judged {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let findings = findings.iter().map(|it| Finding {
         rule: text(&it["rule"]),
@@ -50,7 +52,7 @@ pub(crate) fn judge(program: Program, findings: Vec<Value>) -> Judged {
         title: text(&it["title"]),
     });
     let of_the_program = |it: &Finding| !BESIDE_THE_PROGRAM.contains(&it.rule.as_str());
-    Judged { program, findings: findings.filter(of_the_program).collect() }
+    Judged { program, tries, findings: findings.filter(of_the_program).collect() }
 }
 
 impl Finding {
@@ -94,6 +96,9 @@ impl Judged {
         if program.is_sick() && self.beside() > 0 {
             let _ = write!(text, ", and {} beside it", self.beside());
         }
+        if self.tries > 1 {
+            let _ = write!(text, ", at try {}", self.tries);
+        }
         if !self.is_right() {
             if program.is_sick() {
                 let _ = write!(text, "\n         expected at {}", program.locations.join(" or "));
@@ -121,6 +126,7 @@ impl Judged {
             "name": self.program.name,
             "is_sick": self.program.is_sick(),
             "is_right": self.is_right(),
+            "tries": self.tries,
             "rules": self.program.rules,
             "locations": self.program.locations,
             "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),

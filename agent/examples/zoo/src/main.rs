@@ -59,7 +59,10 @@ fn main() -> anyhow::Result<()> {
 
 /// Runs it on a runtime that the agent records, for as long as that.
 fn run(animal: &Animal, length: Duration) -> anyhow::Result<()> {
-    let agent = loopd_agent::Config::from_env().app(animal.name).start()?;
+    let config = loopd_agent::Config::from_env();
+    // Whoever runs it more than once may tell the runs apart.
+    let has_name = std::env::var_os("LOOPD_APP").is_some();
+    let agent = if has_name { config } else { config.app(animal.name) }.start()?;
     let runtime = agent.attach("main", (animal.exhibit.runtime)()).build()?;
     // Not a timer of the runtime: its workers may all be stuck.
     let (time_is_up, end) = oneshot::channel();
@@ -74,7 +77,8 @@ fn run(animal: &Animal, length: Duration) -> anyhow::Result<()> {
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(500));
-    agent.shutdown(Duration::from_secs(5));
+    // A busy machine takes longer than any program would.
+    agent.shutdown(Duration::from_secs(30));
     outcome
 }
 

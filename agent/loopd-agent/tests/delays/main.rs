@@ -118,7 +118,9 @@ fn check(builder: Builder) {
     let (polls, wakes) =
         (of(&seen, RecordKind::Poll, known.blocker), |task| of(&seen, RecordKind::Wake, task));
     let [_, woken] = wakes(known.woken)[..] else { panic!("{:?}", wakes(known.woken)) };
-    assert!(Duration::from_nanos(woken.length) >= known.blocked, "{woken:?}");
+    // Two clocks, one of which was compared with the other a while ago.
+    let least = known.blocked.mul_f64(0.999);
+    assert!(Duration::from_nanos(woken.length) >= least, "{woken:?} {:?}", known.blocked);
     assert!(polls[0].start <= woken.start && woken.start.0 < end(&polls[0]), "{woken:?} {polls:?}");
     assert_eq!(wakes(known.plain).len(), 101);
     // Each by itself, as the wrapper saw, and none once more.

@@ -331,7 +331,7 @@ fn a_cancelled_run_of_another_thread() {
             .run_coroutine_threadsafe(|| async { sleep(Duration::from_secs(100)).await })
             .unwrap();
         assert!(future.cancel());
-        let result = future.result(Some(Duration::from_secs(10)));
+        let result = future.result(Some(Duration::from_secs(60)));
         handle.call_soon_threadsafe(|| EventLoop::running().unwrap().stop()).unwrap();
         result
     });
@@ -552,7 +552,7 @@ fn a_future_that_is_dropped_leaves_no_waker() {
 fn a_shield_outlives_the_last_handle_to_its_task() {
     let ran = crate::run(async {
         let shielded = event_loop::shield(&create_task(async { Ok(5) })?);
-        wait_for(Duration::from_secs(10), shielded).await
+        wait_for(Duration::from_secs(60), shielded).await
     });
     assert_eq!(ran.unwrap(), 5);
 }
@@ -657,7 +657,7 @@ fn what_makes_a_future_may_ask_for_its_result() {
         };
         let future = Arc::new(handle.run_coroutine_threadsafe(make).unwrap());
         sender.send(future.clone()).unwrap();
-        let result = future.result(Some(Duration::from_secs(10)));
+        let result = future.result(Some(Duration::from_secs(60)));
         handle.call_soon_threadsafe(|| EventLoop::running().unwrap().stop()).unwrap();
         result
     });
@@ -963,7 +963,7 @@ fn a_waker_of_another_executor_that_panics_keeps_the_end_from_nothing() {
         });
         sender.send(ran.unwrap().result(None)).unwrap();
     });
-    let result = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+    let result = receiver.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(result.is_err_and(|error| error.is_cancelled()));
 }
 

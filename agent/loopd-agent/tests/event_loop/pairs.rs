@@ -13,7 +13,7 @@ use loopd_agent::event_loop::{
 };
 
 const T: Duration = Duration::from_millis(2);
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);

@@ -16,7 +16,7 @@ use crate::collector::{Collector, LIMIT, Seen};
 
 /// It takes two looks to report what is open, which are up to five seconds apart when there is so much
 /// to look at that a look takes 50 ms, and then what is found to be told; all that on a busy machine.
-const LOOKS_AT_MANY: Duration = LIMIT.saturating_mul(6);
+const LOOKS_AT_MANY: Duration = LIMIT.saturating_mul(2);
 
 /// An agent that tracks file descriptors.
 fn tracking(collector: &Collector) -> Agent {

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loopd_model::{EventKind, MarkLevel, RecordKind};
 
@@ -194,11 +194,14 @@ fn marks_and_fields_arrive_as_they_were_said() {
 fn marks_beyond_the_limit_are_counted() {
     let collector = Collector::start();
     let agent = agent_for(&collector);
+    let since = Instant::now();
     for _ in 0..1_500 {
         loopd_agent::mark!("again");
     }
+    // Where the machine stopped meanwhile, there was a second limit.
+    let least = if since.elapsed() < Duration::from_secs(1) { 400 } else { 0 };
     agent.shutdown(FLUSH);
     let (stored, lost) = collector.seen().stored_and_lost(RecordKind::Mark);
     assert_eq!(stored + lost, 1_500);
-    assert!((400..=500).contains(&lost), "{lost}");
+    assert!((least..=500).contains(&lost), "{lost}");
 }

@@ -506,7 +506,8 @@ fn workers_park_and_several_runtimes_are_told_apart() {
     let second = agent.attach("second", multi_thread(1)).build().unwrap();
     for runtime in [&first, &second] {
         runtime.block_on(async {
-            spawn(tokio::time::sleep(Duration::from_millis(20))).await.unwrap();
+            // Made there, so that it does not matter when the worker comes to it.
+            spawn(async { tokio::time::sleep(Duration::from_millis(100)).await }).await.unwrap();
         });
     }
     drop((first, second));

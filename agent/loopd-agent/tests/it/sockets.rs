@@ -1,6 +1,7 @@
 //! Sockets, files, children and tasks that are waited for: open, closed, unclosed, by whom.
 #![cfg(unix)]
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use loopd_agent::fs::{File, OpenOptions};
@@ -148,9 +149,11 @@ fn a_child_is_closed_by_its_end_and_unclosed_if_dropped_before() {
         assert!(Command::new("true").status().await.unwrap().success());
         // Writes more than a pipe holds, to nobody.
         let mut wordy = Command::new("head");
-        wordy.args(["-c", "200000", "/dev/zero"]).stdout(std::process::Stdio::piped());
+        wordy.args(["-c", "200000", "/dev/zero"]).stdout(Stdio::piped());
         assert!(tokio::time::timeout(LIMIT, wordy.status()).await.is_ok());
-        drop(Command::new("sleep").arg("0.1").spawn().unwrap());
+        let mut left = Command::new("sleep");
+        left.arg("10").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        drop(left.spawn().unwrap());
         drop(Command::new("cat").kill_on_drop(true).spawn().unwrap());
     });
     let found = resources(&seen);
@@ -169,20 +172,48 @@ fn a_child_is_closed_by_its_end_and_unclosed_if_dropped_before() {
     assert!(waits(&seen).iter().any(is_wait));
 }
 
+/// Begins to wait, and only then lets happen what it waits for.
+async fn begin<F: Future>(wanted: F, go: impl FnOnce()) -> F::Output {
+    let mut wanted = std::pin::pin!(wanted);
+    let is_pending = std::future::poll_fn(|context| {
+        std::task::Poll::Ready(wanted.as_mut().poll(context).is_pending())
+    });
+    assert!(is_pending.await);
+    go();
+    wanted.await
+}
+
 #[test]
 fn whoever_awaits_a_task_waits_for_it() {
+    /// Longer than any wait that is left to the totals.
+    const A_WHILE: Duration = Duration::from_millis(20);
     let (slow, seen) = record(|| async {
-        let handle = loopd_agent::task::spawn(tokio::time::sleep(Duration::from_millis(20)));
+        let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+        let sleeps = || {
+            let gate = gate.clone();
+            async move {
+                gate.acquire().await.unwrap().forget();
+                tokio::time::sleep(A_WHILE).await;
+            }
+        };
+        let handle = loopd_agent::task::spawn(sleeps());
         let slow: u64 = handle.id().to_string().parse().unwrap();
-        handle.await.unwrap();
+        begin(handle, || gate.add_permits(1)).await.unwrap();
         let mut tasks = JoinSet::new();
         for _ in 0..3 {
-            tasks.spawn(tokio::time::sleep(Duration::from_millis(20)));
+            tasks.spawn(sleeps());
         }
+        begin(tasks.join_next(), || gate.add_permits(3)).await.unwrap().unwrap();
         while tasks.join_next().await.is_some() {}
         let stuck = loopd_agent::task::spawn(std::future::pending::<()>());
         let abort = stuck.abort_handle();
-        assert!(tokio::time::timeout(Duration::from_millis(20), stuck).await.is_err());
+        let mut stuck = Box::pin(stuck);
+        let is_over = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(stuck.as_mut().poll(context).is_ready())
+        });
+        assert!(!is_over.await);
+        tokio::time::sleep(A_WHILE).await;
+        drop(stuck);
         abort.abort();
         slow
     });

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loopd_agent::{Agent, Config, CoverageState, RecordKind};
 use loopd_model::{EventKind, Frame, Running};
 
 use crate::blocking::{self, Enough, LINE};
-use crate::collector::{Collector, Seen};
+use crate::collector::{Collector, LIMIT, Seen};
 use crate::{FLUSH, multi_thread};
 
 const THRESHOLD: Duration = Duration::from_millis(20);
@@ -62,28 +62,37 @@ fn agent_for(collector: &Collector) -> Agent {
     Config::from_env().endpoint(&collector.endpoint).slow_threshold(THRESHOLD).start().unwrap()
 }
 
-/// Blocks a task until there are two samples; those of that task, and all that was seen.
-fn samples_of(blocks: fn()) -> (Vec<Taken>, Seen) {
+/// Blocks a task until its samples are enough, or [`LIMIT`] is over; those, and all that was seen.
+fn samples_of(
+    blocks: fn(),
+    are_enough: impl Fn(&[Taken]) -> bool + Send + 'static,
+) -> (Vec<Taken>, Seen) {
+    // On a busy machine other tasks may have samples, too.
+    let of_task = |seen: &Seen| -> Vec<Taken> {
+        let task = seen.task_named("blocker");
+        samples(seen).into_iter().filter(|taken| Some(taken.task) == task).collect()
+    };
     let collector = Collector::start();
     let agent = agent_for(&collector);
     assert_eq!(watchdog(), (CoverageState::On, String::new()));
     let runtime = agent.attach("main", multi_thread(1)).build().unwrap();
     let watcher = std::thread::spawn(move || {
-        let _enough = Enough;
-        collector.wait("two samples", |seen| samples(seen).len() >= 2);
-        collector
+        let (_enough, since) = (Enough, Instant::now());
+        loop {
+            let taken = of_task(&collector.seen());
+            if are_enough(&taken) || since.elapsed() > LIMIT {
+                return (collector, taken);
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     });
     runtime.block_on(async move {
         loopd_agent::task("blocker").spawn(async move { blocks() }).await.unwrap();
     });
-    let collector = watcher.join().unwrap();
+    let (collector, taken) = watcher.join().unwrap();
     drop(runtime);
     assert!(agent.shutdown(FLUSH).complete);
-    let seen = collector.seen();
-    let task = seen.task_named("blocker").unwrap();
-    let taken: Vec<_> = samples(&seen).into_iter().filter(|taken| taken.task == task).collect();
-    assert!(taken.len() >= 2, "{} samples", taken.len());
-    (taken, seen)
+    (taken, collector.seen())
 }
 
 /// What a blocked task's samples must say.
@@ -98,24 +107,41 @@ struct Expected {
     syscalls: &'static [&'static str],
 }
 
-fn check_caught(expected: &Expected) {
-    let (taken, seen) = samples_of(expected.blocks);
-    let line = LINE.load(Relaxed);
-    let is_there = |frame: &Frame| {
-        frame.function.ends_with(expected.function)
-            && frame.file.ends_with("blocking.rs")
-            && (line..line + expected.lines).contains(&frame.line)
-    };
-    let hits = taken.iter().filter(|taken| taken.frames.iter().any(is_there)).count();
-    let stacks: Vec<_> = taken.iter().map(|taken| &taken.frames).collect();
-    assert!(hits * 2 > taken.len(), "not at {line}: {stacks:#?}");
-    let is_doing = |taken: &Taken| {
-        taken.running == expected.running && expected.syscalls.contains(&taken.syscall.as_str())
-    };
-    let doing: Vec<_> = taken.iter().map(|t| (t.running, &t.syscall, &t.wchan)).collect();
-    assert!(taken.iter().any(is_doing), "{doing:?}");
-    let root = |taken: &Taken| taken.frames.last().unwrap().function.contains("watching");
-    assert!(taken.iter().any(root), "{stacks:#?}");
+impl Expected {
+    /// Whether it was taken where the task blocks, as against on its way there.
+    fn is_hit(&self, taken: &Taken) -> bool {
+        let line = LINE.load(Relaxed);
+        let is_there = |frame: &Frame| {
+            frame.function.ends_with(self.function)
+                && frame.file.ends_with("blocking.rs")
+                && (line..line + self.lines).contains(&frame.line)
+        };
+        taken.frames.iter().any(is_there)
+    }
+
+    fn is_doing(&self, taken: &Taken) -> bool {
+        taken.running == self.running && self.syscalls.contains(&taken.syscall.as_str())
+    }
+
+    /// Most are where the task blocks, and say what it does there.
+    fn is_met(&self, taken: &[Taken]) -> bool {
+        let hits: Vec<_> = taken.iter().filter(|taken| self.is_hit(taken)).collect();
+        hits.len() >= 2
+            && hits.len() * 2 > taken.len()
+            && hits.iter().any(|taken| self.is_doing(taken))
+            && hits.iter().any(|taken| is_on_its_own_stack(taken))
+    }
+}
+
+fn is_on_its_own_stack(taken: &Taken) -> bool {
+    taken.frames.last().is_some_and(|root| root.function.contains("watching"))
+}
+
+fn check_caught(expected: &'static Expected) {
+    let (taken, seen) = samples_of(expected.blocks, |taken| expected.is_met(taken));
+    let told: Vec<_> =
+        taken.iter().map(|it| (it.running, &it.syscall, &it.wchan, &it.frames)).collect();
+    assert!(expected.is_met(&taken), "not at {}: {told:#?}", LINE.load(Relaxed));
     // The sample names the poll.
     let polls = seen.spans(RecordKind::Poll);
     for taken in taken {
@@ -226,8 +252,12 @@ fn a_nap_on_a_coroutines_stack() {
 #[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
 #[test]
 fn a_poll_on_a_coroutines_stack_is_caught_without_reading_that_stack() {
-    let (of_task, _) = samples_of(a_nap_on_a_coroutines_stack);
-    for taken in of_task {
+    // One that is taken before the coroutine begins is of the thread's own stack.
+    let of_the_coroutine = |taken: &&Taken| !is_on_its_own_stack(taken);
+    let are_enough = move |taken: &[Taken]| taken.iter().filter(of_the_coroutine).count() >= 2;
+    let (of_task, _) = samples_of(a_nap_on_a_coroutines_stack, are_enough);
+    assert!(are_enough(&of_task), "{} samples", of_task.len());
+    for taken in of_task.iter().filter(of_the_coroutine) {
         // The interrupted instruction, with what was inlined there, has one address.
         let leaf = taken.frames[0].address;
         assert!(taken.frames.iter().all(|frame| frame.address == leaf), "{:?}", taken.frames);

@@ -86,7 +86,7 @@ async fn script(cast: Cast) {
         let cast = cast.clone();
         async move {
             cast.enter("ringer");
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
             while waiting.load(SeqCst) < 3 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -144,11 +144,14 @@ fn a_wrapped_tasks_wakes_are_recorded_once() {
     let collector = Collector::start();
     let agent = agent_for(&collector, Way::Only);
     let runtime = agent.attach("main", multi_thread(2)).build().unwrap();
+    // Those that it did wait for: a busy machine may have let the time pass before it asked.
+    let waiting = Arc::new(AtomicUsize::new(0));
     runtime.block_on(async {
+        let waiting = waiting.clone();
         loopd_agent::task("sleeper")
-            .spawn(async {
-                for _ in 0..5 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+            .spawn(async move {
+                while waiting.load(SeqCst) < 5 {
+                    counted(&waiting, tokio::time::sleep(Duration::from_millis(1))).await;
                 }
             })
             .await

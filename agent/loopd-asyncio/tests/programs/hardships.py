@@ -57,7 +57,7 @@ def a_daemon_thread_at_exit():
         else:
             globals()[f"task_{number}"] = loop.create_task(ticks())
         threading.Thread(target=loop.run_forever, daemon=True).start()
-    print([asyncio.run_coroutine_threadsafe(many(), loop).result(30) for loop in loops])
+    print([asyncio.run_coroutine_threadsafe(many(), loop).result(90) for loop in loops])
     globals()["slow"] = Slow()
 
 

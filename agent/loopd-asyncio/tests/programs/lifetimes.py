@@ -20,6 +20,6 @@ for number in range(3):
     loopd.install(app="not this one")
     print("installed:", loopd.is_installed(), asyncio.run(main(number)))
     loopd.mark("midway", "half of it", number=number)
-    flushed = loopd.uninstall(timeout=10)
+    flushed = loopd.uninstall(timeout=60)
     print("complete:", flushed.complete, flushed.unsent)
     print("installed:", loopd.is_installed(), asyncio.run(main(-1)))

@@ -26,7 +26,7 @@ async def main():
     print(await late, await asyncio.wrap_future(there), await early)
     pending = asyncio.create_task(ticks(40), name="outlives it")
     await asyncio.sleep(0.005)
-    loopd.uninstall(timeout=10)
+    loopd.uninstall(timeout=60)
     print(await pending)
 
     asyncio.run_coroutine_threadsafe(ticks(2), other).result()

@@ -178,7 +178,7 @@ async def while_it_runs():
     began_at = time.monotonic()
     # A busy machine takes longer for as many looks.
     while time.monotonic() < began_at + 3 or len(seen) <= 100:
-        assert time.monotonic() < began_at + 40, f"only {len(seen)} looks"
+        assert time.monotonic() < began_at + 120, f"only {len(seen)} looks"
         assert await tree(9) == 512
         assert sum(count(3000)) == 4_498_500
         scope = {}

@@ -22,7 +22,8 @@ async def main(url, subscriptions):
             await asyncio.gather(ask("POST", "/subscribe"), *prices)
             if number % 10 == 5:
                 await ask("GET", "/report")
-            await asyncio.sleep(0.05)
+            # For longer than it takes to ask afterwards what grew.
+            await asyncio.sleep(0.15)
 
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -37,13 +37,15 @@ async def main():
     loop.call_soon(functools.partial(greet, "partial"))
     loop.call_soon(lambda: print("a lambda"))  # lambda
     loop.call_soon(desk.ring, "soon")
-    loop.call_later(0.06, desk.ring, "later")
-    loop.call_at(loop.time() + 0.03, desk.ring, "at")
     for _ in range(3):
         loop.call_soon(never).cancel()
+    await desk.rings(1)
+    # The sooner one is due, the sooner it is made: none overtakes another, however busy the machine is.
+    loop.call_at(loop.time() + 0.03, desk.ring, "at")
+    loop.call_later(0.06, desk.ring, "later")
     loop.call_later(0.08, never).cancel()
     loop.call_later(0.09, desk.ring, "last")
-    await desk.rings(4)
+    await desk.rings(3)
     thread = threading.Thread(target=loop.call_soon_threadsafe, args=(desk.ring, "thread"))
     thread.start()
     await desk.rings(1)

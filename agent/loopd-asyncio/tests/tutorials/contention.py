@@ -6,13 +6,16 @@ import sys
 
 async def lock():
     lock = asyncio.Lock()  # lock
+    is_wanted = asyncio.Event()
 
     async def holder():
         async with lock:  # holder takes
-            await asyncio.sleep(0.3)
+            await is_wanted.wait()
+            await asyncio.sleep(0.1)
 
     async def waiter():
         await asyncio.sleep(0.01)
+        is_wanted.set()
         async with lock:  # waiter waits
             print("got it")
 
@@ -25,7 +28,9 @@ async def semaphore():
     async def sits(name):
         async with seats:  # takes a seat
             print(name, "sits")
-            await asyncio.sleep(0.3)
+            # The others come first, and then time passes.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.1)
 
     tasks = [asyncio.create_task(sits(name), name=name) for name in ("ann", "bob", "cem")]
     await asyncio.gather(*tasks)
@@ -58,13 +63,15 @@ async def queue():
         for _ in range(3):
             await asyncio.sleep(0.03)
             print(await queue.get())
+        is_wanted.set()
         print(await late.get())  # get waits
 
     async def late_producer():
-        await asyncio.sleep(0.5)
+        await is_wanted.wait()
+        await asyncio.sleep(0.1)
         late.put_nowait("late")
 
-    late = asyncio.Queue()
+    late, is_wanted = asyncio.Queue(), asyncio.Event()
     await asyncio.gather(producer(), consumer(), late_producer())
 
 

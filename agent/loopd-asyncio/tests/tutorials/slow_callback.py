@@ -5,18 +5,34 @@ import sys
 import time
 
 
+def stacks():
+    """How many stacks loopd has taken, where it is there."""
+    return sys.modules["loopd"].stats()["produced"].get("sample", 0) if "loopd" in sys.modules else None
+
+
+def until_seen():
+    """Once, and under loopd again until a stack was taken: on a busy machine that may be late."""
+    before = stacks()
+    yield
+    while before is not None and stacks() == before:
+        yield
+
+
 def blocks():
-    time.sleep(0.3)  # blocks
+    for _ in until_seen():
+        time.sleep(0.3)  # blocks
 
 
 def holds_the_gil():
-    return sum(range(20_000_000))  # holds the GIL
+    for _ in until_seen():
+        sum(range(20_000_000))  # holds the GIL
 
 
 def spins():
-    ends_at = time.monotonic() + 0.3
-    while time.monotonic() < ends_at:
-        pass  # spins
+    for _ in until_seen():
+        ends_at = time.monotonic() + 0.3
+        while time.monotonic() < ends_at:
+            pass  # spins
 
 
 async def handler(block):
@@ -27,6 +43,8 @@ async def handler(block):
 
 async def main(block):
     await asyncio.create_task(handler(block))  # spawn handler
+    # Stacks are counted a little later.
+    await asyncio.sleep(0.3)
     done = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(0.01, callback, block, done)
     await done
