@@ -91,9 +91,12 @@ pub(super) fn of_processes(db: &Connection) -> rusqlite::Result<Vec<Table>> {
 const WAIT_HOLDER: &str = "wait_holder";
 
 fn columns(db: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let sql = "SELECT i.name, i.pk = 1 AND upper(i.type) = 'INTEGER' AND NOT l.wr
+    // A primary key with an index of its own is not the row's number. `pragma_table_list` would say so as well, but
+    // compiles every view of the file for each answer.
+    let sql = "SELECT i.name, i.pk = 1 AND upper(i.type) = 'INTEGER'
             AND (SELECT count(*) FROM pragma_table_info(?1) WHERE pk > 0) = 1
-        FROM pragma_table_info(?1) i, pragma_table_list(?1) l WHERE l.schema = 'main'";
+            AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) WHERE origin = 'pk')
+        FROM pragma_table_info(?1) i";
     let mut statement = db.prepare(sql)?;
     let columns = statement
         .query_map([table], |row| Ok(Column { name: row.get(0)?, is_rowid: row.get(1)? }))?;
