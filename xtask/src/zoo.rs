@@ -1,7 +1,8 @@
 //! The zoo: what loopd finds in programs of which is known what is wrong with them, and with healthy ones.
 //!
 //! Each is recorded by one real collector. A sick one counts as found if its rule is among the first two
-//! findings, with a line that the program marked; a healthy one must be accused of nothing.
+//! findings, with a line that the program marked; a healthy one must be accused of nothing. What is judged wrongly is
+//! judged again, alone: where a machine stands still for seconds, every program does.
 
 mod collector;
 mod program;
@@ -96,7 +97,7 @@ fn programs(only: &[String]) -> anyhow::Result<Vec<Program>> {
 }
 
 /// Runs them, first several at a time, then those that need a processor for themselves; beside them all,
-/// those that take long and do nothing.
+/// those that take long and do nothing. At last those again that were judged wrongly, one by one.
 fn run_all(
     programs: Vec<Program>,
     collector: &Collector,
@@ -131,7 +132,8 @@ fn run_all(
         }
     });
     let judged = judged.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let (judged, failed): (Vec<_>, Vec<_>) = judged.into_iter().partition(Result::is_ok);
+    let judged = judged.into_iter().map(|it| again_if_wrong(it, collector, args));
+    let (judged, failed): (Vec<_>, Vec<_>) = judged.partition(Result::is_ok);
     for error in failed.iter().filter_map(|it| it.as_ref().err()) {
         println!("WRONG  {error:#}");
     }
@@ -139,6 +141,23 @@ fn run_all(
     let mut judged: Vec<_> = judged.into_iter().flatten().collect();
     judged.sort_by(|a, b| a.order().cmp(&b.order()));
     Ok(judged)
+}
+
+/// The same, or what comes of a second run if the first was judged wrongly.
+fn again_if_wrong(
+    judged: anyhow::Result<Judged>,
+    collector: &Collector,
+    args: &Args,
+) -> anyhow::Result<Judged> {
+    let wrong = judged?;
+    if wrong.is_right() {
+        return Ok(wrong);
+    }
+    // With JSON there is nothing else on the standard output.
+    if !args.json {
+        println!("again, alone: {}", wrong.as_text());
+    }
+    run_one(wrong.program, collector, args.length)
 }
 
 /// Runs it to its end, waits until that is stored, and asks what was found.

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::without_our_settings;
 use crate::run::target;
 
-/// How long a program may take to end once its time is up, and its end to be stored.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a program may take to end once its time is up, and its end to be stored: longer than on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at something that is awaited.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -49,6 +49,8 @@ impl Collector {
         mut command: Command,
         length: u64,
     ) -> anyhow::Result<()> {
+        // An earlier run of it is over.
+        let earlier = self.newest(app)?.map(|(process, _)| process);
         let log = File::create(self.folder.join(format!("{app}.log")))?;
         let mut child =
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
@@ -61,8 +63,10 @@ impl Collector {
         let status = ended.context("wait for its end")?;
         ensure!(status.success(), "it failed, {status}: {}", self.log_of(app));
         // Without a goodbye, for which a busy machine may leave no time, it counts as lost.
-        let is_over = |state: String| matches!(state.as_str(), "ended" | "lost").then_some(());
-        wait(PATIENCE, || Ok(is_over(self.state(app)?)))
+        let is_over = |(process, state): (i64, String)| {
+            Some(process) != earlier && matches!(state.as_str(), "ended" | "lost")
+        };
+        wait(PATIENCE, || Ok(self.newest(app)?.is_some_and(is_over).then_some(())))
             .with_context(|| format!("its end was not stored: {}", self.log_of(app)))
     }
 
@@ -74,16 +78,20 @@ impl Collector {
         findings.collect::<Result<_, _>>().context("read the findings")
     }
 
-    /// `live`, `lost` or `ended`; empty if nothing has arrived of it.
-    fn state(&self, app: &str) -> anyhow::Result<String> {
+    /// Its latest run: the number, and `live`, `lost` or `ended`; `None` if nothing has arrived of any.
+    fn newest(&self, app: &str) -> anyhow::Result<Option<(i64, String)>> {
         let answer = self.ask(&["apps", "--json"])?;
         for line in answer.lines() {
             let process: Value = serde_json::from_str(line).context("read the list of programs")?;
             if process["app"] == app {
-                return Ok(process["state"].as_str().unwrap_or_default().to_owned());
+                let number = process["process"].as_i64().context("a program without a number")?;
+                return Ok(Some((
+                    number,
+                    process["state"].as_str().unwrap_or_default().to_owned(),
+                )));
             }
         }
-        Ok(String::new())
+        Ok(None)
     }
 
     fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {
