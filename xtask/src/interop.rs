@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use crate::run::{execute, program, root, target};
 use crate::{programs, tools};
 
-/// Long enough for every disease of the demo to show once.
-const RECORDED: &str = "5s";
+/// Long enough for every disease of the demo to show once, also on a busy machine.
+const RECORDED: &str = "10s";
 
 /// Formats, and where they go.
 const EXPORTS: [(&str, &str); 6] = [

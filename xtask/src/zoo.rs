@@ -1,31 +1,35 @@
 //! The zoo: what loopd finds in programs of which is known what is wrong with them, and with healthy ones.
 //!
 //! Each is recorded by one real collector. A sick one counts as found if its rule is among the first two
-//! findings, with a line that the program marked; a healthy one must be accused of nothing. A machine that stops
-//! for a second makes any poll slow, so one that is judged wrongly runs again, by itself: what loopd does wrong it
-//! does wrong every time.
+//! findings, with a line that the program marked; a healthy one must be accused of nothing. A machine that stands
+//! still makes any poll slow, so one that is judged wrongly after that runs again, by itself.
 
 mod collector;
 mod program;
+mod stall;
 mod verdict;
 
 use std::collections::VecDeque;
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
 use self::collector::Collector;
 use self::program::Program;
+use self::stall::Meter;
 use self::verdict::{Judged, judge};
 use crate::run::{cargo, execute, target};
 use crate::{programs, python};
 
 /// How long each runs. Rules want to see that something lasts.
 const LENGTH: &str = "10";
-/// How often a program may run until it is judged rightly.
+/// How often a program may run until it is judged rightly, if the machine stood still each time.
 const TRIES: u32 = 3;
+/// A thread that had to wait for so long makes a judgement doubtful: a fifth of what is slow by default.
+const STALL: Duration = Duration::from_millis(20);
 /// How long the end of a program may take to send what is left: as long as it needs, on a busy machine, too.
 const EXIT_TIMEOUT: &str = "30s";
 
@@ -43,7 +47,7 @@ pub(crate) struct Args {
     /// How many seconds each runs
     #[arg(long = "for", value_name = "SECONDS", default_value = LENGTH)]
     length: u64,
-    /// How often a program may run until it is judged rightly
+    /// How often a program may run until it is judged rightly, if the machine stood still each time
     #[arg(long, value_name = "N", default_value_t = TRIES)]
     tries: u32,
     /// Keep the recording and the logs in this folder
@@ -105,7 +109,7 @@ fn programs(only: &[String]) -> anyhow::Result<Vec<Program>> {
 }
 
 /// Runs them, first several at a time, then those that need a processor for themselves; beside them all,
-/// those that take long and do nothing.
+/// those that take long and do nothing. At last some again, one by one.
 fn run_all(
     programs: Vec<Program>,
     collector: &Collector,
@@ -140,22 +144,26 @@ fn run_all(
         }
     });
     let judged = judged.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let (judged, failed): (Vec<_>, Vec<_>) = judged.into_iter().partition(Result::is_ok);
+    let judged = judged.into_iter().map(|it| run_again(it?, collector, args));
+    let (judged, failed): (Vec<_>, Vec<_>) = judged.partition(Result::is_ok);
     for error in failed.iter().filter_map(|it| it.as_ref().err()) {
         println!("WRONG  {error:#}");
     }
     ensure!(failed.is_empty() || !judged.is_empty(), "no program could be judged");
-    let judged = judged.into_iter().flatten();
-    let judged = judged.map(|it| run_again(it, collector, args)).collect::<Result<Vec<_>, _>>();
-    let mut judged = judged?;
+    let mut judged: Vec<_> = judged.into_iter().flatten().collect();
     judged.sort_by(|a, b| a.order().cmp(&b.order()));
     Ok(judged)
 }
 
-/// Runs what was judged wrongly again, by itself, until it is judged rightly or has run often enough.
+/// Runs what was judged wrongly while the machine stood still again, by itself, until it is judged rightly or has
+/// run often enough.
 fn run_again(mut judged: Judged, collector: &Collector, args: &Args) -> anyhow::Result<Judged> {
-    while !judged.is_right() && judged.tries < args.tries {
-        println!("again after try {}:\n{}", judged.tries, judged.as_text());
+    while !judged.is_right() && judged.stall >= STALL && judged.tries < args.tries {
+        // With JSON there is nothing else on the standard output.
+        if !args.json {
+            println!("again, since the machine stood still for {:.0?}:", judged.stall);
+            println!("{}", judged.as_text());
+        }
         judged = run_one(judged.program, collector, args.length, judged.tries + 1)?;
     }
     Ok(judged)
@@ -177,9 +185,10 @@ fn run_one(
     without_our_settings(&mut command);
     command.env("LOOPD_ENDPOINT", &collector.url).env("LOOPD_APP", &name);
     command.env("LOOPD_EXIT_TIMEOUT", EXIT_TIMEOUT);
+    let meter = Meter::start();
     collector.run_to_its_end(&name, command, length).with_context(|| format!("run {name}"))?;
     let findings = collector.findings(&name).with_context(|| format!("ask what is in {name}"))?;
-    Ok(judge(program, findings, tries))
+    Ok(judge(program, findings, (tries, meter.longest())))
 }
 
 /// What whoever calls us has set for programs of their own. Backtraces of panics would block, too.

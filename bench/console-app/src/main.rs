@@ -139,15 +139,50 @@ async fn with<const BYTES: usize>() {
     std::hint::black_box(bytes);
 }
 
-/// So many tasks that do nothing, at a pace that console-subscriber can follow.
+/// So many tasks that do nothing, at a pace that console-subscriber and the agent can follow.
 fn idle(handle: &Handle, many: usize) -> Result<Vec<Done>, Box<dyn Error>> {
+    let mut seen = seen_tasks();
     for first in (0..many).step_by(500) {
         for _ in first..many.min(first + 500) {
             spawn("idle", std::future::pending())?;
         }
         handle.block_on(tokio::time::sleep(Duration::from_millis(5)));
+        if (first + 500).is_multiple_of(PACE) {
+            let limit = Instant::now() + Duration::from_secs(60);
+            while !is_seen(seen) && Instant::now() < limit {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            seen = seen_tasks();
+        }
     }
     Ok(Vec::new())
+}
+
+/// The agent's buffers are for moments; a machine may stand still for longer. So many tasks have room twice.
+const PACE: usize = 1_000;
+
+/// Whether the agent has come by its buffers since it had taken so many records out of them.
+#[cfg(feature = "loopd")]
+fn is_seen(before: u64) -> bool {
+    seen_tasks() >= before + PACE as u64
+}
+
+#[cfg(not(feature = "loopd"))]
+fn is_seen(_: u64) -> bool {
+    true
+}
+
+/// Records of tasks that the agent has taken out of its buffers.
+#[cfg(feature = "loopd")]
+fn seen_tasks() -> u64 {
+    let produced = loopd_agent::stats().produced;
+    let of_tasks = produced.iter().filter(|(kind, _)| *kind == loopd_agent::RecordKind::Task);
+    of_tasks.map(|(_, count)| count).sum()
+}
+
+#[cfg(not(feature = "loopd"))]
+fn seen_tasks() -> u64 {
+    0
 }
 
 /// Tasks that compute and sleep by turns, and stay.

@@ -72,6 +72,10 @@ pub(crate) const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 /// than a fifth of the writer's time.
 pub(crate) const MAINTAIN_REST: u32 = 4;
 
+/// But no longer than this: after a step that was held up, as by a disk or a machine that stands still, what comes
+/// meanwhile must not outgrow the budget.
+pub(crate) const MAX_MAINTAIN_REST: Duration = Duration::from_secs(2);
+
 /// The first and the longest wait before a store that failed is tried with a new session.
 pub(crate) const RETRY_TIMES: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(10));

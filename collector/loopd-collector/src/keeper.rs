@@ -18,12 +18,12 @@ use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
 use crate::collector::DumpError;
-use crate::config::{CollectorConfig, MAINTAIN_EVERY, MAINTAIN_REST};
+use crate::config::{CollectorConfig, MAINTAIN_EVERY, MAINTAIN_REST, MAX_MAINTAIN_REST};
 use crate::group::{Group, Queued};
 use crate::outbound::Outbound;
 use crate::status::{Counters, add};
 use health::Health;
-use live::{Arrival, Home, Live};
+use live::{Arrival, Home, Live, Lost};
 
 /// One stream, among all since the collector started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,7 +376,7 @@ impl Keeper {
     async fn maintain(&mut self) {
         let began_at = Instant::now();
         let next = match self.store.maintain(now(), &self.config.retention).await {
-            Ok(done) if done.more => began_at.elapsed() * MAINTAIN_REST,
+            Ok(done) if done.more => (began_at.elapsed() * MAINTAIN_REST).min(MAX_MAINTAIN_REST),
             Ok(_) => MAINTAIN_EVERY,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "maintenance failed");
@@ -387,11 +387,12 @@ impl Keeper {
     }
 
     async fn give_up_lost(&mut self) {
-        for (process, since) in self.live.lost(Instant::now(), self.config.is_gone) {
+        for Lost { process, since, is_gone } in self.live.lost(Instant::now(), self.config.is_gone)
+        {
             match self.store.end_session(process, How::Lost, since).await {
                 Ok(()) => {
                     self.live.forget(process);
-                    tracing::warn!(process = process.0, "process lost");
+                    tracing::warn!(process = process.0, is_gone, "process lost");
                 }
                 Err(error) => {
                     self.health.failed(&error);

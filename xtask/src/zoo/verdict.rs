@@ -1,6 +1,7 @@
 //! Whether what loopd found in a program is what is wrong with it.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ pub(crate) struct Judged {
     pub(crate) program: Program,
     /// How often it has run; this is of the last time.
     pub(crate) tries: u32,
+    /// How long the machine let a thread wait meanwhile.
+    pub(crate) stall: Duration,
     /// In the order of `loopd findings`, without those beside the program.
     findings: Vec<Finding>,
 }
@@ -43,7 +46,11 @@ pub(crate) struct Summary {
 }
 
 /// Takes what `loopd findings --json` gave.
-pub(crate) fn judge(program: Program, findings: Vec<Value>, tries: u32) -> Judged {
+pub(crate) fn judge(
+    program: Program,
+    findings: Vec<Value>,
+    (tries, stall): (u32, Duration),
+) -> Judged {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let findings = findings.iter().map(|it| Finding {
         rule: text(&it["rule"]),
@@ -52,7 +59,7 @@ pub(crate) fn judge(program: Program, findings: Vec<Value>, tries: u32) -> Judge
         title: text(&it["title"]),
     });
     let of_the_program = |it: &Finding| !BESIDE_THE_PROGRAM.contains(&it.rule.as_str());
-    Judged { program, tries, findings: findings.filter(of_the_program).collect() }
+    Judged { program, tries, stall, findings: findings.filter(of_the_program).collect() }
 }
 
 impl Finding {
@@ -127,6 +134,7 @@ impl Judged {
             "is_sick": self.program.is_sick(),
             "is_right": self.is_right(),
             "tries": self.tries,
+            "stall_ms": self.stall.as_secs_f64() * 1e3,
             "rules": self.program.rules,
             "locations": self.program.locations,
             "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),

@@ -34,6 +34,8 @@ enum Presence {
     Away {
         since: UnixNanos,
         lost_at: Instant,
+        /// Whether it is known to have ended.
+        is_gone: bool,
         /// Where to look whether it has ended, and when next; absent for one of an earlier run.
         home: Option<(Home, Instant)>,
     },
@@ -44,6 +46,16 @@ enum Presence {
 pub(super) struct Home {
     pub(super) host: String,
     pub(super) pid: u32,
+}
+
+/// A process that does not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) process: ProcessKey,
+    /// Since when it is away.
+    pub(super) since: UnixNanos,
+    /// Whether it is known to have ended; else its grace is over.
+    pub(super) is_gone: bool,
 }
 
 /// What to do with a batch.
@@ -69,8 +81,9 @@ impl Live {
     ) -> Self {
         let began_at = Instant::now();
         let away = |&process| {
-            let lost_at = if gone.contains(&process) { began_at } else { began_at + grace };
-            (process, Presence::Away { since: now, lost_at, home: None })
+            let is_gone = gone.contains(&process);
+            let lost_at = if is_gone { began_at } else { began_at + grace };
+            (process, Presence::Away { since: now, lost_at, is_gone, home: None })
         };
         Self { grace, processes: before.iter().map(away).collect() }
     }
@@ -102,7 +115,7 @@ impl Live {
             Presence::Here { session: current, home, .. } if *current == session => {
                 let home = Some((std::mem::take(home), Instant::now() + LOOK_EVERY));
                 let lost_at = Instant::now() + self.grace;
-                let away = Presence::Away { since: now, lost_at, home };
+                let away = Presence::Away { since: now, lost_at, is_gone: false, home };
                 match std::mem::replace(presence, away) {
                     Presence::Here { outbound, .. } => Some(outbound),
                     Presence::Away { .. } => None,
@@ -194,30 +207,29 @@ impl Live {
         self.processes.values().filter_map(lost_at).min()
     }
 
-    /// The processes whose grace is over, or that have ended meanwhile, and since when each is away.
-    pub(super) fn lost(
-        &mut self,
-        now: Instant,
-        is_gone: fn(&str, u32) -> bool,
-    ) -> Vec<(ProcessKey, UnixNanos)> {
+    /// The processes whose grace is over, or that have ended meanwhile.
+    pub(super) fn lost(&mut self, now: Instant, has_ended: fn(&str, u32) -> bool) -> Vec<Lost> {
         let lost = |(&process, presence): (&ProcessKey, &mut Presence)| {
-            let Presence::Away { since, lost_at, home } = presence else { return None };
-            let is_gone = home.as_mut().is_some_and(|(home, look_at)| {
+            let Presence::Away { since, lost_at, is_gone, home } = presence else { return None };
+            *is_gone |= home.as_mut().is_some_and(|(home, look_at)| {
                 let is_due = *look_at <= now;
                 if is_due {
                     *look_at = now + LOOK_EVERY;
                 }
-                is_due && is_gone(&home.host, home.pid)
+                is_due && has_ended(&home.host, home.pid)
             });
-            (is_gone || *lost_at <= now).then_some((process, *since))
+            let lost = Lost { process, since: *since, is_gone: *is_gone };
+            (*is_gone || *lost_at <= now).then_some(lost)
         };
         self.processes.iter_mut().filter_map(lost).collect()
     }
 
     /// Grants another grace.
     pub(super) fn put_off(&mut self, process: ProcessKey) {
-        if let Some(Presence::Away { lost_at, home, .. }) = self.processes.get_mut(&process) {
-            (*lost_at, *home) = (Instant::now() + self.grace, None);
+        if let Some(Presence::Away { lost_at, is_gone, home, .. }) =
+            self.processes.get_mut(&process)
+        {
+            (*lost_at, *is_gone, *home) = (Instant::now() + self.grace, false, None);
         }
     }
 
@@ -243,6 +255,10 @@ mod tests {
 
     fn nobody_knows(_: &str, _: u32) -> bool {
         false
+    }
+
+    fn lost(process: u8, since: i64, is_gone: bool) -> Lost {
+        Lost { process: ProcessKey(process.into()), since: UnixNanos(since), is_gone }
     }
 
     fn live() -> Live {
@@ -274,10 +290,10 @@ mod tests {
     async fn of_an_earlier_run_those_that_are_gone_have_no_grace() {
         let before = [PROCESS, ProcessKey(2)];
         let mut live = Live::new(Duration::from_secs(15), &before, &before[1..], UnixNanos(7));
-        assert_eq!(live.lost(Instant::now(), nobody_knows), [(ProcessKey(2), UnixNanos(7))]);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), [lost(2, 7, true)]);
         live.forget(ProcessKey(2));
         tokio::time::advance(Duration::from_secs(15)).await;
-        assert_eq!(live.lost(Instant::now(), nobody_knows), [(PROCESS, UnixNanos(7))]);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), [lost(1, 7, false)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -289,7 +305,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(14)).await;
         assert_eq!(live.lost(Instant::now(), nobody_knows), []);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(live.lost(Instant::now(), nobody_knows), [(PROCESS, UnixNanos(9))]);
+        assert_eq!(live.lost(Instant::now(), nobody_knows), [lost(1, 9, false)]);
         live.put_off(PROCESS);
         assert_eq!(live.lost(Instant::now(), nobody_knows), []);
     }
@@ -306,6 +322,6 @@ mod tests {
         assert_eq!(live.lost(Instant::now(), nobody_knows), []);
         assert_eq!(live.next_lost_at(), Some(Instant::now() + LOOK_EVERY));
         tokio::time::advance(LOOK_EVERY).await;
-        assert_eq!(live.lost(Instant::now(), is_it), [(PROCESS, UnixNanos(9))]);
+        assert_eq!(live.lost(Instant::now(), is_it), [lost(1, 9, true)]);
     }
 }

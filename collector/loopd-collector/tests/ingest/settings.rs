@@ -1,7 +1,5 @@
 //! What agents are asked to capture, on the open stream and at the next welcome.
 
-use std::time::{Duration, Instant};
-
 use loopd_collector::{ChangeError, CollectorConfig};
 use loopd_store::{
     ProcessKey, SettingKey, SettingValue, SettingsChange, SettingsScope, StoreError,
@@ -45,10 +43,9 @@ async fn a_change_reaches_its_agent_at_once_and_no_other() {
     let (mut two, _) = greet(&server, 2).await;
     assert_eq!(welcomed.record_polls, Some(true), "as it is configured");
     let scope = SettingsScope::Process(process_of(&server, 1));
-    let since = Instant::now();
     server.collector.change_settings(scope.clone(), polls(Some(false))).await.unwrap();
+    // It has said nothing meanwhile that there could be an answer to.
     assert_eq!(asked(&mut one).await.record_polls, Some(false));
-    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
     // Had the other been asked for anything, it would have heard that before this ack.
     two.send(batch(1)).await;
     two.acked(1).await;

@@ -7,7 +7,7 @@ use loopd_store::{QueryLimits, Reader, StoreOptions, Value};
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Store {
     dir: TempDir,
@@ -60,7 +60,8 @@ impl Store {
 
     /// One text for each row.
     pub(crate) async fn sql(&self, sql: &str) -> Vec<String> {
-        let result = self.reader.query(sql, QueryLimits::default()).await;
+        let limits = QueryLimits { time: LIMIT, ..QueryLimits::default() };
+        let result = self.reader.query(sql, limits).await;
         let result = result.unwrap_or_else(|error| panic!("{sql}: {error}"));
         let word = |value: &Value| match value {
             Value::Null => "-".to_owned(),

@@ -199,7 +199,7 @@ mod tests {
             drop(asked);
         }
         let all = reader.pool.permits.acquire_many(CONNECTIONS as u32);
-        let all = tokio::time::timeout(MAX_READ_TIME / 3, all).await;
+        let all = tokio::time::timeout(MAX_READ_TIME * 2 / 3, all).await;
         assert!(all.is_ok(), "a connection is still held by what nobody waits for");
     }
 }

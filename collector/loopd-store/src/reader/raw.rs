@@ -208,7 +208,7 @@ mod tests {
             }
         }
         let all = reader.raw.permits.acquire_many(CONNECTIONS as u32);
-        let all = tokio::time::timeout(MAX_READ_TIME / 3, all).await;
+        let all = tokio::time::timeout(MAX_READ_TIME * 2 / 3, all).await;
         assert!(all.is_ok(), "a connection is still held by what nobody waits for");
         drop(all);
         assert_eq!(count(&reader, "SELECT 7").await.unwrap(), 7);

@@ -4,12 +4,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use loopd_model::*;
 use loopd_store::*;
 
 use crate::support::*;
 
+/// Longer than anything here takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+/// So many answers are looked at.
+const ANSWERS: u64 = 20;
 /// Batches that are committed meanwhile.
 const BATCHES: u64 = 150;
 /// In each batch.
@@ -59,7 +64,8 @@ async fn read(
         if rounds.fetch_add(1, Ordering::Relaxed).is_multiple_of(7) {
             reader = Reader::open(&path).await.unwrap();
         }
-        let result = reader.query(COUNTS, QueryLimits::default()).await.unwrap();
+        let limits = QueryLimits { time: LIMIT, ..QueryLimits::default() };
+        let result = reader.query(COUNTS, limits).await.unwrap();
         let number = |value: &Value| match value {
             Value::Integer(n) => *n as u64,
             _ => 0,
@@ -101,11 +107,15 @@ async fn answers_are_whole_while_others_write_merge_and_fold() {
             break;
         }
     }
+    // Readers that hardly had their turn so far get it now.
+    let deadline = Instant::now() + LIMIT;
+    while rounds.load(Ordering::Relaxed) < ANSWERS && !reading.iter().any(|it| it.is_finished()) {
+        assert!(Instant::now() < deadline, "only {rounds:?} answers were looked at");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     is_over.store(true, Ordering::Relaxed);
     for reader in reading {
         reader.await.unwrap();
     }
-    let rounds = rounds.load(Ordering::Relaxed);
-    assert!(rounds >= 20, "only {rounds} answers were looked at");
     assert!(merged > 0 && folded > 0, "nothing was merged or folded meanwhile");
 }

@@ -68,7 +68,8 @@ async fn no_query_takes_much_memory() {
         let (held, elapsed) = (high_water() / MB, started.elapsed());
         println!("{held:4} MB, {elapsed:?}: {sql:.60}: {error:.60}");
         assert!(held <= most, "{held} MB for {sql}");
-        assert!(elapsed < Duration::from_secs(5), "{elapsed:?} for {sql}");
+        // Without its limit it would never end; a machine may stand still for seconds.
+        assert!(elapsed < Duration::from_secs(60), "{elapsed:?} for {sql}");
     }
 }
 

@@ -97,7 +97,10 @@ impl Store {
 
     /// The rows of a query, as text.
     pub(crate) async fn sql(&self, sql: &str) -> Vec<String> {
-        let result = self.reader.query(sql, QueryLimits::default()).await;
+        // However busy the machine is.
+        let time = std::time::Duration::from_secs(120);
+        let limits = QueryLimits { time, ..QueryLimits::default() };
+        let result = self.reader.query(sql, limits).await;
         let result = result.unwrap_or_else(|error| panic!("{sql}: {error}"));
         result.rows.iter().map(|row| text(row)).collect()
     }

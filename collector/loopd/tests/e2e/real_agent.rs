@@ -3,8 +3,7 @@
 //!
 //! The test's process is the program: each test has one of its own.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use loopd_agent::Config;
 use tempfile::tempdir;
@@ -31,7 +30,7 @@ impl Recording {
     }
 
     pub(crate) fn text(&self, sql: &str) -> String {
-        let mut command = loopd(&["query", "--format", "csv", "--db"]);
+        let mut command = loopd(&["query", "--format", "csv", "--timeout", "60", "--db"]);
         let output = command.arg(&self.0).arg(sql).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         let value = text.lines().nth(1).map(|line| line.trim().trim_matches('"').to_owned());
@@ -151,7 +150,7 @@ fn a_collector_away_for_long_costs_counted_losses_and_bounded_memory() {
     server.wait();
     // Work until more was recorded than the agent can hold.
     let evicted = || loopd_agent::stats().evicted > 0;
-    wait_until("the window overflows", Duration::from_secs(60), || {
+    wait_until("the window overflows", LIMIT, || {
         runtime.block_on(async {
             let tasks = (0..20).map(|_| tokio::spawn(yielding(10_000)));
             for task in tasks.collect::<Vec<_>>() {
@@ -177,17 +176,26 @@ fn a_collector_away_for_long_costs_counted_losses_and_bounded_memory() {
 
 #[test]
 fn the_demo_names_the_lines_that_block_and_leak() {
+    const FILES: [&str; 5] =
+        ["payments.rs:", "invoices.rs:", "catalog.rs:", "shipping.rs:", "warehouse.rs:"];
     let dir = tempdir().unwrap();
-    let mut demo = loopd(&["demo", "--for", "20s", "--no-open", "--port", "0", "--db"]);
-    let output = demo.arg(dir.path().join("demo.db")).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{error}");
-    let (_, found) = text.split_once("What blocked the workers").unwrap();
-    for file in ["payments.rs:", "invoices.rs:", "catalog.rs:", "shipping.rs:", "warehouse.rs:"] {
-        assert!(found.contains(file), "{file} is missing in:\n{text}");
+    let mut texts = Vec::new();
+    // A busy machine gets more time: there the first customers come late, and other places may block for longer.
+    for length in ["20s", "40s", "60s"] {
+        let db = dir.path().join(format!("{length}.db"));
+        let mut demo = loopd(&["demo", "--for", length, "--no-open", "--port", "0", "--db"]);
+        let output = demo.arg(&db).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{error}");
+        assert!(db.exists());
+        let (_, found) = text.split_once("What blocked the workers").unwrap();
+        if FILES.iter().all(|file| found.contains(file)) {
+            return;
+        }
+        texts.push(text);
     }
-    assert!(Path::new(&dir.path().join("demo.db")).exists());
+    panic!("not all of {FILES:?} are named in:\n{}", texts.join("\n"));
 }
 
 /// An address that nobody listens on now.

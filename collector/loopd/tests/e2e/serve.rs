@@ -1,7 +1,6 @@
 //! How `loopd serve` starts, stops, and says why it cannot start.
 
 use std::path::Path;
-use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
@@ -220,13 +219,22 @@ async fn a_program_that_died_without_a_word_is_lost_before_its_grace_is_over() {
     let dir = tempdir().unwrap();
     let loopd = Loopd::start(&dir);
     drop(welcomed_for_the_dead(&loopd).await);
-    let sql = rusqlite::Connection::open(db(&dir)).unwrap();
+    check_lost_because_it_is_gone(&loopd, &dir);
+}
+
+/// And not because its grace is over.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn check_lost_because_it_is_gone(loopd: &Loopd, dir: &TempDir) {
+    let sql = rusqlite::Connection::open(db(dir)).unwrap();
     let state = || -> String {
         sql.query_row("SELECT state FROM processes", [], |row| row.get(0)).unwrap()
     };
     tokio::task::block_in_place(|| {
-        wait_until("it is lost", Duration::from_secs(10), || state() == "lost");
+        wait_until("it is lost", LIMIT, || state() == "lost");
+        wait_until("that is said", LIMIT, || loopd.log().contains("process lost"));
     });
+    assert!(loopd.log().contains("is_gone=true"), "{}", loopd.log());
 }
 
 #[cfg(target_os = "linux")]
@@ -242,9 +250,6 @@ async fn a_program_that_died_while_nobody_listened_is_lost_at_once() {
         sql.query_row("SELECT state FROM processes", [], |row| row.get(0)).unwrap()
     };
     assert_eq!(state(), "live");
-    let _loopd = Loopd::start(&dir);
-    // Well within the grace of a program that may come back.
-    tokio::task::block_in_place(|| {
-        wait_until("it is lost", Duration::from_secs(10), || state() == "lost");
-    });
+    let loopd = Loopd::start(&dir);
+    check_lost_because_it_is_gone(&loopd, &dir);
 }

@@ -31,7 +31,7 @@ async fn with_live_process() -> (Server, ProcessKey) {
 /// Waits until the agent would be asked for a dump.
 async fn asked(server: &Server, process: ProcessKey, dump: DumpId) {
     let reader = Reader::open(server.path()).await.unwrap();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     while reader.dump_head(process, dump).await.unwrap().is_none() {
         assert!(tokio::time::Instant::now() < deadline, "nobody was asked");
         tokio::time::sleep(Duration::from_millis(5)).await;

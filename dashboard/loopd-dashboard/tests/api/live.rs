@@ -15,7 +15,7 @@ use super::recording;
 use super::server::Server;
 
 /// Longer than any of this takes, shorter than anybody waits for a test.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The next event, line by line; `None` at the end of the stream.
 async fn event(body: &mut Body) -> Option<String> {
