@@ -138,7 +138,7 @@ fn is_on_its_own_stack(taken: &Taken) -> bool {
 }
 
 fn check_caught(expected: &'static Expected) {
-    let (taken, seen) = samples_of(expected.blocks, |taken| expected.is_met(taken));
+    let (taken, seen) = samples_of(expected.blocks, move |taken| expected.is_met(taken));
     let told: Vec<_> =
         taken.iter().map(|it| (it.running, &it.syscall, &it.wchan, &it.frames)).collect();
     assert!(expected.is_met(&taken), "not at {}: {told:#?}", LINE.load(Relaxed));
