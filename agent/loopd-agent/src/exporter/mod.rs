@@ -550,7 +550,7 @@ impl Exporter {
         self.store_epoch = Some(welcome.store_epoch);
         self.window.set_max_batch_bytes(welcome.max_batch_bytes);
         if is_other_store {
-            self.window.teach(self.tables.everything());
+            self.window.teach(self.tables.everything(), welcome.durable_seq);
         }
         if let Err(unsent) = self.window.ack(welcome.durable_seq) {
             let seq = unsent.seq;

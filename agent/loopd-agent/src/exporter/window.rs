@@ -64,6 +64,8 @@ pub(crate) struct Window {
     bytes: usize,
     max_bytes: usize,
     next_seq: u64,
+    /// The first number that no batch ever had.
+    top_seq: u64,
     durable_seq: u64,
     /// Index of the entry to send next on this connection.
     cursor: usize,
@@ -91,6 +93,7 @@ impl Window {
             bytes: 0,
             max_bytes,
             next_seq: 1,
+            top_seq: 1,
             durable_seq: 0,
             cursor: 0,
             sealed_to: Nanos(0),
@@ -241,6 +244,7 @@ impl Window {
         if entry.seq == 0 {
             entry.seq = self.next_seq;
             self.next_seq += 1;
+            self.top_seq = self.top_seq.max(self.next_seq);
         }
         self.cursor += 1;
         Some(Numbered { seq: entry.seq, body: entry.body.clone() })
@@ -262,9 +266,13 @@ impl Window {
     }
 
     /// The collector's database is another one: puts the dictionary before everything, and numbers
-    /// anew from the first number that can still be sent, since that database knows none of them.
-    pub(crate) fn teach(&mut self, dictionary: Dictionary) {
-        self.next_seq = self.first_seq();
+    /// anew from the first number that can still be sent, since that database knows none of them. If it was
+    /// the collector's before the last one, it may: then from the first that it does not know.
+    pub(crate) fn teach(&mut self, dictionary: Dictionary, durable_seq: u64) {
+        let unknown = durable_seq.saturating_add(1);
+        // What was never sent it cannot know, and says so wrongly.
+        let known_to = if unknown <= self.top_seq { unknown } else { 0 };
+        self.next_seq = self.first_seq().max(known_to);
         self.cursor = 0;
         // Lessons meant for the database before are in this dictionary too.
         self.entries.retain(|entry| !entry.is_lesson);
@@ -604,11 +612,31 @@ mod tests {
         sent(&mut window);
         let name = |id| Name { id: NameId(id), text: String::new() };
         let names = (1..=5_000).map(name).collect();
-        window.teach(Dictionary { names, ..Dictionary::default() });
+        window.teach(Dictionary { names, ..Dictionary::default() }, 0);
         let batches: Vec<_> = std::iter::from_fn(|| sent(&mut window)).collect();
         assert_eq!(batches.iter().map(|batch| batch.seq).collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(batches.iter().map(|batch| batch.names.len()).sum::<usize>(), 5_001);
         assert_eq!(batches[2].events.len(), 1);
+    }
+
+    #[test]
+    fn a_database_that_comes_back_may_know_more_than_the_one_meanwhile() {
+        let mut window = Window::new(1 << 20);
+        for at in 1..=3 {
+            window.push(batch(at, 1));
+            sent(&mut window);
+        }
+        window.ack(1).unwrap();
+        // The one meanwhile gets nothing; the first has stored 2 and 3, but could not say so.
+        window.teach(Dictionary::default(), 0);
+        window.restart();
+        window.teach(Dictionary::default(), 3);
+        window.ack(3).unwrap();
+        assert_eq!(sent(&mut window).map(|batch| batch.seq), Some(4));
+        window.teach(Dictionary::default(), u64::MAX);
+        assert!(window.ack(u64::MAX).is_err(), "that was never sent");
+        window.restart();
+        assert_eq!(sent(&mut window).map(|batch| batch.seq), Some(4));
     }
 
     #[test]
@@ -619,7 +647,7 @@ mod tests {
         let names: Vec<_> = (1..=5_000).map(name).collect();
         let mut sizes = Vec::new();
         for round in 1..=20 {
-            window.teach(Dictionary { names: names.clone(), ..Dictionary::default() });
+            window.teach(Dictionary { names: names.clone(), ..Dictionary::default() }, 0);
             // Also those that were sent, and those next to batches that were emptied.
             let sent = sent(&mut window).unwrap();
             assert_eq!((sent.seq, sent.losses.len()), (1, 0));
