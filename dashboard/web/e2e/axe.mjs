@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { setTheme } from "./browser.mjs";
+import { settled } from "./settled.mjs";
 
 const source = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const WIDE = { width: 1440, height: 900 };
@@ -25,9 +26,12 @@ export async function checkWithAxe(page) {
   await setTheme(page, "dark");
   await ask("dark, wide", colors);
   await page.setViewportSize(NARROW);
+  // What is as wide as its place follows the window a frame later.
+  await settled(page);
   await ask("dark, narrow", colors);
   await setTheme(page, "light");
   await ask("light, narrow", {});
   await page.setViewportSize(WIDE);
+  await settled(page);
   if (found.length > 0) throw new Error(`${found.length} violations\n${[...new Set(found)].slice(0, SHOWN).join("\n")}`);
 }

@@ -6,8 +6,9 @@
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { check, startWalk, until } from "./browser.mjs";
-import { record, startLoopd } from "./serve.mjs";
 import { findSubjects, scenesOf, show } from "./scenes.mjs";
+import { record, startLoopd } from "./serve.mjs";
+import { settled } from "./settled.mjs";
 
 const [loopd, hostile, out = "screenshots"] = process.argv.slice(2);
 if (!hostile) {
@@ -23,7 +24,8 @@ const SCRIPT = "<script>window.hacked='script'</script>";
 
 /** No name has run, become an element, or pushed the page wider than its window. */
 async function isHarmless(what) {
-  const seen = await page.evaluate((injected) => {
+  await settled(page);
+  const look = () => page.evaluate((injected) => {
     const root = document.documentElement;
     const main = document.querySelector("main");
     return {
@@ -32,9 +34,15 @@ async function isHarmless(what) {
       overflow: Math.max(root.scrollWidth - root.clientWidth, document.body.scrollWidth - root.clientWidth, main.scrollWidth - main.clientWidth),
     };
   }, INJECTED);
+  const seen = await look();
   check(seen.hacked == null, `${what}: a name ran as ${seen.hacked}`);
   check(seen.elements.length === 0, `${what}: a name became ${seen.elements.join(", ")}`);
-  check(seen.overflow <= 1, `${what}: the page is ${seen.overflow} px wider than its window`);
+  // What is as wide as its place follows the window later.
+  await until(async () => {
+    const { overflow } = await look();
+    check(overflow <= 1, `${overflow} px too wide`);
+    return true;
+  }, `${what}: the page is as wide as its window`);
 }
 
 await walk.step("the page of an empty store turns green and opens when the first program connects", page, async () => {
@@ -43,7 +51,7 @@ await walk.step("the page of an empty store turns green and opens when the first
   await record(server, hostile, ["3"]);
   await page.getByTestId("verdict").waitFor();
   await isHarmless("the overview");
-  check((await page.title()).includes("<img src=x onerror="), "the title has the name as it is");
+  await until(async () => (await page.title()).includes("<img src=x onerror="), "the title has the name as it is");
 });
 
 const subjects = await findSubjects(server.url);
@@ -85,31 +93,44 @@ await walk.step("what reads from right to left stays in its cell", page, async (
   await walk.open(`/tasks?${p}&sort=task&desc=0`, page);
   const rows = page.getByTestId("task-table").locator("tbody tr[data-index]");
   await until(async () => (await rows.count()) > 10 && /\d/.test(await rows.first().innerText()), "rows are there");
-  const wrong = await rows.evaluateAll((list) => list.flatMap((row) => {
+  const wrong = () => rows.evaluateAll((list) => list.flatMap((row) => {
     const cells = [...row.cells].map((cell) => cell.getBoundingClientRect());
     const isInOrder = cells.every((cell, k) => k === 0 || cell.left >= cells[k - 1].right - 1);
     return isInOrder && row.getBoundingClientRect().height <= 30 ? [] : [row.innerText.slice(0, 80)];
   }));
-  check(wrong.length === 0, `these rows are out of order or too high: ${wrong.join("; ")}`);
+  // The columns that have room are chosen once the table has its width.
+  await until(async () => {
+    const list = await wrong();
+    check(list.length === 0, list.join("; "));
+    return true;
+  }, "no row is out of order or too high");
 });
 
 await walk.step("tooltips of the timeline and of the flame graph show names as text", page, async () => {
   await show(scenesOf(subjects).find((scene) => scene.name === "timeline-poll"), page, walk.open);
-  const lanes = await page.getByTestId("timeline-canvas").boundingBox();
-  await page.mouse.move(lanes.x + lanes.width / 2, lanes.y + 40);
-  await page.locator(".tip").first().waitFor();
+  await pointAt(page.getByTestId("timeline-canvas"), ({ width }) => [width / 2, 40], page.locator(".tip").first());
   await isHarmless("the timeline with a tooltip");
   await walk.shot("hostile-timeline-tip", page);
   await walk.open(`/slow?${p}`, page);
   const canvas = page.getByTestId("flame-canvas");
   await canvas.waitFor();
-  await canvas.scrollIntoViewIfNeeded();
-  const flame = await canvas.boundingBox();
-  await page.mouse.move(flame.x + 20, flame.y + 30);
-  await page.locator(".flame-tip").first().waitFor();
+  await pointAt(canvas, () => [20, 30], page.locator(".flame-tip").first());
   await isHarmless("the flame graph with a tooltip");
   await walk.shot("hostile-slow-tip", page);
 });
+
+/** Moves the pointer to a place on a canvas until the tooltip shows: what comes later above it moves the canvas from under the pointer. */
+async function pointAt(canvas, placeIn, tip) {
+  await until(async () => {
+    await canvas.scrollIntoViewIfNeeded();
+    const box = await canvas.boundingBox();
+    const [x, y] = placeIn(box);
+    // From beside it, since only what moves is told of.
+    await page.mouse.move(box.x + x - 1, box.y + y);
+    await page.mouse.move(box.x + x, box.y + y);
+    return tip.isVisible();
+  }, "a tooltip shows");
+}
 
 await walk.step("the omnibox finds names by their strangest part", page, async () => {
   await walk.open(`/?${p}`, page);

@@ -5,6 +5,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { until } from "./browser.mjs";
+
+/** Until it says where it listens. */
+const START_LIMIT_MS = 60_000;
+/** Until it knows that a program has ended, of which it may only miss the goodbye. */
+const END_LIMIT_MS = 60_000;
 
 /** Starts `loopd serve` with a new database. */
 export async function startLoopd(binary) {
@@ -16,6 +22,8 @@ export async function startLoopd(binary) {
     async start() {
       child = spawn(binary, ["serve", "--listen", listen, "--db", join(folder, "loopd.db")], { stdio: ["ignore", "pipe", "ignore"] });
       server.url = await new Promise((found, fail) => {
+        const timer = setTimeout(() => fail(new Error("loopd serve does not say its address")), START_LIMIT_MS);
+        timer.unref();
         // Read to its end, or the server would stall on a full pipe.
         createInterface(child.stdout).on("line", (line) => {
           const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
@@ -42,9 +50,19 @@ export async function startLoopd(binary) {
   return server;
 }
 
-/** Runs a program to its end, which tells that loopd what it does. */
+/** Runs a program to its end, which tells that loopd what it does; all of it is there then. */
 export async function record(server, binary, args) {
   const child = spawn(binary, args, { stdio: "ignore", env: { ...process.env, LOOPD_ENDPOINT: server.url } });
   const code = await new Promise((done) => child.once("exit", done));
   if (code !== 0) throw new Error(`${binary} ended with ${code}`);
+  await untilEnded(server.url, () => true);
+}
+
+/** Waits until loopd knows that the programs `areThey` have ended: what they told is there then, and their pages stand still. */
+export async function untilEnded(url, areThey) {
+  await until(async () => {
+    const { processes } = await (await fetch(new URL("/api/v1/processes", url))).json();
+    const they = processes.filter(areThey);
+    return they.length > 0 && they.every((it) => it.state !== "live");
+  }, "loopd knows that a program has ended", END_LIMIT_MS);
 }

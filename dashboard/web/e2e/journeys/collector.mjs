@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 
 /** Until it says where it listens. */
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 60_000;
 
 export class Collector {
   static async start(program, db) {
@@ -33,6 +33,7 @@ export class Collector {
 
   /** As `kill -9` does. */
   async killHard() {
+    if (this.child.exitCode != null || this.child.signalCode != null) return;
     const ended = new Promise((resolve) => this.child.once("close", resolve));
     this.child.kill("SIGKILL");
     await ended;

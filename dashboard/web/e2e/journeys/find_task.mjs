@@ -16,13 +16,16 @@ export async function run({ collector, recorded: { tasks }, walk, page }) {
   await until(async () => /order-\d+/.test(await row.innerText()), "the first row is loaded");
   await page.locator("main").focus();
   await page.keyboard.press("/");
+  await until(() => page.locator("main [data-search]").evaluate((field) => field === document.activeElement), "the search field has the focus");
   await page.keyboard.type(tasks.name);
   await until(async () => (await row.innerText()).includes(tasks.name), `the first row is ${tasks.name}`, LIMIT);
-  check(/^1 task\b/.test(await page.getByTestId("task-total").innerText()), "there is one of that name");
+  await until(async () => /^1 task\b/.test(await page.getByTestId("task-total").innerText()), "there is one of that name");
   await row.focus();
   await page.keyboard.press("Enter");
   await page.getByTestId("task-facts").waitFor();
   check(page.url().includes(`/tasks/${process}/${tasks.task}`), `it is task ${tasks.task}, not ${page.url()}`);
-  const facts = await page.locator("main").innerText();
-  check(facts.includes(tasks.name) && facts.includes(tasks.location), "its page has its name and its line");
+  await until(async () => {
+    const facts = await page.locator("main").innerText();
+    return facts.includes(tasks.name) && facts.includes(tasks.location);
+  }, "its page has its name and its line");
 }

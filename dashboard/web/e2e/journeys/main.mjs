@@ -49,6 +49,7 @@ for (const [name, journey] of chosen) {
   await walk.shot(`journey-${name}`, page).catch(() => {});
 }
 programs.killAll();
-collector.kill();
+// Until it has ended, it may still write.
+await collector.killHard();
 await rm(folder, { recursive: true, force: true });
 await walk.finish();

@@ -4,10 +4,11 @@ import { execFile, spawn } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { untilEnded } from "../serve.mjs";
 
 const run = promisify(execFile);
-/** Of a recording that is over before anybody looks at it. */
-const RECORD_LIMIT_MS = 90_000;
+/** Of a recording that is over before anybody looks at it: more than a machine under load needs. */
+const RECORD_LIMIT_MS = 300_000;
 
 /** By name: what runs, and what is told of it. */
 const RECORDINGS = {
@@ -34,9 +35,11 @@ export class Programs {
   async record(name) {
     const { feed, zoo, seconds } = RECORDINGS[name];
     const limit = { timeout: RECORD_LIMIT_MS, env: this.#env };
-    if (feed) return JSON.parse((await run(join(this.bin, "examples/feed"), [this.url, ...feed], limit)).stdout);
-    await run(join(this.bin, "zoo"), [zoo, "--for", `${seconds}s`], limit);
-    return this.ofZoo(zoo);
+    const told = feed
+      ? JSON.parse((await run(join(this.bin, "examples/feed"), [this.url, ...feed], limit)).stdout)
+      : await run(join(this.bin, "zoo"), [zoo, "--for", `${seconds}s`], limit).then(() => this.ofZoo(zoo));
+    await untilEnded(this.url, (it) => it.app === told.app);
+    return told;
   }
 
   /** What a program of the zoo says of itself: the lines that it marked, among others. */

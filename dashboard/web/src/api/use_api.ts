@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { get, isAbort } from "./client.ts";
 import { generation, recovered } from "./live.ts";
 import { refresh } from "../app/session.ts";
+import { asking, type Asked } from "../model/asking.ts";
 
 export interface Loaded<T> {
   data: T | null;
@@ -26,11 +27,12 @@ export interface Options {
 }
 
 export function useApi<T>(url: string | null, { live = false, subject = null, question }: Options = {}): Loaded<T> {
-  const [state, setState] = useState<{ subject: unknown; data: T | null; error: Error | null; isLoading: boolean }>({
+  const [state, setState] = useState<Asked<T>>({
     subject, data: null, error: null, isLoading: url != null,
   });
   const [again, setAgain] = useState(0);
   const inFlight = useRef<string | null>(null);
+  const asked = useRef<string | null>(null);
   const tick = live ? refresh.value : 0;
   const wanted = url == null ? null : `${again} ${generation.value} ${question ?? url}`;
   const back = recovered.value;
@@ -42,7 +44,9 @@ export function useApi<T>(url: string | null, { live = false, subject = null, qu
     const controller = new AbortController();
     abort.current = controller;
     inFlight.current = wanted;
-    setState((old) => ({ subject, data: old.subject === subject ? old.data : null, error: null, isLoading: true }));
+    const isSame = asked.current === wanted;
+    asked.current = wanted;
+    setState((old) => asking(old, subject, isSame));
     get<T>(url!, controller.signal)
       .then((data) => setState({ subject, data, error: null, isLoading: false }))
       .catch((cause: unknown) => {
