@@ -130,7 +130,7 @@ await step("Leaks shows what was born since a mark, and between two", async () =
 await step("Tasks counts those of a program that runs", async () => {
   await go("Tasks");
   const total = () => textOf("task-total");
-  await until(async () => /^[\d\s\u202f,.]+ tasks/.test(await total()), "they are counted");
+  await until(async () => /\d.* tasks/.test(await total()), "they are counted");
   const first = await total();
   await until(async () => (await total()) !== first, "and again when there are more");
 });
@@ -387,18 +387,23 @@ await step("Timeline obeys wheel, drag, undo and Shift-drag", async () => {
   await page.mouse.move(x, y);
   await page.mouse.wheel(0, -400);
   await until(async () => (await span()) !== whole, "the wheel zooms");
+  // The address comes after the view.
+  const seen = () => [query("from") ?? 0, query("to") ?? 0].map(BigInt);
+  const widthOf = ([from, to]) => to - from;
+  await until(() => widthOf(seen()) > 0n, "the address has what is seen");
+  const zoomed = seen();
   await page.keyboard.press("z");
   await until(async () => (await span()) === whole, "z undoes that");
+  await until(() => widthOf(seen()) > widthOf(zoomed), "the address follows");
+  const all = seen();
   await page.mouse.wheel(0, -400);
-  await until(async () => (await span()) !== whole, "the wheel zooms again");
-  await until(() => query("from") != null, "the view is in the address");
-  const near = [query("from"), query("to")].map(BigInt);
+  await until(() => widthOf(seen()) < widthOf(all), "and does when the wheel zooms again");
+  const near = seen();
   await page.mouse.down();
   await page.mouse.move(x + 120, y, { steps: 4 });
   await page.mouse.up();
-  await until(() => BigInt(query("from")) < near[0], "what is dragged to the right shows what was before");
-  const moved = [query("from"), query("to")].map(BigInt);
-  const change = moved[1] - moved[0] - (near[1] - near[0]);
+  await until(() => seen()[0] < near[0], "what is dragged to the right shows what was before");
+  const change = widthOf(seen()) - widthOf(near);
   check(change >= -2n && change <= 2n, `as much of it as before, not ${change} ns more`);
   check(/^\d+\.\d+$/.test(await page.getByTestId("timeline-canvas").getAttribute("data-frame-ms")), "frames are measured");
   await page.keyboard.down("Shift");
