@@ -16,6 +16,8 @@ if (!base) {
 
 /** Every rule is asked twice: a debug build takes its time. */
 const COMPARE_LIMIT = 60_000;
+/** How long the demo may take to do something: it shares the processors with all else, and none of that is the page's fault. */
+const PROGRAM_LIMIT = 180_000;
 /** More than ever stand out of some seconds. */
 const MAX_STOPS = 500;
 
@@ -97,7 +99,7 @@ await step("Overview gives a verdict, a health strip and cards for what was foun
   await until(async () => (await page.getByTestId("verdict").getByRole("heading").innerText()).length > 20, "the verdict is a sentence");
   await page.getByTestId("health").waitFor();
   const cards = page.getByTestId("headline");
-  await cards.filter({ hasText: /\.rs:\d+/ }).first().waitFor();
+  await cards.filter({ hasText: /\.rs:\d+/ }).first().waitFor({ timeout: PROGRAM_LIMIT });
   await until(async () => (await count(cards)) <= 5, "no more than five are shown");
   await shot("overview");
 });
@@ -105,7 +107,7 @@ await step("Overview gives a verdict, a health strip and cards for what was foun
 await step("Leaks names its lines", async () => {
   await openRun(live);
   await go("Leaks");
-  await page.getByTestId("leak-finding").filter({ hasText: /\.rs:\d+/ }).first().waitFor();
+  await page.getByTestId("leak-finding").filter({ hasText: /\.rs:\d+/ }).first().waitFor({ timeout: PROGRAM_LIMIT });
   await shot("leaks");
 });
 
@@ -115,8 +117,8 @@ await step("Leaks shows what was born since a mark, and between two", async () =
   await card.waitFor();
   await until(() => /^\d+$/.test(query("mark") ?? ""), "the mark is in the address");
   const mark = query("mark");
-  await until(async () => /tasks? spawned.* since \d/.test(await card.innerText()), "it says how many were spawned and stay");
-  await page.getByTestId("survivor-site").first().waitFor();
+  await until(async () => /tasks? spawned.* since \d/.test(await card.innerText()), "it says how many were spawned and stay", PROGRAM_LIMIT);
+  await page.getByTestId("survivor-site").first().waitFor({ timeout: PROGRAM_LIMIT });
   await shot("leaks-marked");
   await card.getByRole("button", { name: "Mark again" }).click();
   await until(async () => /Born between the marks/.test(await card.innerText()), "two marks make a range");
@@ -132,7 +134,7 @@ await step("Tasks counts those of a program that runs", async () => {
   const total = () => textOf("task-total");
   await until(async () => /\d.* tasks/.test(await total()), "they are counted");
   const first = await total();
-  await until(async () => (await total()) !== first, "and again when there are more");
+  await until(async () => (await total()) !== first, "and again when there are more", PROGRAM_LIMIT);
 });
 
 await step("Tasks says where each of them waits, or why nobody can tell", async () => {
@@ -142,7 +144,7 @@ await step("Tasks says where each of them waits, or why nobody can tell", async 
   await button.focus();
   await page.keyboard.press("Enter");
   const tree = page.getByTestId("await-tree");
-  await tree.waitFor();
+  await tree.waitFor({ timeout: PROGRAM_LIMIT });
   await until(() => /^\d+$/.test(query("dump") ?? ""), "what is shown is in the address");
   // Tokio's tasks cannot be looked into: then the reason is there.
   await until(async () => (await count(tree.locator("li a"))) + (await count(tree.getByRole("status"))) > 0, "a task, or a reason");
@@ -154,7 +156,7 @@ await step("Timeline follows a program that runs, stands still for a closer look
   const span = () => textOf("span");
   await until(async () => (await pixels("timeline-canvas")).colors > 4, "the lanes are drawn");
   const first = await span();
-  await until(async () => (await span()) !== first, "the view grows with the recording");
+  await until(async () => (await span()) !== first, "the view grows with the recording", PROGRAM_LIMIT);
   const follows = page.getByTestId("live");
   check((await follows.getAttribute("aria-pressed")) === "true", "it follows");
   await page.keyboard.press("w");
@@ -168,20 +170,20 @@ await step("Timeline follows a program that runs, stands still for a closer look
 await step("Sources says what recording costs, and asks the agent for something else", async () => {
   await openRun(live);
   await go("Sources");
-  await until(async () => /Captured\s*\d/.test(await textOf("agent-cost")), "the captured share is a number");
+  await until(async () => /Captured\s*\d/.test(await textOf("agent-cost")), "the captured share is a number", PROGRAM_LIMIT);
   const line = page.getByTestId("settings").getByRole("listitem").filter({ has: page.getByTestId("switch-record_waits") });
   const toggle = page.getByTestId("switch-record_waits");
   await until(() => toggle.isEnabled(), "what runs can be asked");
   const isOn = async () => (await toggle.getAttribute("aria-checked")) === "true";
   const does = async (wanted) => (await isOn()) === wanted && (await line.locator("> :last-child").textContent()) === (wanted ? "on" : "off") && (await count(page.getByTestId("settings-pending"))) === 0;
   const before = await isOn();
-  await until(() => does(before), "the agent says what it does");
+  await until(() => does(before), "the agent says what it does", PROGRAM_LIMIT);
   await toggle.click();
   await until(async () => (await isOn()) !== before, "the switch shows what was asked for");
-  await until(() => does(!before), "the agent does what it was asked for");
+  await until(() => does(!before), "the agent does what it was asked for", PROGRAM_LIMIT);
   await shot("sources-changed");
   await line.getByRole("button", { name: "reset" }).click();
-  await until(() => does(before), "and goes back to its own configuration");
+  await until(() => does(before), "and goes back to its own configuration", PROGRAM_LIMIT);
 });
 
 await step("Overview → Findings shows that finding with its proof and fix, and what each rule said", async () => {

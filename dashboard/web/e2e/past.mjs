@@ -17,7 +17,11 @@ const LIMIT = 180_000;
 // It ends when its standard input does, however we end.
 const child = spawn(loopd, ["demo-service", "orders"], { stdio: ["pipe", "ignore", "inherit"], env: { ...process.env, LOOPD_ENDPOINT: base } });
 const ended = new Promise((done) => child.once("exit", done));
-const run = await until(async () => (await ask(base, "processes")).processes.find((it) => it.pid === child.pid), "it is recorded");
+const tooSoon = ended.then((code) => {
+  throw new Error(`the program ended by itself, with ${code}`);
+});
+const whileItRuns = (wait) => Promise.race([wait, tooSoon]);
+const run = await whileItRuns(until(async () => (await ask(base, "processes")).processes.find((it) => it.pid === child.pid), "the program is recorded", LIMIT));
 
 /** What is not there yet; empty when all is. */
 async function missing() {
@@ -37,12 +41,9 @@ async function missing() {
 
 let lacking = "";
 const began = Date.now();
-await until(async () => {
-  if (child.exitCode != null) throw new Error(`it has ended with ${child.exitCode}`);
-  lacking = await missing();
-  return lacking === "";
-}, "it has all that is looked at", LIMIT).catch((error) => {
-  throw new Error(`${error.message}; there are no ${lacking}`);
+const isComplete = async () => (lacking = await missing()) === "";
+await whileItRuns(until(isComplete, "all that is looked at is recorded", LIMIT)).catch((error) => {
+  throw new Error(`${error.message}; not there: ${lacking}`);
 });
 child.stdin.end();
 const code = await ended;
