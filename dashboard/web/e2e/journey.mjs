@@ -52,7 +52,7 @@ async function openRun({ process }) {
 /** The timeline of all of the run that is over, with all that it can ever show: the polls in view, the slow ones of the recording, and the findings. */
 async function openTimeline() {
   await open(`/timeline?process=${past.process}&last=all`);
-  const { slow } = await ask(`timeline?process=${past.process}&width=2000`);
+  const { slow } = await ask(`timeline?process=${past.process}&from=${past.started_at}&to=${BigInt(past.last_at) + 1n}&width=2000`);
   const has = (testId) => async () => new RegExp(`\\b${slow.length} slow polls? in `).test(await page.getByTestId(testId).getAttribute("aria-label"));
   await until(has("timeline-canvas"), "the slow polls in view are there");
   await until(has("minimap"), "and those of the recording");

@@ -11,11 +11,13 @@ const popup = (buttonOf) => async (page) => {
   await page.locator(".popup").waitFor();
 };
 
-/** What `base` answers. */
-export async function ask(base, path) {
-  const answer = await fetch(new URL(`/api/v1/${path}`, base));
-  if (!answer.ok) throw new Error(`${path} is answered with ${answer.status}`);
-  return answer.json();
+/** What `base` answers; one that is busy may have to be asked again. */
+export function ask(base, path) {
+  return until(async () => {
+    const answer = await fetch(new URL(`/api/v1/${path}`, base));
+    if (!answer.ok) throw new Error(`answered with ${answer.status}`);
+    return answer.json();
+  }, `loopd answers ${path}`);
 }
 
 /** The demo as it runs, a run of it that is over, in which nothing changes any more, and programs of the zoo that are over. */
