@@ -1,5 +1,6 @@
-//! The dashboard in a real browser: a demo runs, and scripts walk through every page. What the demo has
-//! none of, a deadlock, a program of the zoo has recorded before; an example of the agent records names
+//! The dashboard in a real browser: a demo runs, and scripts walk through every page. A run of its program
+//! that is over has been recorded before, in which nothing changes any more while it is looked at. What the
+//! demo has none of, a deadlock, a program of the zoo has recorded; an example of the agent records names
 //! that are attacks.
 
 mod journeys;
@@ -41,23 +42,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&screenshots).context("make the folder for screenshots")?;
 
     let demo = Demo::start(args.release)?;
-    // They are over before the journey begins, which is to open at the demo.
-    for animal in ["deadlock_two", "connection_pool"] {
-        let mut zoo = Command::new(binaries(args.release).join("zoo"));
-        execute(zoo.args([animal, "--for", "4s"]).env("LOOPD_ENDPOINT", &demo.url))?;
-    }
     let walk = |name: &str, of: &[&OsStr]| {
         let mut walk = program("node");
         walk.arg(format!("dashboard/web/e2e/{name}.mjs")).args(of).env("CHROMIUM", &chromium);
         execute(&mut walk)
     };
     let (url, screenshots) = (OsStr::new(&demo.url), screenshots.as_os_str());
+    let loopd = binaries(args.release).join("loopd");
+    // They are over before the journey begins, which is to open at the demo.
+    std::thread::scope(|scope| {
+        let past = scope.spawn(|| walk("past", &[loopd.as_os_str(), url]));
+        let outcome = ["deadlock_two", "connection_pool"].iter().try_for_each(|animal| {
+            let mut zoo = Command::new(binaries(args.release).join("zoo"));
+            execute(zoo.args([animal, "--for", "4s"]).env("LOOPD_ENDPOINT", &demo.url))
+        });
+        past.join().unwrap_or_else(|_| bail!("a recording panicked")).and(outcome)
+    })?;
     walk("journey", &[url, screenshots])?;
     if args.screenshots.is_some() {
         walk("pictures", &[url, screenshots])?;
     }
     // These have a loopd and a store of their own. They mostly wait for what they asked for.
-    let loopd = binaries(args.release).join("loopd");
     let hostile = binaries(args.release).join("examples/hostile");
     let own = [loopd.as_os_str(), hostile.as_os_str(), screenshots];
     std::thread::scope(|scope| {
@@ -87,7 +92,7 @@ impl Demo {
         let folder = TempDir::with_prefix("loopd-browser-")?;
         let mut child = Command::new(binaries(is_release).join("loopd"))
             // Longer than any journey: dropping it is what ends it.
-            .args(["demo", "--no-open", "--port", "0", "--for", "600s", "--db"])
+            .args(["demo", "--no-open", "--port", "0", "--for", "1h", "--db"])
             .arg(folder.path().join("demo.db"))
             .stdout(Stdio::piped())
             .spawn()

@@ -1,8 +1,7 @@
 // What axe has against the page that is open.
 
 import { readFile } from "node:fs/promises";
-import { setTheme } from "./browser.mjs";
-import { settled } from "./settled.mjs";
+import { setTheme, settled } from "./browser.mjs";
 
 const source = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const WIDE = { width: 1440, height: 900 };

@@ -5,8 +5,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-/** Longest wait for one condition, in milliseconds; a busy machine may be given more. */
-export const LIMIT = Number(process.env.WALK_LIMIT ?? 15_000);
+/** Longest wait for one condition, in milliseconds: nobody waits so long for what comes, and a busy machine may stand still for a while. */
+export const LIMIT = Number(process.env.WALK_LIMIT ?? 30_000);
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 export function check(condition, sentence) {
@@ -46,6 +46,11 @@ export async function pixels(testId, on) {
     }
     return { colors: seen.size, background: Math.max(...seen.values()) / (width * height) };
   });
+}
+
+/** Returns when all that the page had to draw, and to do after drawing, is done. */
+export async function settled(page) {
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))));
 }
 
 /** The page as `npm run build` left it in this folder, in the place of the one that is built into the binary. */

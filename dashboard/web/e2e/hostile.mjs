@@ -5,10 +5,9 @@
 
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { check, startWalk, until } from "./browser.mjs";
+import { check, settled, startWalk, until } from "./browser.mjs";
 import { findSubjects, scenesOf, show } from "./scenes.mjs";
 import { record, startLoopd } from "./serve.mjs";
-import { settled } from "./settled.mjs";
 
 const [loopd, hostile, out = "screenshots"] = process.argv.slice(2);
 if (!hostile) {

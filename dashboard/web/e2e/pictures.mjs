@@ -2,7 +2,7 @@
 //   node e2e/pictures.mjs http://127.0.0.1:7411 /tmp/screenshots [NAME…]
 // To be looked at: spacing, alignment, overlap, truncation, contrast. What has nothing recorded is in the pictures of e2e/states.mjs.
 
-import { setTheme, startWalk, until } from "./browser.mjs";
+import { setTheme, settled, startWalk, until } from "./browser.mjs";
 import { findSubjects, scenesOf, show } from "./scenes.mjs";
 
 const [base, out = "screenshots", ...names] = process.argv.slice(2);
@@ -35,7 +35,7 @@ await walk.finish();
 
 async function picture(name) {
   // Canvases draw in the next frame, and may ask for data first.
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  await settled(page);
   await until(async () => (await page.locator(".skeleton").count()) === 0, "it is all there");
   await walk.shot(name, page);
 }

@@ -3,10 +3,9 @@
 // PROGRAM is recorded in an empty store after the first steps. Exits with 1 if anything is wrong; the last line is `N passed, M failed`.
 
 import { checkWithAxe } from "./axe.mjs";
-import { check, setTheme, startWalk, until } from "./browser.mjs";
+import { check, setTheme, settled, startWalk, until } from "./browser.mjs";
 import { EMPTY_SCENES, findSubjects, scenesOf, show } from "./scenes.mjs";
 import { record, startLoopd } from "./serve.mjs";
-import { settled } from "./settled.mjs";
 
 const [loopd, program, out = "screenshots", ...programArguments] = process.argv.slice(2);
 if (!program) {

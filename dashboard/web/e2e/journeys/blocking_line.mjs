@@ -1,5 +1,4 @@
-import { check, until } from "../browser.mjs";
-import { settled } from "../settled.mjs";
+import { check, settled, until } from "../browser.mjs";
 
 export const title = "from Overview to the blocking line in three clicks and keys or fewer";
 export const needs = ["receiver"];

@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { check, until } from "../browser.mjs";
-import { settled } from "../settled.mjs";
+import { check, settled, until } from "../browser.mjs";
 import { childrenOf } from "./programs.mjs";
 
 export const title = "a stall is seen while it blocks, on a page that was open before";

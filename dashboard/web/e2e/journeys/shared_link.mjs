@@ -1,5 +1,4 @@
-import { check, until } from "../browser.mjs";
-import { settled } from "../settled.mjs";
+import { check, settled, until } from "../browser.mjs";
 
 export const title = "a link shows somebody else the same: range, selection, filter; in the theme of their system";
 export const needs = ["sleeper", "tasks"];

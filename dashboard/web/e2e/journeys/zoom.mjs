@@ -1,5 +1,4 @@
-import { check, until } from "../browser.mjs";
-import { settled } from "../settled.mjs";
+import { check, settled, until } from "../browser.mjs";
 
 export const title = "from 24 hours to one poll of 40 µs, and back";
 export const needs = ["day"];

@@ -1,7 +1,7 @@
 //! Navigation, header and the page in between.
 
 import type { ComponentType } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { matchPath } from "../model/query_string.ts";
 import { NotFound } from "../pages/not_found.tsx";
 import { Overview } from "../pages/overview.tsx";
@@ -83,14 +83,15 @@ export function App() {
     // Isolated: a name that reads from right to left would turn the rest around.
     document.title = process.value ? `${title} · \u2068${process.value.app}\u2069 · loopd` : `${title} · loopd`;
   }, [title, process.value?.app]);
-  useEffect(() => {
+  // Before anything is seen: a key that is pressed then is not lost.
+  useLayoutEffect(() => {
     addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+  useEffect(() => {
     // So that the first letters that are typed into it are not lost.
     const timer = setTimeout(() => void loadOmnibox().catch(() => {}), OMNIBOX_AFTER);
-    return () => {
-      clearTimeout(timer);
-      removeEventListener("keydown", onKey);
-    };
+    return () => clearTimeout(timer);
   }, []);
   return (
     <div class="frame">

@@ -1,7 +1,7 @@
 //! The stacks of slow polls as a flame graph: three views, four weights, a search, the change since before, and all of it as a table.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { apiUrl } from "../api/client.ts";
 import type { StacksAnswer } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
@@ -346,7 +346,8 @@ function Legend({ isDiff }: { isDiff: boolean }) {
 }
 
 function useKeys(model: Model, searchKey: string, hasKeys: boolean): void {
-  useEffect(() => {
+  // Before it is seen: a key that is pressed then is not lost.
+  useLayoutEffect(() => {
     if (!hasKeys) return;
     const onKey = (event: KeyboardEvent) => {
       if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;

@@ -30,6 +30,13 @@ test("those of one kind are stepped through from one of another", () => {
   expect(text(neighbour(findings, one("slow", 10), 10, 1))).toBe("finding 10");
 });
 
+test("one that has moved away is gone on from, also past others of its instant", () => {
+  const gone = one("finding", 10, "moved");
+  expect([text(neighbour(LIST, gone, 10, 1)), text(neighbour(LIST, gone, 10, -1))]).toEqual(["loss 20", "finding 10"]);
+  const slow = LIST.filter(({ kind }) => kind === "slow");
+  expect([text(neighbour(slow, gone, 10, 1)), text(neighbour(slow, gone, 10, -1))]).toEqual(["slow 40", "slow 10"]);
+});
+
 test("an address that names no kind means all", () => {
   expect([readKind("loss"), readKind("everything"), readKind(null)]).toEqual(["loss", null, null]);
 });

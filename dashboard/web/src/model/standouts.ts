@@ -23,7 +23,11 @@ export interface Standout {
 /** `id`s of a kind are told once, and all are in order of time. */
 export function inOrder<One extends Standout>(list: readonly One[]): One[] {
   const once = new Map(list.map((one) => [keyOf(one), one]));
-  return [...once.values()].sort((a, b) => a.at - b.at || STANDOUT_KINDS.indexOf(a.kind) - STANDOUT_KINDS.indexOf(b.kind) || (a.id < b.id ? -1 : 1));
+  return [...once.values()].sort(order);
+}
+
+function order(a: Standout, b: Standout): number {
+  return a.at - b.at || STANDOUT_KINDS.indexOf(a.kind) - STANDOUT_KINDS.indexOf(b.kind) || (a.id === b.id ? 0 : a.id < b.id ? -1 : 1);
 }
 
 function keyOf({ kind, id }: Standout): string {
@@ -34,12 +38,12 @@ export function isSame(a: Standout | null, b: Standout | null): boolean {
   return a != null && b != null && keyOf(a) === keyOf(b);
 }
 
-/** The next (1) or previous (−1) of `list` after `current`; if that is not in it, from `at` on. Null at the end. */
+/** The next (1) or previous (−1) of `list` after `current`, also if that is no longer in it; without one from `at` on. Null at the end. */
 export function neighbour<One extends Standout>(list: readonly One[], current: Standout | null, at: Offset, direction: 1 | -1): One | null {
   const k = list.findIndex((one) => isSame(one, current));
   if (k >= 0) return list[k + direction] ?? null;
-  const found = direction > 0 ? list.find((one) => one.at >= at) : list.findLast((one) => one.at <= at);
-  return found ?? null;
+  const isThere = (one: One) => (current ? order(one, current) * direction > 0 : (one.at - at) * direction >= 0);
+  return (direction > 0 ? list.find(isThere) : list.findLast(isThere)) ?? null;
 }
 
 /** Reads what the address says; null: of all kinds. */

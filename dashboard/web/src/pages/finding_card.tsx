@@ -7,7 +7,7 @@ import { duration, plural } from "../base/format.ts";
 import { SECOND } from "../base/instant.ts";
 import { place, setQuery } from "../app/router.ts";
 import { link, processId } from "../app/session.ts";
-import { CAPTURE_INCOMPLETE, isReason, localHref, MAX_REASON, ruleText } from "../model/findings.ts";
+import { CAPTURE_INCOMPLETE, findingKey, isReason, localHref, MAX_REASON, ruleText } from "../model/findings.ts";
 import { Snippet } from "../ui/clipboard.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { Prose } from "../ui/prose.tsx";
@@ -49,7 +49,7 @@ export function FindingCard({ finding, isChosen, changed }: { finding: Finding; 
     if (isChosen && main) main.scrollBy(0, card.current!.getBoundingClientRect().top - main.getBoundingClientRect().top - AIR);
   }, [isChosen]);
   return (
-    <li ref={card} class={`card found ${tone} ${isChosen ? "chosen" : ""}`} data-testid="finding" data-rule={finding.rule} aria-current={isChosen ? "true" : undefined}>
+    <li ref={card} class={`card found ${tone} ${isChosen ? "chosen" : ""}`} data-testid="finding" data-rule={finding.rule} data-finding={findingKey(finding)} aria-current={isChosen ? "true" : undefined}>
       <div class="stack tight">
         <p class="row wrap">
           <span class={`chip ${tone}`}><Icon name={icon} size={12} /> {word}</span>

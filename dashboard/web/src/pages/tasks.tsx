@@ -1,6 +1,6 @@
 //! Which tasks exist, and which are bad? A window over the server's table: it may have millions of rows, the document has fifty.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { ApiError, apiUrl, get } from "../api/client.ts";
 import type { LeaksAnswer, Task, TaskPage } from "../api/types.ts";
 import { useApi } from "../api/use_api.ts";
@@ -115,7 +115,7 @@ function Single({ state, kind }: { state: StateFilter; kind: KindFilter }) {
 
 /** j and k lead into the table from anywhere on the page; within it the table takes them. */
 function useRowKeys(toRows: () => void): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const isOther = event.defaultPrevented || isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") != null;
       if (isOther || (event.key !== "j" && event.key !== "k") || document.activeElement?.tagName === "TR") return;

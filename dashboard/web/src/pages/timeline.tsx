@@ -1,6 +1,6 @@
 //! What ran when? The minimap, the lanes, and what is selected.
 
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo } from "preact/hooks";
 import { CLASS_NAMES, CLASSES } from "../base/duration_class.ts";
 import { duration } from "../base/format.ts";
 import { place, setQuery } from "../app/router.ts";
@@ -37,7 +37,8 @@ export function TimelinePage() {
 function Whole({ loop }: { loop: string | null }) {
   const p = process.value!;
   const timeline = useMemo(() => new Timeline(p.process, startedAt.peek(), p.slow_threshold, loop), []);
-  useEffect(() => {
+  // Before it is seen: a key that is pressed then is not lost.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
       if (onPageKey(event, timeline)) event.preventDefault();
@@ -140,7 +141,7 @@ function Stepper({ timeline: { standouts } }: { timeline: Timeline }) {
 function Stop({ timeline }: { timeline: Timeline }) {
   const stop = timeline.standouts.current.value;
   if (!stop) return null;
-  return <p class={`stop ellipsis ${stop.kind}`} title={stop.text} data-testid="standout" data-kind={stop.kind}>{stop.href ? <a href={stop.href}>{stop.text}</a> : stop.text}</p>;
+  return <p class={`stop ellipsis ${stop.kind}`} title={stop.text} data-testid="standout" data-kind={stop.kind} data-id={stop.id} data-at={Math.round(stop.at)}>{stop.href ? <a href={stop.href}>{stop.text}</a> : stop.text}</p>;
 }
 
 function Legend({ hasLosses }: { hasLosses: boolean }) {

@@ -1,13 +1,13 @@
 //! Dragging along the axis selects time on all workers.
 
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import type { Timeline } from "./controller.ts";
 
 /** Pixels a pointer may move and still mean nothing. */
 const SLOP = 4;
 
 export function useAxisSelect(axis: { current: HTMLCanvasElement | null }, timeline: Timeline): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = axis.current!;
     let down: { x: number; at: number } | null = null;
     let hasMoved = false;

@@ -1,7 +1,7 @@
 //! The element that shows a timeline and takes wheel, pointer and keys.
 
 import { useSignalEffect } from "@preact/signals";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isDark } from "../app/theme.ts";
 import { duration, percent, plural } from "../base/format.ts";
 import type { Nanos } from "../base/instant.ts";
@@ -157,7 +157,7 @@ function describe(timeline: Timeline, shares: readonly (number | null)[]): strin
 function usePointer(canvas: { current: HTMLCanvasElement | null }, timeline: Timeline, layout: ReturnType<typeof layoutLanes>): void {
   const current = useRef(layout);
   current.current = layout;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = canvas.current!;
     const fingers = new Map<number, number>();
     let down: { x: number; y: number; start: number; at: number; isRegion: boolean; hasMoved: boolean } | null = null;

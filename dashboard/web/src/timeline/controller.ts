@@ -8,6 +8,7 @@ import { laneLife } from "../model/lane_life.ts";
 import type { FindingBadge } from "../model/finding_badges.ts";
 import { cellStats, lastStartedBy, pollAt } from "../model/polls.ts";
 import { ALL, resolveRange, type Range } from "../model/range.ts";
+import { Undo } from "../model/undo.ts";
 import { place, setQuery } from "../app/router.ts";
 import { isLive, lastAt, range, refresh, setRange } from "../app/session.ts";
 import { Arrows } from "./arrows.ts";
@@ -20,10 +21,6 @@ import { Standouts } from "./standouts.ts";
 
 /** Pixels around a poll in which a click still means it. */
 const REACH = 4;
-/** Views one can go back to. */
-const MAX_UNDO = 50;
-/** Moves closer together than this are one step for undo. */
-const GESTURE_MS = 500;
 /** The URL follows the view this late: browsers limit how often an address may change. */
 const URL_MS = 250;
 /** Columns of the coarse picture of the whole recording. */
@@ -61,8 +58,7 @@ export class Timeline {
   /** Lanes in a stable order, known as soon as any answer is. */
   readonly lanes = computed<readonly Lane[]>(() => this.loader.data.value?.lanes ?? this.far.value?.lanes ?? []);
   readonly data = computed(() => this.loader.data.value);
-  private readonly undo: View[] = [];
-  private lastMove = 0;
+  private readonly undo = new Undo();
   private urlTimer: ReturnType<typeof setTimeout> | null = null;
   /** Set while the view is ahead of the URL. */
   private isOurs = false;
@@ -201,12 +197,7 @@ export class Timeline {
 
   /** Shows `next`; freezes if the view was following. */
   show(next: View): void {
-    const now = performance.now();
-    if (now - this.lastMove > GESTURE_MS) {
-      this.undo.push(this.view.peek());
-      if (this.undo.length > MAX_UNDO) this.undo.shift();
-    }
-    this.lastMove = now;
+    this.undo.moves(this.view.peek(), performance.now());
     this.apply(next);
   }
 
@@ -249,14 +240,13 @@ export class Timeline {
       const wanted = focus(poll.start, poll.length, 0.5, this.extent.peek());
       if (Math.abs(wanted.span - this.view.peek().span) > wanted.span / 100) return this.show(wanted);
     }
-    this.undo.push(this.view.peek());
+    this.undo.jumps(this.view.peek());
     this.cancelUrl();
     setRange(ALL);
   }
 
   back(): void {
-    const previous = this.undo.pop();
-    this.lastMove = performance.now();
+    const previous = this.undo.back(performance.now());
     if (previous) this.apply(previous);
     else this.announcement.value = "Nothing to undo";
   }

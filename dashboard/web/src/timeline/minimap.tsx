@@ -3,7 +3,7 @@
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { isDark } from "../app/theme.ts";
-import { clock } from "../base/format.ts";
+import { clock, plural } from "../base/format.ts";
 import { plus, SECOND } from "../base/instant.ts";
 import { clamp, toOffset, toPixel, viewEnd, type View } from "../model/geometry.ts";
 import { fillColumns, heights, newColumns } from "../model/columns.ts";
@@ -43,10 +43,11 @@ export function Minimap({ timeline }: { timeline: Timeline }) {
     };
   }, [timeline]);
   const extent = timeline.extent.value;
+  const far = timeline.far.value;
   return (
     <div class="minimap">
       <div class="minimap-name"><b>Whole recording</b><span class="muted">{clock(plus(timeline.base, extent.from), SECOND)} – {clock(plus(timeline.base, extent.to), SECOND)}</span></div>
-      <canvas ref={canvas} role="img" aria-label="The whole recording; the bright part is what the lanes below show" data-testid="minimap" />
+      <canvas ref={canvas} role="img" aria-label={`The whole recording${far ? `, ${plural(far.slow.length, "slow poll")} in it` : ""}; the bright part is what the lanes below show`} data-testid="minimap" />
     </div>
   );
 }

@@ -1,11 +1,11 @@
 //! Popups that go away.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 /** Closes a popup on Escape or a click elsewhere. */
 export function useDismiss(isOpen: boolean, close: () => void) {
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isOpen) return;
     const onPointer = (event: PointerEvent) => !box.current?.contains(event.target as Node) && close();
     const onKey = (event: KeyboardEvent) => {

@@ -1,13 +1,13 @@
 //! A button with a panel below it that stays until one clicks elsewhere or presses Escape.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export function Popover({ label, title, children, testId }: { label: ComponentChildren; title: string; children: ComponentChildren; testId?: string }) {
   const [isOpen, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isOpen) return;
     const onDown = (event: PointerEvent) => !box.current?.contains(event.target as Node) && setOpen(false);
     const onKey = (event: KeyboardEvent) => {
