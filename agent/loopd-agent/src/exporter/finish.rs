@@ -17,8 +17,10 @@ use crate::status::Flushed;
 
 /// Kept from the deadline for winding up.
 const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
-/// Kept from it for the goodbye, where that has to say what could not be sent.
+/// Kept from it for the goodbye, where that has to say what could not be sent: at least so long, and this
+/// part of a longer time, in which a busy machine may be late by more.
 const GOODBYE_RESERVE: Duration = Duration::from_millis(20);
+const GOODBYE_SHARE: u32 = 25;
 /// Kept from it for sending, when the watchdog is waited for.
 const SAMPLE_RESERVE: Duration = Duration::from_millis(200);
 /// Connections that come to nothing, and the wait between them.
@@ -60,8 +62,8 @@ impl Exporter {
             *due = Instant::now();
         }
         self.interval = FLUSH_RETRY;
-        let goodbye_time =
-            (deadline.saturating_duration_since(Instant::now()) / 4).min(GOODBYE_RESERVE);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let goodbye_time = (left / GOODBYE_SHARE).max(GOODBYE_RESERVE).min(left / 4);
         let flush_until = deadline.checked_sub(goodbye_time).unwrap_or(deadline);
         self.farewell = Farewell::Due;
         let _ = tokio::time::timeout_at(flush_until.into(), self.flush()).await;

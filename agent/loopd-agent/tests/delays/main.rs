@@ -88,6 +88,8 @@ fn run(mut builder: Builder, records_wakes: bool) -> (Known, Seen) {
     let collector = Collector::start();
     let config = Config::from_env().app("test").endpoint(&collector.endpoint);
     let agent = config.sample_stacks(false).record_wakes(records_wakes).start().unwrap();
+    // It is told after the welcome, and no more once the end has begun.
+    collector.wait("what is captured", |seen| !seen.coverage().is_empty());
     builder.enable_all();
     let runtime = agent.attach("main", builder).build().unwrap();
     let known = runtime.block_on(async { tokio::spawn(script()).await.unwrap() });

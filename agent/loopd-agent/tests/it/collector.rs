@@ -33,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) refuses: Vec<u64>,
     /// Ends the stream after this many more batches.
     pub(crate) hangs_up_after: Option<u64>,
+    /// When it next hangs up, its database is replaced by an empty one.
+    pub(crate) loses_database: bool,
     pub(crate) epoch: Vec<u8>,
     pub(crate) settings: Option<pb::Settings>,
     /// Sent once, after the next message.
@@ -53,6 +55,7 @@ impl Default for Script {
             acks: true,
             refuses: Vec::new(),
             hangs_up_after: None,
+            loses_database: false,
             epoch: vec![1; 16],
             settings: None,
             asks: None,
@@ -234,14 +237,6 @@ impl Collector {
         change(&mut self.state.lock().unwrap().script);
     }
 
-    /// The database is replaced by an empty one.
-    pub(crate) fn replace_database(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.seen.durable = 0;
-        state.seen.batches.clear();
-        state.script.epoch = vec![2; 16];
-    }
-
     /// What has arrived so far.
     pub(crate) fn seen(&self) -> Seen {
         self.state.lock().unwrap().seen.clone()
@@ -371,6 +366,10 @@ async fn serve(
                         *left -= 1;
                         if *left == 0 {
                             script.hangs_up_after = None;
+                            if std::mem::take(&mut script.loses_database) {
+                                (seen.durable, script.epoch) = (0, vec![2; 16]);
+                                seen.batches.clear();
+                            }
                             return;
                         }
                     }

@@ -132,7 +132,7 @@ fn the_goodbye_counts_what_could_not_be_sent_in_time() {
         record_resources(&"x".repeat(200), 100);
     }
     // All of it is waited for, in vain.
-    let flushed = agent.shutdown(Duration::from_secs(2));
+    let flushed = agent.shutdown(Duration::from_secs(5));
     assert!(!flushed.complete);
     let seen = collector.wait("the goodbye", |seen| !seen.goodbyes.is_empty());
     let ledger = &seen.goodbyes[0].ledger;
@@ -216,9 +216,7 @@ fn another_database_is_told_the_names_again() {
     runtime.block_on(async { loopd_agent::task("known").spawn(async {}).await.unwrap() });
     collector.wait("the name", |seen| seen.task_named("known").is_some());
     wait_until("an acknowledgement", |stats| stats.durable_seq > 0);
-    // First, so that whenever the agent comes back it comes to the other one.
-    collector.replace_database();
-    collector.script(|script| script.hangs_up_after = Some(1));
+    collector.script(|script| (script.hangs_up_after, script.loses_database) = (Some(1), true));
     collector.wait("a new connection", |seen| seen.hellos.len() == 2);
     runtime.block_on(async { loopd_agent::task("known").spawn(async {}).await.unwrap() });
     let seen = collector.wait("the name again", |seen| {
