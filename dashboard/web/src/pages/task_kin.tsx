@@ -139,7 +139,7 @@ function Siblings({ task, kin }: { task: Task; kin: TaskKin }) {
 
 function Spreads({ of }: { of: Population }) {
   return (
-    <div class="scroll">
+    <div class="scroll" role="region" aria-label="Siblings compared" tabIndex={0}>
       <table class="table auto spread">
         <caption class="visually-hidden">How its siblings are, and where this task lies among them</caption>
         <thead><tr><th scope="col"><span class="visually-hidden">What</span></th><th scope="col" class="end">10 %</th><th scope="col" class="end">median</th><th scope="col" class="end">90 %</th><th scope="col" class="end">99 %</th><th scope="col" class="end">most</th><th scope="col" class="end">this one</th><th scope="col">more than</th></tr></thead>
