@@ -16,6 +16,8 @@ const POLLS: std::ops::RangeInclusive<u64> = 50..=101;
 const WORK: u64 = 100 * 600_000;
 /// The two records may differ by so much.
 const TOLERANCE: f64 = 0.01;
+/// So many runs are compared, until they differ in one task at most.
+const RUNS: u32 = 10;
 
 pub(super) fn check(plain: &Path, both: &Path, folder: &Path) -> anyhow::Result<()> {
     let place = free_address()?;
@@ -81,24 +83,40 @@ pub(super) fn check(plain: &Path, both: &Path, folder: &Path) -> anyhow::Result<
     drop(program);
 
     println!("a program with our own agent as well, over a socket, by `loopd attach`");
-    let socket = folder.join("console.sock");
+    for run in 1.. {
+        let differing = differing(both, run, &ask, folder)?;
+        if differing <= 1 {
+            break;
+        }
+        ensure!(run < RUNS, "busy time differs by more than a hundredth in {differing} tasks");
+    }
+    drop(server);
+    Ok(())
+}
+
+/// In how many tasks of one run the two records have busy times that differ. A thread may lose its processor
+/// between the two readings of the clock, which another run shows.
+fn differing(both: &Path, run: u32, ask: &Ask, folder: &Path) -> anyhow::Result<u64> {
+    let (own, other) = (format!("own{run}"), format!("attached{run}"));
+    let socket = folder.join(format!("console{run}.sock"));
     let mut attach = command("loopd");
     attach.arg("attach").arg(format!("file://{}", socket.display()));
-    attach.args(["--name", "attached", "--url", &ask.url]);
+    attach.args(["--name", &other, "--url", &ask.url]);
     let attached = Running::start(attach, folder)?;
-    let mut run = Command::new(both);
-    run.arg(&socket).env("LOOPD_ENDPOINT", &ask.url).env("LOOPD_APP", "own");
-    let program = Running::start(run, folder)?;
+    let mut start = Command::new(both);
+    start.arg(&socket).env("LOOPD_ENDPOINT", &ask.url).env("LOOPD_APP", &own);
+    let program = Running::start(start, folder)?;
     ensure!(program.line()?.trim() == "done", "the program is not done");
-    let compared =
+    let compared = format!(
         "SELECT count(*), sum(a.polls), sum(b.polls), sum(a.busy_time), sum(b.busy_time),
             sum(a.wakes), sum(b.wakes),
-            sum(abs(a.busy_time - b.busy_time) * 100 <= a.busy_time)
-        FROM tasks a JOIN processes p ON p.process = a.process AND p.app = 'own'
+            sum(abs(a.busy_time - b.busy_time) * 100 > a.busy_time)
+        FROM tasks a JOIN processes p ON p.process = a.process AND p.app = '{own}'
         JOIN tasks b ON b.task = a.task
-        JOIN processes q ON q.process = b.process AND q.app = 'attached'
-        WHERE a.name = 'steady'";
-    let row = ask.until(compared, |row| {
+        JOIN processes q ON q.process = b.process AND q.app = '{other}'
+        WHERE a.name = 'steady'"
+    );
+    let row = ask.until(&compared, |row| {
         row[0] == STEADY && row[1] == row[2] && row[1] >= STEADY * POLLS.start() && row[6] > 0
     })?;
     println!(
@@ -107,14 +125,8 @@ pub(super) fn check(plain: &Path, both: &Path, folder: &Path) -> anyhow::Result<
     );
     let wakes = row[5].abs_diff(row[6]) as f64 / row[5] as f64;
     ensure!(wakes <= TOLERANCE, "wakes differ by {:.2} %", wakes * 100.0);
-    // A thread may lose its processor between the two readings of the clock.
-    ensure!(
-        row[7] + 1 >= STEADY,
-        "busy time differs by more than a hundredth in {} tasks",
-        STEADY - row[7]
-    );
-    drop((attached, program, server));
-    Ok(())
+    drop((attached, program));
+    Ok(row[7])
 }
 
 pub(super) fn free_address() -> anyhow::Result<String> {
