@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -99,6 +100,8 @@ def shown(err):
 
 def run_module(module, results, under_loopd):
     """The child: runs one module and writes what became of its tests."""
+    # Ignored by what a shell started in the background, and tests of Ctrl+C would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if under_loopd:
         import loopd
 
