@@ -132,6 +132,7 @@ class Outcome(typing.NamedTuple):
 
 ABSENT = Outcome("absent")
 CRASHED = "crashed"
+NOT_ENDED = "did not end"
 
 
 class Variant:
@@ -174,8 +175,8 @@ class Variant:
             outcomes = read_results(results, module, end)
         # The process has to end well, too; how its tests ended says nothing of that.
         word = "ok" if child.returncode == 0 else CRASHED if child.returncode < 0 else "failed"
-        # That it was killed here, which a busy machine can bring about, is no crash.
-        word = word if is_over else "did not end"
+        # That it was killed here is no crash.
+        word = word if is_over else NOT_ENDED
         outcomes[f"(process of {module})"] = Outcome(word, end, module)
         return outcomes
 
@@ -186,7 +187,7 @@ def read_results(path, module, end):
     for line in lines:
         test, word, detail = json.loads(line)
         if word == "began":
-            word, detail = "did not end", end
+            word, detail = NOT_ENDED, end
         outcomes[test] = Outcome(word, detail, module)
     return outcomes
 
@@ -252,10 +253,10 @@ def compare(args):
         if not left:
             break
 
-    # A crash is no matter of how busy the machine is.
+    # A crash is no matter of how busy the machine is, nor is a process that does not end in ten times its time.
     for test in runs.keys() - set(left):
         words = {name: {run[name].word for run in runs[test]} for name in (bare.name, other.name)}
-        if CRASHED in words[other.name] - words[bare.name]:
+        if {CRASHED, NOT_ENDED} & (words[other.name] - words[bare.name]):
             left.append(test)
 
     total = len(outcomes[bare.name])

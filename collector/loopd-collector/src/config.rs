@@ -68,12 +68,12 @@ pub(crate) const GROUP_TIME: Duration = Duration::from_millis(20);
 /// How often the store is asked for maintenance when it had none to do.
 pub(crate) const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
-/// Maintenance rests this many times as long as its last step took, so that it never takes more
-/// than a fifth of the writer's time.
+/// Maintenance rests this many times as long as its last step took, so that it takes no more than a
+/// fifth of the writer's time.
 pub(crate) const MAINTAIN_REST: u32 = 4;
 
-/// But no longer than this: after a step that was held up, as by a disk or a machine that stands still, what comes
-/// meanwhile must not outgrow the budget.
+/// But no longer than this, and then more than a fifth: after a step that was held up, as by a disk or a machine that
+/// stands still, what comes meanwhile must not outgrow the budget.
 pub(crate) const MAX_MAINTAIN_REST: Duration = Duration::from_secs(2);
 
 /// The first and the longest wait before a store that failed is tried with a new session.

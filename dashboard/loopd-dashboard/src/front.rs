@@ -1,14 +1,21 @@
 //! The page that people open first, with word of the question that it will ask, so that the browser asks it
 //! before it has read the page's script.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::header::LINK;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use loopd_store::{ProcessState, Reader};
 
+use tokio::time::timeout;
+
 use crate::assets;
 use crate::state::AppState;
+
+/// The page waits no longer than this for a word that only saves it time: the store may be busy.
+const MAX_WAIT: Duration = Duration::from_millis(50);
 
 pub(crate) async fn serve(
     State(state): State<AppState>,
@@ -16,9 +23,10 @@ pub(crate) async fn serve(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let question = question(&state.reader, uri.query().unwrap_or_default()).await;
+    let question = question(&state.reader, uri.query().unwrap_or_default());
+    let question = timeout(MAX_WAIT, question).await;
     let mut response = assets::serve(method, uri, headers).await;
-    if let Some(question) = question {
+    if let Ok(Some(question)) = question {
         response.headers_mut().insert(LINK, question);
     }
     response

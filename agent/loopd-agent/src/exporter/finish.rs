@@ -21,6 +21,8 @@ const SHUTDOWN_RESERVE: Duration = Duration::from_millis(10);
 /// part of a longer time, in which a busy machine may be late by more.
 const GOODBYE_RESERVE: Duration = Duration::from_millis(20);
 const GOODBYE_SHARE: u32 = 25;
+/// But no longer than this.
+const MAX_GOODBYE_RESERVE: Duration = Duration::from_secs(1);
 /// Kept from it for sending, when the watchdog is waited for.
 const SAMPLE_RESERVE: Duration = Duration::from_millis(200);
 /// Connections that come to nothing, and the wait between them.
@@ -63,8 +65,7 @@ impl Exporter {
         }
         self.interval = FLUSH_RETRY;
         let left = deadline.saturating_duration_since(Instant::now());
-        let goodbye_time = (left / GOODBYE_SHARE).max(GOODBYE_RESERVE).min(left / 4);
-        let flush_until = deadline.checked_sub(goodbye_time).unwrap_or(deadline);
+        let flush_until = deadline.checked_sub(goodbye_time(left)).unwrap_or(deadline);
         self.farewell = Farewell::Due;
         let _ = tokio::time::timeout_at(flush_until.into(), self.flush()).await;
         let _ = tokio::time::timeout_at(deadline.into(), self.part()).await;
@@ -152,5 +153,22 @@ impl Exporter {
         if session.say_goodbye(goodbye) {
             self.farewell = Farewell::Said;
         }
+    }
+}
+
+/// How much of the time that is left is kept for the goodbye.
+fn goodbye_time(left: Duration) -> Duration {
+    (left / GOODBYE_SHARE).clamp(GOODBYE_RESERVE, MAX_GOODBYE_RESERVE).min(left / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goodbye_has_a_share_of_the_time_within_bounds() {
+        let times = [40, 500, 5_000, 600_000].map(Duration::from_millis);
+        let kept = [10, 20, 200, 1_000].map(Duration::from_millis);
+        assert_eq!(times.map(goodbye_time), kept);
     }
 }

@@ -139,6 +139,8 @@ struct Exporter {
     backoff: Backoff,
     /// The database of the last collector that welcomed us.
     store_epoch: Option<Vec<u8>>,
+    /// The one before that.
+    epoch_before: Option<Vec<u8>>,
     /// Whether the program is ending, and how far its last words are.
     farewell: Farewell,
     interval: Duration,
@@ -206,6 +208,7 @@ impl Exporter {
             link: Link::Down(now),
             backoff: Backoff::new(seed),
             store_epoch: None,
+            epoch_before: None,
             farewell: Farewell::NotYet,
             interval: BUSY_INTERVAL,
             sealed_at: now,
@@ -547,11 +550,14 @@ impl Exporter {
         self.tell_coverage();
         let is_other_store =
             self.store_epoch.as_ref().is_some_and(|known| *known != welcome.store_epoch);
-        self.store_epoch = Some(welcome.store_epoch);
         self.window.set_max_batch_bytes(welcome.max_batch_bytes);
         if is_other_store {
-            self.window.teach(self.tables.everything(), welcome.durable_seq);
+            let is_back = self.epoch_before.as_ref() == Some(&welcome.store_epoch);
+            let known_to = if is_back { welcome.durable_seq } else { 0 };
+            self.window.teach(self.tables.everything(), known_to);
+            self.epoch_before = self.store_epoch.take();
         }
+        self.store_epoch = Some(welcome.store_epoch);
         if let Err(unsent) = self.window.ack(welcome.durable_seq) {
             let seq = unsent.seq;
             return self.hang_up(&format!("the collector claims to have batch {seq}, never sent"));

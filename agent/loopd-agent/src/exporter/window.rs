@@ -35,6 +35,8 @@ const SEQ_BYTES: usize = 11;
 struct Entry {
     /// 0 until it is first sent.
     seq: u64,
+    /// Its number for the database before; 0 if it had none.
+    seq_before: u64,
     /// The encoded batch, but for its number.
     body: Bytes,
     /// Names, places and stacks in it.
@@ -266,19 +268,19 @@ impl Window {
     }
 
     /// The collector's database is another one: puts the dictionary before everything, and numbers
-    /// anew from the first number that can still be sent, since that database knows none of them. If it was
-    /// the collector's before the last one, it may: then from the first that it does not know.
-    pub(crate) fn teach(&mut self, dictionary: Dictionary, durable_seq: u64) {
-        let unknown = durable_seq.saturating_add(1);
-        // What was never sent it cannot know, and says so wrongly.
-        let known_to = if unknown <= self.top_seq { unknown } else { 0 };
-        self.next_seq = self.first_seq().max(known_to);
+    /// anew from the first number that can still be sent, since that database knows none of them. If it is
+    /// the one before the last, it may have some: it says up to which number.
+    pub(crate) fn teach(&mut self, dictionary: Dictionary, known_to: u64) {
+        // What was never sent nobody has.
+        let known_to = if known_to < self.top_seq { known_to } else { 0 };
+        self.next_seq = self.first_seq().max(known_to + 1);
         self.cursor = 0;
         // Lessons meant for the database before are in this dictionary too.
-        self.entries.retain(|entry| !entry.is_lesson);
+        let is_known = |entry: &Entry| entry.seq_before != 0 && entry.seq_before <= known_to;
+        self.entries.retain(|entry| !entry.is_lesson && !is_known(entry));
         self.bytes = self.entries.iter().map(|entry| entry.body.len()).sum();
         for entry in &mut self.entries {
-            entry.seq = 0;
+            entry.seq_before = std::mem::take(&mut entry.seq);
         }
         // Lessons come before everything else, also on the clock.
         let first = self.entries.front().map(|entry| entry.anchor);
@@ -444,7 +446,9 @@ impl Entry {
     }
 
     fn can_absorb(&self, later: &Self) -> bool {
-        let is_fit = |entry: &Self| entry.seq == 0 && !entry.is_lesson && entry.is_emptied();
+        let is_fit = |entry: &Self| {
+            entry.seq.max(entry.seq_before) == 0 && !entry.is_lesson && entry.is_emptied()
+        };
         is_fit(self)
             && is_fit(later)
             && self.body.len() + later.body.len() <= MAX_LESSON_BYTES
@@ -620,23 +624,35 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_comes_back_may_know_more_than_the_one_meanwhile() {
+    fn a_database_that_comes_back_gets_nothing_twice() {
         let mut window = Window::new(1 << 20);
-        for at in 1..=3 {
+        for at in 1..=4 {
             window.push(batch(at, 1));
+        }
+        for _ in 1..=3 {
             sent(&mut window);
         }
         window.ack(1).unwrap();
-        // The one meanwhile gets nothing; the first has stored 2 and 3, but could not say so.
+        // The one meanwhile acknowledges nothing; the first has stored 2 and 3, but could not say so.
         window.teach(Dictionary::default(), 0);
         window.restart();
+        sent(&mut window);
         window.teach(Dictionary::default(), 3);
         window.ack(3).unwrap();
-        assert_eq!(sent(&mut window).map(|batch| batch.seq), Some(4));
+        let left: Vec<_> = std::iter::from_fn(|| sent(&mut window)).collect();
+        let left: Vec<_> = left.iter().map(|batch| (batch.seq, batch.anchor.unwrap().at)).collect();
+        assert_eq!(left, [(4, 400)], "the number, and what was made fourth");
+    }
+
+    #[test]
+    fn a_database_cannot_know_what_was_never_sent() {
+        let mut window = Window::new(1 << 20);
+        window.push(batch(1, 1));
+        sent(&mut window);
         window.teach(Dictionary::default(), u64::MAX);
-        assert!(window.ack(u64::MAX).is_err(), "that was never sent");
+        assert!(window.ack(u64::MAX).is_err());
         window.restart();
-        assert_eq!(sent(&mut window).map(|batch| batch.seq), Some(4));
+        assert_eq!(sent(&mut window).map(|batch| batch.seq), Some(1));
     }
 
     #[test]

@@ -39,7 +39,8 @@ export function useApi<T>(url: string | null, { live = false, subject = null, qu
   const abort = useRef<AbortController | null>(null);
 
   useEffect(() => {
-    if (wanted == null || inFlight.current === wanted) return;
+    if (wanted == null) return void (asked.current = null);
+    if (inFlight.current === wanted) return;
     abort.current?.abort();
     const controller = new AbortController();
     abort.current = controller;

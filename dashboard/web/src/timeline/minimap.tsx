@@ -47,10 +47,13 @@ export function Minimap({ timeline }: { timeline: Timeline }) {
   return (
     <div class="minimap">
       <div class="minimap-name"><b>Whole recording</b><span class="muted">{clock(plus(timeline.base, extent.from), SECOND)} – {clock(plus(timeline.base, extent.to), SECOND)}</span></div>
-      <canvas ref={canvas} role="img" aria-label={`The whole recording${far ? `, ${plural(far.slow.length, "slow poll")} in it` : ""}; the bright part is what the lanes below show`} data-testid="minimap" />
+      <canvas ref={canvas} role="img" aria-label={`The whole recording${far ? `, ${far.slow.length < MOST_SLOW ? "" : "at least "}${plural(far.slow.length, "slow poll")} in it` : ""}; the bright part is what the lanes below show`} data-testid="minimap" />
     </div>
   );
 }
+
+/** No answer marks more slow polls than these. */
+const MOST_SLOW = 2000;
 
 /** The strip always shows all data, so its own view is the extent. */
 function whole(timeline: Timeline): View {
