@@ -1,7 +1,7 @@
 // What axe has against the page that is open.
 
 import { readFile } from "node:fs/promises";
-import { setTheme, settled } from "./browser.mjs";
+import { setTheme, settled, until } from "./browser.mjs";
 
 const source = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const WIDE = { width: 1440, height: 900 };
@@ -14,6 +14,8 @@ export async function checkWithAxe(page) {
   await page.evaluate(source);
   const found = [];
   const ask = async (what, options) => {
+    // What a newer answer is awaited for is paler until then.
+    await until(async () => (await page.locator(".region-polls .waiting, .stale").count()) === 0, "what is shown is up to date");
     const violations = await page.evaluate(async (run) => {
       const { violations } = await window.axe.run(document, run);
       return violations.flatMap(({ id, help, nodes }) => nodes.map((node) => ({ id, help, target: node.target.join(" "), html: node.html.slice(0, 160), why: node.any.concat(node.all, node.none).map((it) => it.message).join("; ").slice(0, 240) })));
