@@ -45,7 +45,6 @@ pub const EXECUTOR_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// # // Whoever runs this may have had it ignored, as a shell does in the background.
 /// # unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
 /// use loopd_agent::event_loop::{Error, sleep};
-
 ///
 /// let ran = loopd_agent::run(async {
 /// #   std::process::Command::new("kill").args(["-INT", &std::process::id().to_string()]).status()?;
